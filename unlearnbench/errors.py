@@ -1,0 +1,32 @@
+"""Errors that a user can do something about: one line that names the thing and the fix, and an exit code.
+
+Anything else that is raised is a defect of ours; the command line then says so and points to ``--debug``.
+"""
+
+
+class UnlearnbenchError(Exception):
+    """Something failed that is not the command's wording; the message is one line, shown without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(UnlearnbenchError):
+    """The command asks for something that does not exist or cannot be: a name, an option, a value."""
+
+    exit_code = 2
+
+
+class DataError(UnlearnbenchError):
+    """A data folder or file is missing, damaged or contradicts itself."""
+
+
+class ModelError(UnlearnbenchError):
+    """A model cannot be had, loaded or held in memory."""
+
+
+class PluginError(UnlearnbenchError):
+    """A plug-in is broken, or two claim one name."""
+
+
+class StoreError(UnlearnbenchError):
+    """A results or store folder cannot be written, or holds something damaged."""
