@@ -1,0 +1,41 @@
+"""A benchmark harness for unlearning in vision-language models.
+
+The public Python API; each name is imported when first used, so that ``import unlearnbench`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .contracts import Evaluation as Evaluation
+    from .contracts import Method as Method
+    from .contracts import Params as Params
+    from .contracts import Task as Task
+    from .registry import method as method
+    from .registry import task as task
+
+    __version__: str
+
+_PUBLIC = {
+    "Evaluation": "contracts",
+    "Method": "contracts",
+    "Params": "contracts",
+    "Task": "contracts",
+    "method": "registry",
+    "task": "registry",
+}
+"""Name to the submodule that defines it. No submodule may bear one of these names: it would hide what it names."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
+    if name in _PUBLIC:
+        return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC, "__version__"])

@@ -1,0 +1,110 @@
+"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates.
+
+The model's side of the contract is `unlearnbench.models.vlm`, a metric's is `unlearnbench.metrics.metric`. This is one
+module, and not two called ``method`` and ``task``, because a submodule of that name would take the place of the
+decorator ``unlearnbench.method`` as soon as anything imported it.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .data.questions import Sets
+    from .metrics.statistics import MetricValue
+    from .models.edits import Edit
+    from .models.vlm import VLM
+    from .training.run import Run
+
+
+class Params(BaseModel):
+    """Hyperparameters of a method, options of a task: every field has a default, and no other name is accepted.
+
+    A field's default and its ``description`` are what ``unlearnbench show`` prints; nothing repeats them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Other defaults by the scale of the model ("tiny", "large"): only the fields that differ."""
+
+
+class Method(ABC):
+    """An unlearning method: one function from a model and the sets to what it changed of the model.
+
+    Subclasses nest a class ``Params`` and are named by ``@method`` or by the class attribute ``name``, which is then
+    also the name of their entry point in the group ``unlearnbench.methods``.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Goes into the key of everything stored: raise it when the method computes something else than before."""
+    reference: ClassVar[str] = ""
+    start: ClassVar[Literal["pretrained", "base"]] = "base"
+    """The stage whose model the method receives."""
+    Params: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: BaseModel) -> None:
+        self.params: Any = params
+
+    @abstractmethod
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Edit | None":
+        """Make ``model`` forget ``sets.forget``; returns what was changed of it, or None where nothing was.
+
+        What is evaluated is a fresh copy of the starting model with that edit applied, so the model itself may be
+        left in any state.
+        """
+
+    @classmethod
+    def edit_class(cls) -> "type[Edit]":
+        """The class that reads back what `unlearn` returned, once it is stored."""
+        from .models.edits import Weights
+
+        return Weights
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a task found: one JSON-able record a sample, raw output included, and metrics computed from them alone."""
+
+    records: list[dict[str, Any]]
+    metrics: dict[str, "MetricValue"]
+
+
+class Task(ABC):
+    """Something that models are evaluated on: its data, its questions and its metrics.
+
+    Subclasses nest a class ``Options`` and are named by ``@task`` or by the class attribute ``name``, which is then
+    also the name of their entry point in the group ``unlearnbench.tasks``.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Goes into the key of every evaluation: raise it when the task asks or scores otherwise than before."""
+    reference: ClassVar[str] = ""
+    provides_sets: ClassVar[bool] = False
+    """Whether the task says what is to be forgotten, so that methods can train on it."""
+    Options: ClassVar[type[Params]] = Params
+
+    def __init__(self, options: BaseModel) -> None:
+        self.options: Any = options
+
+    @abstractmethod
+    def load(self, source: str, forget: int | str | None) -> Any:
+        """The data from ``source``: "embedded", "hub" or a folder in the dataset's own layout.
+
+        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Raises `DataError`
+        for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
+        """
+
+    def sets(self, data: Any) -> "Sets":
+        """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
+        raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
+
+    @abstractmethod
+    def evaluate(self, model: "VLM", data: Any, run: "Run") -> Evaluation:
+        """Ask ``model`` everything in ``data``, which `load` returned."""
