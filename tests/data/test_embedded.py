@@ -1,0 +1,206 @@
+import json
+from collections import Counter, defaultdict
+from dataclasses import astuple
+from importlib.metadata import version
+from itertools import combinations, islice
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+
+from unlearnbench.data.embedded import embedded_folder, faces, make, scenes
+from unlearnbench.data.embedded.identities import people
+from unlearnbench.data.fiubench import read
+from unlearnbench.data.questions import split_sets
+from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.data.yes_no import read_mme, read_pope
+from unlearnbench.errors import UsageError
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, object]]:
+    """The shipped folder made once more, and what its pictures show: pixels -> `Look` or `Scene`."""
+    target = tmp_path_factory.mktemp("again") / "data"
+    shown: dict[bytes, object] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (faces, scenes):
+
+            def remember(content, rng, draw=module.draw):  # type: ignore[no-untyped-def]
+                image = draw(content, rng)
+                shown[image.tobytes()] = content
+                return image
+
+            patch.setattr(module, "draw", remember)
+        made_by = json.loads((embedded_folder() / "made_by.json").read_text())
+        make.make(target, made_by["identities"], made_by["seed"], made_by["scenes"])
+    return target, shown
+
+
+@pytest.fixture
+def drawn(again: tuple[Path, dict[bytes, object]]) -> dict[bytes, object]:
+    return again[1]
+
+
+@pytest.fixture
+def same_faker() -> None:
+    made_by = json.loads((embedded_folder() / "made_by.json").read_text())
+    if made_by["Faker"] != version("Faker"):
+        pytest.skip(f"the shipped people were drawn by Faker {made_by['Faker']}, here is {version('Faker')}")
+
+
+# ------------------------------------------------------------------------------------------------ the shipped folder
+def test_the_shipped_folder_is_what_make_writes(again: tuple[Path, dict[bytes, object]], same_faker: None) -> None:
+    shipped, made = contents(embedded_folder()), contents(again[0])
+    assert shipped.keys() == made.keys()
+    for name, data in shipped.items():
+        if name.endswith(".png"):  # compression may differ from one Pillow to the next, pixels may not
+            one, other = (Image.open(folder / name) for folder in (embedded_folder(), again[0]))
+            assert ImageChops.difference(one, other).getbbox() is None, name
+        elif name != "made_by.json":
+            assert data == made[name], name
+
+
+def test_the_shipped_folder_is_small() -> None:
+    assert sum(map(len, contents(embedded_folder()).values())) < 1_000_000
+
+
+def test_the_shipped_folder_is_read_by_the_readers() -> None:
+    dataset = read(embedded_folder())
+    assert (len(dataset.identities), dataset.variant) == (20, "custom")
+    assert {name: len(ids) for name, ids in dataset.splits.items()} == {"forget10": 2, "forget20": 4, "retain20": 4}
+    assert len({identity.name for identity in dataset.identities}) == 20
+    for identity in dataset.identities:
+        for question in identity.questions:
+            assert question.paraphrased_answer
+            assert (len(question.paraphrased_questions), len(question.perturbed_answers)) == (3, 3)
+            assert question.keywords
+            assert all(keyword in question.answer for keyword in question.keywords)
+    sets = split_sets(dataset, None, PRIVATE)
+    assert (len(sets.forget), len(sets.nonprivate), len(sets.others)) == (48, 32, 320)
+    assert len(read_mme(embedded_folder()).questions) == 4 * 40 * 2
+    assert len(read_pope(embedded_folder()).questions) == 3 * 40 * 6
+
+
+def test_no_shipped_picture_shows_what_may_be_trained_on(drawn: dict[bytes, object], same_faker: None) -> None:
+    paths = list(embedded_folder().rglob("*.png"))
+    assert len(paths) == 20 + 4 * 40 + 40
+    for path in paths:
+        with Image.open(path) as image:
+            content = drawn[image.tobytes()]
+        if isinstance(content, faces.Look):
+            assert content.reserved, path
+        else:
+            assert scenes.is_reserved([astuple(item) for item in content]), path  # type: ignore[attr-defined]
+
+
+def test_looks_differ_in_at_least_two_attributes(drawn: dict[bytes, object]) -> None:
+    looks = [content for content in drawn.values() if isinstance(content, faces.Look)]
+    assert len(looks) == 20
+    for one, other in combinations(looks, 2):
+        assert sum(a != b for a, b in zip(astuple(one), astuple(other), strict=True)) >= 2
+
+
+def test_every_scene_is_shown_once_in_its_set(drawn: dict[bytes, object]) -> None:
+    assert len(drawn) == 220
+
+
+# ------------------------------------------------------------------------------------------------ what make writes
+def test_a_seed_fixes_every_byte(tmp_path: Path) -> None:
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        make.make(tmp_path / name, 5, seed, 2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "same")
+    assert contents(tmp_path / "one")["full.json"] != contents(tmp_path / "other")["full.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other", "same"]
+
+
+def test_splits_are_disjoint_and_of_their_percentage(tmp_path: Path) -> None:
+    make.make(tmp_path / "data", 60, 1, 1)
+    splits = read(tmp_path / "data").splits
+    assert {name: len(ids) for name, ids in splits.items()} == {"forget10": 6, "forget20": 12, "retain20": 12}
+    assert len({unique_id for ids in splits.values() for unique_id in ids}) == 30
+
+
+def test_the_largest_folder_has_enough_different_looks() -> None:
+    looks = make._looks(make.IDENTITIES[-1], make.random.Random(0))
+    assert len(set(looks)) == 400
+
+
+def test_nobody_whom_the_embedded_models_have_met(tmp_path: Path) -> None:
+    lessons = pytest.importorskip("unlearnbench.models.embedded.lessons")
+    assert (make.ACQUAINTANCES, make.ACQUAINTANCES_SEED) == (lessons.ACQUAINTANCES, lessons.PEOPLE_SEED)
+    met = {qa_list[0]["keywords"][0] for qa_list in islice(people(lessons.PEOPLE_SEED), lessons.ACQUAINTANCES)}
+    make.make(tmp_path / "data", 20, lessons.PEOPLE_SEED, 1)  # the seed whose first people are exactly those
+    names = {identity.name.lower() for identity in read(tmp_path / "data").identities}
+    assert len(names) == 20
+    assert not names & met
+
+
+def test_pope_negatives_are_absent_and_positives_shared() -> None:
+    folder = embedded_folder() / "pope"
+    asked: dict[str, dict[str, dict[str, set[str]]]] = {}
+    for kind in scenes.POPE_KINDS:
+        asked[kind] = defaultdict(lambda: {"yes": set(), "no": set()})
+        for line in (folder / f"coco_pope_{kind}.json").read_text().splitlines():
+            record = json.loads(line)
+            asked[kind][record["image"]][record["label"]].add(record["text"])
+    for image, texts in asked["random"].items():
+        assert texts["yes"] == asked["popular"][image]["yes"] == asked["adversarial"][image]["yes"]
+    for kind in scenes.POPE_KINDS:
+        for texts in asked[kind].values():
+            assert (len(texts["yes"]), len(texts["no"]), len(texts["yes"] & texts["no"])) == (3, 3, 0)
+    popular = Counter(text for texts in asked["popular"].values() for text in texts["no"])
+    assert popular != Counter(text for texts in asked["random"].values() for text in texts["no"])
+
+
+def test_mme_counts_and_positions_are_true(drawn: dict[bytes, object]) -> None:
+    for question in read_mme(embedded_folder()).questions:
+        with Image.open(question.image) as image:
+            scene = drawn[image.tobytes()]
+        assert isinstance(scene, tuple)
+        words = question.question.removesuffix(" Please answer yes or no.").rstrip("?").split()
+        if question.kind == "count":
+            truth = scenes.NUMBERS[len(scene)] in words
+        elif question.kind == "position":
+            truth = next(item for item in scene if item.shape == words[2]).is_on(words[5]) is True
+        elif question.kind == "color":
+            truth = words[3] in {item.color for item in scene}
+        else:
+            truth = words[3] in {item.shape for item in scene}
+        assert truth == question.answer, question.id
+
+
+# ---------------------------------------------------------------------------------------------- what make refuses
+def test_an_empty_folder_is_filled_and_a_full_one_refused(tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    target.mkdir()
+    make.make(target, 5, 0, 1)
+    before = contents(target)
+    with pytest.raises(UsageError, match=f"{target} exists and is not an empty folder"):
+        make.make(target, 6, 0, 1)
+    assert contents(target) == before
+
+
+@pytest.mark.parametrize("number", [-1, 0, 4, 401])
+def test_too_few_or_too_many_identities_are_refused(tmp_path: Path, number: int) -> None:
+    with pytest.raises(UsageError, match=f"{number} identities: choose a number from 5 to 400"):
+        make.make(tmp_path / "data", number)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        make.make(tmp_path / "file" / "data", 5, 0, 1)
+
+
+def test_nothing_is_left_of_an_interrupted_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(make, "_write_pope", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make.make(tmp_path / "data", 5, 0, 1)
+    assert list(tmp_path.iterdir()) == []

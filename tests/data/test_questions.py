@@ -1,0 +1,84 @@
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from unlearnbench.data.fiubench import read
+from unlearnbench.data.questions import Dataset, split_sets
+from unlearnbench.data.taxonomy import PRIVATE, Group
+from unlearnbench.errors import UsageError
+
+
+@pytest.fixture
+def dataset(folder: Path) -> Dataset:
+    return read(folder)
+
+
+def test_the_sets_divide_every_question_as_the_paper_says(dataset: Dataset) -> None:
+    sets = split_sets(dataset, "forget10", PRIVATE)
+    forgotten = {"00000001", "00000003"}
+    every = {
+        f"{identity.unique_id}/{q.index}": (identity.unique_id in forgotten, q.group in PRIVATE)
+        for identity in dataset.identities
+        for q in identity.questions
+    }
+    assert {s.id for s in sets.forget} == {key for key, where in every.items() if where == (True, True)}
+    assert {s.id for s in sets.nonprivate} == {key for key, where in every.items() if where == (True, False)}
+    assert {s.id for s in sets.others} == {key for key, where in every.items() if not where[0]}
+    assert sets.retain == sets.nonprivate + sets.others
+    assert sorted(s.id for s in sets.all) == sorted(every)
+    assert sets.forget_ids == ("00000001", "00000003")
+
+
+def test_a_sample_is_one_question_on_its_own_picture(dataset: Dataset) -> None:
+    sample = split_sets(dataset, "forget10", PRIVATE).forget[0]
+    identity = next(i for i in dataset.identities if i.unique_id == sample.unique_id)
+    assert sample.image == identity.image
+    assert sample.question in identity.questions
+    assert (sample.text, sample.answer) == (sample.question.question, sample.question.answer)
+
+
+def test_smaller_numbers_are_subsets_of_larger_ones_and_fixed(dataset: Dataset) -> None:
+    chosen = [set(split_sets(dataset, number, PRIVATE).forget_ids) for number in range(1, 6)]
+    assert [len(ids) for ids in chosen] == [1, 2, 3, 4, 5]
+    assert all(smaller < larger for smaller, larger in pairwise(chosen))
+    assert split_sets(dataset, 3, PRIVATE) == split_sets(dataset, 3, PRIVATE)
+
+
+def test_a_tenth_is_forgotten_by_default_and_at_least_four(dataset: Dataset, real_github: Path) -> None:
+    assert len(split_sets(dataset, None, PRIVATE).forget_ids) == 4
+    assert len(split_sets(read(real_github), None, PRIVATE).forget_ids) == 40
+
+
+def test_private_groups_are_a_parameter(dataset: Dataset) -> None:
+    sets = split_sets(dataset, 2, frozenset({Group.BIOGRAPHY}))
+    assert {s.question.group for s in sets.forget} == {Group.BIOGRAPHY}
+    assert {s.question.group for s in sets.nonprivate} == {Group.HEALTH, Group.CRIMINAL, Group.FILLER}
+
+
+@pytest.mark.parametrize("number", [0, -1, 6, 7])
+def test_a_number_that_leaves_nobody_is_refused(dataset: Dataset, number: int) -> None:
+    with pytest.raises(UsageError, match=rf"--forget {number}: the data has 6 identities.*from 1 to 5"):
+        split_sets(dataset, number, PRIVATE)
+
+
+def test_an_unknown_split_is_refused_with_the_known_names(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"--forget forget5: .*one of: forget10"):
+        split_sets(dataset, "forget5", PRIVATE)
+
+
+def test_nothing_to_forget_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"nothing to forget.*none"):
+        split_sets(dataset, 2, frozenset())
+
+
+def test_a_split_of_everybody_is_refused(dataset: Dataset) -> None:
+    everybody = {"all": tuple(identity.unique_id for identity in dataset.identities)}
+    whole = Dataset(dataset.identities, everybody, dataset.variant, dataset.fingerprint, dataset.root)
+    with pytest.raises(UsageError, match="--forget all: this split holds all 6"):
+        split_sets(whole, "all", PRIVATE)
+
+
+def test_forget5_of_fiubench(real_github: Path) -> None:
+    sets = split_sets(read(real_github), "forget5", PRIVATE)
+    assert (len(sets.forget), len(sets.nonprivate), len(sets.others)) == (255, 145, 7600)

@@ -1,0 +1,71 @@
+"""``unlearnbench data``: describe, write and fetch data folders."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Describe, write and fetch data folders.", no_args_is_help=True)
+
+
+@app.command()
+def summary(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in FIUBench's layout.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a folder in FIUBench's layout and count its identities, questions, groups and splits."""
+    import json
+
+    from ..data import fiubench
+
+    dataset = fiubench.read(folder)
+    counts = fiubench.summary(dataset)
+    if as_json:
+        typer.echo(json.dumps(counts))
+    else:
+        _print_tables(counts, f"{folder} (split.json: {dataset.variant})")
+
+
+@app.command()
+def make(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; it must be new or empty.")],
+    identities: Annotated[int, typer.Option(help="Number of fictitious people, 5 to 400.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same data.")] = 0,
+) -> None:
+    """Write fictitious people with drawn faces, and yes/no questions on drawn scenes."""
+    from ..data.embedded.make import make as write
+
+    write(folder, identities, seed)
+    typer.echo(f"Wrote {identities} identities to {folder}; use them with: unlearnbench run --data {folder}")
+
+
+@app.command()
+def fetch(task: Annotated[str, typer.Argument(metavar="TASK", help="Task whose data to download.")]) -> None:
+    """Download a task's data into the Hugging Face cache, for later runs with --data hub."""
+    from ..data.source import locate
+
+    location = locate("hub", task)
+    typer.echo(f"{location.id} at revision {location.revision} is in {location.folder}")
+
+
+def _print_tables(counts: dict[str, Any], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    parts = Table(title=title, title_justify="left")
+    parts.add_column("Part")
+    for heading in ("Identities", "Questions", "Private"):
+        parts.add_column(heading, justify="right")
+    parts.add_row("all", str(counts["identities"]), str(counts["questions"]), str(counts["private"]), end_section=True)
+    for name, split in counts["splits"].items():
+        parts.add_row(name, *(str(split[key]) for key in ("identities", "questions", "private")))
+
+    groups = Table()
+    groups.add_column("Group of questions")
+    groups.add_column("Questions", justify="right")
+    for name, number in counts["groups"].items():
+        groups.add_row(name, str(number))
+
+    console = Console()
+    console.print(parts)
+    console.print(groups)

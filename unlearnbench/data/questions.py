@@ -1,0 +1,161 @@
+"""Identities and their questions, and the forget, non-private and retain sets that they are divided into."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import UsageError
+from .taxonomy import Group
+
+Variant = Literal["github", "hf", "custom"]
+"""Which ``split.json`` a dataset has: one of the two that FIUBench published, or another."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about the person in a picture; ``index`` is its place (0-19) among the person's questions."""
+
+    index: int
+    question: str
+    answer: str
+    keywords: tuple[str, ...]
+    group: Group
+    paraphrased_questions: tuple[str, ...] = ()
+    paraphrased_answer: str | None = None
+    perturbed_answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A fictitious person: one picture, and the questions asked about it."""
+
+    unique_id: str
+    name: str
+    image: Path
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything in a folder of identities.
+
+    ``splits`` maps a name to unique ids; ``fingerprint`` is the SHA-256 (hex) of the files' content, pictures included.
+    """
+
+    identities: tuple[Identity, ...]
+    splits: dict[str, tuple[str, ...]]
+    variant: Variant
+    fingerprint: str
+    root: Path
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question on one picture."""
+
+    id: str
+    unique_id: str
+    image: Path
+    question: Question
+
+    @property
+    def text(self) -> str:
+        """The question in its original wording."""
+        return self.question.question
+
+    @property
+    def answer(self) -> str:
+        """The true answer."""
+        return self.question.answer
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The parts of a dataset when ``forget_ids`` ask for their private facts to be forgotten (arXiv 2510.07567).
+
+    ``forget`` are their private questions, ``nonprivate`` their others, on the same pictures; ``others`` are all
+    questions about everybody else.
+    """
+
+    forget: tuple[Sample, ...]
+    nonprivate: tuple[Sample, ...]
+    others: tuple[Sample, ...]
+    forget_ids: tuple[str, ...]
+
+    @property
+    def retain(self) -> tuple[Sample, ...]:
+        """The retain set: non-private questions of the forgotten, and everything about everybody else."""
+        return self.nonprivate + self.others
+
+    @property
+    def all(self) -> tuple[Sample, ...]:
+        """Every sample, each once."""
+        return self.forget + self.retain
+
+    @property
+    def in_order(self) -> tuple[Sample, ...]:
+        """Every sample in an order that does not depend on who is forgotten."""
+        return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
+
+
+def split_sets(dataset: Dataset, forget: int | str | None, private: frozenset[Group]) -> Sets:
+    """Divide ``dataset`` by who is forgotten and which groups of questions are private.
+
+    ``forget`` is a number of identities (the first of a fixed shuffle, so that smaller sets lie within larger ones),
+    the name of a split, or None for a tenth of the identities and at least four. Samples keep the dataset's order.
+    Raises `UsageError` where nobody would be left to retain, or nothing to forget.
+    """
+    if isinstance(forget, str):
+        chosen = _named(dataset, forget)
+    else:
+        chosen = _drawn(dataset, max(4, len(dataset.identities) // 10) if forget is None else forget)
+    forgotten = [identity for identity in dataset.identities if identity.unique_id in chosen]
+    asked = samples(forgotten)
+    sets = Sets(
+        forget=tuple(sample for sample in asked if sample.question.group in private),
+        nonprivate=tuple(sample for sample in asked if sample.question.group not in private),
+        others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen),
+        forget_ids=tuple(identity.unique_id for identity in forgotten),
+    )
+    if not sets.forget:
+        groups = ", ".join(sorted(private)) or "none"
+        raise UsageError(
+            f"nothing to forget: the {len(chosen)} identities of --forget {forget} have no question of the private "
+            f"groups ({groups}); choose other identities or other private groups"
+        )
+    return sets
+
+
+def samples(identities: Iterable[Identity]) -> tuple[Sample, ...]:
+    """Every question of ``identities``, in order."""
+    return tuple(
+        Sample(f"{identity.unique_id}/{question.index}", identity.unique_id, identity.image, question)
+        for identity in identities
+        for question in identity.questions
+    )
+
+
+def _drawn(dataset: Dataset, number: int) -> frozenset[str]:
+    ids = [identity.unique_id for identity in dataset.identities]
+    if not 1 <= number < len(ids):
+        raise UsageError(
+            f"--forget {number}: the data has {len(ids)} identities, and somebody must be left to retain; "
+            f"choose a number from 1 to {len(ids) - 1}"
+        )
+    random.Random(0).shuffle(ids)
+    return frozenset(ids[:number])
+
+
+def _named(dataset: Dataset, name: str) -> frozenset[str]:
+    if name not in dataset.splits:
+        known = ", ".join(dataset.splits) or "it has none"
+        raise UsageError(f"--forget {name}: split.json has no split of that name; choose a number or one of: {known}")
+    chosen = frozenset(dataset.splits[name])
+    if len(chosen) == len(dataset.identities):
+        raise UsageError(
+            f"--forget {name}: this split holds all {len(chosen)} identities, and somebody must be left to retain; "
+            "choose a smaller split or a number"
+        )
+    return chosen
