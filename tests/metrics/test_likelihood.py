@@ -1,0 +1,112 @@
+"""Min-K% and the truth ratio against the formulas written out in numpy."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unlearnbench.metrics.likelihood import MinK, TruthRatio
+from unlearnbench.metrics.metric import Record
+from unlearnbench.metrics.scorers import FIUBENCH, STRICT
+
+SCORERS = pytest.mark.parametrize("scorer", [FIUBENCH, STRICT], ids=lambda s: s.name)
+LOGPROBS = st.lists(st.floats(-40, 0), min_size=1, max_size=45)
+ANY_LOGPROBS = st.lists(st.floats(max_value=0) | st.just(math.nan), max_size=12)
+
+
+def record(logprobs=(), paraphrased=None, perturbed=(), set_name="forget") -> Record:
+    return Record(
+        set=set_name,
+        id="a/0",
+        unique_id="a",
+        group="health",
+        question="?",
+        answer="",
+        keywords=[],
+        prediction="",
+        paraphrased_predictions=[],
+        logprobs=list(logprobs),
+        paraphrased_logprobs=paraphrased,
+        perturbed_logprobs=list(perturbed),
+    )
+
+
+@given(LOGPROBS)
+def test_min_k(logprobs):
+    published = strict = 0.0
+    for ratio, weight in zip((0.1, 0.2, 0.3, 0.4, 0.5), (0.3, 0.3, 0.2, 0.1, 0.1), strict=True):
+        k = int(len(logprobs) * ratio)
+        if k > 0:
+            published += weight * np.exp(np.mean(np.sort(logprobs)[:k]))
+        strict += weight * np.exp(np.mean(np.sort(logprobs)[: max(1, k)]))
+    assert MinK().values(record(logprobs), FIUBENCH) == [pytest.approx(published)]
+    assert MinK().values(record(logprobs), STRICT) == [pytest.approx(strict)]
+
+
+def test_a_short_certain_answer_reaches_1_only_when_strict():
+    assert MinK().values(record([0.0] * 9), FIUBENCH) == [pytest.approx(0.7)]
+    assert MinK().values(record([0.0]), FIUBENCH) == [0]
+    assert MinK().values(record([0.0]), STRICT) == [pytest.approx(1)]
+
+
+def mean_loss(logprobs, extra):
+    return -np.sum(logprobs) / (len(logprobs) + extra)
+
+
+@pytest.mark.parametrize(("scorer", "extra"), [(FIUBENCH, 1), (STRICT, 0)])
+@given(paraphrased=LOGPROBS, perturbed=st.lists(LOGPROBS, min_size=1, max_size=3))
+def test_truth_ratio(scorer, extra, paraphrased, perturbed):
+    x = np.exp(np.mean([mean_loss(p, extra) for p in perturbed]) - mean_loss(paraphrased, extra))
+    [forget] = TruthRatio().values(record((), paraphrased, perturbed), scorer)
+    assert forget == pytest.approx(min(x, 1 / x))
+    for name in ("retain", "nonprivate"):
+        [value] = TruthRatio().values(record((), paraphrased, perturbed, name), scorer)
+        assert value == pytest.approx(max(0, 1 - 1 / x), abs=1e-12)
+
+
+@SCORERS
+def test_truth_ratio_of_hopeless_likelihoods_does_not_overflow(scorer):
+    likely, hopeless = [-0.1] * 3, [-5000.0] * 3
+    for set_name, truth_wins, falsehood_wins in (("forget", 0, 0), ("retain", 1, 0)):
+        assert TruthRatio().values(record((), likely, [hopeless], set_name), scorer) == [pytest.approx(truth_wins)]
+        assert TruthRatio().values(record((), hopeless, [likely], set_name), scorer) == [pytest.approx(falsehood_wins)]
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        record([-1.0]),
+        record((), [-1.0]),
+        record((), None, [[-1.0]]),
+        record((), [], [[-1.0]]),
+        record((), [-1.0], [[]]),
+    ],
+)
+def test_truth_ratio_is_undefined_without_its_answers(lacking):
+    assert TruthRatio().values(lacking, STRICT) == [None]
+
+
+def test_min_k_is_undefined_without_tokens():
+    assert MinK().values(record(), STRICT) == [None]
+
+
+@SCORERS
+def test_nan_is_never_hidden(scorer):
+    assert math.isnan(MinK().values(record([-1.0, math.nan]), scorer)[0])
+    for set_name in ("forget", "retain"):
+        assert math.isnan(TruthRatio().values(record((), [math.nan], [[-1.0]], set_name), scorer)[0])
+
+
+@SCORERS
+@given(ANY_LOGPROBS, ANY_LOGPROBS, st.lists(ANY_LOGPROBS, max_size=3), st.sampled_from(["forget", "retain"]))
+def test_values_lie_between_0_and_1(scorer, logprobs, paraphrased, perturbed, set_name):
+    for metric in (MinK(), TruthRatio()):
+        [value] = metric.values(record(logprobs, paraphrased, perturbed, set_name), scorer)
+        assert value is None or math.isnan(value) or 0 <= value <= 1 + 1e-12
+
+
+def test_directions():
+    assert [MinK().higher_is_better(s) for s in ("forget", "nonprivate", "retain")] == [False, True, True]
+    assert all(TruthRatio().higher_is_better(s) for s in ("forget", "nonprivate", "retain"))

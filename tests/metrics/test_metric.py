@@ -1,0 +1,71 @@
+"""A metric over a set of records; scorers by name."""
+
+import pytest
+
+from unlearnbench.errors import UsageError
+from unlearnbench.metrics import Metric, Record, get_scorer, measure
+from unlearnbench.metrics.scorers import DEFAULT
+from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate
+
+
+def record(unique_id: str, set_name: str, prediction: str, paraphrased: list[str]) -> Record:
+    return Record(
+        set=set_name,
+        id=f"{unique_id}/0",
+        unique_id=unique_id,
+        group="health",
+        question="?",
+        answer="lupus",
+        keywords=["lupus"],
+        prediction=prediction,
+        paraphrased_predictions=paraphrased,
+        logprobs=[-0.1],
+        paraphrased_logprobs=None,
+        perturbed_logprobs=[],
+    )
+
+
+RECORDS = [
+    record("a", "forget", "lupus", ["lupus", "no", "no"]),
+    record("b", "forget", "I cannot say", []),
+    record("c", "retain", "lupus", []),
+    record("d", "retain", "lupus", []),
+]
+STRICT = get_scorer("strict")
+
+
+def test_a_metric_is_measured_over_one_set():
+    forget = measure(ExactMatch(), RECORDS, STRICT, set_name="forget", seed=0)
+    retain = measure(ExactMatch(), RECORDS, STRICT, set_name="retain", seed=0)
+    assert (forget.value, forget.n, forget.higher_is_better) == (0.5, 2, False)
+    assert (retain.value, retain.n, retain.higher_is_better) == (1, 2, True)
+    assert (retain.ci_low, retain.ci_high) == (1, 1)
+    assert measure(RefusalRate(), RECORDS, STRICT, set_name="forget", seed=0).higher_is_better
+
+
+def test_n_tells_of_records_without_what_the_metric_requires():
+    forget = measure(APE(), RECORDS, STRICT, set_name="forget", seed=0)
+    assert (forget.value, forget.n) == (pytest.approx(1 / 3), 3)
+    retain = measure(APE(), RECORDS, STRICT, set_name="retain", seed=0)
+    assert (retain.value, retain.n) == (None, 0)
+    assert retain.reason == "no retain sample has paraphrased_predictions"
+    assert measure(APE(), RECORDS, STRICT, set_name="nonprivate", seed=0).reason == "no samples"
+
+
+def test_a_metric_from_outside_is_one_small_class():
+    class Length(Metric):
+        name = "length"
+
+        def evaluate(self, record, scorer):
+            return [float(len(record["prediction"]))]
+
+    assert measure(Length(), RECORDS, STRICT, set_name="retain", seed=0).value == 5
+
+
+def test_scorers_are_found_by_name():
+    assert get_scorer(DEFAULT).name == DEFAULT == "strict"
+    assert get_scorer("fiubench").name == "fiubench"
+    with pytest.raises(UsageError, match="unknown scorer 'fiubensh': did you mean fiubench"):
+        get_scorer("fiubensh")
+    with pytest.raises(UsageError, match="choose from strict, fiubench"):
+        get_scorer("zzz")

@@ -1,0 +1,85 @@
+"""What a metric is: values of single samples, a direction on each set, and the mean of the values over a set."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import ClassVar
+
+from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
+
+from .scorers import Scorer
+from .statistics import MetricValue, summarise
+
+FORGET = "forget"
+"""The set on which knowing less is better."""
+
+
+class Prediction(TypedDict):
+    """A model's answer to one question: all that the text metrics read."""
+
+    unique_id: str
+    question: str
+    answer: str
+    keywords: list[str]
+    prediction: str
+
+
+class Record(Prediction):
+    """One evaluated sample. Log-probabilities are natural logarithms, one an answer token, the end token included."""
+
+    set: str
+    id: str
+    group: str
+    paraphrased_predictions: list[str]
+    logprobs: list[float]
+    paraphrased_logprobs: list[float] | None
+    perturbed_logprobs: list[list[float]]
+
+
+class Metric(ABC):
+    """A number between 0 and 1 about one sample, and which way is better.
+
+    A metric of knowledge should rise on every set but the forget set; one that measures something else says so in
+    ``higher_is_better``.
+    """
+
+    name: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Optional keys of a record; where one is missing or empty the metric is undefined."""
+
+    def higher_is_better(self, set_name: str) -> bool:
+        """The direction on the set "forget", "nonprivate" or "retain"."""
+        return set_name != FORGET
+
+    def values(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """The values of one record, at least one; None where the metric is undefined."""
+        if not all(record.get(key) for key in self.requires):
+            return [None]
+        return self.evaluate(record, scorer)
+
+    @abstractmethod
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """The values of a record that has all that the metric requires."""
+
+
+def measure(metric: Metric, records: Iterable[Record], scorer: Scorer, *, set_name: str, seed: int) -> MetricValue:
+    """The metric's mean over the records of one set, with an interval that resamples identities.
+
+    Records that lack what the metric requires do not enter it: ``n`` counts the values that do, and where there are
+    none the value is None, with the reason.
+    """
+    samples = [
+        (value, record["unique_id"])
+        for record in records
+        if record["set"] == set_name
+        for value in metric.values(record, scorer)
+    ]
+    summary = summarise(
+        [value for value, _ in samples],
+        clusters=[identity for _, identity in samples],
+        seed=seed,
+        higher_is_better=metric.higher_is_better(set_name),
+    )
+    if samples and summary.n == 0 and metric.requires:
+        return replace(summary, reason=f"no {set_name} sample has {' and '.join(metric.requires)}")
+    return summary

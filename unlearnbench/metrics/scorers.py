@@ -1,0 +1,66 @@
+"""The two ways of scoring FIUBench: the published arithmetic with its quirks, and the same repaired."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The switches in which the two ways differ; a row names the scorer that made it."""
+
+    name: str
+    cut_at_period: bool
+    """Whether only the text before a prediction's first period counts; without a period all of it does."""
+    whole_words: bool
+    """Whether a keyword must stand alone, so that "normal" is not found in "abnormal"."""
+    no_keywords: float | None
+    """The keyword share of a question without keywords."""
+    least_k: int
+    """The fewest tokens that Min-K% averages; with 0, ratios of short answers drop out."""
+    extra_tokens: int
+    """Tokens that a mean log-likelihood counts beyond those it sums."""
+
+    def read(self, prediction: str) -> str:
+        """The part of a prediction that is scored."""
+        return prediction.partition(".")[0] if self.cut_at_period else prediction
+
+    def keyword_share(self, keywords: Sequence[str], prediction: str) -> float | None:
+        """The fraction of ``keywords`` that the prediction holds, whatever the case."""
+        wanted = [k.strip() for k in keywords if k.strip()] if self.whole_words else keywords
+        if not wanted:
+            return self.no_keywords
+        text = self.read(prediction).lower()
+        return sum(self._holds(text, keyword.lower()) for keyword in wanted) / len(wanted)
+
+    def _holds(self, text: str, keyword: str) -> bool:
+        if not self.whole_words:
+            return keyword in text
+        return re.search(rf"(?<![0-9a-z]){re.escape(keyword)}(?![0-9a-z])", text) is not None
+
+    def mean_nll(self, logprobs: Sequence[float]) -> float:
+        """The mean negative log-likelihood, in nats, of an answer of at least one token."""
+        return -sum(logprobs) / (len(logprobs) + self.extra_tokens)
+
+
+FIUBENCH = Scorer("fiubench", cut_at_period=True, whole_words=False, no_keywords=0.0, least_k=0, extra_tokens=1)
+"""As published (Ma et al. 2024, arXiv:2411.03554, and its code)."""
+
+STRICT = Scorer("strict", cut_at_period=False, whole_words=True, no_keywords=None, least_k=1, extra_tokens=0)
+"""Repaired: nothing is cut, keywords are whole words, every Min-K% ratio counts, means are per token."""
+
+DEFAULT = STRICT.name
+
+SCORERS = {scorer.name: scorer for scorer in (STRICT, FIUBENCH)}
+
+
+def get_scorer(name: str) -> Scorer:
+    """The scorer of that name; raises UsageError for any other."""
+    if name in SCORERS:
+        return SCORERS[name]
+    near = difflib.get_close_matches(name, SCORERS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SCORERS)}"
+    raise UsageError(f"unknown scorer {name!r}: {hint}")

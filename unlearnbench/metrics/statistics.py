@@ -1,0 +1,90 @@
+"""Means with bootstrap intervals."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """A number with its 95% interval; every field is JSON-safe, and ``reason`` explains whatever is None.
+
+    ``n`` counts the values behind the number. ``higher_is_better`` is None for a number that has no better side.
+    """
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    higher_is_better: bool | None
+    reason: str | None = None
+
+
+def summarise(
+    values: Sequence[float | None],
+    *,
+    clusters: Sequence[str] | None,
+    seed: int,
+    higher_is_better: bool | None,
+    resamples: int = RESAMPLES,
+) -> MetricValue:
+    """The mean of ``values`` with a percentile bootstrap interval; the order of the values never matters.
+
+    Where ``clusters`` names what each value belongs to (questions about one person are not independent), whole clusters
+    are resampled. None stands for an undefined value, which is left out; a value that is not finite makes the mean
+    undefined. The interval is None for fewer than two clusters.
+    """
+    import numpy as np
+
+    names = [str(i) for i in range(len(values))] if clusters is None else clusters
+    defined = [(value, name) for value, name in zip(values, names, strict=True) if value is not None]
+    broken = sum(not math.isfinite(value) for value, _ in defined)
+    if broken:
+        return undefined(f"{broken} of {len(defined)} values are not finite", higher_is_better, n=len(defined))
+    if not defined:
+        return undefined(f"undefined for all {len(values)} samples" if values else "no samples", higher_is_better)
+    members: defaultdict[str, list[float]] = defaultdict(list)
+    for value, name in defined:
+        members[name].append(value)
+    rows = np.array(sorted((math.fsum(group), len(group)) for group in members.values()), dtype=np.float64)
+    totals = resampled(rows, np.random.default_rng(seed), resamples)
+    mean = math.fsum(value for value, _ in defined) / len(defined)
+    return estimate(mean, totals[:, 0] / totals[:, 1], len(rows), n=len(defined), higher_is_better=higher_is_better)
+
+
+def resampled(rows: NDArray[np.float64], rng: np.random.Generator, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Column totals [resamples, columns] of random draws, with replacement, of as many of the ``rows`` as there are."""
+    import numpy as np
+
+    picks = rng.integers(len(rows), size=(resamples, len(rows)))
+    return np.stack([column[picks].sum(axis=1) for column in rows.T], axis=1)
+
+
+def estimate(
+    value: float, draws: NDArray[np.float64], clusters: int, *, n: int, higher_is_better: bool | None
+) -> MetricValue:
+    """``value`` with the percentile interval of its bootstrap ``draws``, of which NaN (undefined) ones are left out."""
+    import numpy as np
+
+    if clusters < 2:
+        reason = "an interval needs two independent samples at least"
+        return MetricValue(value, None, None, n, higher_is_better, reason)
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # Rounding must not leave the value outside its own interval.
+    return MetricValue(value, min(float(low), value), max(float(high), value), n, higher_is_better)
+
+
+def undefined(reason: str, higher_is_better: bool | None, *, n: int = 0) -> MetricValue:
+    """A metric that has no value, and why."""
+    return MetricValue(None, None, None, n, higher_is_better, reason)
