@@ -1,0 +1,1 @@
+"""Stages, the artefact store, the grid of cells, and where results come from."""

@@ -1,0 +1,94 @@
+"""What artefacts and cells are named by: canonical JSON of all that determines them, and digests of weights."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..errors import ModelError, StoreError
+from ..results.atomic import atomic_write
+
+_SETTLED = 2.0
+"""Seconds after which a change of a file surely shows in its modification time, on any file system in use."""
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same for equal values: keys sorted, sets ordered, models and dataclasses as their fields.
+
+    Raises StoreError for what has no such form, paths above all: they differ between machines that agree on content.
+    """
+    return json.dumps(_plain(value, "key"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """The SHA-256 of `canonical`, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def weights_digest(folder: Path, cache: Path) -> str:
+    """The SHA-256 over names and contents of a folder's safetensors files, in the order of their names.
+
+    A file's digest is remembered in ``cache`` for as long as its path, size and times of change stay the same, so
+    that large weights are read once. Raises ModelError where there are none.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"{folder}: holds no *.safetensors: give a model's folder with its weights in that format")
+    return digest([[path.name, _file_digest(path, cache)] for path in files])
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _file_digest(path: Path, cache: Path) -> str:
+    real = path.resolve()
+    state = real.stat()
+    # The time of the last change of any kind cannot be set back, as the modification time can (cp -p, rsync -t).
+    memo = cache / f"{digest([str(real), state.st_size, state.st_mtime_ns, state.st_ctime_ns])}.sha256"
+    if memo.is_file() and len(known := memo.read_text()) == hashlib.sha256().digest_size * 2:
+        return known
+    content = sha256_of(real)
+    if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED:
+        cache.mkdir(parents=True, exist_ok=True)
+        with atomic_write(memo) as temporary:
+            temporary.write_text(content)
+    return content
+
+
+def _plain(value: Any, where: str) -> Any:
+    """``value`` in JSON's own types; ``where`` names it in an error."""
+    match value:
+        case Enum():
+            return _plain(value.value, where)
+        case None | bool() | int() | str():
+            return value
+        case float():
+            if math.isfinite(value):
+                return value
+            raise StoreError(f"{where}: {value} cannot be part of a key: give a finite number or None")
+        case BaseModel():
+            hidden = {name for name, field in type(value).model_fields.items() if field.exclude}
+            return _plain({name: each for name, each in value if name not in hidden}, where)
+        case Mapping():
+            if odd := [name for name in value if not isinstance(name, str)]:
+                raise StoreError(f"{where}: {odd[0]!r} cannot name a part of a key: use a string")
+            return {str(name): _plain(each, f"{where}.{name}") for name, each in value.items()}
+        case list() | tuple():
+            return [_plain(each, f"{where}[{index}]") for index, each in enumerate(value)]
+        case set() | frozenset():
+            return sorted((_plain(each, where) for each in value), key=canonical)
+        case PurePath():
+            raise StoreError(f"{where}: the path {value} cannot be part of a key: use a digest of its content")
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return _plain({field.name: getattr(value, field.name) for field in fields(value)}, where)
+    raise StoreError(f"{where}: a {type(value).__name__} cannot be part of a key: use numbers, text, lists and dicts")

@@ -1,0 +1,186 @@
+"""The row: one cell's result as one JSON object. Its field names are public and fixed (schema version 1)."""
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION: Final = 1
+"""Raised only when a field is renamed or removed or changes its meaning; new fields leave it as it is."""
+
+
+def _utf8(value: object) -> object:
+    """Text that UTF-8 can hold: file names and arguments may carry bytes that it cannot."""
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Text = Annotated[str, BeforeValidator(_utf8)]
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""A finite number; NaN and the infinities become null, as JSON has no word for them."""
+Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+"""A point in time, kept and written in UTC."""
+
+
+class _Part(BaseModel):
+    """Fields that a newer version added are kept and written back, so that copying a row loses nothing."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Failure(_Part):
+    """Why a cell has no result."""
+
+    type: str
+    message: Text
+
+
+class MethodInfo(_Part):
+    """The method that made the model; ``origin`` is the package or file that it came from."""
+
+    name: str
+    version: str
+    origin: str
+    params: dict[str, Any]
+
+
+class ModelInfo(_Part):
+    """The model that the method started from; null where the cell failed before it was known."""
+
+    name: str
+    family: str
+    source: str
+    revision: str | None
+    weights_digest: str | None
+    dtype: str | None
+
+
+class DataInfo(_Part):
+    """The data of a task; ``fingerprint`` is a digest of its content."""
+
+    source: str
+    id: str
+    revision: str | None
+    fingerprint: str | None
+
+
+class TaskInfo(_Part):
+    """What was evaluated."""
+
+    name: str
+    version: str
+    data: DataInfo
+    split: str | None
+    options: dict[str, Any]
+
+
+class Metric(_Part):
+    """A score with its 95% interval; ``n`` counts what it is a mean of. A null ``value`` has a ``reason``."""
+
+    value: Number
+    ci_low: Number = None
+    ci_high: Number = None
+    n: int
+    higher_is_better: bool | None
+    """Null where neither direction is better, as for the share of yes answers."""
+    reason: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_why_null(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or fields.get("reason"):
+            return fields
+        value = fields.get("value")
+        if isinstance(value, float) and not math.isfinite(value):
+            return fields | {"reason": "not a number" if math.isnan(value) else "infinite"}
+        if value is None:
+            raise ValueError("a metric without a value needs a reason")
+        return fields
+
+
+class Cost(_Part):
+    """What the cell took: seconds of wall clock, bytes at the peak; null where it was not measured."""
+
+    trainable_parameters: int | None = None
+    train_seconds: Number = None
+    seconds_per_epoch: Number = None
+    eval_seconds: Number = None
+    peak_memory_bytes: int | None = None
+
+
+class Git(_Part):
+    """The commit of the code, and whether the code differed from it."""
+
+    sha: str
+    dirty: bool
+
+
+class Environment(_Part):
+    """What the cell ran on; ``git`` is null where the package does not run from a checkout."""
+
+    unlearnbench: str
+    git: Git | None
+    python: str
+    packages: dict[str, str]
+    device: str
+    os: str
+
+
+class Samples(_Part):
+    """Where the raw output of every sample lies, relative to the results folder, and the file's digest."""
+
+    path: Text
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Row(_Part):
+    """One cell's result. Construct it with everything known; `RowStore.append` writes it."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    row_id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$", max_length=128)
+    """The digest of all that determines the result: the rows of one cell share it, whenever they were run."""
+    status: Literal["ok", "error", "skipped"]
+    error: Failure | None = None
+    """Null exactly where the status is ok."""
+    method: MethodInfo
+    model: ModelInfo
+    task: TaskInfo
+    seed: int
+    base_seed: int
+    """The seed of the base model's training, which methods on one base share."""
+    metrics: dict[str, Metric]
+    cost: Cost
+    environment: Environment
+    command: list[Text]
+    samples: Samples | None = None
+    started_at: Moment
+    finished_at: Moment
+
+    @model_validator(mode="after")
+    def _ok_or_why(self) -> Self:
+        if (self.status == "ok") != (self.error is None):
+            raise ValueError("a row has an error exactly where its status is not ok")
+        return self
+
+    def to_line(self) -> bytes:
+        """The row as one line of JSON with its newline; numbers that are not finite are null."""
+        return self.model_dump_json().encode() + b"\n"
+
+
+def utc_now() -> datetime:
+    """The present moment, for ``started_at`` and ``finished_at``."""
+    return datetime.now(UTC)
+
+
+def latest(rows: Iterable[Row]) -> list[Row]:
+    """The row that counts for each cell, in the cells' first order: its last ok row, or else its last."""
+    counted: dict[str, Row] = {}
+    for row in rows:
+        if row.status == "ok" or row.row_id not in counted or counted[row.row_id].status != "ok":
+            counted[row.row_id] = row
+    return list(counted.values())
