@@ -1,0 +1,1 @@
+"""Models that ship with the package: weights, and everything that makes them from nothing."""

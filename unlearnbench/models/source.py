@@ -1,0 +1,70 @@
+"""From a model's name to its files: cards, hub ids and local folders. Imports no torch."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from ..errors import ModelError, UsageError
+from ..registry import models
+from .card import ModelCard, Scale
+
+TINY_BYTES = 200 * 2**20
+"""A local model with less than this in its weight files counts as tiny when defaults are chosen."""
+
+
+def card_for(name: str) -> ModelCard:
+    """The card of a registered name, a local model folder, or a hub id; raises `UsageError` for anything else."""
+    if name in models.names():
+        return models.get(name)
+    folder = Path(name)
+    if (folder / "config.json").is_file():
+        return _card_of_folder(folder)
+    if name.count("/") == 1 and not name.startswith((".", "/")) and not folder.exists():
+        return ModelCard(name=name, family="", source=name, description="from the Hugging Face hub")
+    if folder.exists():
+        raise UsageError(f"model folder {name} has no config.json; give a folder written by save_pretrained")
+    return models.get(name)  # raises with a suggestion
+
+
+def _card_of_folder(folder: Path) -> ModelCard:
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    scale: Scale = "tiny" if size < TINY_BYTES else "large"
+    pixels = {"min_pixels": 28 * 28, "max_pixels": 140 * 140} if scale == "tiny" else {}
+    return ModelCard(
+        name=str(folder),
+        family=json.loads((folder / "config.json").read_text()).get("model_type", ""),
+        source=str(folder.resolve()),
+        scale=scale,
+        data="embedded" if scale == "tiny" else "hub",
+        **pixels,
+    )
+
+
+def folder_of(card: ModelCard) -> tuple[Path, str | None]:
+    """The local folder with a card's files, downloaded if need be, and the hub revision they came from."""
+    if ":" in card.source:
+        package, _, name = card.source.partition(":")
+        folder = Path(str(files(package))) / name
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"model {card.name} is missing from this installation ({folder}); reinstall unlearnbench")
+        return folder, card.revision
+    if Path(card.source).is_dir():
+        return Path(card.source), card.revision
+    return _download(card)
+
+
+def _download(card: ModelCard) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+    try:
+        folder = Path(snapshot_download(card.source, revision=card.revision, allow_patterns=wanted))
+    except RepositoryNotFoundError:
+        raise ModelError(f"the hub has no model {card.source!r} that you may read; check the name, or log in") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        raise ModelError(
+            f"model {card.source} is neither cached nor downloadable (no network?); fetch it with "
+            f"'hf download {card.source}' where there is one, or give --model a local folder"
+        ) from None
+    return folder, folder.name  # the cache names a snapshot's folder by its commit

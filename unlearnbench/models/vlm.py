@@ -1,0 +1,285 @@
+"""The contract between a vision-language model and everything that trains, edits or asks it.
+
+A picture becomes *visual tokens* in two steps: the frozen vision tower gives features, the projector maps them to the
+language model's width. Both steps are separate here because the first never changes and is computed once a picture.
+All sequences are padded on the left, for training too, so that one preparation serves likelihoods and generation.
+"""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+
+from ..errors import DataError
+
+CACHE_BYTES = 8 * 2**30
+"""Most bytes of visual features that a model keeps; the pictures least recently used go first."""
+
+
+class Query(Protocol):
+    """Whatever can be asked: a picture and a question (`unlearnbench.data.questions.Sample`, among others)."""
+
+    @property
+    def image(self) -> Path:
+        """The picture's file."""
+
+    @property
+    def text(self) -> str:
+        """The question."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a picture: the plainest `Query`."""
+
+    image: Path
+    text: str
+
+
+@dataclass
+class Picture:
+    """A picture as the model sees it.
+
+    ``features`` [N_f, d_v]: what the vision tower hands to the projector; ``tokens`` [N_v, d]: the projected visual
+    tokens; ``ids``: the token ids that stand for the picture in a prompt; ``extra``: further inputs of the family.
+    """
+
+    features: Tensor
+    tokens: Tensor
+    ids: list[int]
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Batch:
+    """Prompts, with or without answers, ready for the language model; all tensors [B, L].
+
+    ``image_mask`` marks the places of visual tokens, ``question_mask`` the question's own tokens (no template, no
+    answer), ``answer_mask`` the answer's tokens with its end token.
+    """
+
+    queries: list[Query]
+    pictures: list[Picture]
+    input_ids: Tensor
+    attention_mask: Tensor
+    image_mask: Tensor
+    question_mask: Tensor
+    answer_mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def take(self, rows: Sequence[int]) -> "Batch":
+        """The batch of some of its rows, padding kept."""
+        index = list(rows)
+        return Batch(
+            queries=[self.queries[row] for row in index],
+            pictures=[self.pictures[row] for row in index],
+            input_ids=self.input_ids[index],
+            attention_mask=self.attention_mask[index],
+            image_mask=self.image_mask[index],
+            question_mask=self.question_mask[index],
+            answer_mask=self.answer_mask[index],
+        )
+
+
+VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
+"""Replaces the visual tokens of a batch: one tensor [N_v, d] a sample in, the same shapes out."""
+
+
+class VLM(ABC):
+    """A vision-language model: prepares, sees, attends, scores and generates.
+
+    ``visual_edit``, when set, is applied to every batch's visual tokens before the language model sees them; that is
+    how a method that leaves the weights alone takes part.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
+        self.model: Any = model.eval().requires_grad_(False)
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.family = family
+        self.visual_edit: VisualEdit | None = None
+        self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._prompts: dict[str, tuple[list[int], list[int], list[bool]]] = {}
+
+    # ------------------------------------------------------------------------------------------------- the network
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights: float32 on a CPU, bfloat16 on a GPU."""
+        return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
+
+    @property
+    def width(self) -> int:
+        """The language model's hidden size d."""
+        return int(self.model.config.get_text_config().hidden_size)
+
+    @abstractmethod
+    def language_model(self) -> nn.Module:
+        """The text decoder with its embeddings and output head left out."""
+
+    @abstractmethod
+    def projector(self) -> nn.Module:
+        """What maps the vision tower's features to visual tokens."""
+
+    @abstractmethod
+    def language_parameters(self) -> dict[str, nn.Parameter]:
+        """Parameters of the language model, output head included, by their name in the whole model."""
+
+    def projector_parameters(self) -> dict[str, nn.Parameter]:
+        """Parameters of the projector, by their name in the whole model."""
+        return named_within(self.model, self.projector())
+
+    @contextmanager
+    def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+        """Let exactly ``parameters`` receive gradients; freeze them again and drop stale visual tokens at the end."""
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        self.model.train()
+        try:
+            yield list(parameters.values())
+        finally:
+            self.model.eval()
+            for parameter in parameters.values():
+                parameter.requires_grad_(False)
+                parameter.grad = None
+            self.refresh()
+
+    # ------------------------------------------------------------------------------------------------------ seeing
+    @abstractmethod
+    def encode(self, image: Image.Image) -> Picture:
+        """Run the vision tower and the projector on one picture, without gradients."""
+
+    @abstractmethod
+    def project(self, picture: Picture) -> Tensor:
+        """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    def see(self, path: Path) -> Picture:
+        """The picture at ``path``, encoded at most once; raises `DataError` for a picture that cannot be read."""
+        key = str(path)
+        if key not in self._pictures:
+            self._pictures[key] = self.encode(open_picture(path))
+            self._trim()
+        self._pictures.move_to_end(key)
+        return self._pictures[key]
+
+    def refresh(self) -> None:
+        """Project every cached picture anew: to be called when the projector's weights have changed."""
+        with torch.no_grad():
+            for picture in self._pictures.values():
+                picture.tokens = self.project(picture)
+
+    def look(self, batch: Batch) -> list[Tensor]:
+        """The visual tokens that the language model sees: a batch's own, or what ``visual_edit`` makes of them."""
+        tokens = [picture.tokens for picture in batch.pictures]
+        return self.visual_edit(batch, tokens) if self.visual_edit else tokens
+
+    def _trim(self) -> None:
+        size = sum(nbytes(picture) for picture in self._pictures.values()) if len(self._pictures) % 32 == 0 else 0
+        while size > CACHE_BYTES and len(self._pictures) > 1:
+            size -= nbytes(self._pictures.popitem(last=False)[1])
+
+    # --------------------------------------------------------------------------------------------------- preparing
+    def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
+        """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
+        pictures = [self.see(query.image) for query in queries]
+        rows = []
+        for position, (query, picture) in enumerate(zip(queries, pictures, strict=True)):
+            before, after, is_question = self._prompt(query.text)
+            answer = self._answer(answers[position]) if answers is not None else []
+            ids = [*before, *picture.ids, *after, *answer]
+            lead = len(before) + len(picture.ids)
+            question = [False] * lead + is_question + [False] * len(answer)
+            rows.append((ids, question, [False] * (len(ids) - len(answer)) + [True] * len(answer)))
+        longest = max(len(ids) for ids, *_ in rows)
+
+        def left_padded(column: int, fill: int) -> Tensor:
+            padded = [[fill] * (longest - len(row[column])) + list(row[column]) for row in rows]
+            return torch.tensor(padded, device=self.device)
+
+        input_ids = left_padded(0, self.tokenizer.pad_token_id)
+        lengths = torch.tensor([len(ids) for ids, *_ in rows], device=self.device)
+        attention_mask = torch.arange(longest, device=self.device) >= longest - lengths[:, None]
+        return Batch(
+            queries=list(queries),
+            pictures=pictures,
+            input_ids=input_ids,
+            attention_mask=attention_mask.long(),
+            image_mask=input_ids == self.image_token_id,
+            question_mask=left_padded(1, 0).bool(),
+            answer_mask=left_padded(2, 0).bool(),
+        )
+
+    @property
+    @abstractmethod
+    def image_token_id(self) -> int:
+        """The token id at whose places visual tokens enter."""
+
+    def _prompt(self, question: str) -> tuple[list[int], list[int], list[bool]]:
+        """Token ids before and after the picture, and which of the latter belong to the question itself."""
+        if question not in self._prompts:
+            content = [{"type": "image"}, {"type": "text", "text": question}]
+            chat = [{"role": "user", "content": content}]
+            text = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            before, after = text.split(self.processor.image_token, maxsplit=1)
+            start = after.index(question.strip())
+            stop = start + len(question.strip())
+            encoded = self.tokenizer(after, add_special_tokens=False, return_offsets_mapping=True)
+            inside = [first < stop and last > start for first, last in encoded["offset_mapping"]]
+            lead = self.tokenizer(before, add_special_tokens=False).input_ids
+            self._prompts[question] = (lead, encoded.input_ids, inside)
+        return self._prompts[question]
+
+    def _answer(self, answer: str) -> list[int]:
+        return [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.tokenizer.eos_token_id]
+
+    # ------------------------------------------------------------------------------------------ the language model
+    @abstractmethod
+    def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:
+        """How much the question's tokens attend to each visual token: per sample [layers, N_v], float32.
+
+        The mean over heads and over the question's own tokens of the attention weights (CAGUL, eq. 7), layer by
+        layer; all layers if ``layers`` is None.
+        """
+
+    @abstractmethod
+    def answer_log_probabilities(self, batch: Batch, visual: list[Tensor] | None = None) -> tuple[Tensor, ...]:
+        """Natural-log probability of every answer token, one float32 tensor a sample; differentiable."""
+
+    @abstractmethod
+    def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:
+        """Greedy answers, special tokens removed."""
+
+
+def named_within(model: nn.Module, part: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of ``part`` by their names in ``model``."""
+    inside = {id(parameter) for parameter in part.parameters()}
+    return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Read a picture as RGB; raises `DataError` naming the file."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise DataError(f"picture {path} does not exist; restore it or fetch the data again") from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"picture {path} cannot be read ({error}); fetch it again") from None
+
+
+def nbytes(picture: Picture) -> int:
+    """Bytes that a cached picture holds."""
+    return picture.features.nbytes + picture.tokens.nbytes
