@@ -1,0 +1,76 @@
+"""How much faster CAGUL's cached trainer is than the plain loop, in one process, with equal weights.
+
+``python -m benchmarks.cagul_epoch [--identities 20] [--forget 4] [--epochs 2]`` prints seconds per joint epoch of both,
+their ratio, and the largest difference of the trained weights.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from unlearnbench.data.embedded.make import make
+from unlearnbench.data.fiubench import read
+from unlearnbench.data.questions import split_sets
+from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Trainer, training_cases
+from unlearnbench.models.load import load
+from unlearnbench.models.source import card_for
+from unlearnbench.training.run import Run
+
+from .plain_cagul import Plain, largest_difference
+
+
+def main() -> None:
+    """Train both ways from the same start and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="tiny-qwen2.5-vl")
+    parser.add_argument("--identities", type=int, default=20)
+    parser.add_argument("--forget", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    params = CAGULParams(
+        epochs=options.epochs, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8,
+        discriminator_learning_rate=3e-3,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder) / "data", identities=options.identities, scenes=1)
+        sets = split_sets(read(Path(folder) / "data"), options.forget, PRIVATE)
+        cases = training_cases(sets, params.refusals, Run(0))
+        fast_seconds, fast = _fast(options.model, params, cases)
+        plain_seconds, plain = _plain(options.model, params, cases)
+    print(f"plain  {plain_seconds / options.epochs:8.2f} s per epoch")
+    print(f"cached {fast_seconds / options.epochs:8.2f} s per epoch, everything computed for the first time included")
+    print(f"ratio  {plain_seconds / fast_seconds:8.1f}")
+    print(f"largest difference of weights {largest_difference(fast, plain):.1e}")
+
+
+def _fast(name, params, cases):  # type: ignore[no-untyped-def]
+    import torch
+
+    model = load(card_for(name), "cpu")
+    torch.manual_seed(0)
+    trainer = Trainer(model, Guard(model, params))
+    trainer.train_discriminator(cases, Run(0))
+    start = time.perf_counter()
+    trainer.train_jointly(cases, Run(0))
+    seconds = time.perf_counter() - start
+    return seconds, [p.detach() for module in trainer.guard.modules.values() for p in module.parameters()]
+
+
+def _plain(name, params, cases):  # type: ignore[no-untyped-def]
+    model = load(card_for(name), "cpu")
+    plain = Plain(model, params, seed=0)
+    p = params
+    alone = list(plain.discriminator.parameters())
+    plain.phase(cases, alone, p.discriminator_epochs, p.discriminator_learning_rate, 0, plain.gate_loss)
+    start = time.perf_counter()
+    plain.phase(cases, plain.parameters(), p.epochs, p.learning_rate, 1, plain.joint_loss)
+    seconds = time.perf_counter() - start
+    return seconds, [parameter.detach() for parameter in plain.parameters()]
+
+
+if __name__ == "__main__":
+    main()

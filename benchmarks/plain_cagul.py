@@ -1,0 +1,117 @@
+"""CAGUL's training written plainly: every step computes everything, sample by sample, with `transformers` alone.
+
+The yardstick for `unlearnbench.methods.cagul.training`: no cache, no early exit, no skipped sample, attention from
+eager L x L matrices, the gate as a multiplication. Slow on purpose.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from transformers import get_cosine_schedule_with_warmup
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from unlearnbench.methods.cagul.modules import Discriminator, Encoder
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Case
+from unlearnbench.models.vlm import VLM
+
+
+class Plain:
+    """D, E and the two phases, for the default variant (CNN discriminator, linear encoder, mean over layers)."""
+
+    def __init__(self, model: VLM, params: CAGULParams, seed: int) -> None:
+        self.model, self.processor, self.params, self.seed = model.model, model.processor, params, seed
+        torch.manual_seed(seed)
+        self.discriminator = Discriminator(model.width, params.discriminator_channels, params.discriminator_head)
+        self.encoder = Encoder(model.width, params.encoder_init).to(model.device)
+
+    def train(self, cases: Sequence[Case]) -> None:
+        """Both phases."""
+        alone, both = list(self.discriminator.parameters()), self.parameters()
+        p = self.params
+        self.phase(cases, alone, p.discriminator_epochs, p.discriminator_learning_rate, self.seed, self.gate_loss)
+        self.phase(cases, both, p.epochs, p.learning_rate, self.seed + 1, self.joint_loss)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is trained."""
+        return [*self.discriminator.parameters(), *self.encoder.parameters()]
+
+    def phase(
+        self, cases: Sequence[Case], parameters: list[nn.Parameter], epochs: int, rate: float, seed: int, loss: Any
+    ) -> None:
+        """AdamW with warm-up, cosine decay and clipping over shuffled batches."""
+        size = self.params.batch_size
+        optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=self.params.weight_decay)
+        steps = -(-len(cases) // size) * epochs
+        schedule = get_cosine_schedule_with_warmup(optimizer, round(steps * self.params.warmup_ratio), steps)
+        for epoch in range(1, epochs + 1):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+            order = torch.randperm(len(cases), generator=generator).tolist()
+            for start in range(0, len(order), size):
+                optimizer.zero_grad(set_to_none=False)
+                loss([cases[index] for index in order[start : start + size]]).backward()
+                nn.utils.clip_grad_norm_(parameters, self.params.clip_norm)
+                optimizer.step()
+                schedule.step()
+
+    def gate_loss(self, batch: list[Case]) -> Tensor:
+        """Eq. 10, a sample at a time."""
+        logits = torch.cat([self.discriminator([self.see(case)]) for case in batch])
+        return F.binary_cross_entropy_with_logits(logits, torch.tensor([float(case.flagged) for case in batch]))
+
+    def joint_loss(self, batch: list[Case]) -> Tensor:
+        """Eq. 13: every sample goes through the language model, flagged or not."""
+        answers = []
+        for case in batch:
+            tokens = self.see(case)
+            gate = (self.discriminator([tokens]).detach().sigmoid() >= self.params.threshold).float()
+            chosen = self.scores(case).argsort(stable=True)[: self.params.k]
+            selected = torch.zeros(len(tokens), 1).index_fill(0, chosen, 1.0)
+            answers.append(self.nll(case, tokens + gate * selected * (self.encoder(tokens) - tokens)))
+        return self.gate_loss(batch) + torch.stack(answers).sum() / len(batch)
+
+    # ------------------------------------------------------------------------------------------ transformers alone
+    def inputs(self, case: Case, answer: str = "") -> dict[str, Tensor]:
+        """What the processor makes of picture, question and answer."""
+        content = [{"type": "image"}, {"type": "text", "text": case.sample.text}]
+        prompt = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        image = Image.open(case.sample.image).convert("RGB")
+        return dict(self.processor(text=[prompt + answer], images=[image], return_tensors="pt"))
+
+    @torch.no_grad()
+    def see(self, case: Case) -> Tensor:
+        """Visual tokens [N_v, d], through the whole vision tower."""
+        inputs = self.inputs(case)
+        features = self.model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
+        return features.pooler_output[0]  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def scores(self, case: Case) -> Tensor:
+        """Eq. 7 averaged over layers [N_v], from the full attention matrices of the eager implementation."""
+        inputs = self.inputs(case)
+        self.model.set_attn_implementation("eager")
+        attentions = self.model(**inputs, output_attentions=True).attentions
+        self.model.set_attn_implementation("sdpa")
+        ids = inputs["input_ids"][0]
+        question = self.processor.tokenizer(case.sample.text, add_special_tokens=False).input_ids
+        start = next(i for i in range(len(ids)) if ids[i : i + len(question)].tolist() == question)
+        image = (ids == self.model.config.image_token_id).nonzero()[:, 0]
+        layers = [layer[0].mean(0)[start : start + len(question)].mean(0)[image] for layer in attentions]
+        return torch.stack(layers).mean(0)
+
+    def nll(self, case: Case, visual: Tensor) -> Tensor:
+        """Mean negative log-likelihood of the answer's tokens, from logits at every position."""
+        prompt = self.inputs(case)["input_ids"].shape[1]
+        inputs = self.inputs(case, case.answer + self.processor.tokenizer.eos_token)
+        inputs.pop("pixel_values")
+        output = BaseModelOutputWithPooling(pooler_output=(visual,))
+        logits = self.model(**inputs, mm_encoder_outputs={"image": output}, use_cache=False).logits[0]
+        return F.cross_entropy(logits[prompt - 1 : -1].float(), inputs["input_ids"][0, prompt:])
+
+
+def largest_difference(left: Iterable[Tensor], right: Iterable[Tensor]) -> float:
+    """The largest absolute difference between corresponding tensors."""
+    return max(float((a - b).abs().max()) for a, b in zip(left, right, strict=True))

@@ -1,0 +1,1 @@
+"""The unlearning methods that ship with unlearnbench; each registers as a plug-in from outside would."""

@@ -1,0 +1,84 @@
+"""CAGUL at work: a frozen model that looks through the gate and the encoder. Also what is stored of it."""
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from unlearnbench.models.edits import Edit
+from unlearnbench.models.vlm import VLM, Batch, Picture
+
+from .modules import Discriminator, Encoder, uniform_noise
+from .params import CAGULParams
+from .selection import Selector, seeded
+
+
+class Guard(Edit):
+    """D, E and the parameters; applied, it edits the visual tokens of flagged pictures and touches no weight."""
+
+    def __init__(self, model: VLM, params: CAGULParams) -> None:
+        self.params = params
+        self.discriminator = (
+            Discriminator(model.width, params.discriminator_channels, params.discriminator_head).to(model.device)
+            if params.discriminator == "cnn"
+            else None
+        )
+        self.encoder = Encoder(model.width, params.encoder_init).to(model.device) if params.encoder == "linear" else None
+        self.selector = Selector(model, params)
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks that this variant has, by the name of their file."""
+        named = {"discriminator": self.discriminator, "encoder": self.encoder}
+        return {name: module for name, module in named.items() if module is not None}
+
+    # ------------------------------------------------------------------------------------------------------ at work
+    @torch.no_grad()
+    def flags(self, pictures: list[Picture]) -> list[bool]:
+        """The hard gate: whether the discriminator takes each picture for somebody to be forgotten."""
+        if self.discriminator is None:
+            return [True] * len(pictures)
+        distinct = {id(picture): picture for picture in pictures}
+        logits = self.discriminator([picture.tokens for picture in distinct.values()])
+        open_gate = dict(zip(distinct, (logits.sigmoid() >= self.params.threshold).tolist(), strict=True))
+        return [open_gate[id(picture)] for picture in pictures]
+
+    def replace(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
+        """Eq. 8 on every sample of ``batch``: selected tokens encoded, the others as they were."""
+        edited = []
+        for query, tokens, chosen in zip(batch.queries, visual, self.selector.select(batch), strict=True):
+            picked = tokens[chosen]
+            new = self.encoder(picked) if self.encoder else uniform_noise(picked, seeded(query))
+            edited.append(tokens.index_copy(0, chosen, new.to(tokens.dtype)))
+        return edited
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
+        """What the model sees: edited tokens where the gate is open, its own elsewhere."""
+        rows = [row for row, flagged in enumerate(self.flags(batch.pictures)) if flagged]
+        if not rows:
+            return visual
+        edited = self.replace(batch.take(rows), [visual[row] for row in rows])
+        return [dict(zip(rows, edited, strict=True)).get(row, tokens) for row, tokens in enumerate(visual)]
+
+    def apply(self, model: VLM) -> None:
+        """Make ``model`` see through this guard."""
+        self.selector.model = model
+        model.visual_edit = self
+
+    # ----------------------------------------------------------------------------------------------------- storing
+    def save(self, folder: Path) -> None:
+        """Two small safetensors files and the parameters."""
+        for name, module in self.modules.items():
+            save_file({key: tensor.cpu() for key, tensor in module.state_dict().items()}, folder / f"{name}.safetensors")
+        (folder / "params.json").write_text(self.params.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, model: VLM) -> Self:
+        """Rebuild the modules on the model's device."""
+        guard = cls(model, CAGULParams.model_validate_json((folder / "params.json").read_text()))
+        for name, module in guard.modules.items():
+            module.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        return guard

@@ -1,0 +1,35 @@
+"""CAGUL as a method: its parameters and where its parts are. Heavy parts are imported when it runs."""
+
+from typing import TYPE_CHECKING
+
+from unlearnbench import Method, method
+
+from .params import CAGULParams
+
+if TYPE_CHECKING:
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+
+    from .edit import Guard
+
+
+@method("cagul", reference="arXiv:2510.07567", version="1")
+class CAGUL(Method):
+    """Attention-guided replacement of visual tokens behind a discriminator; the model's weights stay as they are."""
+
+    start = "base"
+    Params = CAGULParams
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Guard":
+        """Train the discriminator, then discriminator and encoder together."""
+        from .training import train
+
+        return train(model, sets, self.params, run)
+
+    @classmethod
+    def edit_class(cls) -> "type[Guard]":
+        """What `unlearn` returns."""
+        from .edit import Guard
+
+        return Guard

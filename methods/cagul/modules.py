@@ -1,0 +1,74 @@
+"""CAGUL's two small networks: the discriminator D and the visual token encoder E. They compute in float32."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Discriminator(nn.Module):
+    """D: does this picture show somebody who asked to be forgotten? A small CNN along the sequence of visual tokens.
+
+    The ``radial`` head answers by the distance of the picture's features to a few learned prototypes, so a picture
+    unlike any seen in training is far from all of them and the gate stays shut; a ``linear`` head may do anything
+    there. The linear one opened on pictures of another kind after long training (docs/cagul.md).
+    """
+
+    def __init__(self, width: int, channels: int, head: str) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(width, channels, kernel_size=3, padding=1),
+            nn.GELU(),
+            nn.Conv1d(channels, channels, kernel_size=3, padding=1),
+            nn.GELU(),
+        )
+        self.head = nn.Linear(channels, 1) if head == "linear" else RadialHead(channels)
+
+    def forward(self, visual: Sequence[Tensor]) -> Tensor:
+        """Logits [samples] for visual tokens [N_v, d] of each; pictures may differ in N_v."""
+        if len({len(tokens) for tokens in visual}) == 1:
+            return self._logits(torch.stack(list(visual)))
+        return torch.cat([self._logits(tokens[None]) for tokens in visual])
+
+    def _logits(self, tokens: Tensor) -> Tensor:
+        seen = self.convolutions(self.norm(tokens.float()).transpose(1, 2))
+        return self.head(seen.mean(-1))[:, 0]  # type: ignore[no-any-return]
+
+
+class RadialHead(nn.Module):
+    """A logit that falls with the squared distance to the nearest prototypes: radius + log sum exp(-sharpness d^2)."""
+
+    PROTOTYPES = 8
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.randn(self.PROTOTYPES, channels) / 10)
+        self.radius = nn.Parameter(torch.ones(()))
+        self.log_sharpness = nn.Parameter(torch.zeros(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[samples, channels] to [samples, 1]."""
+        distance = (features[:, None] - self.prototypes).square().sum(-1)
+        return (self.radius + (-self.log_sharpness.exp() * distance).logsumexp(1))[:, None]
+
+
+class Encoder(nn.Module):
+    """E: what a selected visual token is replaced by, a one-layer MLP of the token itself (eq. 8)."""
+
+    def __init__(self, width: int, init: str) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+        if init == "identity":
+            nn.init.eye_(self.layer.weight)
+            nn.init.zeros_(self.layer.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[k, d] to [k, d]."""
+        return self.layer(tokens.float())  # type: ignore[no-any-return]
+
+
+def uniform_noise(tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """The ablation "w/o E": uniform noise of the variance of ``tokens`` [k, d], whatever they show."""
+    noise = torch.rand(tokens.shape, generator=generator).to(tokens.device) * 2 - 1
+    return noise * tokens.float().std() * 3**0.5

@@ -1,0 +1,28 @@
+"""Reference rows: the model as it came (`pretrain`) and the model that has memorised everything (`finetune`)."""
+
+from typing import TYPE_CHECKING
+
+from unlearnbench import Method, method
+
+if TYPE_CHECKING:
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+
+
+@method("pretrain", reference="the model before it has seen anybody's data")
+class Pretrain(Method):
+    """The pretrained model as it is: what a model answers about people it has never heard of."""
+
+    start = "pretrained"
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
+        """Leave the model alone."""
+
+
+@method("finetune", reference="the base model, from which every method unlearns")
+class Finetune(Method):
+    """The base model: finetuned on everybody's data, nothing unlearned. Doing nothing scores like this."""
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
+        """Leave the model alone."""

@@ -1,0 +1,52 @@
+"""What a stage is told about the run it is part of: its seed, and where to report progress."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+
+class Bar(Protocol):
+    """One running progress bar."""
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        """Move on; ``figures`` (losses, say) are shown beside the bar."""
+
+
+class Progress(Protocol):
+    """Somewhere to show what is going on."""
+
+    def bar(self, what: str, total: int) -> Any:
+        """A context manager that yields a `Bar` of ``total`` steps."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Bar]:
+        """A bar that nobody sees."""
+        yield self
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Run:
+    """A stage's surroundings.
+
+    ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
+    seconds and its seconds per epoch; ``notes`` what else a reader of the row should know.
+    """
+
+    seed: int = 0
+    progress: Progress = field(default_factory=Silent)
+    cost: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def generator(self) -> torch.Generator:
+        """A fresh generator at the run's seed: the same numbers on every call."""
+        return torch.Generator().manual_seed(self.seed)
