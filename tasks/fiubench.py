@@ -1,0 +1,173 @@
+"""FIUBench's private-attribute split: what is known of people who asked to be forgotten, and of everybody else.
+
+Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other attributes: arXiv:2510.07567.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from unlearnbench import Evaluation, Params, Task, task
+from unlearnbench.data.fiubench import read
+from unlearnbench.data.questions import Dataset, Sample, Sets, split_sets
+from unlearnbench.data.source import Location, locate
+from unlearnbench.data.taxonomy import PRIVATE, Group
+from unlearnbench.metrics.metric import Record, measure
+from unlearnbench.metrics.scorers import get_scorer
+from unlearnbench.registry import metrics
+
+if TYPE_CHECKING:
+    from unlearnbench.metrics.statistics import MetricValue
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+
+REPORTED = {
+    "forget": ("rouge_l", "exact_match", "ape", "min_k", "truth_ratio", "refusal_rate"),
+    "nonprivate": ("rouge_l", "exact_match", "refusal_rate"),
+    "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
+}
+"""Metrics by set. ``retain`` is the whole retain set: everybody else's questions and the non-private ones."""
+
+
+class FIUBenchOptions(Params):
+    """How answers are drawn and scored."""
+
+    scorer: Literal["strict", "fiubench"] = Field("strict", description="repaired arithmetic, or the published one")
+    private: tuple[Group, ...] = Field(tuple(sorted(PRIVATE)), description="groups of questions that are forgotten")
+    max_new_tokens: int = Field(50, ge=1, description="longest answer")
+    batch_size: int = Field(16, ge=1, description="questions asked at a time")
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"batch_size": 100}}
+
+
+@dataclass(frozen=True)
+class FIUBenchData:
+    """A dataset, where it came from, and who is forgotten."""
+
+    location: Location
+    dataset: Dataset
+    sets: Sets
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the files."""
+        return self.dataset.fingerprint
+
+    @property
+    def split(self) -> str:
+        """Who is forgotten, and which split file the folder has."""
+        return f"forget {len(self.sets.forget_ids)} of {len(self.dataset.identities)} ({self.dataset.variant} split)"
+
+
+@task("fiubench", reference="arXiv:2411.03554")
+class FIUBenchTask(Task):
+    """Private facts about fictitious people: asked outright, in other words, and weighed by their likelihood."""
+
+    provides_sets = True
+    Options = FIUBenchOptions
+
+    options: FIUBenchOptions
+
+    def load(self, source: str, forget: int | str | None) -> FIUBenchData:
+        """Read a folder in FIUBench's layout and divide it into sets."""
+        location = locate(source, self.name)
+        dataset = read(location.folder)
+        return FIUBenchData(location, dataset, split_sets(dataset, forget, frozenset(self.options.private)))
+
+    def sets(self, data: FIUBenchData) -> Sets:
+        """Forget, non-private and other samples."""
+        return data.sets
+
+    def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
+        """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
+        records = collect(model, data.sets, self.options, run)
+        return Evaluation([dict(record) for record in records], score(records, self.options.scorer))
+
+
+def score(records: Iterable[Record], scorer_name: str) -> dict[str, "MetricValue"]:
+    """Every reported metric, computed from the stored records alone."""
+    scorer, records = get_scorer(scorer_name), list(records)
+    views = {
+        "forget": [record for record in records if record["set"] == "forget"],
+        "nonprivate": [record for record in records if record["set"] == "nonprivate"],
+        "retain": [record | {"set": "retain"} for record in records if record["set"] != "forget"],
+    }
+    return {
+        f"{name}.{metric}": measure(metrics.get(metric)(), views[name], scorer, set_name=name, seed=0)  # type: ignore[arg-type]
+        for name, wanted in REPORTED.items()
+        for metric in wanted
+    }
+
+
+@dataclass(frozen=True)
+class Reworded:
+    """A sample asked in other words."""
+
+    sample: Sample
+    text: str
+
+    @property
+    def image(self) -> Any:
+        """The sample's picture."""
+        return self.sample.image
+
+
+def collect(model: "VLM", sets: Sets, options: FIUBenchOptions, run: "Run") -> list[Record]:
+    """One record a sample: answers and log-probabilities."""
+    from unlearnbench.models.asking import answers, log_probabilities
+
+    named = [("forget", s) for s in sets.forget] + [("nonprivate", s) for s in sets.nonprivate]
+    named += [("others", s) for s in sets.others]
+    reworded = [Reworded(s, text) for s in sets.forget for text in s.question.paraphrased_questions]
+    size, samples = options.batch_size, [sample for _, sample in named]
+    said = iter(
+        answers(
+            model,
+            [*samples, *reworded],
+            run,
+            max_new_tokens=options.max_new_tokens,
+            batch_size=size,
+            what="fiubench: asking",
+        )
+    )
+    spoken = [next(said) for _ in samples]
+    extracted = {s.id: [next(said) for _ in s.question.paraphrased_questions] for s in sets.forget}
+    weighed = iter(
+        log_probabilities(
+            model,
+            [(sample, text) for sample in samples for text in _weighed(sample)],
+            run,
+            batch_size=size,
+            what="fiubench: likelihoods",
+        )
+    )
+    records: list[Record] = []
+    for (name, sample), prediction in zip(named, spoken, strict=True):
+        question, gold = sample.question, next(weighed)
+        paraphrased = next(weighed) if question.paraphrased_answer else None
+        records.append(
+            {
+                "set": name,
+                "id": sample.id,
+                "unique_id": sample.unique_id,
+                "group": str(question.group),
+                "question": question.question,
+                "answer": question.answer,
+                "keywords": list(question.keywords),
+                "prediction": prediction,
+                "paraphrased_predictions": extracted.get(sample.id, []),
+                "logprobs": gold,
+                "paraphrased_logprobs": paraphrased,
+                "perturbed_logprobs": [next(weighed) for _ in question.perturbed_answers],
+            }
+        )
+    return records
+
+
+def _weighed(sample: Sample) -> list[str]:
+    """The answers whose likelihood is wanted: true, paraphrased if there is one, perturbed."""
+    question = sample.question
+    paraphrased = [question.paraphrased_answer] if question.paraphrased_answer else []
+    return [question.answer, *paraphrased, *question.perturbed_answers]

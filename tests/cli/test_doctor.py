@@ -1,0 +1,102 @@
+import http.server
+import json
+import socket
+import threading
+import time
+
+import pytest
+from huggingface_hub import constants
+from typer.testing import CliRunner
+
+from unlearnbench.cli import app, doctor
+
+
+def report():
+    return json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def test_says_what_the_machine_is(offline):
+    import platform
+
+    import psutil
+    import torch
+
+    found = report()
+    assert found["system"]["python"] == platform.python_version()
+    assert found["system"]["memory_bytes"] == psutil.virtual_memory().total
+    assert found["torch"]["version"] == torch.__version__
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    assert [device["device"] for device in found["torch"]["devices"]] == ["cpu", *gpus]
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["hub"]["state"] == "offline"
+    assert found["models"]["tiny-qwen2.5-vl"] == "installed"
+
+
+def test_the_same_as_text(offline):
+    done = CliRunner().invoke(app, ["doctor"])
+    for fact in ("memory", "GiB", "torch", "tiny-qwen2.5-vl", "HF_HUB_OFFLINE"):
+        assert fact in done.stdout
+
+
+def test_a_hub_that_answers_is_reachable(monkeypatch):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        found = report()
+        server.shutdown()
+    assert found["hub"]["state"] == "reachable"
+
+
+def test_a_hub_that_never_answers_does_not_hold_it_up(monkeypatch):
+    monkeypatch.setattr(doctor, "HUB_SECONDS", 0.3)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.perf_counter()
+        found = report()
+    assert time.perf_counter() - start < 10
+    assert found["hub"]["state"] == "unreachable"
+    [hub] = [item for item in found["missing"] if "hub" in item["what"]]
+    assert not hub["required"]
+    assert "HF_HUB_OFFLINE=1" in hub["fix"]
+
+
+CARD = """
+from unlearnbench.models.card import ModelCard
+LOST = ModelCard(name="lost", family="qwen2_5_vl", source="unlearnbench.models.embedded:nowhere")
+HUB = ModelCard(name="far", family="qwen2_5_vl", source="nobody/nothing-of-this-name")
+"""
+
+
+def test_says_what_is_missing_and_how_to_get_it(installation):
+    requirements = "Requires-Dist: torch>=9999\nRequires-Dist: no-such-thing>=3\nRequires-Dist: filelock\n"
+    requirements += 'Provides-Extra: more\nRequires-Dist: no-such-extra; extra == "more"\n'
+    cards = {"unlearnbench.models": {"lost": "cards:LOST", "far": "cards:HUB", "odd": "cards:Odd"}}
+    installation.install("unlearnbench", cards, metadata=requirements, cards=CARD)
+    done = installation.run("doctor", "--json", HF_HUB_OFFLINE="1")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["packages"]["no-such-thing"] is None
+    assert found["packages"]["filelock"]
+    assert "no-such-extra" not in found["packages"]
+    assert (found["models"]["lost"], found["models"]["far"]) == ("absent", "not cached")
+    assert "model 'odd' from unlearnbench 1.0" in found["models"]["odd"]
+    fixes = {item["what"]: (item["fix"], item["required"]) for item in found["missing"]}
+    assert fixes["no-such-thing>=3 (not installed)"] == ("pip install 'no-such-thing>=3'", True)
+    assert fixes["extra more: no-such-extra"] == ("pip install 'unlearnbench[more]'", False)
+    assert fixes["the files of lost"][1]
+    assert any(what.startswith("torch>=9999 (") for what in fixes)

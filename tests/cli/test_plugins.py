@@ -1,0 +1,152 @@
+import json
+import re
+
+import pytest
+
+METHODS = "unlearnbench.methods"
+
+
+def test_an_installed_package_adds_a_method_by_one_entry_point(installation, forgetful):
+    installation.install("some-package", {METHODS: {"forgetful": "some_module:Forgetful"}}, some_module=forgetful)
+    listed = json.loads(installation.run("list", "methods", "--json").stdout)["methods"]
+    assert {"name": "forgetful", "origin": "some-package 1.0"} in listed
+    shown = json.loads(installation.run("show", "forgetful", "--json").stdout)
+    assert shown["origin"] == "some-package 1.0"
+
+
+def test_a_single_file_adds_a_method(installation, forgetful):
+    (installation.directory / "mine.py").write_text(forgetful)
+    listed = json.loads(installation.run("list", "methods", "--json", "--plugin", "mine.py").stdout)["methods"]
+    assert {"name": "forgetful", "origin": "mine.py"} in listed
+    found = json.loads(installation.run("show", "forgetful", "--plugin", "mine.py", "--json").stdout)
+    parameters = found.pop("parameters")
+    assert found == {
+        "name": "forgetful",
+        "kind": "method",
+        "origin": "mine.py",
+        "version": "3",
+        "reference": "arXiv:0000.00000",
+        "start": "pretrained",
+        "description": "Forgets everything.",
+    }
+    keys = ("name", "type", "default", "presets", "description")
+    assert [tuple(parameter[key] for key in keys) for parameter in parameters] == [
+        ("steps", "int", 7, {"tiny": 70}, "how many"),
+        ("mode", "str | None", None, {}, ""),
+        ("schedule.rate", "float", 0.5, {}, "how fast"),
+    ]
+
+
+def test_show_prints_the_same_as_text(installation, forgetful):
+    (installation.directory / "mine.py").write_text(forgetful)
+    text = installation.run("show", "forgetful", "--plugin", "mine.py").stdout
+    for fact in ("mine.py", "arXiv:0000.00000", "Forgets everything.", "schedule.rate", "how many", "70 (tiny models)"):
+        assert fact in text
+
+
+@pytest.fixture
+def broken(installation, forgetful):
+    """A sound plug-in, others that are broken each in their own way, and a name that two packages claim."""
+    names = {
+        "forgetful": "good:Forgetful",
+        "lacking": "lacking:Method",
+        "exiting": "exiting:Method",
+        "misspelt": "good:Forgotten",
+        "wrong": "good:Schedule",
+        "alias": "good:Forgetful",
+        "contested": "good:Forgetful",
+    }
+    modules = {"good": forgetful, "lacking": "import not_installed_anywhere", "exiting": "raise SystemExit(7)"}
+    installation.install("first", {METHODS: names, "unlearnbench.models": {"odd": "good:Forgetful"}}, **modules)
+    installation.install("second", {METHODS: {"contested": "lacking:Method"}})
+    return installation
+
+
+def test_check_says_what_is_broken_and_why_and_exits_1(broken):
+    done = broken.run("list", "--check", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    errors = {row["name"]: row["error"] for row in found["methods"]}
+    assert errors["forgetful"] is None
+    assert errors["cagul"] is None
+    for name, cause in {
+        "lacking": "ModuleNotFoundError: No module named 'not_installed_anywhere'",
+        "exiting": "SystemExit: 7",
+        "misspelt": "has no attribute 'Forgotten'",
+        "wrong": "not a subclass of unlearnbench.contracts.Method",
+        "alias": "calls itself 'forgetful'",
+    }.items():
+        assert cause in errors[name]
+        assert f"method '{name}' from first 1.0" in errors[name]
+    assert "first 1.0 (good:Forgetful) and by second 1.0 (lacking:Method)" in errors["contested"]
+    [odd] = [row["error"] for row in found["models"] if row["name"] == "odd"]
+    assert "not an instance of unlearnbench.models.card.ModelCard" in odd
+    table = broken.run("list", "methods", "--check", COLUMNS="500")
+    assert table.returncode == 1
+    assert re.search(r"forgetful +first 1.0 +ok", table.stdout)
+    assert "No module named 'not_installed_anywhere'" in table.stdout
+
+
+def test_a_broken_plugin_stops_only_who_asks_for_it(broken):
+    listed = broken.run("list", "methods")
+    assert listed.returncode == 0
+    assert {"forgetful", "lacking", "contested", "cagul"} <= set(listed.stdout.split())
+    assert broken.run("show", "forgetful").returncode == 0
+    for name in ("lacking", "contested"):
+        asked = broken.run("show", name)
+        assert asked.returncode == 1
+        assert asked.stderr.startswith(f"error: method '{name}'")
+        assert asked.stderr.count("\n") == 1
+
+
+def test_two_packages_may_name_one_target(installation, forgetful):
+    for name in ("first", "second"):
+        installation.install(name, {METHODS: {"forgetful": "some_module:Forgetful"}}, some_module=forgetful)
+    assert installation.run("show", "forgetful").returncode == 0
+
+
+def test_a_file_that_takes_a_name_of_ours_collides_when_that_is_asked_for(installation, forgetful):
+    (installation.directory / "mine.py").write_text(forgetful.replace('"forgetful"', '"cagul"'))
+    assert installation.run("show", "tiny-qwen2.5-vl", "--plugin", "mine.py").returncode == 0
+    asked = installation.run("show", "cagul", "--plugin", "mine.py")
+    assert asked.returncode == 1
+    assert re.search(r"'cagul' is claimed by unlearnbench \S+ \(.*\) and by mine.py \(", asked.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "method"], "no kind 'method'; did you mean 'methods'? there are methods, tasks, models, metrics"),
+        (["show", "cagull"], "no plug-in 'cagull' of any kind; did you mean 'cagul'? see unlearnbench list"),
+        (["show", "cagul", "--kind", "tasks"], "no plug-in 'cagul' among the tasks; did you mean 'cagul'?"),
+        (["list", "--plugin", "nowhere.py"], "no Python file nowhere.py; give --plugin"),
+    ],
+)
+def test_usage_errors_are_one_line_with_the_fix(installation, arguments, message):
+    done = installation.run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_name_of_two_kinds_wants_the_kind(installation, forgetful):
+    entry_points = {METHODS: {"forgetful": "some_module:Forgetful"}, "unlearnbench.tasks": {"forgetful": "other:Task"}}
+    installation.install("some-package", entry_points, some_module=forgetful)
+    asked = installation.run("show", "forgetful")
+    assert asked.returncode == 2
+    assert "add --kind methods or --kind tasks" in asked.stderr
+    assert installation.run("show", "forgetful", "--kind", "methods").returncode == 0
+
+
+def test_every_plugin_of_ours_is_sound_and_can_be_shown(installation):
+    listed = json.loads(installation.run("list", "--check", "--json").stdout)
+    assert {kind: [row["error"] for row in rows if row["error"]] for kind, rows in listed.items()} == {
+        "methods": [],
+        "tasks": [],
+        "models": [],
+        "metrics": [],
+    }
+    assert {"cagul", "finetune", "pretrain"} <= {row["name"] for row in listed["methods"]}
+    for name in ("fiubench", "tiny-qwen2.5-vl", "rouge_l"):
+        assert json.loads(installation.run("show", name, "--json").stdout)["name"] == name

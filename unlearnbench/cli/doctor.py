@@ -1,0 +1,225 @@
+"""``unlearnbench doctor``: what this machine can run, what is missing and how to get it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+HUB_SECONDS = 3.0
+"""How long the Hugging Face hub may take to answer before it counts as out of reach."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that is not there, what to do about it, and whether the embedded benchmark needs it."""
+
+    what: str
+    fix: str
+    required: bool
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Say what this machine can run, what is missing and how to get it."""
+    missing: list[Missing] = []
+    report = {
+        "system": _system(),
+        "packages": _packages(missing),
+        "torch": _torch(missing),
+        "hub": _hub(missing),
+        "models": _models(missing),
+    }
+    if as_json:
+        typer.echo(json.dumps({**report, "missing": [asdict(item) for item in missing]}, indent=2))
+    else:
+        _print(report, missing)
+    if any(item.required for item in missing):
+        raise typer.Exit(1)
+
+
+def _system() -> dict[str, Any]:
+    import os
+    import platform
+
+    system: dict[str, Any] = {"python": platform.python_version(), "os": platform.platform(), "cpus": os.cpu_count()}
+    try:
+        import psutil
+    except ImportError:  # `_packages` says so
+        return system
+    memory = psutil.virtual_memory()
+    return {**system, "memory_bytes": memory.total, "memory_free_bytes": memory.available}
+
+
+def _packages(missing: list[Missing]) -> dict[str, str | None]:
+    """Installed version of everything that the distribution requires; None for what is absent."""
+    from importlib.metadata import PackageNotFoundError, metadata, requires, version
+
+    from packaging.requirements import Requirement
+
+    try:
+        versions: dict[str, str | None] = {"unlearnbench": version("unlearnbench")}
+    except PackageNotFoundError:
+        missing.append(Missing("unlearnbench is not installed", "pip install -e . in its repository", required=True))
+        return {"unlearnbench": None}
+    wanted = [Requirement(line) for line in requires("unlearnbench") or ()]
+    for requirement in wanted:
+        if _applies(requirement, extra=""):
+            versions[requirement.name] = found = _installed(requirement)
+            if found is None or not requirement.specifier.contains(found, prereleases=True):
+                what = f"{requirement.name}{requirement.specifier} ({found or 'not'} installed)"
+                missing.append(Missing(what, f"pip install '{requirement.name}{requirement.specifier}'", required=True))
+    for extra in metadata("unlearnbench").get_all("Provides-Extra") or ():
+        absent = [r.name for r in wanted if _applies(r, extra) and not _applies(r, "") and not _installed(r)]
+        if absent:
+            what = f"extra {extra}: {', '.join(absent)}"
+            missing.append(Missing(what, f"pip install 'unlearnbench[{extra}]'", required=False))
+    return versions
+
+
+def _applies(requirement: "Requirement", extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _installed(requirement: "Requirement") -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(requirement.name)
+    except PackageNotFoundError:
+        return None
+
+
+def _torch(missing: list[Missing]) -> dict[str, Any] | None:
+    """Version and devices; None if torch cannot be imported."""
+    import shutil
+
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        missing.append(Missing(f"a torch that can be imported ({error})", "pip install torch", required=True))
+        return None
+    devices: list[dict[str, Any]] = [{"device": "cpu", "name": f"{torch.get_num_threads()} threads"}]
+    for index in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(index)
+        devices.append({"device": f"cuda:{index}", "name": about.name, "memory_bytes": about.total_memory})
+    if len(devices) == 1:
+        fix = "only needed for models of billions of parameters"
+        if shutil.which("nvidia-smi"):
+            fix = f"torch {torch.__version__} does not see this machine's: install a CUDA build, see pytorch.org"
+        missing.append(Missing("a GPU", fix, required=False))
+    return {"version": str(torch.__version__), "devices": devices}
+
+
+def _hub(missing: list[Missing]) -> dict[str, str]:
+    """Whether models can be downloaded: "offline" (by HF_HUB_OFFLINE), "reachable" or "unreachable"."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:  # `_packages` says so
+        return {"state": "unreachable"}
+    hub = {"endpoint": constants.ENDPOINT, "cache": constants.HF_HUB_CACHE}
+    if constants.HF_HUB_OFFLINE:
+        missing.append(Missing("the Hugging Face hub: HF_HUB_OFFLINE is set", "unset it to download", required=False))
+        return {**hub, "state": "offline"}
+    if not _answers(constants.ENDPOINT):
+        fix = "check the network, or set HF_HUB_OFFLINE=1 to use what is cached"
+        missing.append(Missing(f"the Hugging Face hub: no answer from {constants.ENDPOINT}", fix, required=False))
+        return {**hub, "state": "unreachable"}
+    return {**hub, "state": "reachable"}
+
+
+def _answers(url: str) -> bool:
+    """Whether ``url`` answers in `HUB_SECONDS`; asked in a thread, since looking up a name knows no time limit."""
+    import threading
+
+    from huggingface_hub import get_session
+
+    answered = threading.Event()
+    finished = threading.Event()
+
+    def ask() -> None:
+        try:
+            if get_session().head(url, timeout=HUB_SECONDS).status_code < 500:
+                answered.set()
+        except Exception:  # noqa: S110 - whatever keeps the hub from answering, it does not
+            pass
+        finally:
+            finished.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    finished.wait(HUB_SECONDS + 1)
+    return answered.is_set()
+
+
+def _models(missing: list[Missing]) -> dict[str, str]:
+    """Where each registered model's files are: "installed", "cached", "not cached", or what is wrong with it."""
+    from ..errors import UnlearnbenchError
+    from ..registry import models
+
+    found = {}
+    for name in models.names():
+        try:
+            found[name] = _state(models.get(name).source)
+        except UnlearnbenchError as error:
+            found[name] = str(error)
+        if found[name] == "absent":
+            missing.append(Missing(f"the files of {name}", "reinstall the package that brings it", required=True))
+    return found
+
+
+def _state(source: str) -> str:
+    from importlib.resources import files
+    from pathlib import Path
+
+    package, _, folder = source.partition(":")
+    if folder:
+        return "installed" if (files(package) / folder / "model.safetensors").is_file() else "absent"
+    if Path(source).is_dir():
+        return "installed"
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return "not cached"
+    return "cached" if isinstance(try_to_load_from_cache(source, "config.json"), str) else "not cached"
+
+
+def _print(report: dict[str, Any], missing: list[Missing]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    for part, key, value in _lines(report):
+        table.add_row(part, key, Text(value))
+    console = Console()
+    console.print(table)
+    console.print()
+    if not missing:
+        console.print("Nothing is missing.")
+    for item in missing:
+        needed = "missing" if item.required else "optional"
+        console.print(Text(f"{needed}: {item.what} - {item.fix}"), soft_wrap=True)
+
+
+def _lines(report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Part, name and value of everything reported; the part only where it begins."""
+    torch = report["torch"] or {"version": "absent", "devices": []}
+    devices = {device["device"]: _device(device) for device in torch["devices"]}
+    parts = {**report, "torch": {"version": torch["version"], **devices}}
+    for part, values in parts.items():
+        for index, (key, value) in enumerate(values.items()):
+            shown = _gib(value) if key.endswith("_bytes") else str(value or "absent")
+            yield ("" if index else part), key.removesuffix("_bytes"), shown
+
+
+def _device(device: dict[str, Any]) -> str:
+    memory = f", {_gib(device['memory_bytes'])}" if "memory_bytes" in device else ""
+    return f"{device['name']}{memory}"
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

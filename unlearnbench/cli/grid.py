@@ -1,0 +1,102 @@
+"""The options that `run` and `plan` share, and what they say together: a grid."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
+
+GRID = "What to run"
+WHERE = "Where"
+
+Methods = Annotated[list[str], typer.Option("--method", help="Methods; see 'list methods'.", rich_help_panel=GRID)]
+Models = Annotated[
+    list[str],
+    typer.Option("--model", help="Models: names, hub ids or folders; see 'list models'.", rich_help_panel=GRID),
+]
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", help="Tasks [default: fiubench,mme,pope].", rich_help_panel=GRID)
+]
+Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
+BaseSeed = Annotated[
+    int | None, typer.Option(help="Seed of the base model's training [default: the seed].", rich_help_panel=GRID)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="OWNER.PARAM=V1,V2 for a method, a task or 'base'; see 'show NAME'.", rich_help_panel=GRID
+    ),
+]
+Forget = Annotated[
+    list[str] | None,
+    typer.Option(help="Identities to forget: a number or a split's name [default: a tenth].", rich_help_panel=GRID),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(help="embedded, hub, or a folder in the data's layout [default: the model's].", rich_help_panel=WHERE),
+]
+Results = Annotated[Path, typer.Option(help="Folder of rows and samples.", rich_help_panel=WHERE)]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Folder of trained models, shared by runs [default: ~/.cache/unlearnbench].", rich_help_panel=WHERE
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.", rich_help_panel=WHERE)
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda [default: a GPU if there is one].", rich_help_panel=WHERE)
+]
+
+
+def configure(
+    *,
+    methods: Sequence[str],
+    models: Sequence[str],
+    tasks: Sequence[str] | None,
+    seeds: Sequence[str] | None,
+    base_seed: int | None,
+    settings: Sequence[str] | None,
+    forget: Sequence[str] | None,
+    data: str | None,
+    device: str | None,
+    plugins: Sequence[Path] | None,
+) -> "RunConfig":
+    """The grid that the options describe, single-file plug-ins loaded. Repeated options and comma lists are the same."""
+    from ..config import RunConfig, parse_settings
+    from ..registry import load_plugin
+
+    for file in plugins or ():
+        load_plugin(file)
+    given = {
+        "tasks": _listed(tasks),
+        "seeds": tuple(_integer("--seed", seed) for seed in _listed(seeds)),
+        "forget": tuple(int(n) if n.lstrip("-").isdigit() else n for n in _listed(forget)),
+    }
+    return RunConfig(
+        methods=_listed(methods),
+        models=_listed(models),
+        base_seed=base_seed,
+        settings=parse_settings(settings or ()),
+        data=data,
+        device=device,
+        **{name: value for name, value in given.items() if value},
+    )
+
+
+def _listed(options: Sequence[str] | None) -> tuple[str, ...]:
+    names = [name.strip() for option in options or () for name in option.split(",")]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _integer(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: give a whole number") from None

@@ -1,0 +1,86 @@
+"""``unlearnbench plan``: the cells of a grid and what of each is there already; touches nothing."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import grid
+
+if TYPE_CHECKING:
+    from ..engine.artefacts import Store
+    from ..engine.planning import Plan
+    from ..results.store import RowStore
+
+
+def plan(
+    method: grid.Methods,
+    model: grid.Models,
+    task: grid.Tasks = None,
+    seed: grid.Seeds = None,
+    base_seed: grid.BaseSeed = None,
+    settings: grid.Set = None,
+    forget: grid.Forget = None,
+    data: grid.Data = None,
+    results: grid.Results = Path("results"),
+    store: grid.StoreFolder = None,
+    plugin: grid.Plugins = None,
+    device: grid.Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
+) -> None:
+    """Show the cells that 'run' would compute with these options, and which stages are cached."""
+    config = grid.configure(
+        methods=method,
+        models=model,
+        tasks=task,
+        seeds=seed,
+        base_seed=base_seed,
+        settings=settings,
+        forget=forget,
+        data=data,
+        device=device,
+        plugins=plugin,
+    )
+    from ..engine.artefacts import Store, default_store
+    from ..engine.planning import plan as make_plans
+    from ..results.store import RowStore
+
+    artefacts = Store(default_store(store))
+    show(make_plans(config, artefacts), RowStore(results), artefacts, as_json=as_json)
+
+
+def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool) -> None:
+    """Print the plans as a table or as JSON."""
+    done = {row.row_id for row in rows.scan().rows if row.status == "ok"}
+    cells = [_describe(plan, done, store) for plan in plans]
+    if as_json:
+        typer.echo(json.dumps(cells, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for name in ("method", "model", "task", "seed", "forget", "base", "unlearned", "row"):
+        table.add_column(name)
+    for cell in cells:
+        table.add_row(*(str(cell[column.header]) for column in table.columns))
+    Console().print(table)
+    left = sum(cell["row"] == "to do" for cell in cells)
+    Console(stderr=True).print(f"{len(cells)} cells, {left} to do", style="dim")
+
+
+def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
+    base = "cached" if store.has("base", plan.base_key) else "to do"
+    return {
+        "method": plan.cell.method,
+        "model": plan.cell.model,
+        "task": plan.cell.task,
+        "seed": plan.cell.seed,
+        "forget": len(plan.sets.forget_ids),
+        "settings": plan.cell.settings,
+        "base": base if plan.method.start == "base" else "not needed",
+        "unlearned": "cached" if store.has("unlearned", plan.unlearned_key) else "to do",
+        "row": "done" if plan.row_id in done else "to do",
+        "row_id": plan.row_id,
+    }

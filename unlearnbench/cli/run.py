@@ -1,0 +1,85 @@
+"""``unlearnbench run``: compute every cell of a grid that has no row yet, and show the rows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import grid
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..training.run import Progress
+
+
+def run(
+    method: grid.Methods,
+    model: grid.Models,
+    task: grid.Tasks = None,
+    seed: grid.Seeds = None,
+    base_seed: grid.BaseSeed = None,
+    settings: grid.Set = None,
+    forget: grid.Forget = None,
+    data: grid.Data = None,
+    results: grid.Results = Path("results"),
+    store: grid.StoreFolder = None,
+    plugin: grid.Plugins = None,
+    device: grid.Device = None,
+    dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
+) -> None:
+    """Run methods on models and evaluate them. The same command again resumes."""
+    config = grid.configure(
+        methods=method,
+        models=model,
+        tasks=task,
+        seeds=seed,
+        base_seed=base_seed,
+        settings=settings,
+        forget=forget,
+        data=data,
+        device=device,
+        plugins=plugin,
+    )
+    from rich.console import Console
+
+    from ..engine.artefacts import Store, default_store
+    from ..engine.grid import run as run_grid
+    from ..engine.planning import plan
+    from ..report.terminal import plain_json, table
+    from ..results.store import RowStore
+
+    artefacts, rows = Store(default_store(store)), RowStore(results)
+    if dry_run:
+        from .plan import show
+
+        show(plan(config, artefacts), rows, artefacts, as_json=as_json)
+        return
+    rows.check_writable()
+    artefacts.check_writable()
+    plans = plan(config, artefacts)
+    said = Console(stderr=True)
+    finished = []
+    for cell in run_grid(plans, rows, artefacts, _progress(said, quiet)):
+        finished.append(cell.row)
+        if cell.row.error and not quiet:
+            said.print(f"failed: {cell.plan.cell.method} on {cell.plan.cell.task}", style="red", markup=False)
+    if as_json:
+        typer.echo(plain_json(finished))
+    else:
+        Console().print(table(finished))
+        said.print(f"rows: {rows.rows}", style="dim", markup=False)
+    if any(row.status != "ok" for row in finished):
+        raise typer.Exit(1)
+
+
+def _progress(console: "Console", quiet: bool) -> "Progress":
+    if quiet:
+        from ..training.run import Silent
+
+        return Silent()
+    from ..report.progress import TerminalProgress
+
+    return TerminalProgress(console)

@@ -1,0 +1,135 @@
+"""``unlearnbench show``: one plug-in, its origin, reference and parameters, read from the plug-in itself."""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from ..errors import UsageError
+from ..registry import REGISTRIES, did_you_mean, load_plugin
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_PARAMETERS = {"methods": "Params", "tasks": "Options"}
+"""The nested class that holds a kind's parameters."""
+
+_FACTS = {"methods": ("start",), "tasks": ("provides_sets",), "metrics": ("requires",)}
+"""Further class attributes worth showing."""
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A method, task, model or metric.")],
+    kind: Annotated[str | None, typer.Option(help="Which kind, where several share the name.")] = None,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE.py", help="A file with plug-ins; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show a plug-in: its origin, reference, parameters and defaults."""
+    for file in plugin or ():
+        load_plugin(file)
+    found = _describe(_kind_of(name, kind), name)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, default=str))
+    else:
+        _print(found)
+
+
+def _kind_of(name: str, wanted: str | None) -> str:
+    """The kind of plug-in that ``name`` is; raises `UsageError` unless there is exactly one."""
+    kinds = [kind for kind, registry in REGISTRIES.items() if name in registry and wanted in (None, kind)]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        raise UsageError(f"{name!r} is the name of several plug-ins; add --kind {' or --kind '.join(kinds)}")
+    names = {name for registry in REGISTRIES.values() for name in registry.names()}
+    where = f"among the {wanted}" if wanted else "of any kind"
+    raise UsageError(f"no plug-in {name!r} {where}; {did_you_mean(name, names)}see unlearnbench list")
+
+
+def _describe(kind: str, name: str) -> dict[str, Any]:
+    registry = REGISTRIES[kind]
+    target = registry.get(name)
+    found: dict[str, Any] = {"name": name, "kind": kind.removesuffix("s"), "origin": registry.origin(name)}
+    if kind == "models":
+        return {**found, **target.model_dump(mode="json")}
+    for attribute in ("version", "reference", *_FACTS[kind]):
+        if hasattr(target, attribute):
+            found[attribute] = getattr(target, attribute)
+    found["description"] = inspect.cleandoc(target.__doc__ or "")
+    if kind in _PARAMETERS:
+        found["parameters"] = [*_parameters(getattr(target, _PARAMETERS[kind]))]
+    return found
+
+
+def _parameters(
+    model: "type[BaseModel]", prefix: str = "", given: "BaseModel | None" = None
+) -> Iterator[dict[str, Any]]:
+    """Name, type, default, presets and description of every field; those of a nested model have dotted names.
+
+    The defaults of a nested model are those of ``given``, the instance that is the outer field's default.
+    """
+    from pydantic import BaseModel
+
+    for name, field in model.model_fields.items():
+        default = getattr(given, name) if given else field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            yield from _parameters(type(default), f"{prefix}{name}.", default)
+            continue
+        presets = getattr(model, "presets", {}).items()
+        yield {
+            "name": prefix + name,
+            "type": _type(field.annotation),
+            "default": None if field.is_required() and not given else _plain(default),
+            "presets": {scale: _plain(values[name]) for scale, values in presets if name in values},
+            "description": field.description or "",
+        }
+
+
+def _type(annotation: Any) -> str:
+    """An annotation as one would say it: alternatives with bars, classes without their modules."""
+    if get_origin(annotation) is Literal:
+        return " | ".join(json.dumps(choice) for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(_type(choice) for choice in get_args(annotation))
+    return re.sub(r"(\w+\.)+", "", inspect.formatannotation(annotation)).replace("NoneType", "None")
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON has it; sets in alphabetical order."""
+    from pydantic_core import to_jsonable_python
+
+    plain = to_jsonable_python(value, fallback=str)
+    return sorted(plain) if isinstance(value, (set, frozenset)) else plain
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="bold", no_wrap=True)
+    for key, value in found.items():
+        if key != "parameters" and value not in ("", None):
+            facts.add_row(key, Text(value if isinstance(value, str) else json.dumps(value)))
+    console.print(facts)
+    if not found.get("parameters"):
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("parameter", no_wrap=True)
+    for column in ("type", "default", "description"):
+        table.add_column(column, overflow="fold")
+    for field in found["parameters"]:
+        presets = [f"{json.dumps(value)} ({scale} models)" for scale, value in field["presets"].items()]
+        default = "\n".join([json.dumps(field["default"]), *presets])
+        table.add_row(*(Text(cell) for cell in (field["name"], field["type"], default, field["description"])))
+    console.print()
+    console.print(table)

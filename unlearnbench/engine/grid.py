@@ -1,0 +1,144 @@
+"""Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
+from ..results.row import Metric as MetricField
+from ..results.store import RowStore
+from .artefacts import Store
+from .planning import Plan
+from .provenance import environment
+
+if TYPE_CHECKING:
+    from ..training.run import Progress
+    from .stages import Stages
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell's row; ``cached`` if it stood in the results folder already."""
+
+    plan: Plan
+    row: Row
+    cached: bool
+
+
+def run(plans: list[Plan], results: RowStore, store: Store, progress: "Progress") -> Iterator[Finished]:
+    """Evaluate the cells one after the other, yielding each as its row is written.
+
+    A cell that fails gets an error row and the grid goes on; running again retries it.
+    """
+    done = {row.row_id: row for row in results.scan().rows if row.status == "ok"}
+    stages: Stages | None = None
+    for plan in plans:
+        if plan.row_id in done:
+            yield Finished(plan, done[plan.row_id], cached=True)
+            continue
+        if stages is None:
+            from .stages import Stages  # torch is imported only when there is work to do
+
+            stages = Stages(store, progress)
+        row = _attempt(plan, stages, results)
+        results.append(row)
+        if row.status == "ok":
+            done[plan.row_id] = row
+        yield Finished(plan, row, cached=False)
+
+
+def _attempt(plan: Plan, stages: "Stages", results: RowStore) -> Row:
+    started = utc_now()
+    try:
+        return _evaluate(plan, stages, results, started)
+    except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
+        failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message")
+        return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
+
+
+def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime) -> Row:
+    from ..training.run import Run
+    from .stages import timed
+
+    model = stages.model(plan)
+    evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, Run(0, stages.progress)))
+    made = stages.unlearned(plan).manifest.metadata
+    base = stages.base(plan).manifest.metadata if plan.method.start == "base" else None
+    return Row(
+        status="ok",
+        metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
+        cost=Cost(
+            trainable_parameters=made["trainable_parameters"],
+            train_seconds=made["cost"].get("train_seconds", 0.0),
+            seconds_per_epoch=made["cost"].get("seconds_per_epoch"),
+            eval_seconds=seconds,
+            peak_memory_bytes=_peak_memory(plan.device),
+        ),
+        samples=results.write_samples(plan.row_id, evaluation.records),
+        notes=made["notes"],
+        base=base and {"params": plan.base.model_dump(mode="json"), **base},
+        **_header(plan, started),
+    )
+
+
+def _header(plan: Plan, started: datetime) -> dict[str, Any]:
+    """What a row says of its cell, whatever came of it."""
+    from ..registry import methods
+
+    cell, source, location = plan.cell, plan.source, plan.data.location
+    data = DataInfo(
+        source=plan.data_source if plan.data_source in ("embedded", "hub") else "folder",
+        id=location.id,
+        revision=location.revision,
+        fingerprint=plan.data.fingerprint,
+    )
+    return {
+        "row_id": plan.row_id,
+        "method": MethodInfo(
+            name=cell.method,
+            version=plan.method.version,
+            origin=methods.origin(cell.method),
+            params=plan.params.model_dump(mode="json"),
+        ),
+        "model": ModelInfo(
+            name=cell.model,
+            family=source.card.family,
+            source=source.card.source,
+            revision=source.revision,
+            weights_digest=source.digest,
+            dtype=source.dtype,
+        ),
+        "task": TaskInfo(
+            name=cell.task,
+            version=plan.task.version,
+            data=data,
+            split=plan.unlearning.split,
+            options=plan.task.options.model_dump(mode="json"),
+        ),
+        "seed": cell.seed,
+        "base_seed": cell.base_seed,
+        "environment": Environment(**environment(_device_name(plan.device))),
+        "command": sys.argv,
+        "started_at": started,
+        "finished_at": utc_now(),
+    }
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def _peak_memory(device: str) -> int:
+    """Bytes at the peak of this process: of GPU memory, else resident."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    import resource
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes if sys.platform == "darwin" else kilobytes * 1024

@@ -1,0 +1,88 @@
+"""The stages of a cell, each computed once and kept in the store: base, unlearned, and the model to evaluate."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..models.edits import Weights
+from ..models.load import load
+from ..models.vlm import VLM
+from ..training.base import train_base
+from ..training.run import Progress, Run
+from .artefacts import Artefact, Store
+from .keys import digest
+from .planning import Plan
+
+
+class Stages:
+    """Makes what cells need. The model that was unlearned last stays in memory for the tasks that follow."""
+
+    def __init__(self, store: Store, progress: Progress) -> None:
+        self.store, self.progress = store, progress
+        self._ready: tuple[str, VLM] | None = None
+
+    def has_base(self, plan: Plan) -> bool:
+        """Whether the base model is in the store."""
+        return self.store.has("base", plan.base_key)
+
+    def has_unlearned(self, plan: Plan) -> bool:
+        """Whether the unlearned model is in the store."""
+        return self.store.has("unlearned", plan.unlearned_key)
+
+    def base(self, plan: Plan) -> Artefact:
+        """The base model's weights, trained if need be."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            run = Run(plan.cell.base_seed, self.progress)
+            model = load(plan.source.card, plan.device)
+            train_base(model, plan.sets.in_order, plan.base, run).save(folder)
+            return {"cost": run.cost, "notes": run.notes}
+
+        return self.store.get_or_make("base", plan.base_key, make)
+
+    def unlearned(self, plan: Plan) -> Artefact:
+        """What the method changed, or an empty artefact where it changed nothing."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            run = Run(plan.cell.seed, self.progress)
+            model = self._start(plan)
+            edit = plan.method(plan.params).unlearn(model, plan.sets, run)
+            if edit is None:
+                return {"edit": False, "trainable_parameters": 0, "cost": run.cost, "notes": run.notes}
+            edit.save(folder)
+            return {
+                "edit": True,
+                "trainable_parameters": edit.trainable_parameters,
+                "cost": run.cost,
+                "notes": run.notes,
+            }
+
+        return self.store.get_or_make("unlearned", plan.unlearned_key, make)
+
+    def model(self, plan: Plan) -> VLM:
+        """A fresh copy of the starting model with the method's stored edit applied."""
+        key = digest(plan.unlearned_key)
+        if self._ready is None or self._ready[0] != key:
+            self._ready = None  # let the old one go before the new one comes
+            artefact = self.unlearned(plan)
+            model = self._start(plan)
+            if artefact.manifest.metadata["edit"]:
+                plan.method.edit_class().load(artefact.folder, model).apply(model)
+            self._ready = key, model
+        return self._ready[1]
+
+    def _start(self, plan: Plan) -> VLM:
+        """The model that the method starts from."""
+        weights = self.base(plan) if plan.method.start == "base" else None
+        model = load(plan.source.card, plan.device)
+        if weights:
+            Weights.load(weights.folder, model).apply(model)
+        return model
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What ``work`` returns, and the seconds it took."""
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
