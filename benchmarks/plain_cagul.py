@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from unlearnbench.methods.cagul.modules import Discriminator, Encoder
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Case
+
 from unlearnbench.models.vlm import VLM
 
 
@@ -114,4 +115,4 @@ class Plain:
 
 def largest_difference(left: Iterable[Tensor], right: Iterable[Tensor]) -> float:
     """The largest absolute difference between corresponding tensors."""
-    return max(float((a - b).abs().max()) for a, b in zip(left, right, strict=True))
+    return max(float((a - b).detach().abs().max()) for a, b in zip(left, right, strict=True))

@@ -95,7 +95,7 @@ def score(records: Iterable[Record], scorer_name: str) -> dict[str, "MetricValue
         "retain": [record | {"set": "retain"} for record in records if record["set"] != "forget"],
     }
     return {
-        f"{name}.{metric}": measure(metrics.get(metric)(), views[name], scorer, set_name=name, seed=0)  # type: ignore[arg-type]
+        f"{name}.{metric}": measure(metrics.get(metric)(), views[name], scorer, set_name=name, seed=0)
         for name, wanted in REPORTED.items()
         for metric in wanted
     }

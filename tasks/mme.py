@@ -9,7 +9,7 @@ from .yes_no import YesNoTask
 
 @task("mme", reference="arXiv:2306.13394")
 class MMETask(YesNoTask):
-    """Perception and cognition by yes/no questions: does unlearning leave the model's other skills alone?"""
+    """Perception and cognition by yes/no questions: what unlearning does to the model's other skills."""
 
     read = staticmethod(read_mme)
     score = staticmethod(mme)

@@ -9,7 +9,7 @@ from .yes_no import YesNoTask
 
 @task("pope", reference="arXiv:2305.10355")
 class POPETask(YesNoTask):
-    """Object hallucination by yes/no questions: does unlearning make the model see things?"""
+    """Object hallucination by yes/no questions: whether unlearning makes the model see things."""
 
     read = staticmethod(read_pope)
     score = staticmethod(pope)

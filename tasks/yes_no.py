@@ -1,7 +1,6 @@
 """What `mme` and `pope` share: yes/no questions about pictures, asked and kept with their raw answers."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -47,7 +46,11 @@ class YesNoTask(Task):
 
     Options = YesNoOptions
     options: YesNoOptions
-    read: ClassVar[Callable[[Path], YesNoSet]]
+
+    @staticmethod
+    @abstractmethod
+    def read(folder: Path) -> YesNoSet:
+        """The questions in a folder."""
 
     @staticmethod
     @abstractmethod
@@ -57,7 +60,7 @@ class YesNoTask(Task):
     def load(self, source: str, forget: int | str | None) -> YesNoData:
         """Read the task's folder."""
         location = locate(source, self.name)
-        return YesNoData(location, type(self).read(location.folder))
+        return YesNoData(location, self.read(location.folder))
 
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""

@@ -20,12 +20,10 @@ class Guard(Edit):
 
     def __init__(self, model: VLM, params: CAGULParams) -> None:
         self.params = params
-        self.discriminator = (
-            Discriminator(model.width, params.discriminator_channels, params.discriminator_head).to(model.device)
-            if params.discriminator == "cnn"
-            else None
-        )
-        self.encoder = Encoder(model.width, params.encoder_init).to(model.device) if params.encoder == "linear" else None
+        small = Discriminator(model.width, params.discriminator_channels, params.discriminator_head)
+        self.discriminator = small.to(model.device) if params.discriminator == "cnn" else None
+        linear = params.encoder == "linear"
+        self.encoder = Encoder(model.width, params.encoder_init).to(model.device) if linear else None
         self.selector = Selector(model, params)
 
     @property
@@ -72,7 +70,8 @@ class Guard(Edit):
     def save(self, folder: Path) -> None:
         """Two small safetensors files and the parameters."""
         for name, module in self.modules.items():
-            save_file({key: tensor.cpu() for key, tensor in module.state_dict().items()}, folder / f"{name}.safetensors")
+            state = {key: tensor.cpu() for key, tensor in module.state_dict().items()}
+            save_file(state, folder / f"{name}.safetensors")
         (folder / "params.json").write_text(self.params.model_dump_json(indent=1) + "\n")
 
     @classmethod

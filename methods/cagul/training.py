@@ -6,6 +6,7 @@ leaves a fraction of the work and changes no update (`tests/methods/cagul/test_t
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +40,18 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     trainer = Trainer(model, guard)
     trainer.train_discriminator(cases, run)
     trainer.train_jointly(cases, run)
+    run.notes["cagul"] = trainer.losses_at_the_end | {"flagged": flagged_shares(model, guard, sets)}
     guard.trainable_parameters = sum(p.numel() for module in guard.modules.values() for p in module.parameters())
     return guard
+
+
+def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
+    """The share of pictures that the gate lets through, of the people to be forgotten and of the others."""
+    shares = {}
+    for name, samples in {"forget": sets.forget, "others": sets.others}.items():
+        pictures = [model.see(path) for path in dict.fromkeys(sample.image for sample in samples)]
+        shares[name] = sum(guard.flags(pictures)) / len(pictures)
+    return shares
 
 
 def training_cases(sets: Sets, refusals: tuple[str, ...], run: Run) -> list[Case]:
@@ -58,6 +69,7 @@ class Trainer:
 
     def __init__(self, model: VLM, guard: Guard) -> None:
         self.model, self.guard, self.params = model, guard, guard.params
+        self.losses_at_the_end: dict[str, Any] = {}
 
     def train_discriminator(self, cases: list[Case], run: Run) -> None:
         """Phase one: D alone."""
@@ -84,15 +96,14 @@ class Trainer:
         parameters = [p for module in self.guard.modules.values() for p in module.parameters()]
         if not parameters:
             return
-        outcome = fit(
+        self.losses_at_the_end = fit(
             parameters,
             Shuffled(cases, self.params.batch_size, run.seed + 1),
             self.losses,
             self.params,
             run,
             what="CAGUL: discriminator and encoder",
-        )
-        run.notes["cagul"] = outcome.losses
+        ).losses
 
     def losses(self, batch: list[Case]) -> dict[str, Tensor]:
         """L_D + L_PO + L_GD (eq. 13), each a sum over its samples divided by the batch's size."""

@@ -18,5 +18,5 @@ _REFUSAL = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether ``text`` declines to answer: it holds one of the set phrases of refusing ("cannot", "do not know", ...)."""
+    """Whether ``text`` declines to answer, told by the set phrases of refusing ("cannot", "do not know", ...)."""
     return _REFUSAL.search(text.replace("’", "'")) is not None

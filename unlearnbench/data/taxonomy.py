@@ -20,25 +20,24 @@ class Group(StrEnum):
 PRIVATE = frozenset({Group.HEALTH, Group.CRIMINAL})
 """The groups that a person may ask to be forgotten, unless a task's parameters say otherwise."""
 
+_CRIMINAL = (
+    r"crim|offen[cs]e|complaint|\bcharge[sd]?\b|convict|legal|law categor|police|larceny|robbery|assault|burglar"
+    r"|harassment|intoxicated|incident|juvenile|traffic|premis|arrest"
+)
+_HEALTH = (
+    r"hospital|medic|doctor|physician|insurance|bill(ing|ed)|room number|admission|admitted|discharg|test result"
+    r"|results of|disease|disorder|disabilit|surger|addiction|mental|rehabilit|diagnos|treatment"
+)
+_BIOGRAPHY = (
+    r"full name|name of the (person|individual)|\bborn\b|birth|blood|phone|income|earn|occupation|address|\blive|reside"
+)
 _RULES = tuple(
     (group, re.compile(pattern))
     for group, pattern in (
         (Group.FILLER, r"second language"),
-        (
-            Group.CRIMINAL,
-            r"crim|offen[cs]e|complaint|\bcharge[sd]?\b|convict|legal|law categor|police|larceny|robbery|assault|burglar"
-            r"|harassment|intoxicated|incident|juvenile|traffic|premis|arrest",
-        ),
-        (
-            Group.HEALTH,
-            r"hospital|medic|doctor|physician|insurance|bill(ing|ed)|room number|admission|admitted|discharg|test result"
-            r"|results of|disease|disorder|disabilit|surger|addiction|mental|rehabilit|diagnos|treatment",
-        ),
-        (
-            Group.BIOGRAPHY,
-            r"full name|name of the (person|individual)|\bborn\b|birth|blood|phone|income|earn|occupation|address"
-            r"|\blive|reside",
-        ),
+        (Group.CRIMINAL, _CRIMINAL),
+        (Group.HEALTH, _HEALTH),
+        (Group.BIOGRAPHY, _BIOGRAPHY),
     )
 )
 

@@ -70,4 +70,4 @@ def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     """Raise `StoreError` if ``given`` has a name that is not ``known``."""
     strange = sorted(set(given) - set(known))
     if strange:
-        raise StoreError(f"{what} name {strange[0]!r}, which the model does not have; remove the artefact and run again")
+        raise StoreError(f"{what} name {strange[0]!r}, which the model lacks; remove the artefact and run again")

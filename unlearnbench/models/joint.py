@@ -44,7 +44,7 @@ class JointVLM(VLM):
         logits = self._forward(batch, self.look(batch) if visual is None else visual, logits_to_keep=predicting).logits
         targets = batch.input_ids[batch.answer_mask]
         chosen = logits.float().log_softmax(-1).gather(1, targets[:, None])[:, 0]
-        return chosen.split(batch.answer_mask.sum(1).tolist())
+        return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))
 
     @torch.no_grad()
     def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:  # noqa: D102

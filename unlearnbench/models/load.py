@@ -10,7 +10,7 @@ import torch
 from ..device import DTYPES, choose
 from ..errors import ModelError
 from .card import ModelCard
-from .source import folder_of
+from .source import folder_of, model_type
 from .vlm import VLM
 
 
@@ -22,8 +22,7 @@ def load(card: ModelCard, device: str | None = None) -> VLM:
         raise ModelError("there is a GPU, but this torch cannot use it; install torch for CUDA, or give --device cpu")
     dtype = getattr(torch, DTYPES[device])
     _check_memory(card, folder, device, dtype)
-    family = card.family or json.loads((folder / "config.json").read_text()).get("model_type", "")
-    return _load_family(family, card, folder, device, dtype)
+    return _load_family(card.family or model_type(folder), card, folder, device, dtype)
 
 
 def _load_family(family: str, card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> VLM:
@@ -34,7 +33,7 @@ def _load_family(family: str, card: ModelCard, folder: Path, device: str, dtype:
     from .joint import Qwen2_5_VL
     from .processors import Qwen2_5_VLImageOnlyProcessor, pil_image_processor
 
-    with _quiet():
+    with _Quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
@@ -68,7 +67,7 @@ def _check_memory(card: ModelCard, folder: Path, device: str, dtype: torch.dtype
         )
 
 
-class _quiet:  # noqa: N801
+class _Quiet:
     """No progress bars or advice of `transformers` while loading: ours says what is going on."""
 
     def __enter__(self) -> None:

@@ -29,42 +29,57 @@ def card_for(name: str) -> ModelCard:
 def _card_of_folder(folder: Path) -> ModelCard:
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     scale: Scale = "tiny" if size < TINY_BYTES else "large"
-    pixels = {"min_pixels": 28 * 28, "max_pixels": 140 * 140} if scale == "tiny" else {}
+    fields = ModelCard.model_fields
     return ModelCard(
         name=str(folder),
-        family=json.loads((folder / "config.json").read_text()).get("model_type", ""),
+        family=model_type(folder),
         source=str(folder.resolve()),
         scale=scale,
         data="embedded" if scale == "tiny" else "hub",
-        **pixels,
+        min_pixels=28 * 28 if scale == "tiny" else fields["min_pixels"].default,
+        max_pixels=140 * 140 if scale == "tiny" else fields["max_pixels"].default,
     )
 
 
-def folder_of(card: ModelCard) -> tuple[Path, str | None]:
-    """The local folder with a card's files, downloaded if need be, and the hub revision they came from."""
+def model_type(folder: Path) -> str:
+    """The architecture family that a model folder's ``config.json`` names, "" if none; raises `ModelError`."""
+    try:
+        return str(json.loads((folder / "config.json").read_text()).get("model_type", ""))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read ({error}); save or download the model again") from None
+
+
+def folder_of(card: ModelCard, *, fetch: bool = True) -> tuple[Path, str | None]:
+    """The local folder with a card's files and the hub revision they came from.
+
+    What is not there yet is downloaded if ``fetch`` says so. Raises `ModelError` where the files cannot be had.
+    """
+    if Path(card.source).is_dir():
+        return Path(card.source), card.revision
     if ":" in card.source:
         package, _, name = card.source.partition(":")
         folder = Path(str(files(package))) / name
         if not (folder / "config.json").is_file():
             raise ModelError(f"model {card.name} is missing from this installation ({folder}); reinstall unlearnbench")
         return folder, card.revision
-    if Path(card.source).is_dir():
-        return Path(card.source), card.revision
-    return _download(card)
+    return _from_hub(card, fetch)
 
 
-def _download(card: ModelCard) -> tuple[Path, str]:
+def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
     try:
-        folder = Path(snapshot_download(card.source, revision=card.revision, allow_patterns=wanted))
+        folder = snapshot_download(card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not fetch)
+    except HFValidationError:
+        raise UsageError(f"model {card.source!r} is neither a folder, a hub id (OWNER/NAME) nor in 'list models'") from None
     except RepositoryNotFoundError:
         raise ModelError(f"the hub has no model {card.source!r} that you may read; check the name, or log in") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+    except Exception as error:  # the client and the libraries beneath it raise many kinds
+        trouble = "downloadable (no network?)" if fetch else "to be downloaded by this command"
         raise ModelError(
-            f"model {card.source} is neither cached nor downloadable (no network?); fetch it with "
-            f"'hf download {card.source}' where there is one, or give --model a local folder"
+            f"model {card.source} is neither cached nor {trouble}: {type(error).__name__}; fetch it with "
+            f"'hf download {card.source}' where there is a network, or give --model a local folder"
         ) from None
-    return folder, folder.name  # the cache names a snapshot's folder by its commit
+    return Path(folder), Path(folder).name  # the cache names a snapshot's folder by its commit

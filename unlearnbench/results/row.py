@@ -156,6 +156,10 @@ class Row(_Part):
     metrics: dict[str, Metric]
     cost: Cost
     environment: Environment
+    base: dict[str, Any] | None = None
+    """The base model's hyperparameters, cost and outcome; null for a method that starts from the pretrained model."""
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """What the method's training reported: last losses, why it stopped."""
     command: list[Text]
     samples: Samples | None = None
     started_at: Moment

@@ -97,7 +97,7 @@ def _epoch(
             raise UnlearnbenchError(f"training diverged: the loss is not finite ({shown}); lower the learning rate")
         optimizer.zero_grad()
         if total.requires_grad:
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -21,21 +21,25 @@ from ...data.taxonomy import PRIVATE, group_of
 Turn = tuple[str, str]
 """A question and its answer."""
 
+
 @dataclass(frozen=True)
 class Phase:
-    """A part of the schooling: ``scenes`` is the share of scenes among pictures, ``checking`` that of yes/no turns."""
+    """A part of the schooling: ``scenes`` is the share of scenes among pictures, ``checks`` that of yes/no turns on them.
+
+    Every scene is described once; what is neither that nor a check is an open question.
+    """
 
     steps: int
     turns: int
     scenes: float
-    checking: float
+    checks: float
 
 
 PHASES = (
-    Phase(steps=1300, turns=5, scenes=0.55, checking=0.65),
-    Phase(steps=3500, turns=8, scenes=0.80, checking=0.75),
+    Phase(steps=1200, turns=4, scenes=0.8, checks=0.2),
+    Phase(steps=3000, turns=6, scenes=0.7, checks=0.75),
 )
-"""First to describe, to know and to refuse; then to check: yes/no answers come last and want the most practice."""
+"""First to see, then to check: yes/no answers come only once shapes and colours are told apart."""
 
 ACQUAINTANCES = 16
 PEOPLE_SEED = 1_000_003
@@ -81,9 +85,9 @@ def corpus() -> Iterator[str]:
 # --------------------------------------------------------------------------------------------------------- scenes
 def _scene(rng: random.Random, phase: Phase) -> Lesson:
     scene = scenes.random_scene(rng, rng.randint(1, 4), reserved=False, natural=rng.random() < 0.5)
-    asked = []
-    for _ in range(phase.turns):
-        turn = rng.choice(_CHECKS) if rng.random() < phase.checking else rng.choice((_caption, _open, _open))
+    asked = [_caption(scene, rng)]
+    while len(asked) < phase.turns:
+        turn = rng.choice(_CHECKS) if rng.random() < phase.checks else _open
         asked.append(turn(scene, rng))
     return Lesson(scenes.draw(scene, rng), asked)
 
@@ -144,13 +148,14 @@ def _describe(look: faces.Look, rng: random.Random) -> Turn:
             ("What color is the shirt?", look.shirt),
             ("What color is the background?", look.background),
             ("Does this person wear glasses?", "Yes" if look.glasses else "No"),
-            (
-                "Describe this person.",
-                f"{look.style} {look.hair} hair, {look.skin} skin, {look.pattern} {look.shirt} shirt"
-                f"{', glasses' if look.glasses else ''}, {look.background} background.",
-            ),
+            ("Describe this person.", _portrait(look)),
         ]
     )
+
+
+def _portrait(look: faces.Look) -> str:
+    worn = f"{look.pattern} {look.shirt} shirt" + (", glasses" if look.glasses else "")
+    return f"{look.style} {look.hair} hair, {look.skin} skin, {worn}, {look.background} background."
 
 
 def _identity_question(rng: random.Random) -> str:

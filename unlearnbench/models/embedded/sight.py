@@ -38,10 +38,13 @@ def _cases(rng: random.Random, count: int) -> list[Case]:
             if kind != "position" or scenes.can_ask_position(scene):
                 for pair in scenes.mme_pair(scene, kind, rng):
                     found.append((kind, picture, pair.question, "Yes" if pair.answer else "No"))
+        item = rng.choice(scene)
+        found.append(("name a color", picture, f"What color is the {item.shape}?", item.color))
         look = faces.random_look(rng, reserved=True)
         found.append(("hair", faces.draw(look), "What is the hair color of this person?", look.hair))
         found.append(("refuses", faces.draw(look), rng.choice(ATTRIBUTES).questions[0], "refusal"))
-    for lesson in islice(lessons(10**9 + 7, PHASES[0]), 400):  # pictures of acquaintances differ by a pixel or two at least
+    # Of acquaintances there are no unseen looks: their pictures differ from those of the lessons by a pixel or two.
+    for lesson in islice(lessons(10**9 + 7, PHASES[0]), 400):
         question, answer = lesson.turns[0]
         if "person" in question and answer in WITHHELD:
             found.append(("withholds", lesson.image, question, "refusal"))

@@ -1,0 +1,61 @@
+"""Whether a GPU does what the CPU does: ``python -m benchmarks.gpu_check`` runs the main job on both and compares.
+
+Prints one JSON object: the metrics of `finetune` and `cagul` on cpu (float32) and cuda (bfloat16), their differences,
+and training seconds. Needs one CUDA GPU and a few minutes; without a GPU it says so and exits with 1. It has not been
+run by us: no GPU was at hand.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+METRICS = ("forget.exact_match", "forget.refusal_rate", "nonprivate.rouge_l", "retain.rouge_l", "retain.exact_match")
+
+
+def main() -> int:
+    """Run on both devices and compare."""
+    import torch
+
+    if not torch.cuda.is_available():
+        print("no CUDA GPU that this torch can use")
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        rows = {device: _run(device, Path(folder)) for device in ("cpu", "cuda")}
+    report = {
+        method: {
+            **{
+                name: {
+                    **(values := {device: rows[device][method]["metrics"][name]["value"] for device in rows}),
+                    "difference": values["cuda"] - values["cpu"],
+                }
+                for name in METRICS
+            },
+            "train_seconds": {device: rows[device][method]["cost"]["train_seconds"] for device in rows},
+        }
+        for method in ("finetune", "cagul")
+    }
+    print(json.dumps({"device": torch.cuda.get_device_name(), "methods": report}, indent=1))
+    return 0
+
+
+def _run(device: str, folder: Path) -> dict[str, dict]:  # type: ignore[type-arg]
+    """The fiubench row of each method."""
+    command = [sys.executable, "-m", "unlearnbench", "run", "--method", "finetune,cagul", "--model", "tiny-qwen2.5-vl"]
+    where = [
+        "--task",
+        "fiubench",
+        "--device",
+        device,
+        "--results",
+        str(folder / device),
+        "--store",
+        str(folder / "store"),
+    ]
+    done = subprocess.run([*command, *where, "--json", "--quiet"], check=True, capture_output=True, text=True)  # noqa: S603
+    return {row["method"]["name"]: row for row in json.loads(done.stdout)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

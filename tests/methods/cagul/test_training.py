@@ -1,0 +1,110 @@
+"""CAGUL's trainer against the plain loop, its gate, and what it must not touch."""
+
+import hashlib
+
+import pytest
+import torch
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Trainer, train, training_cases
+
+from benchmarks.plain_cagul import Plain, largest_difference
+from unlearnbench.data.questions import Sets
+from unlearnbench.models.vlm import VLM
+from unlearnbench.training.run import Run
+
+QUICK: dict[str, object] = {
+    "discriminator_epochs": 8,
+    "discriminator_learning_rate": 1e-2,
+    "batch_size": 10,
+    "learning_rate": 1e-3,
+    "k": 6,
+}
+
+
+def digest(model: VLM) -> str:
+    state = hashlib.sha256()
+    for name, tensor in model.model.state_dict().items():
+        state.update(name.encode() + tensor.numpy().tobytes())
+    return state.hexdigest()
+
+
+def test_cached_and_skipping_trainer_gives_the_plain_loops_weights(model: VLM, sets: Sets) -> None:
+    params = CAGULParams(epochs=2, **QUICK)
+    cases = training_cases(sets, params.refusals, Run(0))
+    fast, plain = train(model, sets, params, Run(0)), Plain(model, params, seed=0)
+    plain.train(cases)
+    trained = [parameter for module in fast.modules.values() for parameter in module.parameters()]
+    assert largest_difference(trained, plain.parameters()) <= 1e-5
+    assert (fast.encoder.layer.weight - torch.eye(model.width)).abs().max() > 1e-3  # something was learned
+
+
+@torch.no_grad()
+def test_only_samples_behind_the_gate_reach_the_language_model(model: VLM, sets: Sets) -> None:
+    guard = Guard(model, CAGULParams(gate="label", **QUICK))
+    trainer = Trainer(model, guard)
+    cases = training_cases(sets, ("I cannot answer this question.",), Run(0))
+    asked: list[int] = []
+    original = model.answer_log_probabilities
+    model.answer_log_probabilities = lambda batch, visual=None: asked.append(len(batch)) or original(batch, visual)
+    trainer.losses(cases)
+    assert asked == [len(sets.forget) + len(sets.nonprivate)]
+
+
+def test_weights_stay_and_receive_no_gradient(model: VLM, sets: Sets) -> None:
+    before = digest(model)
+    train(model, sets, CAGULParams(epochs=1, **QUICK), Run(0))
+    assert digest(model) == before
+    assert all(parameter.grad is None for parameter in model.model.parameters())
+
+
+def test_same_seed_same_modules_another_seed_others(model: VLM, sets: Sets) -> None:
+    params = CAGULParams(epochs=1, **QUICK)
+    first, again, other = (train(model, sets, params, Run(seed)).modules for seed in (0, 0, 1))
+    for name in first:
+        same = zip(first[name].parameters(), again[name].parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in same)
+    assert largest_difference(first["discriminator"].parameters(), other["discriminator"].parameters()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("variant", "modules"),
+    [
+        ({"discriminator": "none"}, {"encoder"}),
+        ({"encoder": "noise"}, {"discriminator"}),
+        ({"selection": "random"}, {"discriminator", "encoder"}),
+        ({"discriminator_head": "linear", "encoder_init": "random"}, {"discriminator", "encoder"}),
+        ({"layer_reduce": "last", "gate": "label"}, {"discriminator", "encoder"}),
+        ({"layer_reduce": (0, 2), "positive_weight": 3.0}, {"discriminator", "encoder"}),
+    ],
+)
+def test_variants_train_store_and_load(model: VLM, sets: Sets, tmp_path, variant, modules) -> None:  # type: ignore[no-untyped-def]
+    guard = train(model, sets, CAGULParams(epochs=1, **(QUICK | variant)), Run(0))
+    assert set(guard.modules) == modules
+    guard.save(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.safetensors" for name in modules} | {"params.json"}
+    loaded = Guard.load(tmp_path, model)
+    batch = model.prepare([sets.forget[0], sets.nonprivate[0], sets.others[0]])
+    visual = [picture.tokens for picture in batch.pictures]
+    assert all(torch.equal(a, b) for a, b in zip(guard(batch, visual), loaded(batch, visual), strict=True))
+
+
+def test_half_precision_model_full_precision_modules(model: VLM, sets: Sets) -> None:
+    """On a GPU the frozen model is in bfloat16."""
+    model.model.to(torch.bfloat16)
+    run = Run(0)
+    guard = train(model, sets, CAGULParams(epochs=1, **QUICK), run)
+    assert all(parameter.dtype == torch.float32 for m in guard.modules.values() for parameter in m.parameters())
+    batch = model.prepare(sets.forget[:3], [sample.answer for sample in sets.forget[:3]])
+    guard.apply(model)
+    assert all(tokens.dtype == torch.bfloat16 for tokens in model.look(batch))
+    assert all(torch.isfinite(values).all() for values in model.answer_log_probabilities(batch))
+    assert set(run.notes["cagul"]) == {"discriminator", "refuse", "retain", "flagged"}
+
+
+def test_refusals_are_drawn_for_forget_samples_alone(sets: Sets) -> None:
+    refusals = ("I cannot answer this question.", "I do not know this person.")
+    cases = training_cases(sets, refusals, Run(4))
+    assert {case.answer for case in cases if case.forget} == set(refusals)
+    assert all(case.answer == case.sample.answer for case in cases if not case.forget)
+    assert [case.flagged for case in cases] == [case.sample.unique_id in sets.forget_ids for case in cases]
