@@ -9,14 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from unlearnbench.methods.cagul.edit import Guard
-from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, training_cases
-
 from unlearnbench.data.embedded.make import make
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import split_sets
 from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Trainer, training_cases
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.training.run import Run

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+
 from unlearnbench.methods.cagul.modules import Discriminator, Encoder
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Case
-
 from unlearnbench.models.vlm import VLM
 
 

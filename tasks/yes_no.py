@@ -45,6 +45,7 @@ class YesNoTask(Task):
     """Asks every distinct question about a picture once and scores the answers."""
 
     Options = YesNoOptions
+    on_hub = False
     options: YesNoOptions
 
     @staticmethod

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,9 +35,17 @@ class RunConfig(BaseModel):
     settings: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
     device: str | None = None
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose parameters may be set."""
+        return (*self.methods, *self.tasks, BASE)
+
 
 class Cell(BaseModel):
-    """One point of the grid. ``settings`` holds what the command set, one value a parameter."""
+    """One point of the grid. ``settings`` holds what the command set of its method, of the base and of all tasks.
+
+    Those of the other tasks count too: one of them may say what is to be forgotten.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +60,7 @@ class Cell(BaseModel):
 
 def cells(config: RunConfig) -> list[Cell]:
     """The grid in the order in which work is best shared: tasks of one unlearned model stand together."""
-    owners = (*config.methods, *config.tasks, BASE)
+    owners = config.owners
     for owner in config.settings:
         if owner not in owners:
             raise UsageError(
@@ -73,8 +80,8 @@ def cells(config: RunConfig) -> list[Cell]:
         )
         for model, seed, forget, base, method in grid
         for own in _variants(config, (method,))
+        for asked in _variants(config, config.tasks)
         for task in config.tasks
-        for asked in _variants(config, (task,))
     ]
 
 
@@ -89,53 +96,93 @@ def _variants(config: RunConfig, owners: Iterable[str]) -> Iterator[Settings]:
 
 
 def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) -> P:
-    """Parameters from a class's defaults, its preset for the model's scale, and what was set; raises `UsageError`."""
+    """Parameters from a class's defaults, its preset for the model's scale, and what was set; raises `UsageError`.
+
+    A dotted name, ``lora.rank``, sets a field of a parameter that is a model itself and leaves its others alone.
+    """
+    values = dict(kind.presets.get(scale, {}))
+    for name, value in settings.items():
+        field, _, inner = name.partition(".")
+        if inner:
+            default = kind.model_fields[field].default if field in kind.model_fields else {}
+            value = _with(values.get(field, default), inner, value)
+        values[field] = value
     try:
-        return kind.model_validate({**kind.presets.get(scale, {}), **settings})
+        return kind.model_validate(values)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        name = ".".join(map(str, fault["loc"][:1]))
+        place = ".".join(map(str, fault["loc"]))
+        name = max((name for name in settings if f"{place}.".startswith(f"{name}.")), key=len, default=place)
+        known = [*_names(kind)]
         if fault["type"] == "extra_forbidden":
-            known = list(kind.model_fields)
             raise UsageError(
                 f"--set {owner}.{name}: {owner} has no such parameter; {did_you_mean(name, known)}"
                 f"it has: {', '.join(known) or 'none'}"
             ) from None
-        raise UsageError(f"--set {owner}.{name}={fault['input']}: {fault['msg']}; see unlearnbench show {owner}") from None
+        described = "its parameters: " + ", ".join(known) if owner == BASE else f"see unlearnbench show {owner}"
+        raise UsageError(f"--set {owner}.{name}={fault['input']}: {fault['msg']}; {described}") from None
 
 
-def parse_settings(texts: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """``OWNER.PARAM=V1,V2`` to values; each is JSON where it parses as such, text otherwise."""
+def _with(old: Any, name: str, value: Any) -> dict[str, Any]:
+    """The fields of ``old``, a model or a mapping, with the one of that dotted ``name`` changed."""
+    fields = dict(old) if isinstance(old, BaseModel | Mapping) else {}
+    field, _, inner = name.partition(".")
+    return fields | {field: _with(fields.get(field), inner, value) if inner else value}
+
+
+def _names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The parameters of ``kind``; those of a nested model have dotted names."""
+    for name, field in kind.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from _names(type(field.default), f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def parse_settings(texts: Iterable[str], owners: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """``OWNER.PARAM=V1,V2`` to values; each is JSON where it parses as such, text otherwise.
+
+    OWNER is one of ``owners`` if any fits, as both it and PARAM may have dots. Values of one parameter add up.
+    """
     settings: dict[str, dict[str, tuple[Any, ...]]] = {}
     for text in texts:
         place, equals, values = text.partition("=")
-        owner, dot, name = place.rpartition(".")
-        if not (equals and dot and owner and name and values):
+        fitting = [owner for owner in owners if place.startswith(f"{owner}.")]
+        owner = max(fitting, key=len, default=place.partition(".")[0])
+        name = place[len(owner) + 1 :]
+        if not (equals and owner and name and values):
             raise UsageError(f"--set {text}: write OWNER.PARAM=VALUE, for instance --set cagul.k=4,8")
-        settings.setdefault(owner, {})[name] = tuple(_value(part) for part in split_list(values))
+        known = settings.setdefault(owner, {})
+        known[name] = (*known.get(name, ()), *map(_value, split_list(values)))
     return settings
 
 
 def split_list(text: str) -> list[str]:
-    """Split at commas that stand outside of brackets and quotes."""
-    parts, depth, quoted = [""], 0, False
-    for letter in text:
-        quoted ^= letter == '"'
-        depth += 0 if quoted else (letter in "[{") - (letter in "]}")
-        if letter == "," and depth == 0 and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
+    """Split at commas, but not within lists, objects and strings of JSON."""
+    parts, comma = list[str](), -1
+    while comma < len(text):
+        start = comma + 1
+        comma = text.find(",", _end_of_json(text, start + len(text[start:]) - len(text[start:].lstrip())))
+        comma = len(text) if comma < 0 else comma
+        parts.append(text[start:comma].strip())
+    return parts
+
+
+def _end_of_json(text: str, start: int) -> int:
+    """Where the JSON value that starts at ``start`` ends; ``start`` if there is none."""
+    try:
+        return json.JSONDecoder().raw_decode(text, start)[1]
+    except ValueError:
+        return start
 
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except ValueError:
         return text
 
 
-def folder(path: Path | None, fallback: Path) -> Path:
-    """``path`` with ``~`` expanded, or ``fallback``."""
-    return fallback if path is None else path.expanduser()
+def _no_number(word: str) -> NoReturn:
+    """NaN and the infinities are not JSON."""
+    raise ValueError(word)

@@ -86,6 +86,8 @@ class Task(ABC):
     version: ClassVar[str] = "1"
     """Goes into the key of every evaluation: raise it when the task asks or scores otherwise than before."""
     reference: ClassVar[str] = ""
+    on_hub: ClassVar[bool] = True
+    """Whether `load` can fetch the data; a run that names no tasks leaves out those that it cannot have."""
     provides_sets: ClassVar[bool] = False
     """Whether the task says what is to be forgotten, so that methods can train on it."""
     Options: ClassVar[type[Params]] = Params

@@ -1,4 +1,4 @@
-"""Which device a run uses, told without importing torch: its type decides the weights' precision and so a cell's key."""
+"""Which device a run uses, told without importing torch: it decides the weights' precision and so a cell's key."""
 
 import os
 from pathlib import Path

@@ -15,7 +15,7 @@ HEAVY = {
     "huggingface_hub",
 }
 
-LIMIT = 1.5
+LIMIT = 3.0
 """Seconds: half a second is what a free machine must reach, and this what a machine at work may take."""
 
 

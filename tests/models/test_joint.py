@@ -166,6 +166,25 @@ def test_weights_are_stored_and_applied(tmp_path) -> None:  # type: ignore[no-un
         assert torch.equal(mine, theirs), name
 
 
+def test_small_updates_survive_in_half_precision(tiny: VLM, asked: list[Sample]) -> None:
+    """A hundred steps of 1e-5 add up to 1e-3 in float32; in bfloat16 each of them would be rounded away."""
+    loaded = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    model = type(loaded)(loaded.model.to(torch.bfloat16), loaded.processor, loaded.family)
+    parameters = model.projector_parameters()
+    weight = next(parameter for parameter in parameters.values() if parameter.ndim == 2)
+    before = weight.detach().float().clone()
+    with model.training(parameters):
+        batch = model.prepare(asked[:2], [sample.answer for sample in asked[:2]])
+        visual = [model.project(picture) for picture in batch.pictures]
+        torch.cat(model.answer_log_probabilities(batch, visual)).sum().backward()
+        assert weight.dtype == weight.grad.dtype == torch.float32
+        with torch.no_grad():
+            for _ in range(100):
+                weight.add_(1e-5)
+    assert weight.dtype == torch.bfloat16
+    assert (weight.float() - before).mean() == pytest.approx(1e-3, rel=0.2)
+
+
 def test_training_names_language_model_and_projector_only(tiny: VLM) -> None:
     names = {**tiny.language_parameters(), **tiny.projector_parameters()}
     every = {name for name, _ in tiny.model.named_parameters()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ Tasks = Annotated[
 ]
 Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
 BaseSeed = Annotated[
-    int | None, typer.Option(help="Seed of the base model's training [default: the seed].", rich_help_panel=GRID)
+    str | None, typer.Option(help="Seed of the base model's training [default: the seed].", rich_help_panel=GRID)
 ]
 Set = Annotated[
     list[str] | None,
@@ -44,7 +44,9 @@ Results = Annotated[Path, typer.Option(help="Folder of rows and samples.", rich_
 StoreFolder = Annotated[
     Path | None,
     typer.Option(
-        "--store", help="Folder of trained models, shared by runs [default: ~/.cache/unlearnbench].", rich_help_panel=WHERE
+        "--store",
+        help="Folder of trained models, shared by runs [default: ~/.cache/unlearnbench].",
+        rich_help_panel=WHERE,
     ),
 ]
 Plugins = Annotated[
@@ -61,38 +63,45 @@ def configure(
     models: Sequence[str],
     tasks: Sequence[str] | None,
     seeds: Sequence[str] | None,
-    base_seed: int | None,
+    base_seed: str | None,
     settings: Sequence[str] | None,
     forget: Sequence[str] | None,
     data: str | None,
     device: str | None,
     plugins: Sequence[Path] | None,
 ) -> "RunConfig":
-    """The grid that the options describe, single-file plug-ins loaded. Repeated options and comma lists are the same."""
+    """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
     from ..config import RunConfig, parse_settings
     from ..registry import load_plugin
 
     for file in plugins or ():
         load_plugin(file)
-    given = {
+    given: dict[str, Any] = {
         "tasks": _listed(tasks),
         "seeds": tuple(_integer("--seed", seed) for seed in _listed(seeds)),
-        "forget": tuple(int(n) if n.lstrip("-").isdigit() else n for n in _listed(forget)),
+        "forget": tuple(_number_or_name(text) for text in _listed(forget)),
     }
-    return RunConfig(
+    config = RunConfig(
         methods=_listed(methods),
         models=_listed(models),
-        base_seed=base_seed,
-        settings=parse_settings(settings or ()),
+        base_seed=None if base_seed is None else _integer("--base-seed", base_seed),
         data=data,
         device=device,
         **{name: value for name, value in given.items() if value},
     )
+    return config.model_copy(update={"settings": parse_settings(settings or (), config.owners)})
 
 
 def _listed(options: Sequence[str] | None) -> tuple[str, ...]:
     names = [name.strip() for option in options or () for name in option.split(",")]
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _number_or_name(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _integer(option: str, text: str) -> int:

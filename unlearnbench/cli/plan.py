@@ -47,7 +47,7 @@ def plan(
     from ..results.store import RowStore
 
     artefacts = Store(default_store(store))
-    show(make_plans(config, artefacts), RowStore(results), artefacts, as_json=as_json)
+    show(make_plans(config, artefacts, dry=True), RowStore(results), artefacts, as_json=as_json)
 
 
 def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool) -> None:
@@ -58,16 +58,23 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
         typer.echo(json.dumps(cells, indent=1))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for name in ("method", "model", "task", "seed", "forget", "base", "unlearned", "row"):
+    for name in ("method", "model", "task", "seed", "forget", "settings", "base", "unlearned", "row"):
         table.add_column(name)
     for cell in cells:
-        table.add_row(*(str(cell[column.header]) for column in table.columns))
+        shown = cell | {"settings": _settings(cell["settings"])}
+        table.add_row(*(escape(str(shown[str(column.header)])) for column in table.columns))
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
     Console(stderr=True).print(f"{len(cells)} cells, {left} to do", style="dim")
+
+
+def _settings(settings: dict[str, dict[str, Any]]) -> str:
+    """What the command set, as it would be typed."""
+    return " ".join(f"{owner}.{name}={value}" for owner, own in settings.items() for name, value in own.items())
 
 
 def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:

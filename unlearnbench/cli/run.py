@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .. import errors
 from . import grid
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from ..results.row import Row
     from ..training.run import Progress
 
 
@@ -55,31 +55,41 @@ def run(
     if dry_run:
         from .plan import show
 
-        show(plan(config, artefacts), rows, artefacts, as_json=as_json)
+        show(plan(config, artefacts, dry=True), rows, artefacts, as_json=as_json)
         return
     rows.check_writable()
     artefacts.check_writable()
     plans = plan(config, artefacts)
-    said = Console(stderr=True)
-    finished = []
-    for cell in run_grid(plans, rows, artefacts, _progress(said, quiet)):
+    finished, troubles = [], set[str]()
+    for cell in run_grid(plans, rows, artefacts, _progress(quiet)):
         finished.append(cell.row)
-        if cell.row.error and not quiet:
-            said.print(f"failed: {cell.plan.cell.method} on {cell.plan.cell.task}", style="red", markup=False)
+        if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
+            troubles.add(cell.row.error.message)
+            typer.echo(f"error: {_told(cell.row)}", err=True)
     if as_json:
         typer.echo(plain_json(finished))
     else:
         Console().print(table(finished))
-        said.print(f"rows: {rows.rows}", style="dim", markup=False)
-    if any(row.status != "ok" for row in finished):
+        typer.echo(f"rows: {rows.rows}")
+    if troubles:
         raise typer.Exit(1)
 
 
-def _progress(console: "Console", quiet: bool) -> "Progress":
+def _told(row: "Row") -> str:
+    """What failed, and why; errors of ours say all that there is to say."""
+    assert row.error is not None
+    ours = hasattr(errors, row.error.type)
+    why = row.error.message if ours else f"{row.error.type}: {row.error.message}"
+    return f"{row.method.name} on {row.task.name}: {why}"
+
+
+def _progress(quiet: bool) -> "Progress":
     if quiet:
         from ..training.run import Silent
 
         return Silent()
+    from rich.console import Console
+
     from ..report.progress import TerminalProgress
 
-    return TerminalProgress(console)
+    return TerminalProgress(Console(stderr=True))

@@ -1,5 +1,6 @@
 """Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ..training.run import Progress
     from .stages import Stages
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -33,15 +36,13 @@ def run(plans: list[Plan], results: RowStore, store: Store, progress: "Progress"
     A cell that fails gets an error row and the grid goes on; running again retries it.
     """
     done = {row.row_id: row for row in results.scan().rows if row.status == "ok"}
-    stages: Stages | None = None
+    stages = None
     for plan in plans:
         if plan.row_id in done:
             yield Finished(plan, done[plan.row_id], cached=True)
             continue
         if stages is None:
-            from .stages import Stages  # torch is imported only when there is work to do
-
-            stages = Stages(store, progress)
+            stages = _stages(store, progress)
         row = _attempt(plan, stages, results)
         results.append(row)
         if row.status == "ok":
@@ -49,12 +50,22 @@ def run(plans: list[Plan], results: RowStore, store: Store, progress: "Progress"
         yield Finished(plan, row, cached=False)
 
 
+def _stages(store: Store, progress: "Progress") -> "Stages":
+    """Torch is imported only when there is work to do."""
+    from .stages import Stages
+
+    return Stages(store, progress)
+
+
 def _attempt(plan: Plan, stages: "Stages", results: RowStore) -> Row:
     started = utc_now()
     try:
         return _evaluate(plan, stages, results, started)
     except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
+        _log.debug("%s on %s", plan.cell.method, plan.cell.task, exc_info=True)
         failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message")
+        # The stages remember the error, and the frames of its traceback would keep the model in memory.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
         return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
 
 

@@ -5,24 +5,28 @@ before, so that equal work is recognised wherever it recurs.
 """
 
 import hashlib
+import logging
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..config import BASE, Cell, RunConfig, cells, resolve
 from ..contracts import Method, Params, Task
 from ..data.questions import Sets
 from ..device import DTYPES, choose
-from ..errors import UsageError
 from ..models.card import ModelCard
-from ..models.source import card_for, folder_of
-from ..registry import methods, tasks
+from ..models.source import card_for, folder_of, model_type
+from ..registry import Registry, methods, tasks
 from ..training.base_params import BaseParams
 from .artefacts import Store
 from .keys import digest, weights_digest
 
 Key = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 STAGES_VERSION = 1
 """Raised when a stage computes something else than before from the same key."""
@@ -52,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """A cell with all its parts resolved. ``data`` is the task's, ``unlearning`` that of the task with the forget set."""
+    """A cell with all its parts resolved. ``data`` is its task's, ``unlearning`` that of the task with the sets."""
 
     cell: Cell
     source: Source
@@ -91,7 +95,11 @@ class Plan:
         """What the method makes of it."""
         return {
             "start": digest(self.start_key),
-            "method": {"name": self.cell.method, "version": self.method.version, "code": self._code},
+            "method": {
+                "name": self.cell.method,
+                "version": self.method.version,
+                "code": _code(methods, self.cell.method),
+            },
             "params": self.params,
             "seed": self.cell.seed,
             "data": self.unlearning.fingerprint,
@@ -105,87 +113,145 @@ class Plan:
         task = {
             "name": self.cell.task,
             "version": self.task.version,
+            "code": _code(tasks, self.cell.task),
             "options": self.task.options,
             "data": self.data.fingerprint,
         }
         return digest({"model": self.unlearned_key, "task": task})[:32]
 
-    @property
-    def _code(self) -> str | None:
-        """The digest of a single-file plug-in, whose version nobody raises; packages are known by their version."""
-        origin = Path(methods.origin(self.cell.method))
-        return hashlib.sha256(origin.read_bytes()).hexdigest() if origin.suffix == ".py" and origin.is_file() else None
+
+def _code(registry: Registry[Any], name: str) -> str | None:
+    """The digest of a single-file plug-in, whose version nobody raises; packages are known by their version."""
+    origin = Path(registry.origin(name))
+    return hashlib.sha256(origin.read_bytes()).hexdigest() if origin.suffix == ".py" and origin.is_file() else None
 
 
-def plan(config: RunConfig, store: Store) -> list[Plan]:
-    """Resolve every cell of the grid; raises `UsageError`, `DataError` or `ModelError` for the first that cannot be."""
-    return list(_Planner(config, store).plans())
+def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:
+    """Resolve every cell of the grid, each once; a ``dry`` plan fetches no model and writes nothing.
+
+    Raises `UsageError`, `DataError` or `ModelError` for the first that cannot be. Names and values of all cells are
+    checked before any data are read, and those before a model is fetched.
+    """
+    planner = _Planner(config, store, dry)
+    choices = _obtainable([planner.choose(cell) for cell in cells(config)], config)
+    loaded = [planner.load(choice) for choice in choices]
+    plans: dict[str, Plan] = {}
+    for choice, (data, unlearning) in zip(choices, loaded, strict=True):
+        made = planner.plan(choice, data, unlearning)
+        plans.setdefault(made.row_id, made)
+    return list(plans.values())
+
+
+def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
+    """Without the tasks that nobody asked for by name and whose data are not on the hub."""
+    if config.tasks != RunConfig.model_fields["tasks"].default:
+        return choices
+    missing = {c.cell.task for c in choices if c.data_source == "hub" and not c.task.on_hub}
+    if missing:
+        names = " and ".join(sorted(missing))
+        _log.warning("%s: not fetched from the hub in this version, left out; --data DIR brings them", names)
+    return [c for c in choices if c.data_source != "hub" or c.task.on_hub]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A cell's names and values, looked up and checked. ``provider`` is the task that says what is forgotten."""
+
+    cell: Cell
+    card: ModelCard
+    method: type[Method]
+    params: Params
+    base: BaseParams
+    task: Task
+    provider: Task
+    data_source: str
+    """Where the task's data come from."""
+    unlearning_source: str
+    """Where the provider's do."""
 
 
 class _Planner:
     """Resolves cells, reading every data folder and every model's files once."""
 
-    def __init__(self, config: RunConfig, store: Store) -> None:
-        self.config, self.store = config, store
+    def __init__(self, config: RunConfig, store: Store, dry: bool) -> None:
+        self.config, self.store, self.dry = config, store, dry
         self.device = choose(config.device)
         self._sources: dict[str, Source] = {}
         self._data: dict[str, Any] = {}
 
-    def plans(self) -> list[Plan]:
-        grid = cells(self.config)
-        for name in self.config.methods:
-            methods.get(name)
-        return [self._plan(cell) for cell in grid]
-
-    def _plan(self, cell: Cell) -> Plan:
-        source = self._source(cell.model)
-        scale, kind = source.card.scale, methods.get(cell.method)
-        task = self._task(cell.task, scale, cell)
-        provider = task if task.provides_sets else self._provider(scale, cell)
-        data_source = self.config.data or source.card.data
-        unlearning = self._load(provider, data_source, cell.forget)
-        data = unlearning if provider is task else self._load(task, self._beside(data_source, task, source), None)
-        return Plan(
+    def choose(self, cell: Cell) -> _Choice:
+        """Look up what the cell names."""
+        card, method = card_for(cell.model), methods.get(cell.method)
+        task = self._task(cell.task, card, cell)
+        provider = task if task.provides_sets else self._provider(card, cell)
+        source = self.config.data or card.data
+        return _Choice(
             cell=cell,
-            source=source,
-            device=self.device,
-            method=kind,
-            params=resolve(kind.Params, cell.method, scale, cell.settings.get(cell.method, {})),
-            base=resolve(BaseParams, BASE, scale, cell.settings.get(BASE, {})),
+            card=card,
+            method=method,
+            params=resolve(method.Params, cell.method, card.scale, cell.settings.get(cell.method, {})),
+            base=resolve(BaseParams, BASE, card.scale, cell.settings.get(BASE, {})),
             task=task,
-            data=data,
-            data_source=data_source if provider is task else self._beside(data_source, task, source),
-            unlearning=unlearning,
-            sets=provider.sets(unlearning),
+            provider=provider,
+            data_source=source if provider is task else self._beside(source, task, card),
+            unlearning_source=source,
         )
 
-    def _source(self, name: str) -> Source:
-        if name not in self._sources:
-            card = card_for(name)
-            folder, revision = folder_of(card)
-            digest_of_weights = weights_digest(folder, self.store.root / "digests")
-            self._sources[name] = Source(card, folder, revision, digest_of_weights, DTYPES[self.device])
-        return self._sources[name]
+    def load(self, choice: _Choice) -> tuple[Any, Any]:
+        """The data of the task and of the provider."""
+        unlearning = self._load(choice.provider, choice.unlearning_source, choice.cell.forget)
+        same = choice.provider is choice.task
+        return unlearning if same else self._load(choice.task, choice.data_source, None), unlearning
 
-    def _task(self, name: str, scale: str, cell: Cell) -> Task:
+    def plan(self, choice: _Choice, data: Any, unlearning: Any) -> Plan:
+        """The whole plan, now that the data are known to be sound."""
+        return Plan(
+            cell=choice.cell,
+            source=self._source(choice.card),
+            device=self.device,
+            method=choice.method,
+            params=choice.params,
+            base=choice.base,
+            task=choice.task,
+            data=data,
+            data_source=choice.data_source,
+            unlearning=unlearning,
+            sets=choice.provider.sets(unlearning),
+        )
+
+    def _source(self, card: ModelCard) -> Source:
+        if card.name not in self._sources:
+            folder, revision = folder_of(card, fetch=not self.dry)
+            known = card if card.family else card.model_copy(update={"family": model_type(folder)})
+            self._sources[card.name] = Source(known, folder, revision, self._digest(folder), DTYPES[self.device])
+        return self._sources[card.name]
+
+    def _digest(self, folder: Path) -> str:
+        """The digest of a model's weights, remembered in the store unless nothing may be written there."""
+        remembered = self.store.root / "digests"
+        if not self.dry:
+            return weights_digest(folder, remembered)
+        with TemporaryDirectory() as copy:
+            if remembered.is_dir():
+                shutil.copytree(remembered, copy, dirs_exist_ok=True)
+            return weights_digest(folder, Path(copy))
+
+    def _task(self, name: str, card: ModelCard, cell: Cell) -> Task:
         kind = tasks.get(name)
-        return kind(resolve(kind.Options, name, scale, cell.settings.get(name, {})))
+        return kind(resolve(kind.Options, name, card.scale, cell.settings.get(name, {})))
 
-    def _provider(self, scale: str, cell: Cell) -> Task:
-        """The task that says what is forgotten: the run's own that does, else FIUBench's place in the registry."""
-        for name in (*self.config.tasks, *tasks.names()):
-            if tasks.get(name).provides_sets:
-                return self._task(name, scale, cell)
-        raise UsageError("no task says what is to be forgotten; add one that does: unlearnbench list tasks")
+    def _provider(self, card: ModelCard, cell: Cell) -> Task:
+        """The first task that says what is forgotten, of the run's own and then of those that run by default."""
+        names = (*self.config.tasks, *RunConfig.model_fields["tasks"].default)
+        return self._task(next(name for name in names if tasks.get(name).provides_sets), card, cell)
 
-    def _beside(self, data_source: str, task: Task, source: Source) -> str:
+    def _beside(self, data_source: str, task: Task, card: ModelCard) -> str:
         """A task's own data: in the ``--data`` folder if that has a part for it, else the model's default source."""
         own = data_source in ("embedded", "hub") or (Path(data_source) / task.name).is_dir()
-        return data_source if own else source.card.data
+        return data_source if own else card.data
 
     def _load(self, task: Task, data_source: str, forget: int | str | None) -> Any:
         key = digest([task.name, task.options, data_source, forget])
         if key not in self._data:
             self._data[key] = task.load(data_source, forget)
         return self._data[key]
-

@@ -12,7 +12,7 @@ from ..training.base import train_base
 from ..training.run import Progress, Run
 from .artefacts import Artefact, Store
 from .keys import digest
-from .planning import Plan
+from .planning import Key, Plan
 
 
 class Stages:
@@ -21,14 +21,7 @@ class Stages:
     def __init__(self, store: Store, progress: Progress) -> None:
         self.store, self.progress = store, progress
         self._ready: tuple[str, VLM] | None = None
-
-    def has_base(self, plan: Plan) -> bool:
-        """Whether the base model is in the store."""
-        return self.store.has("base", plan.base_key)
-
-    def has_unlearned(self, plan: Plan) -> bool:
-        """Whether the unlearned model is in the store."""
-        return self.store.has("unlearned", plan.unlearned_key)
+        self._failed: dict[str, Exception] = {}
 
     def base(self, plan: Plan) -> Artefact:
         """The base model's weights, trained if need be."""
@@ -39,7 +32,7 @@ class Stages:
             train_base(model, plan.sets.in_order, plan.base, run).save(folder)
             return {"cost": run.cost, "notes": run.notes}
 
-        return self.store.get_or_make("base", plan.base_key, make)
+        return self._once("base", plan.base_key, make)
 
     def unlearned(self, plan: Plan) -> Artefact:
         """What the method changed, or an empty artefact where it changed nothing."""
@@ -58,7 +51,7 @@ class Stages:
                 "notes": run.notes,
             }
 
-        return self.store.get_or_make("unlearned", plan.unlearned_key, make)
+        return self._once("unlearned", plan.unlearned_key, make)
 
     def model(self, plan: Plan) -> VLM:
         """A fresh copy of the starting model with the method's stored edit applied."""
@@ -71,6 +64,17 @@ class Stages:
                 plan.method.edit_class().load(artefact.folder, model).apply(model)
             self._ready = key, model
         return self._ready[1]
+
+    def _once(self, kind: str, key: Key, make: Callable[[Path], dict[str, Any]]) -> Artefact:
+        """An artefact of the store. What has failed is not tried again for the next cell, but for the next run."""
+        name = f"{kind} {digest(key)}"
+        if name in self._failed:
+            raise self._failed[name]
+        try:
+            return self.store.get_or_make(kind, key, make)
+        except Exception as error:
+            self._failed[name] = error
+            raise
 
     def _start(self, plan: Plan) -> VLM:
         """The model that the method starts from."""

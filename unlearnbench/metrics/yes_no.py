@@ -1,14 +1,19 @@
 """Yes/no answers, read and scored as MME (arXiv:2306.13394) and POPE (arXiv:2305.10355) do in their own scripts."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
 from ..errors import DataError
 from .statistics import MetricValue, estimate, resampled, summarise, undefined
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 COGNITION = frozenset({"commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"})
 """The kinds of MME question that are about cognition; all others are about perception."""
@@ -46,8 +51,8 @@ def mme(records: Iterable[YesNoRecord], *, seed: int) -> dict[str, MetricValue]:
     Raises DataError where a picture lacks the second question of its pair.
     """
     pictures = _pictures(records)
-    asked = [(right, image) for (_, image), answers in pictures.items() for right in answers]
-    whole = [(all(answers), image) for (_, image), answers in pictures.items()]
+    asked = [(right, f"{kind}/{image}") for (kind, image), answers in pictures.items() for right in answers]
+    whole = [(all(answers), f"{kind}/{image}") for (kind, image), answers in pictures.items()]
     return {
         "accuracy": _share(asked, seed),
         "accuracy_plus": _share(whole, seed),
@@ -91,6 +96,8 @@ def _share(marks: Sequence[tuple[bool, str]], seed: int, *, higher_is_better: bo
 
 
 def _mme_score(pictures: Pictures, belongs: Callable[[str], bool], name: str, seed: int) -> MetricValue:
+    import numpy as np
+
     kinds: defaultdict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
     for (kind, _), answers in pictures.items():
         if belongs(kind):
@@ -107,6 +114,8 @@ def _mme_score(pictures: Pictures, belongs: Callable[[str], bool], name: str, se
 
 def _kind_score(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     """The score [...], out of 200, of totals [..., 4]: right answers, questions, pictures all right, pictures."""
+    import numpy as np
+
     right, questions, whole, pictures = np.moveaxis(totals, -1, 0)
     return np.asarray(100 * right / questions + 100 * whole / pictures)
 
@@ -122,6 +131,8 @@ def _pope_scores(records: Sequence[YesNoRecord], seed: int) -> dict[str, MetricV
 
 def _f1(said: Sequence[tuple[bool, bool, str]], seed: int) -> MetricValue:
     """F1 of yes, 2 TP / (2 TP + FP + FN); of (answered, truth, image)."""
+    import numpy as np
+
     images: dict[str, list[int]] = {}
     for yes, truth, image in said:
         row = images.setdefault(image, [0, 0])

@@ -46,7 +46,7 @@ def model_type(folder: Path) -> str:
     try:
         return str(json.loads((folder / "config.json").read_text()).get("model_type", ""))
     except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read ({error}); save or download the model again") from None
+        raise ModelError(f"{folder}/config.json cannot be read ({error}); save or download the model again") from None
 
 
 def folder_of(card: ModelCard, *, fetch: bool = True) -> tuple[Path, str | None]:
@@ -71,9 +71,13 @@ def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
 
     wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
     try:
-        folder = snapshot_download(card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not fetch)
+        found = snapshot_download(
+            card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not fetch
+        )
     except HFValidationError:
-        raise UsageError(f"model {card.source!r} is neither a folder, a hub id (OWNER/NAME) nor in 'list models'") from None
+        raise UsageError(
+            f"model {card.source!r} is no hub id (OWNER/NAME), no folder and not in 'list models'"
+        ) from None
     except RepositoryNotFoundError:
         raise ModelError(f"the hub has no model {card.source!r} that you may read; check the name, or log in") from None
     except Exception as error:  # the client and the libraries beneath it raise many kinds
@@ -82,4 +86,4 @@ def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
             f"model {card.source} is neither cached nor {trouble}: {type(error).__name__}; fetch it with "
             f"'hf download {card.source}' where there is a network, or give --model a local folder"
         ) from None
-    return Path(folder), Path(folder).name  # the cache names a snapshot's folder by its commit
+    return Path(found), Path(found).name  # the cache names a snapshot's folder by its commit

@@ -98,11 +98,13 @@ class VLM(ABC):
     """A vision-language model: prepares, sees, attends, scores and generates.
 
     ``visual_edit``, when set, is applied to every batch's visual tokens before the language model sees them; that is
-    how a method that leaves the weights alone takes part.
+    how a method that leaves the weights alone takes part. ``dtype`` is that of the weights: float32 on a CPU, bfloat16
+    on a GPU.
     """
 
     def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
         self.model: Any = model.eval().requires_grad_(False)
+        self.dtype: torch.dtype = next(model.parameters()).dtype
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.family = family
@@ -115,11 +117,6 @@ class VLM(ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of the weights: float32 on a CPU, bfloat16 on a GPU."""
-        return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
 
     @property
     def width(self) -> int:
@@ -144,17 +141,24 @@ class VLM(ABC):
 
     @contextmanager
     def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-        """Let exactly ``parameters`` receive gradients; freeze them again and drop stale visual tokens at the end."""
+        """Let exactly ``parameters`` receive gradients; freeze them again and renew visual tokens at the end.
+
+        Within, weights of a half-precision model are held in float32 and computed with in half precision: an update of
+        1e-5 would be lost in the rounding of bfloat16.
+        """
         for parameter in parameters.values():
+            parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         self.model.train()
         try:
-            yield list(parameters.values())
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                yield list(parameters.values())
         finally:
             self.model.eval()
             for parameter in parameters.values():
                 parameter.requires_grad_(False)
                 parameter.grad = None
+                parameter.data = parameter.data.to(self.dtype)
             self.refresh()
 
     # ------------------------------------------------------------------------------------------------------ seeing

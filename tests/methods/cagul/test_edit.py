@@ -4,12 +4,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
+
+from unlearnbench.data.questions import Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.modules import Discriminator, RadialHead, uniform_noise
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.selection import Selector, least_attended
-
-from unlearnbench.data.questions import Sets
 from unlearnbench.models.vlm import VLM
 
 

@@ -4,12 +4,12 @@ import hashlib
 
 import pytest
 import torch
-from unlearnbench.methods.cagul.edit import Guard
-from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, train, training_cases
 
 from benchmarks.plain_cagul import Plain, largest_difference
 from unlearnbench.data.questions import Sets
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Trainer, train, training_cases
 from unlearnbench.models.vlm import VLM
 from unlearnbench.training.run import Run
 
@@ -91,7 +91,7 @@ def test_variants_train_store_and_load(model: VLM, sets: Sets, tmp_path, variant
 
 def test_half_precision_model_full_precision_modules(model: VLM, sets: Sets) -> None:
     """On a GPU the frozen model is in bfloat16."""
-    model.model.to(torch.bfloat16)
+    model = type(model)(model.model.to(torch.bfloat16), model.processor, model.family)
     run = Run(0)
     guard = train(model, sets, CAGULParams(epochs=1, **QUICK), run)
     assert all(parameter.dtype == torch.float32 for m in guard.modules.values() for parameter in m.parameters())

@@ -8,8 +8,9 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
+from transformers import PreTrainedTokenizerFast
 
 from .architecture import processor, tokenizer, untrained
 from .lessons import PHASES, Lesson, Phase, lessons
@@ -121,40 +123,42 @@ def loss_of(model: Any, rows: Rows, prefix: int) -> Tensor:
     return loss
 
 
-def train(out: Path, *, seed: int, images: int, rate: float, every: int, compiled: bool) -> None:
+def train(out: Path, *, seed: int, images: int, every: int, compiled: bool, from_phase: int) -> None:
     """Pretrain phase by phase; save to ``out`` as float16 safetensors with tokenizer, processor and record.
 
-    The learning rate follows one cosine over all phases; every phase starts with a fresh optimizer and a warm-up.
+    Every phase starts with a fresh optimizer and a warm-up. ``from_phase`` goes on from the weights in ``out``.
     """
-    tokens = tokenizer()
+    tokens = tokenizer() if from_phase == 1 else PreTrainedTokenizerFast.from_pretrained(out)
     reader, model = processor(tokens), untrained(tokens, seed)
+    if from_phase > 1:
+        model = type(model).from_pretrained(out, dtype=torch.float32)
     if compiled:
         for block in (*model.model.language_model.layers, *model.model.visual.blocks):
             block.compile(dynamic=True)
-    done, total = 0, sum(phase.steps for phase in PHASES)
-    for number, phase in enumerate(PHASES):
-        print(f"phase {number + 1} of {len(PHASES)}: {phase}", flush=True)
-        rows = LessonRows(reader, images, phase, seed + number)
-        for step in _phase(model, rows, phase.steps, lambda s, done=done: rate * _cosine((done + s) / total)):  # type: ignore[misc]
+    for number, phase in list(enumerate(PHASES, start=1))[from_phase - 1 :]:
+        print(f"phase {number} of {len(PHASES)}: {phase}", flush=True)
+        for step in _phase(model, LessonRows(reader, images, phase, seed + number - 1), phase):
             if step % every == 0 or step == phase.steps:
                 with torch.compiler.set_stance("force_eager"):
                     seen = examine(model.eval(), reader)
                 print(" ".join(f"{kind} {value:.2f}" for kind, value in seen.items()), flush=True)
-                save(model, reader, out, {"seed": seed, "steps": done + step, "of": total, "sight": seen})
-        done += phase.steps
+                save(model, reader, out, {"seed": seed, "phase": number, "step": step, "sight": seen})
 
 
-def _cosine(progress: float) -> float:
-    return 0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2
+def _rate(phase: Phase, step: int) -> float:
+    """The learning rate: a warm-up, and a part of a cosine."""
+    first, last = phase.rate
+    way = first + (last - first) * step / phase.steps
+    return phase.peak * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * way)) / 2)
 
 
-def _phase(model: Any, rows: LessonRows, steps: int, rate: Callable[[int], float]) -> Iterator[int]:
-    """Train for ``steps`` steps; yields the number of each as it is done."""
+def _phase(model: Any, rows: LessonRows, phase: Phase) -> Iterator[int]:
+    """Train through one phase; yields the number of each step as it is done."""
     batches = iter(DataLoader(rows, batch_size=None, num_workers=1, prefetch_factor=4))
     optimizer = torch.optim.AdamW(model.parameters(), 1.0, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, (s + 1) / 200) * rate(s))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, phase))
     start, recent = time.monotonic(), 0.0
-    for step in range(1, steps + 1):
+    for step in range(1, phase.steps + 1):
         loss = loss_of(model.train(), next(batches), len(rows.prefix))
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -163,7 +167,7 @@ def _phase(model: Any, rows: LessonRows, steps: int, rate: Callable[[int], float
         optimizer.zero_grad()
         recent += loss.item()
         if step % 100 == 0:
-            print(f"step {step}/{steps} loss {recent / 100:.3f} {time.monotonic() - start:.0f} s", flush=True)
+            print(f"step {step}/{phase.steps} loss {recent / 100:.3f} {time.monotonic() - start:.0f} s", flush=True)
             recent = 0.0
         yield step
 
@@ -183,8 +187,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=16, help="pictures a step")
-    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--compile", action="store_true", dest="compiled", help="torch.compile: 1.4 times as fast")
+    parser.add_argument("--from-phase", type=int, default=1, help="go on from what OUT holds")
     parser.add_argument("--every", type=int, default=500, help="steps between examinations")
     train(**vars(parser.parse_args()))
 

@@ -24,22 +24,29 @@ Turn = tuple[str, str]
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the schooling: ``scenes`` is the share of scenes among pictures, ``checks`` that of yes/no turns on them.
+    """A part of the schooling, ``steps`` long, with ``turns`` questions a picture.
 
-    Every scene is described once; what is neither that nor a check is an open question.
+    ``scenes`` is the share of scenes among pictures, ``checks`` that of yes/no turns on them, ``position`` that of
+    questions for the position among checks. Every scene is described once; what is asked besides and is no check is an
+    open question. The learning rate falls from its value at ``rate[0]`` of a cosine's way to that at ``rate[1]``, times
+    ``peak``.
     """
 
     steps: int
     turns: int
     scenes: float
     checks: float
+    position: float
+    peak: float
+    rate: tuple[float, float]
 
 
 PHASES = (
-    Phase(steps=1200, turns=4, scenes=0.8, checks=0.2),
-    Phase(steps=3000, turns=6, scenes=0.7, checks=0.75),
+    Phase(steps=1200, turns=4, scenes=0.8, checks=0.2, position=0.33, peak=2e-3, rate=(0.0, 0.286)),
+    Phase(steps=2400, turns=6, scenes=0.7, checks=0.75, position=0.33, peak=2e-3, rate=(0.286, 0.857)),
+    Phase(steps=1200, turns=6, scenes=0.75, checks=0.8, position=0.7, peak=1.5e-3, rate=(0.0, 1.0)),
 )
-"""First to see, then to check: yes/no answers come only once shapes and colours are told apart."""
+"""First to see; then to check, which comes only once shapes and colours are told apart; positions come last."""
 
 ACQUAINTANCES = 16
 PEOPLE_SEED = 1_000_003
@@ -87,8 +94,7 @@ def _scene(rng: random.Random, phase: Phase) -> Lesson:
     scene = scenes.random_scene(rng, rng.randint(1, 4), reserved=False, natural=rng.random() < 0.5)
     asked = [_caption(scene, rng)]
     while len(asked) < phase.turns:
-        turn = rng.choice(_CHECKS) if rng.random() < phase.checks else _open
-        asked.append(turn(scene, rng))
+        asked.append(_check(scene, rng, phase) if rng.random() < phase.checks else _open(scene, rng))
     return Lesson(scenes.draw(scene, rng), asked)
 
 
@@ -115,29 +121,21 @@ def _open(scene: scenes.Scene, rng: random.Random) -> Turn:
     )
 
 
-def _yes_no(kind: str):  # type: ignore[no-untyped-def]
-    def turn(scene: scenes.Scene, rng: random.Random) -> Turn:
-        if kind == "position" and not scenes.can_ask_position(scene):
-            return _caption(scene, rng)
-        asked = rng.choice(scenes.mme_pair(scene, kind, rng))
-        question = asked.question
-        if rng.random() < 0.5:
-            question = question.replace(" Please answer yes or no.", "")
-        if kind == "existence" and rng.random() < 0.5:
-            question = question.replace("in this image", "in the image")
-        return question, "Yes" if asked.answer else "No"
-
-    return turn
+def _yes_no(kind: str, scene: scenes.Scene, rng: random.Random) -> Turn:
+    if kind == "position" and not scenes.can_ask_position(scene):
+        return _caption(scene, rng)
+    asked = rng.choice(scenes.mme_pair(scene, kind, rng))
+    question = asked.question
+    if rng.random() < 0.5:
+        question = question.replace(" Please answer yes or no.", "")
+    if kind == "existence" and rng.random() < 0.5:
+        question = question.replace("in this image", "in the image")
+    return question, "Yes" if asked.answer else "No"
 
 
-_CHECKS = (
-    _yes_no("existence"),
-    _yes_no("existence"),
-    _yes_no("count"),
-    _yes_no("color"),
-    _yes_no("position"),
-    _yes_no("position"),
-)
+def _check(scene: scenes.Scene, rng: random.Random, phase: Phase) -> Turn:
+    others = ("existence", "existence", "count", "color")
+    return _yes_no("position" if rng.random() < phase.position else rng.choice(others), scene, rng)
 
 
 # ---------------------------------------------------------------------------------------------------------- faces

@@ -1,0 +1,156 @@
+"""What the documents say is true of the code: commands, options, parameters, the row, the plug-in, the metrics."""
+
+import json
+import re
+import shlex
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from unlearnbench.cli import app
+from unlearnbench.config import RunConfig, cells, parse_settings, resolve
+from unlearnbench.data.embedded import embedded_folder
+from unlearnbench.data.fiubench import read
+from unlearnbench.data.questions import split_sets
+from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.metrics.yes_no import mme, pope
+from unlearnbench.registry import REGISTRIES, load_plugin, methods, metrics, tasks
+from unlearnbench.results.row import Row
+from unlearnbench.training.base_params import BaseParams
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
+PLUGIN = ROOT / "tests" / "plugins" / "projector_ga.py"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text)
+
+
+def commands(*verbs: str) -> list[list[str]]:
+    """The words after ``unlearnbench`` of the commands in all documents, of these verbs if any are given."""
+    found = []
+    for line in "".join(blocks(EVERYTHING, "bash")).splitlines():
+        for part in line.split("&&"):
+            program, *words = shlex.split(part, comments=True) or [""]
+            if Path(program).name == "unlearnbench" and (not verbs or words[0] in verbs):
+                found.append(words)
+    return found
+
+
+def given(words: list[str], option: str) -> list[str]:
+    return [after for word, after in pairwise(words) if word == option]
+
+
+def names(words: list[str], option: str) -> tuple[str, ...]:
+    return tuple(name for text in given(words, option) for name in text.split(","))
+
+
+def test_every_verb_is_shown():
+    assert {words[0] for words in commands()} == {"run", "plan", "list", "show", "score", "data", "doctor"}
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_command_has_the_options_that_it_is_shown_with(words):
+    verb = words[: 2 if words[0] == "data" else 1]
+    help_text = CliRunner().invoke(app, [*verb, "--help"]).stdout
+    assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", help_text))
+
+
+@pytest.mark.parametrize("words", commands("run", "plan"), ids=" ".join)
+def test_a_run_names_what_exists(words):
+    for file in given(words, "--plugin"):
+        load_plugin(ROOT / file)
+    for kind in ("method", "model", "task"):
+        assert set(names(words, f"--{kind}")) <= set(REGISTRIES[f"{kind}s"].names())
+    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"))
+    settings = parse_settings(given(words, "--set"), config.owners)
+    for cell in cells(config.model_copy(update={"settings": settings})):
+        resolve(methods.get(cell.method).Params, cell.method, "tiny", cell.settings.get(cell.method, {}))
+
+
+@pytest.mark.parametrize("setting", sorted(set(re.findall(r"--set '?(\w+\.[^'` \n]+)", EVERYTHING))))
+def test_a_setting_is_a_parameter(setting):
+    owners = {"base": BaseParams, "cagul": methods.get("cagul").Params}
+    owners |= {name: tasks.get(name).Options for name in tasks.names()}
+    [(owner, parameters)] = parse_settings([setting], [*owners]).items()
+    for name, values in parameters.items():
+        for value in values:
+            resolve(owners[owner], owner, "tiny", {name: value})
+
+
+def test_the_two_commands_are_those_of_the_workflow():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    one, two, *_ = blocks(README, "bash")
+    assert "unlearnbench run" in one
+    assert "pytest" in two
+    assert f"run: {one}" in workflow
+    assert f"run: {two}" in workflow
+
+
+def test_the_row_is_a_row():
+    [row] = blocks(README, "json")
+    assert not Row.model_validate_json(row).model_extra
+
+
+def test_the_method_is_the_file_that_is_tested():
+    assert blocks(README, "python") == [PLUGIN.read_text()]
+    assert len(PLUGIN.read_text().splitlines()) <= 40
+
+
+def test_the_method_raises_the_loss_on_the_forget_set():
+    from unlearnbench.models.asking import log_probabilities
+    from unlearnbench.models.load import load
+    from unlearnbench.models.source import card_for
+    from unlearnbench.training.run import Run
+
+    load_plugin(PLUGIN)
+    method = methods.get("projector-ga")
+    model = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    sets = split_sets(read(embedded_folder()), 1, PRIVATE)
+
+    def loss() -> float:
+        answers = [(sample, sample.answer) for sample in sets.forget]
+        weighed = log_probabilities(model, answers, Run(), batch_size=len(answers))
+        return sum(-sum(tokens) / len(tokens) for tokens in weighed)
+
+    before = loss()
+    edit = method(resolve(method.Params, "projector-ga", "tiny", {"epochs": 2})).unlearn(model, sets, Run(seed=0))
+    assert set(edit.tensors) == set(model.projector_parameters())
+    assert loss() > before
+
+
+def test_the_parameters_of_cagul_are_those_of_the_code():
+    params = methods.get("cagul").Params
+    rows = re.findall(r"(?m)^\| `(\w+)` \| .* \| (.*) \| ?(.*?) ?\|$", DOCUMENTS["cagul.md"])
+    assert [name for name, *_ in rows] == list(params.model_fields)
+    tiny = params.presets["tiny"]
+    for name, default, preset in rows:
+        if name != "refusals":  # the document names the place of these sentences instead
+            assert default == f"`{json.dumps(params.model_fields[name].default)}`"
+        assert preset == (f"`{json.dumps(tiny[name])}`" if name in tiny else "")
+
+
+def test_the_metrics_of_fiubench_and_their_directions_are_those_of_the_code():
+    reported = sys.modules[tasks.get("fiubench").__module__].REPORTED
+    table = re.findall(r"(?m)^\| `(\w+)` \| (.*?) \|$", DOCUMENTS["metrics.md"])
+    told = {name: [cell.strip() for cell in line.split("|")] for name, line in table}
+    assert set(told) == {name for wanted in reported.values() for name in wanted}
+    for name, directions in told.items():
+        assert f"**{name}**" in DOCUMENTS["metrics.md"]
+        metric = metrics.get(name)()
+        for (set_name, wanted), direction in zip(reported.items(), directions, strict=True):
+            better = "higher" if metric.higher_is_better(set_name) else "lower"
+            assert direction == (better if name in wanted else "")
+
+
+@pytest.mark.parametrize(("task", "score"), [("mme", mme), ("pope", pope)])
+def test_the_yes_no_metrics_are_those_of_the_code(task, score):
+    pair = [{"id": "", "kind": "random", "image": "", "answer": answer, "prediction": ""} for answer in (True, False)]
+    for name in score(pair, seed=0):
+        assert f"**{task}.{name}**" in DOCUMENTS["metrics.md"] or name.startswith("random.")
