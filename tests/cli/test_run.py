@@ -90,7 +90,7 @@ EARLIER = {
     "started_at": "2026-11-22T19:00:00Z", "finished_at": "2026-11-22T19:01:00Z",
 }  # fmt: skip
 
-TINY = ("--method", "pretrain", "--task", "pope", "--set", "pope.max_new_tokens=2")
+TINY = {"method": "pretrain", "task": "pope", "set": "pope.max_new_tokens=2"}
 """A cell that needs no training."""
 
 
@@ -144,7 +144,7 @@ def test_a_wrong_word_is_named_with_the_fix(place: Place, verb: str, name: str) 
 
 
 def test_all_of_a_command_is_checked_before_any_of_it_is_run(place: Place) -> None:
-    done = place.run("run", *TINY, "--set", "base.epochs=1,0")
+    done = place.run("run", "--set", "base.epochs=1,0", **TINY)
     assert_one_line(done, 2, "--set base.epochs=0")
     assert place.rows() == place.earlier
 
@@ -245,7 +245,7 @@ def test_too_little_memory_is_one_line_and_an_error_row(place: Place, monkeypatc
 
     monkeypatch.undo()
     before = place.rows()
-    done = place.run("run", *TINY)
+    done = place.run("run", **TINY)
     assert done.code == 0
     assert place.rows().startswith(before)
 
@@ -253,8 +253,8 @@ def test_too_little_memory_is_one_line_and_an_error_row(place: Place, monkeypatc
 def test_damaged_weights_are_named(place: Place) -> None:
     place.model = shutil.copytree(place.model, place.folder / "damaged")
     cut(place.model / "model.safetensors", -1000)
-    done = place.run("run", *TINY, "--quiet")
-    assert_one_line(done, 1, "pretrain on pope", "damaged", "download the model again")
+    done = place.run("run", "--quiet", **TINY)
+    assert_one_line(done, 1, "pretrain on pope", "damaged cannot be loaded (SafetensorError", "download the model again")
     assert place.rows().startswith(place.earlier)
 
 
@@ -266,13 +266,13 @@ def test_weights_that_lack_a_part_are_named(place: Place) -> None:
     name = next(name for name in weights if "layers.2" in name)
     weights.pop(name)
     save_file(weights, place.model / "model.safetensors", {"format": "pt"})
-    done = place.run("run", *TINY, "--quiet")
-    assert_one_line(done, 1, "damaged lack", name.rpartition("layers.2")[2], "download the model again")
+    done = place.run("run", "--quiet", **TINY)
+    assert_one_line(done, 1, "damaged lack", name.rpartition("layers.2")[2], "save or download it again")
 
 
 # ---------------------------------------------------------------------------------------------------- what it prints
 def test_rows_are_printed_as_json_and_as_a_table(place: Place) -> None:
-    done = place.run("run", *TINY, "--json")
+    done = place.run("run", "--json", **TINY)
     assert done.code == 0
     [row] = json.loads(done.out)
     assert (row["method"]["name"], row["task"]["name"], row["status"]) == ("pretrain", "pope", "ok")
@@ -280,9 +280,9 @@ def test_rows_are_printed_as_json_and_as_a_table(place: Place) -> None:
     assert "pope: asking" in done.err
 
     content = place.rows()
-    again = place.run("run", *TINY, "--json", "--quiet")
+    again = place.run("run", "--json", "--quiet", **TINY)
     assert (again.code, json.loads(again.out), again.err) == (0, [row], "")
-    table = place.run("run", *TINY)
+    table = place.run("run", **TINY)
     assert "pretrain" in table.out
     assert "rows.jsonl" in table.out
     assert table.err == ""
@@ -291,7 +291,7 @@ def test_rows_are_printed_as_json_and_as_a_table(place: Place) -> None:
 
 def test_a_failed_cell_is_printed_as_json_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unlearnbench.tasks.pope.POPETask.evaluate", lambda *_: 1 / 0)
-    done = place.run("run", *TINY, "--json")
+    done = place.run("run", "--json", **TINY)
     assert_one_line(done, 1, "pretrain on pope: ZeroDivisionError: division by zero")
     [row] = json.loads(done.out)
     assert row["error"] == {"type": "ZeroDivisionError", "message": "division by zero"}
@@ -322,7 +322,7 @@ def test_a_plan_touches_nothing(place: Place, words: list[str]) -> None:
 
 
 def test_a_plan_knows_what_is_done(place: Place) -> None:
-    assert place.run("run", *TINY).code == 0
+    assert place.run("run", **TINY).code == 0
     done = place.run("plan", "--task", "pope,mme", "--json", "--set", "pope.max_new_tokens=2", method="pretrain")
     cells = json.loads(done.out)
     assert [(cell["task"], cell["unlearned"], cell["row"]) for cell in cells] == [
@@ -361,18 +361,13 @@ def test_without_a_network_a_model_of_the_hub_is_named(
     for model in ("qwen2.5-vl-3b", "somebody/some-model"):
         words = place.words("run", model=model)
         assert_one_line(real(installation, place, *words, **environment), 1, "hf download", "--model a local folder")
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 60, "on a machine at work; seconds on a free one"
     assert place.rows() == place.earlier
 
 
-@pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-def test_without_a_network_data_of_the_hub_are_named(
-    place: Place, installation: Any, environment: dict[str, str]
-) -> None:
-    start = time.monotonic()
+def test_without_a_network_data_of_the_hub_are_named(place: Place, installation: Any) -> None:
     words = place.words("run", "--task", "fiubench", data="hub")
-    assert_one_line(real(installation, place, *words, **environment), 1, "FIUBench", "--data DIR")
-    assert time.monotonic() - start < 60
+    assert_one_line(real(installation, place, *words, HF_HUB_OFFLINE="1"), 1, "gray311/FIUBench", "--data DIR")
 
 
 def test_a_plan_downloads_nothing(place: Place, installation: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import psutil
 import torch
+from safetensors import SafetensorError
 
 from ..device import DTYPES, choose
 from ..errors import ModelError
@@ -33,14 +34,20 @@ def _load_family(family: str, card: ModelCard, folder: Path, device: str, dtype:
     from .joint import Qwen2_5_VL
     from .processors import Qwen2_5_VLImageOnlyProcessor, pil_image_processor
 
-    with _Quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
-        )
+    try:
+        with _Quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                folder, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelError(f"model {card.name} cannot be loaded ({reason}); save or download the model again") from error
     lost = sorted({*report["missing_keys"], *report["mismatched_keys"]}, key=str)
     if lost:
-        raise ModelError(f"weights of {card.name} lack {lost[0]} ({len(lost)} in all); download the model again")
+        raise ModelError(
+            f"weights of {card.name} lack {lost[0]} ({len(lost)} in all); save or download the model again"
+        )
     images = pil_image_processor(card.min_pixels, card.max_pixels)
     processor = Qwen2_5_VLImageOnlyProcessor(images, tokenizer, chat_template=_chat_template(folder, tokenizer))
     return Qwen2_5_VL(model.to(device), processor, family)

@@ -11,6 +11,10 @@ from ..processors import Qwen2_5_VLImageOnlyProcessor, pil_image_processor
 from .lessons import corpus
 
 VOCABULARY = 1_600
+MROPE_SECTION = [4, 2, 2, 4, 2, 2]
+"""Pairs of rotary dimensions for time, height, width and again: with the usual three blocks, width would get the
+slowest rotations alone, which at this size cannot tell left from right."""
+
 SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -65,7 +69,6 @@ def untrained(tokens: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForCondit
     """The model with seeded random weights of variance 1/fan-in (the default of 0.02 starves so small a model)."""
     identity = {token: tokens.convert_tokens_to_ids(token) for token in SPECIAL}
     width, heads, vision_width = 128, 4, 96
-    quarter = width // heads // 4
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokens),
@@ -79,7 +82,7 @@ def untrained(tokens: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForCondit
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 1e4,
-                "mrope_section": [quarter, quarter // 2, quarter // 2],
+                "mrope_section": MROPE_SECTION,
             },
             "bos_token_id": None,
             "eos_token_id": identity["<|im_end|>"],

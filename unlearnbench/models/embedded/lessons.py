@@ -45,6 +45,7 @@ PHASES = (
     Phase(steps=1200, turns=4, scenes=0.8, checks=0.2, position=0.33, peak=2e-3, rate=(0.0, 0.286)),
     Phase(steps=2400, turns=6, scenes=0.7, checks=0.75, position=0.33, peak=2e-3, rate=(0.286, 0.857)),
     Phase(steps=1200, turns=6, scenes=0.75, checks=0.8, position=0.7, peak=1.5e-3, rate=(0.0, 1.0)),
+    Phase(steps=1000, turns=6, scenes=0.75, checks=0.8, position=0.6, peak=1.5e-3, rate=(0.0, 1.0)),
 )
 """First to see; then to check, which comes only once shapes and colours are told apart; positions come last."""
 

@@ -1,0 +1,48 @@
+"""A method that touches no weight: pictures of those who asked to be forgotten are seen as plain grey."""
+
+import json
+from typing import ClassVar
+
+from unlearnbench import Method, Params, method
+from unlearnbench.models.edits import Edit
+
+
+class Hidden(Edit):
+    """Replaces the visual tokens of the pictures with these file names by their mean."""
+
+    def __init__(self, names):
+        self.names = set(names)
+
+    def __call__(self, batch, visual):
+        return [
+            tokens.mean(0, keepdim=True).expand_as(tokens) if query.image.name in self.names else tokens
+            for query, tokens in zip(batch.queries, visual, strict=True)
+        ]
+
+    def apply(self, model):
+        model.visual_edit = self
+
+    def save(self, folder):
+        (folder / "hidden.json").write_text(json.dumps(sorted(self.names)))
+
+    @classmethod
+    def load(cls, folder, model):
+        return cls(json.loads((folder / "hidden.json").read_text()))
+
+
+@method("blindfold")
+class Blindfold(Method):
+    """Knows its pictures by name, which no method for real use may."""
+
+    class Params(Params):
+        most: int = 100
+        presets: ClassVar = {"tiny": {"most": 10}}
+
+    def unlearn(self, model, sets, run):
+        names = list(dict.fromkeys(sample.image.name for sample in sets.forget))[: self.params.most]
+        run.notes["hidden"] = len(names)
+        return Hidden(names)
+
+    @classmethod
+    def edit_class(cls):
+        return Hidden
