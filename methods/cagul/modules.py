@@ -19,9 +19,8 @@ class Discriminator(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.convolutions = nn.Sequential(
             nn.Conv1d(width, channels, kernel_size=3, padding=1),
-            nn.GELU(),
+            nn.Tanh(),  # bounded, with no dead zone in which unlike pictures would look alike
             nn.Conv1d(channels, channels, kernel_size=3, padding=1),
-            nn.GELU(),
         )
         self.head = nn.Linear(channels, 1) if head == "linear" else RadialHead(channels)
 
