@@ -1,6 +1,10 @@
-"""An eye test: how well an embedded model sees what it has never been shown, one figure per kind of question."""
+"""An eye test: how well an embedded model sees what it has never been shown, one figure per kind of question.
+
+``python -m unlearnbench.models.embedded.sight [MODEL]`` prints the figures of a model, by default of the shipped one.
+"""
 
 import random
+import sys
 from collections import defaultdict
 from itertools import islice
 from typing import Any
@@ -63,3 +67,17 @@ def _answers(model: Any, reader: Any, batch: list[Case]) -> list[str]:
     inputs = reader(text=prompts, images=[case[1] for case in batch], return_tensors="pt", padding=True)
     output = model.generate(**inputs, max_new_tokens=40, do_sample=False)
     return reader.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)  # type: ignore[no-any-return]
+
+
+def main() -> None:
+    """Examine the model named on the command line."""
+    from ..load import load
+    from ..source import card_for
+
+    model = load(card_for(sys.argv[1] if len(sys.argv) > 1 else "tiny-qwen2.5-vl"), "cpu")
+    for kind, value in examine(model.model, model.processor).items():
+        print(f"{kind:14} {value:.3f}")
+
+
+if __name__ == "__main__":
+    main()
