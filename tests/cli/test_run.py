@@ -269,7 +269,7 @@ def test_weights_that_lack_a_part_are_named(place: Place) -> None:
     weights.pop(name)
     save_file(weights, place.model / "model.safetensors", {"format": "pt"})
     done = place.run("run", "--quiet", **TINY)
-    assert_one_line(done, 1, "damaged lack", name.rpartition("layers.2")[2], "save or download it again")
+    assert_one_line(done, 1, "damaged lack", name.rpartition("layers.2")[2], "save or download the model again")
 
 
 # ---------------------------------------------------------------------------------------------------- what it prints

@@ -209,8 +209,11 @@ def test_the_pretrained_model_needs_no_base(setting: Setting) -> None:
     assert other.row_id == made.row_id
 
 
-def test_a_broken_or_foreign_task_nearby_does_not_disturb_a_run(setting: Setting) -> None:
+def test_a_broken_or_foreign_task_nearby_does_not_disturb_a_run(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = setting.keys(tasks=["mme"])
+    monkeypatch.setattr(tasks, "_added", dict(tasks._added))
     tasks.register("aaa-broken", "not_there_at_all:Task", "somebody's package")
     assert setting.keys(tasks=["mme"]) == before
 

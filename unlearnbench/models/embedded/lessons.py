@@ -77,7 +77,7 @@ def lessons(seed: int, phase: Phase) -> Iterator[Lesson]:
         elif kind < 0.95:
             yield _acquaintance(rng, few, rng.choice(acquaintances))
         else:
-            noise = Image.effect_noise((faces.SIZE, faces.SIZE), 90).convert("RGB")
+            noise = Image.frombytes("L", (faces.SIZE, faces.SIZE), rng.randbytes(faces.SIZE**2)).convert("RGB")
             yield Lesson(noise, [(_identity_question(rng), rng.choice(UNKNOWN)) for _ in range(few)])
 
 
