@@ -27,7 +27,7 @@ class Params(BaseModel):
     A field's default and its ``description`` are what ``unlearnbench show`` prints; nothing repeats them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Other defaults by the scale of the model ("tiny", "large"): only the fields that differ."""
