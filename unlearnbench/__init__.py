@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .contracts import Evaluation as Evaluation
+    from .contracts import Headline as Headline
     from .contracts import Method as Method
     from .contracts import Params as Params
     from .contracts import Task as Task
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Evaluation": "contracts",
+    "Headline": "contracts",
     "Method": "contracts",
     "Params": "contracts",
     "Task": "contracts",

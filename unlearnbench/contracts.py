@@ -7,7 +7,7 @@ decorator ``unlearnbench.method`` as soon as anything imported it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,7 @@ from .errors import UsageError
 
 if TYPE_CHECKING:
     from .data.questions import Sets
+    from .data.source import Location
     from .metrics.statistics import MetricValue
     from .models.edits import Edit
     from .models.vlm import VLM
@@ -31,6 +32,10 @@ class Params(BaseModel):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Other defaults by the scale of the model ("tiny", "large"): only the fields that differ."""
+    trials: ClassVar[dict[str, int]] = {}
+    """By scale, how many trials the defaults were chosen from on validation data; none where they were not tuned."""
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named settings, such as the ablations of a paper: ``--set METHOD.variant=NAME`` sets those parameters."""
 
 
 class Method(ABC):
@@ -46,6 +51,8 @@ class Method(ABC):
     reference: ClassVar[str] = ""
     start: ClassVar[Literal["pretrained", "base"]] = "base"
     """The stage whose model the method receives."""
+    role: ClassVar[Literal["method", "reference"]] = "method"
+    """A reference is what methods are compared with: a table never marks it as the best."""
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: BaseModel) -> None:
@@ -65,6 +72,31 @@ class Method(ABC):
         from .models.edits import Weights
 
         return Weights
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A column of tables: ``metric`` is its full name, ``group`` and ``label`` are what stands above the numbers."""
+
+    group: str
+    metric: str
+    label: str
+
+
+class TaskData(Protocol):
+    """What the engine must know of what `Task.load` returns."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the content: equal data, equal fingerprint."""
+
+    @property
+    def location(self) -> "Location":
+        """Where the data came from."""
+
+    @property
+    def split(self) -> str | None:
+        """How the data are divided, in words; None where they are not."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +123,14 @@ class Task(ABC):
     provides_sets: ClassVar[bool] = False
     """Whether the task says what is to be forgotten, so that methods can train on it."""
     Options: ClassVar[type[Params]] = Params
+    headlines: ClassVar[tuple[Headline, ...]] = ()
+    """The columns of tables, in order; without any, a table shows every metric."""
 
     def __init__(self, options: BaseModel) -> None:
         self.options: Any = options
 
     @abstractmethod
-    def load(self, source: str, forget: int | str | None) -> Any:
+    def load(self, source: str, forget: int | str | None) -> TaskData:
         """The data from ``source``: "embedded", "hub" or a folder in the dataset's own layout.
 
         ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Raises `DataError`

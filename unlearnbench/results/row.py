@@ -47,6 +47,10 @@ class MethodInfo(_Part):
     version: str
     origin: str
     params: dict[str, Any]
+    role: Literal["method", "reference"] = "method"
+    """A reference (the base model, a retrained one) is what methods are compared with, and never the best of them."""
+    n_trials_tuned: int | None = None
+    """How many trials the default hyperparameters were chosen from; null where any was set by the command."""
 
 
 class ModelInfo(_Part):
@@ -104,11 +108,15 @@ class Metric(_Part):
 
 
 class Cost(_Part):
-    """What the cell took: seconds of wall clock, bytes at the peak; null where it was not measured."""
+    """What the cell took: seconds of wall clock, bytes at the peak; null where it was not measured.
+
+    ``samples_per_second`` counts training samples; the peak is that of unlearning or of evaluating, the larger.
+    """
 
     trainable_parameters: int | None = None
     train_seconds: Number = None
     seconds_per_epoch: Number = None
+    samples_per_second: Number = None
     eval_seconds: Number = None
     peak_memory_bytes: int | None = None
 
