@@ -15,6 +15,7 @@ class Pretrain(Method):
     """The pretrained model as it is: what a model answers about people it has never heard of."""
 
     start = "pretrained"
+    role = "reference"
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
         """Leave the model alone."""
@@ -23,6 +24,8 @@ class Pretrain(Method):
 @method("finetune", reference="the base model, from which every method unlearns")
 class Finetune(Method):
     """The base model: finetuned on everybody's data, nothing unlearned. Doing nothing scores like this."""
+
+    role = "reference"
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
         """Leave the model alone."""

@@ -7,7 +7,7 @@ started from. So what is evaluated is what was stored.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -36,7 +36,30 @@ class Edit(ABC):
         """Make the change, in place."""
 
 
-class Weights(Edit):
+class Trained(Edit):
+    """What training changed: `Weights` or an `Adapter`; `load` finds out which by the file that is there."""
+
+    FILE: ClassVar[str]
+
+    @classmethod
+    def load(cls, folder: Path, model: VLM) -> "Trained":
+        """Read back either kind."""
+        kind = next((kind for kind in (Weights, Adapter) if (folder / kind.FILE).is_file()), None)
+        if kind is None:
+            raise StoreError(f"{folder} holds neither weights nor an adapter; remove it and run again")
+        return kind.read(folder)
+
+    @classmethod
+    @abstractmethod
+    def read(cls, folder: Path) -> "Trained":
+        """Read back this kind."""
+
+    def merge(self, model: VLM) -> None:
+        """Make the change part of the weights, for others to be trained on top."""
+        self.apply(model)
+
+
+class Weights(Trained):
     """New values for some of a model's own parameters, by name."""
 
     FILE = "weights.safetensors"
@@ -54,7 +77,7 @@ class Weights(Edit):
         save_file({name: tensor.contiguous().cpu() for name, tensor in self.tensors.items()}, folder / self.FILE)
 
     @classmethod
-    def load(cls, folder: Path, model: VLM) -> Self:  # noqa: D102
+    def read(cls, folder: Path) -> "Weights":  # noqa: D102
         return cls(load_file(folder / cls.FILE))
 
     @torch.no_grad()
@@ -64,6 +87,43 @@ class Weights(Edit):
         for name, tensor in self.tensors.items():
             own[name].copy_(tensor)
         model.refresh()
+
+
+class Adapter(Trained):
+    """A low-rank adapter in PEFT's own format, so that `PeftModel.from_pretrained` reads it elsewhere too.
+
+    Applied, it stays beside the weights: merged into half-precision weights it would be rounded, and what is evaluated
+    would not be what was trained.
+    """
+
+    FILE = "adapter_model.safetensors"
+
+    def __init__(self, peft: Any = None, folder: Path | None = None) -> None:
+        self.peft, self.folder = peft, folder
+        if peft is not None:
+            self.trainable_parameters = sum(p.numel() for p in peft.parameters() if p.requires_grad)
+
+    def save(self, folder: Path) -> None:  # noqa: D102
+        self.peft.save_pretrained(folder, save_embedding_layers=False)  # else PEFT asks the hub for the model's config
+
+    @classmethod
+    def read(cls, folder: Path) -> "Adapter":  # noqa: D102
+        return cls(folder=folder)
+
+    def apply(self, model: VLM) -> None:  # noqa: D102
+        self._put_into(model)
+
+    def merge(self, model: VLM) -> None:  # noqa: D102
+        self._put_into(model).merge_and_unload(safe_merge=True)
+        model.refresh()
+
+    def _put_into(self, model: VLM) -> Any:
+        from peft import PeftModel
+
+        adapted = PeftModel.from_pretrained(model.model, str(self.folder))
+        model.model.eval().requires_grad_(False)
+        model.refresh()
+        return adapted
 
 
 def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:

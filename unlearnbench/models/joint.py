@@ -39,12 +39,10 @@ class JointVLM(VLM):
         scores = torch.stack([reader.scores[layer] for layer in wanted], dim=1)  # [B, layers, L]
         return [score[:, mask] for score, mask in zip(scores, batch.image_mask, strict=True)]
 
-    def answer_log_probabilities(self, batch: Batch, visual: list[Tensor] | None = None) -> tuple[Tensor, ...]:  # noqa: D102
+    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None) -> Tensor:  # noqa: D102
         predicting = batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
-        logits = self._forward(batch, self.look(batch) if visual is None else visual, logits_to_keep=predicting).logits
-        targets = batch.input_ids[batch.answer_mask]
-        chosen = logits.float().log_softmax(-1).gather(1, targets[:, None])[:, 0]
-        return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))
+        seen = self.look(batch) if visual is None else visual
+        return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:  # noqa: D102

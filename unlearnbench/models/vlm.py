@@ -139,6 +139,14 @@ class VLM(ABC):
         """Parameters of the projector, by their name in the whole model."""
         return named_within(self.model, self.projector())
 
+    def language_linears(self) -> list[str]:
+        """Names in the whole model of the linear layers in the language model's blocks: what an adapter may adapt."""
+        return linears_within(self.model, self.language_model().layers)  # type: ignore[arg-type]
+
+    def projector_linears(self) -> list[str]:
+        """Names in the whole model of the projector's linear layers."""
+        return linears_within(self.model, self.projector())
+
     @contextmanager
     def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
         """Let exactly ``parameters`` receive gradients; freeze them again and renew visual tokens at the end.
@@ -151,7 +159,7 @@ class VLM(ABC):
             parameter.requires_grad_(True)
         self.model.train()
         try:
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            with self.autocast():
                 yield list(parameters.values())
         finally:
             self.model.eval()
@@ -160,6 +168,18 @@ class VLM(ABC):
                 parameter.grad = None
                 parameter.data = parameter.data.to(self.dtype)
             self.refresh()
+
+    def autocast(self) -> torch.autocast:
+        """Compute in the model's own half precision what is held in float32; nothing for a model in float32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def checkpoint_activations(self) -> None:
+        """Hold few activations in training, at the price of computing them twice."""
+        # Older versions of `transformers` have only the second name, newer ones warn of it.
+        enable = (
+            getattr(self.model, "activation_checkpointing_enable", None) or self.model.gradient_checkpointing_enable
+        )
+        enable()
 
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod
@@ -259,8 +279,19 @@ class VLM(ABC):
         """
 
     @abstractmethod
+    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None) -> Tensor:
+        """Logits of every answer token [answer tokens of all samples, vocabulary], sample after sample."""
+
+    def answer_log_distributions(self, batch: Batch, visual: list[Tensor] | None = None) -> tuple[Tensor, ...]:
+        """Natural-log distribution of every answer token, one float32 tensor [tokens, vocabulary] a sample."""
+        log_softmax = self.answer_logits(batch, visual).float().log_softmax(-1)
+        return tuple(log_softmax.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
+
     def answer_log_probabilities(self, batch: Batch, visual: list[Tensor] | None = None) -> tuple[Tensor, ...]:
         """Natural-log probability of every answer token, one float32 tensor a sample; differentiable."""
+        log_softmax = self.answer_logits(batch, visual).float().log_softmax(-1)
+        chosen = log_softmax.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0]
+        return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))
 
     @abstractmethod
     def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:
@@ -271,6 +302,12 @@ def named_within(model: nn.Module, part: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters of ``part`` by their names in ``model``."""
     inside = {id(parameter) for parameter in part.parameters()}
     return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
+
+
+def linears_within(model: nn.Module, part: nn.Module) -> list[str]:
+    """The names in ``model`` of the linear layers in ``part``."""
+    inside = {id(module) for module in part.modules() if isinstance(module, nn.Linear)}
+    return [name for name, module in model.named_modules() if id(module) in inside]
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -1,41 +1,40 @@
-"""The base stage: a pretrained model is finetuned until it has memorised the people it will be asked to forget."""
+"""Memorising: a pretrained model is finetuned until it knows people. So the base is made, and a retrained reference."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from torch import Tensor
 
 from ..data.questions import Sample
-from ..models.edits import Weights
-from ..models.vlm import VLM, Batch
+from ..models.edits import Trained
+from ..models.vlm import VLM
+from .adaptation import adapted
 from .base_params import BaseParams
 from .loop import Shuffled, fit
 from .losses import answer_nll
 from .run import Run
 
 
-def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run) -> Weights:
-    """Finetune ``model`` in place on ``samples``; returns the weights that changed."""
-    parameters = {**model.language_parameters(), **model.projector_parameters()}
+def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run) -> Trained:
+    """The base stage: `memorise` everybody."""
+    return memorise(model, samples, params, run, "base: memorising all pairs")
 
-    def loss(batch: list[Sample]) -> dict[str, Any]:
-        prepared = model.prepare(batch, [sample.answer for sample in batch])
-        visual = project_once(model, prepared)
-        return {"answers": answer_nll(model.answer_log_probabilities(prepared, visual)).mean()}
 
-    with model.training(parameters) as trained:
+def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run, what: str) -> Trained:
+    """Finetune ``model`` in place on ``samples``; returns what changed. ``what`` names the work in progress bars."""
+    with adapted(model, params, run.seed) as trainee:
+
+        def loss(batch: list[Sample]) -> dict[str, Tensor]:
+            prepared = model.prepare(batch, [sample.answer for sample in batch])
+            return {"answers": answer_nll(model.answer_log_probabilities(prepared, trainee.look(prepared))).mean()}
+
         outcome = fit(
-            trained,
+            trainee.parameters,
             Shuffled(samples, params.batch_size, run.seed),
             loss,
             params,
             run,
-            what="base: memorising all pairs",
+            what=what,
             enough=lambda means: means["answers"] < params.enough_loss,
         )
-    run.notes["base"] = {"epochs": outcome.epochs, "stopped": outcome.stopped, **outcome.losses}
-    return Weights.of(parameters)
-
-
-def project_once(model: VLM, batch: Batch) -> list[Any]:
-    """Visual tokens of a batch with gradients into the projector, each distinct picture projected once."""
-    projected = {id(picture): model.project(picture) for picture in batch.pictures}
-    return [projected[id(picture)] for picture in batch.pictures]
+    run.notes["training"] = outcome.note
+    return trainee.edit()

@@ -1,19 +1,41 @@
 """The training loop: every stage and method trains through `fit`."""
 
+import gc
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from ..errors import UnlearnbenchError
 from .params import TrainParams
-from .run import Run
+from .run import Bar, Run
 
 T = TypeVar("T")
+Loss = Callable[[Any], Mapping[str, Tensor]]
+"""From a batch to the parts of its loss, each a mean over the batch's items."""
+
+DIVERGED = 1e3
+"""Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
+
+_log = logging.getLogger(__name__)
+
+
+class Batches(Protocol):
+    """What `fit` goes through."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int) -> Iterator[list[Any]]:
+        """The batches of one epoch."""
 
 
 @dataclass(frozen=True)
@@ -37,75 +59,160 @@ class Shuffled(Generic[T]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training went: seconds, epochs done, the last epoch's mean of every loss part, why it ended."""
+    """How a training went: seconds, epochs and steps done, the last epoch's mean of every loss part, why it ended."""
 
     seconds: float
     epochs: int
+    steps: int
     losses: dict[str, float]
     stopped: str
+    micro_batch_size: int
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """What a row says of it."""
+        facts = {"epochs": self.epochs, "steps": self.steps, "stopped": self.stopped}
+        return facts | {"micro_batch_size": self.micro_batch_size} | self.losses
 
 
 def fit(
     parameters: Sequence[nn.Parameter],
-    batches: Shuffled[Any],
-    loss: Callable[[Any], Mapping[str, Tensor]],
+    batches: Batches,
+    loss: Loss,
     params: TrainParams,
     run: Run,
     *,
     what: str = "training",
     enough: Callable[[Mapping[str, float]], bool] | None = None,
+    stop: Callable[[int], str | None] | None = None,
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
-    ``enough`` sees each epoch's mean parts and may end the training. A parameter that a step does not touch gets a
-    zero gradient, not none, so that leaving out samples whose gradient is zero changes nothing. Raises
-    `UnlearnbenchError` when a loss is not finite.
+    ``enough`` sees each epoch's mean parts and may end the training; ``stop`` is asked after every step and may end it
+    by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
+    samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
+    with the same accumulated gradient. Raises `UnlearnbenchError` when the training diverges, or a single sample does
+    not fit.
     """
-    optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
-    steps = max(1, len(batches) * params.epochs)
-    schedule = get_cosine_schedule_with_warmup(optimizer, round(steps * params.warmup_ratio), steps)
-    start, means, epoch, stopped = time.perf_counter(), dict[str, float](), 0, "epochs done"
-    with run.progress.bar(what, steps) as bar:
+    trainer = _Trainer(list(parameters), loss, params, max(1, len(batches) * params.epochs))
+    start, epoch, stopped = time.perf_counter(), 0, "epochs done"
+    with run.progress.bar(what, trainer.planned) as bar:
         for epoch in range(1, params.epochs + 1):
-            means = _epoch(batches.epoch(epoch), loss, parameters, optimizer, schedule, params.clip_norm, bar)
-            if enough and enough(means):
-                stopped = "enough"
+            reason = trainer.epoch(batches.epoch(epoch), bar, stop)
+            if reason is None and enough and enough(trainer.means):
+                reason = "enough"
+            if reason:
+                stopped = reason
                 break
     seconds = time.perf_counter() - start
     run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + seconds
-    run.cost["seconds_per_epoch"] = seconds / max(1, epoch)
-    return Outcome(seconds, epoch, means, stopped)
+    if trainer.samples:
+        run.cost["seconds_per_epoch"] = seconds * len(batches) / trainer.steps
+        run.cost["samples_per_second"] = trainer.samples / seconds
+    return Outcome(seconds, epoch, trainer.steps, trainer.means, stopped, trainer.micro_batch_size)
 
 
-def _epoch(
-    batches: Iterator[Any],
-    loss: Callable[[Any], Mapping[str, Tensor]],
-    parameters: Sequence[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    clip_norm: float,
-    bar: Any,
-) -> dict[str, float]:
-    """One pass; the mean of every loss part."""
-    sums: dict[str, float] = {}
-    count = 0
-    for batch in batches:
-        parts = loss(batch)
-        total = torch.stack(list(parts.values())).sum()
-        if not torch.isfinite(total):
-            shown = ", ".join(f"{name} {float(part.detach()):.3g}" for name, part in parts.items())
-            raise UnlearnbenchError(f"training diverged: the loss is not finite ({shown}); lower the learning rate")
-        optimizer.zero_grad()
-        if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]
-        for parameter in parameters:
+@dataclass
+class _Means:
+    """Running means of loss parts over an epoch."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, parts: Mapping[str, float]) -> dict[str, float]:
+        self.count += 1
+        for name, part in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + part
+        return {name: value / self.count for name, value in self.sums.items()}
+
+
+class _Trainer:
+    """Optimiser, schedule and the size of micro-batches that memory allows."""
+
+    def __init__(self, parameters: list[nn.Parameter], loss: Loss, params: TrainParams, planned: int) -> None:
+        self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
+        # Accelerate keeps one state a process; trainings on the CPU and on a GPU may follow each other in one.
+        AcceleratorState._reset_state(reset_partial_state=True)
+        self.accelerator = Accelerator(cpu=parameters[0].device.type == "cpu", mixed_precision="no")
+        optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
+        schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
+        self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
+        self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
+        self.steps, self.samples = 0, 0
+        self.means: dict[str, float] = {}
+
+    def epoch(self, batches: Iterator[list[Any]], bar: Bar, stop: Callable[[int], str | None] | None) -> str | None:
+        """One pass; why it ended early, if it did."""
+        means = _Means()
+        for batch in batches:
+            self.means = means.add(self.step(batch))
+            bar.advance(1, **self.means)
+            if stop and (reason := stop(self.steps)):
+                return reason
+        return None
+
+    def step(self, batch: list[Any]) -> dict[str, float]:
+        """One update; the values of the loss's parts."""
+        while True:
+            try:
+                parts = self._accumulate(batch)
+                break
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error):
+                    raise
+                self._halve(len(batch))
+        for parameter in self.parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        nn.utils.clip_grad_norm_(parameters, clip_norm)
-        optimizer.step()
-        schedule.step()
-        count += 1
-        for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + float(part.detach())
-        bar.advance(1, **{name: value / count for name, value in sums.items()})
-    return {name: value / count for name, value in sums.items()}
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        if not torch.isfinite(norm):
+            raise _diverged("the gradient is not finite")
+        self.optimizer.step()
+        self.schedule.step()
+        self.steps += 1
+        self.samples += len(batch)
+        return parts
+
+    def _accumulate(self, batch: list[Any]) -> dict[str, float]:
+        """Gradients of the batch's mean loss, a micro-batch at a time."""
+        self.optimizer.zero_grad()
+        sums: dict[str, float] = {}
+        for start in range(0, len(batch), self.micro_batch_size):
+            micro = batch[start : start + self.micro_batch_size]
+            share = len(micro) / len(batch)
+            parts = self.loss(micro)
+            total = torch.stack(list(parts.values())).sum()
+            _check(parts, total)
+            if total.requires_grad:
+                self.accelerator.backward(total * share)
+            for name, part in parts.items():
+                sums[name] = sums.get(name, 0.0) + share * float(part.detach())
+        return sums
+
+    def _halve(self, batch: int) -> None:
+        """Out of memory: go on with smaller micro-batches."""
+        size = min(self.micro_batch_size, batch)
+        if size == 1:
+            raise UnlearnbenchError(
+                "out of memory with one sample at a time: set gradient_checkpointing=true, full=false or a smaller "
+                "lora.rank, or take a smaller model"
+            )
+        self.micro_batch_size = size // 2
+        self.optimizer.zero_grad()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _log.warning("out of memory: %d samples at a time from here on, the same batches", self.micro_batch_size)
+
+
+def _check(parts: Mapping[str, Tensor], total: Tensor) -> None:
+    """Raise `UnlearnbenchError` for a loss that is not finite or beyond anything that learning gives."""
+    if not torch.isfinite(total):
+        raise _diverged("the loss is not finite", parts)
+    if any(abs(float(part.detach())) > DIVERGED for part in parts.values()):
+        raise _diverged(f"the loss is beyond {DIVERGED:g}", parts)
+
+
+def _diverged(why: str, parts: Mapping[str, Tensor] | None = None) -> UnlearnbenchError:
+    shown = ", ".join(f"{name} {float(part.detach()):.3g}" for name, part in (parts or {}).items())
+    return UnlearnbenchError(f"training diverged: {why}{f' ({shown})' if shown else ''}; lower the learning rate")

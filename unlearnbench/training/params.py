@@ -1,4 +1,6 @@
-"""Hyperparameters that every training shares."""
+"""Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
+
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -10,7 +12,66 @@ class TrainParams(Params):
 
     epochs: int = Field(10, ge=0, description="passes over the training samples")
     batch_size: int = Field(4, ge=1, description="samples a step")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="samples at a time, gradients accumulated; none: the batch, halved when memory runs out"
+    )
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     warmup_ratio: float = Field(0.03, ge=0, le=1, description="share of the steps over which the rate rises")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+
+
+class LoRAParams(Params):
+    """A low-rank adapter (Hu et al. 2021, arXiv:2106.09685) on linear layers of the language model, never of the tower.
+
+    The defaults are those of FIUBench's unlearning baselines.
+    """
+
+    rank: int = Field(default=128, ge=1, description="rank of the adapter")
+    alpha: float = Field(default=256.0, gt=0, description="the adapter counts alpha / rank times")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="dropout before the adapter")
+    targets: tuple[str, ...] = Field(
+        default=(), description="last parts of the adapted layers' names, such as q_proj; none: every linear layer"
+    )
+    projector: bool = Field(default=False, description="adapt the projector's linear layers too")
+
+
+class FinetuneParams(TrainParams):
+    """Training of the model's own weights, or of an adapter on them."""
+
+    full: bool = Field(False, description="train all of language model and projector instead of an adapter")
+    lora: LoRAParams = Field(LoRAParams(), description="the adapter")
+    gradient_checkpointing: bool = Field(False, description="compute activations twice to hold fewer of them")
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}
+
+
+class Stopping(Params):
+    """When a training that raises the loss on the forget set has gone far enough.
+
+    Gradient ascent has no end of its own: it stops at the first look at which either bound is passed. The retain loss
+    is that of people who are held out of unlearning and of every reported score.
+    """
+
+    forget_loss: float | None = Field(
+        default=None, gt=0, description="nats per token of the forget answers that are enough"
+    )
+    retain_rise: float | None = Field(default=None, gt=0, description="nats per token that held-out answers may lose")
+    every: int = Field(default=10, ge=1, description="steps from one look to the next")
+    samples: int = Field(default=100, ge=1, description="most samples of each set that a look takes in")
+
+
+class UnlearnParams(FinetuneParams):
+    """Unlearning by training: pairs of a forget sample and a retain sample drawn for it.
+
+    An epoch is one pass over the forget set. Defaults for large models are FIUBench's for LoRA, and untuned here.
+    """
+
+    epochs: int = Field(5, ge=0, description="passes over the forget set")
+    batch_size: int = Field(16, ge=1, description="forget samples a step, each with a retain sample where one is used")
+
+
+class AscentParams(UnlearnParams):
+    """Unlearning by gradient ascent, which needs to be stopped in time."""
+
+    stop: Stopping = Field(Stopping(forget_loss=10.0, retain_rise=1.0), description="when it is enough")

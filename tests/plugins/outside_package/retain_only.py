@@ -4,7 +4,7 @@ from pydantic import Field
 
 from unlearnbench import Method
 from unlearnbench.models.edits import Weights
-from unlearnbench.training.base import project_once
+from unlearnbench.training.adaptation import project_once
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import TrainParams

@@ -1,0 +1,33 @@
+"""Gradient ascent: raise the loss on the forget set until a bound stops it (Yao et al. 2024, arXiv:2310.10683)."""
+
+from typing import TYPE_CHECKING
+
+from unlearnbench import Method, method
+from unlearnbench.training.params import AscentParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+    from unlearnbench.training.unlearning import Pairs, Unlearning
+
+
+@method("ga", reference="arXiv:2310.10683")
+class GradientAscent(Method):
+    """Ascends on the true answers of the forget set; nothing holds the rest of the model, so it is stopped early."""
+
+    class Params(AscentParams):
+        """Nothing of its own."""
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train an adapter; see `unlearnbench.training.unlearning`."""
+        from unlearnbench.training.unlearning import unlearn
+
+        return unlearn(model, sets, self.params, run, self.loss)
+
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
+        """Minus the loss that finetuning would descend."""
+        return {"forget": -state.nll(batch.forget)}

@@ -1,0 +1,38 @@
+"""Gradient difference: ascend on the forget set, descend on the retain set (Liu et al. 2022, arXiv:2203.12817)."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from unlearnbench import Method, method
+from unlearnbench.training.params import AscentParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+    from unlearnbench.training.unlearning import Pairs, Unlearning
+
+
+@method("ga-gd", reference="arXiv:2203.12817")
+class GradientDifference(Method):
+    """Gradient ascent on the forget set, held by finetuning on as many retain samples; stopped early."""
+
+    class Params(AscentParams):
+        """What weighs what."""
+
+        retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train an adapter; see `unlearnbench.training.unlearning`."""
+        from unlearnbench.training.unlearning import unlearn
+
+        return unlearn(model, sets, self.params, run, self.loss)
+
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
+        """Minus the forget loss, plus the retain loss."""
+        retain = self.params.retain_weight * state.nll(batch.retain)
+        return {"forget": -state.nll(batch.forget), "retain": retain}

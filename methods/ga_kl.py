@@ -1,0 +1,38 @@
+"""Gradient ascent held by the base model's own predictions on the retain set (Yao et al. 2024, arXiv:2310.10683)."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from unlearnbench import Method, method
+from unlearnbench.training.params import AscentParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+    from unlearnbench.training.unlearning import Pairs, Unlearning
+
+
+@method("ga-kl", reference="arXiv:2310.10683")
+class GradientAscentKL(Method):
+    """Gradient ascent on the forget set while the retain answers' distributions stay near the base's; stopped early."""
+
+    class Params(AscentParams):
+        """What weighs what."""
+
+        retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train an adapter; see `unlearnbench.training.unlearning`."""
+        from unlearnbench.training.unlearning import unlearn
+
+        return unlearn(model, sets, self.params, run, self.loss, needs_reference=True)
+
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
+        """Minus the forget loss, plus KL(base || model) on the answer tokens of the retain batch."""
+        retain = self.params.retain_weight * state.kl(batch.retain)
+        return {"forget": -state.nll(batch.forget), "retain_kl": retain}

@@ -1,0 +1,43 @@
+"""Negative preference optimisation, held by finetuning on the retain set (Zhang et al. 2024, arXiv:2404.05868)."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from unlearnbench import Method, method
+from unlearnbench.training.params import UnlearnParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+    from unlearnbench.training.unlearning import Pairs, Unlearning
+
+
+@method("npo-gd", reference="arXiv:2404.05868")
+class NPO(Method):
+    """Makes the true answers less likely than the base has them, ever more gently, and finetunes on retain samples."""
+
+    class Params(UnlearnParams):
+        """What weighs what."""
+
+        beta: float = Field(
+            0.1, gt=0, description="inverse temperature; towards 0 it becomes gradient ascent (paper: 0.1)"
+        )
+        retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train an adapter; see `unlearnbench.training.unlearning`."""
+        from unlearnbench.training.unlearning import unlearn
+
+        return unlearn(model, sets, self.params, run, self.loss, needs_reference=True)
+
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
+        """NPO on the forget answers with the base as reference, plus the retain loss."""
+        from unlearnbench.training.losses import npo
+
+        forget = npo(state.log_probabilities(batch.forget), state.reference(batch.forget), self.params.beta)
+        return {"forget": forget.mean(), "retain": self.params.retain_weight * state.nll(batch.retain)}

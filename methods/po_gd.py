@@ -1,0 +1,40 @@
+"""Preference optimisation: refuse the forget set, finetune on the retain set (Maini et al. 2024, arXiv:2401.06121)."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from unlearnbench import Method, method
+from unlearnbench.data.refusals import REFUSALS, Refusals
+from unlearnbench.training.params import UnlearnParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+    from unlearnbench.training.unlearning import Pairs, Unlearning
+
+
+@method("po-gd", reference="arXiv:2401.06121")
+class PreferenceOptimisation(Method):
+    """Finetuning on a refusal for each forget question and on as many retain answers: "PO" in FIUBench and TOFU."""
+
+    class Params(UnlearnParams):
+        """What weighs what."""
+
+        refusals: Refusals = Field(REFUSALS, description="answers taught for private questions, one drawn for each")
+        retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train an adapter; see `unlearnbench.training.unlearning`."""
+        from unlearnbench.training.unlearning import unlearn
+
+        return unlearn(model, sets, self.params, run, self.loss, refusals=self.params.refusals)
+
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
+        """The loss of each sample's refusal, plus the retain loss."""
+        retain = self.params.retain_weight * state.nll(batch.retain)
+        return {"refuse": state.nll(batch.forget, batch.refusals), "retain": retain}

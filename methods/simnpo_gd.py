@@ -1,0 +1,42 @@
+"""NPO without a reference model, held by finetuning on the retain set (Fan et al. 2024, arXiv:2410.07163)."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from unlearnbench import Method, method
+from unlearnbench.training.params import UnlearnParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnbench.data.questions import Sets
+    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.vlm import VLM
+    from unlearnbench.training.run import Run
+    from unlearnbench.training.unlearning import Pairs, Unlearning
+
+
+@method("simnpo-gd", reference="arXiv:2410.07163")
+class SimNPO(Method):
+    """Makes the true answers unlikely by their likelihood per token, and finetunes on retain samples."""
+
+    class Params(UnlearnParams):
+        """What weighs what."""
+
+        beta: float = Field(2.5, gt=0, description="inverse temperature (2.5 to 5.5 in the paper's code for TOFU)")
+        gamma: float = Field(0.0, ge=0, description="margin by which an answer is to be unlikely (paper's default: 0)")
+        retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train an adapter; see `unlearnbench.training.unlearning`."""
+        from unlearnbench.training.unlearning import unlearn
+
+        return unlearn(model, sets, self.params, run, self.loss)
+
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
+        """SimNPO on the forget answers, plus the retain loss."""
+        from unlearnbench.training.losses import simnpo
+
+        forget = simnpo(state.log_probabilities(batch.forget), self.params.beta, self.params.gamma)
+        return {"forget": forget.mean(), "retain": self.params.retain_weight * state.nll(batch.retain)}

@@ -1,0 +1,135 @@
+"""What of a model is trained: all of its language model and projector, or a low-rank adapter on linear layers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..models.edits import Adapter, Trained, Weights
+from ..models.vlm import VLM, Batch
+from .params import FinetuneParams, LoRAParams
+
+
+class Trainee(ABC):
+    """A model in training: its trained ``parameters``, and the model that it was before.
+
+    ``sees_anew`` tells whether the projector is among what is trained, so that visual tokens change from step to step.
+    """
+
+    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, sees_anew: bool) -> None:
+        self.model, self.parameters, self.sees_anew = model, list(parameters), sees_anew
+
+    @abstractmethod
+    def reference(self) -> AbstractContextManager[None]:
+        """The model as it was before training, without gradients."""
+
+    @abstractmethod
+    def edit(self) -> Trained:
+        """What training has changed; to be called after it, when the weights have their own precision again."""
+
+    def look(self, batch: Batch) -> list[Tensor] | None:
+        """Visual tokens of a batch, with gradients into the projector where that is trained."""
+        return project_once(self.model, batch) if self.sees_anew else None
+
+
+class AllWeights(Trainee):
+    """Language model and projector themselves. The reference is a copy of their first values."""
+
+    def __init__(self, model: VLM, named: dict[str, nn.Parameter]) -> None:
+        super().__init__(model, list(named.values()), sees_anew=True)
+        self.named = named
+        self._before: list[Tensor] | None = None
+
+    def remember(self) -> None:
+        """Keep the present values for `reference`; a method that needs none is spared the memory."""
+        self._before = [parameter.detach().clone() for parameter in self.parameters]
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:  # noqa: D102
+        if self._before is None:
+            raise RuntimeError("remember() was not called before training")
+        now = [parameter.data for parameter in self.parameters]
+        try:
+            for parameter, value in zip(self.parameters, self._before, strict=True):
+                parameter.data = value
+            with torch.no_grad():
+                yield
+        finally:
+            for parameter, value in zip(self.parameters, now, strict=True):
+                parameter.data = value
+
+    def edit(self) -> Weights:  # noqa: D102
+        return Weights.of(self.named)
+
+
+class LowRank(Trainee):
+    """An adapter beside frozen weights. The reference is the model with the adapter switched off: no second copy."""
+
+    def __init__(self, model: VLM, peft: Any, *, sees_anew: bool) -> None:
+        super().__init__(model, [p for p in peft.parameters() if p.requires_grad], sees_anew=sees_anew)
+        self.peft = peft
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:  # noqa: D102
+        with torch.no_grad(), self.peft.disable_adapter():
+            yield
+
+    def edit(self) -> Adapter:  # noqa: D102
+        return Adapter(self.peft)
+
+
+@contextmanager
+def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
+    """Make ``model`` ready to be trained as ``params`` say; the adapter's first weights follow ``seed``."""
+    torch.manual_seed(seed)  # dropout too
+    if params.gradient_checkpointing:
+        model.checkpoint_activations()
+    if params.full:
+        named = {**model.language_parameters(), **model.projector_parameters()}
+        with model.training(named):
+            yield AllWeights(model, named)
+        return
+    peft = low_rank(model, params.lora)
+    model.model.train()
+    try:
+        with model.autocast():
+            yield LowRank(model, peft, sees_anew=params.lora.projector)
+    finally:
+        model.model.eval()
+        model.refresh()
+
+
+def low_rank(model: VLM, lora: LoRAParams) -> Any:
+    """Put an adapter into ``model``; returns PEFT's view of it.
+
+    Layers are named in full: lists of last parts, as published baselines have them, reach the vision tower unseen.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=target_layers(model, lora)
+    )
+    return get_peft_model(model.model, config)
+
+
+def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
+    """The full names of the layers to adapt; raises `UsageError` for a target that names none."""
+    language = model.language_linears()
+    last = {name.rpartition(".")[2] for name in language}
+    if strange := sorted(set(lora.targets) - last):
+        raise UsageError(
+            f"lora.targets: no layer of the language model is called {strange[0]!r}; "
+            f"choose from {', '.join(sorted(last))}"
+        )
+    chosen = [name for name in language if not lora.targets or name.rpartition(".")[2] in lora.targets]
+    return chosen + (model.projector_linears() if lora.projector else [])
+
+
+def project_once(model: VLM, batch: Batch) -> list[Tensor]:
+    """Visual tokens of a batch with gradients into the projector, each distinct picture projected once."""
+    projected = {id(picture): model.project(picture) for picture in batch.pictures}
+    return [projected[id(picture)] for picture in batch.pictures]

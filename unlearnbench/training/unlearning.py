@@ -1,0 +1,154 @@
+"""Unlearning by training: what methods share that train weights or an adapter on pairs of forget and retain samples.
+
+A method is a function from a batch of pairs to the parts of its loss; `Unlearning` gives it the quantities that losses
+are made of, and trains.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.questions import Sample, Sets
+from ..models.edits import Trained
+from ..models.vlm import VLM
+from .adaptation import AllWeights, Trainee, adapted
+from .loop import fit
+from .losses import answer_nll, kl_from_reference
+from .params import AscentParams, UnlearnParams
+from .run import Run
+from .stopping import EarlyStopping, spread
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch: forget samples, the refusal drawn for each, and as many retain samples."""
+
+    forget: list[Sample]
+    refusals: list[str]
+    retain: list[Sample]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Batches of forget samples in shuffled order, each with a retain sample and a refusal drawn for it.
+
+    ``seed`` and the epoch decide all of it; a sample keeps its refusal from epoch to epoch.
+    """
+
+    sets: Sets
+    refusals: Sequence[str]
+    batch_size: int
+    seed: int
+
+    def __len__(self) -> int:
+        return -(-len(self.sets.forget) // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[list[tuple[Sample, str, Sample]]]:
+        """The batches of one epoch."""
+        forget, retain = self.sets.forget, self.sets.retain
+        kept = torch.randint(len(self.refusals), (len(forget),), generator=torch.Generator().manual_seed(self.seed))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        order = torch.randperm(len(forget), generator=generator).tolist()
+        partners = torch.randint(len(retain), (len(forget),), generator=generator).tolist()
+        rows = [
+            (forget[index], self.refusals[int(kept[index])], retain[partner])
+            for index, partner in zip(order, partners, strict=True)
+        ]
+        for start in range(0, len(rows), self.batch_size):
+            yield rows[start : start + self.batch_size]
+
+
+class Unlearning:
+    """A model that is being made to forget, and what losses are made of."""
+
+    def __init__(self, trainee: Trainee) -> None:
+        self.trainee, self.model = trainee, trainee.model
+        self._reference: dict[str, Tensor] = {}
+
+    def log_probabilities(self, samples: Sequence[Sample], answers: Sequence[str] | None = None) -> tuple[Tensor, ...]:
+        """Log-probability of every token of the true answers, or of other ``answers``; one tensor a sample."""
+        batch = self.model.prepare(samples, answers or [sample.answer for sample in samples])
+        return self.model.answer_log_probabilities(batch, self.trainee.look(batch))
+
+    def nll(self, samples: Sequence[Sample], answers: Sequence[str] | None = None) -> Tensor:
+        """Mean over the samples of their answers' negative log-likelihood per token."""
+        return answer_nll(self.log_probabilities(samples, answers)).mean()
+
+    def kl(self, samples: Sequence[Sample]) -> Tensor:
+        """Mean over the samples of KL(model before || model) on their answers' tokens."""
+        batch = self.model.prepare(samples, [sample.answer for sample in samples])
+        with self.trainee.reference():
+            before = self.model.answer_log_distributions(batch, self.trainee.look(batch))
+        now = self.model.answer_log_distributions(batch, self.trainee.look(batch))
+        return kl_from_reference(now, before).mean()
+
+    def reference(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """`log_probabilities` of the model before; a constant of each sample, computed once."""
+        new = [sample for sample in samples if sample.id not in self._reference]
+        if new:
+            with self.trainee.reference():
+                for sample, values in zip(new, self.log_probabilities(new), strict=True):
+                    self._reference[sample.id] = values
+        return [self._reference[sample.id] for sample in samples]
+
+    def measured_nll(self, samples: Sequence[Sample], batch_size: int) -> float:
+        """The mean loss of ``samples`` as the model answers now, dropout off."""
+        self.model.model.eval()
+        try:
+            with torch.no_grad():
+                starts = range(0, len(samples), batch_size)
+                sums = [self.nll(part) * len(part) for part in (samples[at : at + batch_size] for at in starts)]
+            return float(torch.stack(sums).sum()) / len(samples)
+        finally:
+            self.model.model.train()
+
+
+Loss = Callable[[Unlearning, Pairs], Mapping[str, Tensor]]
+
+
+def unlearn(
+    model: VLM,
+    sets: Sets,
+    params: UnlearnParams,
+    run: Run,
+    loss: Loss,
+    *,
+    refusals: Sequence[str] = ("",),
+    needs_reference: bool = False,
+) -> Trained:
+    """Train ``model`` on the sum of the parts of ``loss``; returns what changed.
+
+    ``needs_reference`` keeps what a full finetune needs for `Unlearning.kl` and `Unlearning.reference`; an adapter
+    needs nothing. Training stops early if ``params`` have a rule for it. What came of it is in ``run.notes``.
+    """
+    with adapted(model, params, run.seed) as trainee:
+        if needs_reference and isinstance(trainee, AllWeights):
+            trainee.remember()
+        state = Unlearning(trainee)
+        stopping = early_stopping(state, sets, params) if isinstance(params, AscentParams) else None
+        outcome = fit(
+            trainee.parameters,
+            Paired(sets, refusals, params.batch_size, run.seed),
+            lambda rows: loss(state, Pairs(*map(list, zip(*rows, strict=True)))),
+            params,
+            run,
+            what="unlearning",
+            stop=stopping,
+        )
+    run.notes["training"] = outcome.note
+    if stopping:
+        run.notes["early_stopping"] = stopping.note
+    return trainee.edit()
+
+
+def early_stopping(state: Unlearning, sets: Sets, params: AscentParams) -> EarlyStopping:
+    """The rule of ``params`` over the forget set and the people held out."""
+    forget, held_out = (spread(samples, params.stop.samples) for samples in (sets.forget, sets.held_out))
+    size = params.batch_size
+    return EarlyStopping(
+        params.stop,
+        lambda: state.measured_nll(forget, size),
+        (lambda: state.measured_nll(held_out, size)) if held_out else None,
+    )
