@@ -69,9 +69,9 @@ class Method(ABC):
     @classmethod
     def edit_class(cls) -> "type[Edit]":
         """The class that reads back what `unlearn` returned, once it is stored."""
-        from .models.edits import Weights
+        from .models.edits import Trained
 
-        return Weights
+        return Trained
 
 
 @dataclass(frozen=True)

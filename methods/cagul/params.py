@@ -2,16 +2,16 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from unlearnbench.data.refusals import REFUSALS
-from unlearnbench.training.params import TrainParams
+from unlearnbench.data.refusals import REFUSALS, Refusals
+from unlearnbench.training.params import ENOUGH, Stopping, TrainParams
 
 
 class CAGULParams(TrainParams):
     """Defaults follow the paper's Qwen2.5-VL-7B setting where it states one; the rest is ours and says so.
 
-    The ablations of the paper's table 5 are `discriminator="none"`, `encoder="noise"` and `selection="random"`.
+    The ablations of the paper's table 5 are the `variants`.
     """
 
     epochs: int = Field(10, ge=0, description="joint epochs of discriminator and encoder (paper: 10 for Qwen)")
@@ -36,8 +36,19 @@ class CAGULParams(TrainParams):
     )
     encoder: Literal["linear", "noise"] = Field("linear", description="one-layer MLP of eq. 8, or uniform noise")
     encoder_init: Literal["identity", "random"] = Field("identity", description="the encoder's first weights (open)")
-    refusals: tuple[str, ...] = Field(REFUSALS, description="answers taught for private questions (open)")
+    loss: Literal["po-gd", "ga-gd", "ga-kl"] = Field(
+        "po-gd", description="what is trained: refusals (eq. 13), or ascent held by the retain loss or by KL (table 5)"
+    )
+    refusals: Refusals = Field(REFUSALS, description="answers taught for private questions (open)")
+    stop: Stopping = Field(ENOUGH, description="when ascent is enough; for the ascending losses alone (open)")
 
+    variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "no-discriminator": {"discriminator": "none"},
+        "no-encoder": {"encoder": "noise"},
+        "random-selection": {"selection": "random"},
+        "ga-gd": {"loss": "ga-gd"},
+        "ga-kl": {"loss": "ga-kl"},
+    }
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {
             "epochs": 150,
@@ -48,10 +59,3 @@ class CAGULParams(TrainParams):
             "discriminator_learning_rate": 3e-3,
         },
     }
-
-    @field_validator("refusals")
-    @classmethod
-    def _not_empty(cls, refusals: tuple[str, ...]) -> tuple[str, ...]:
-        if not refusals or not all(text.strip() for text in refusals):
-            raise ValueError("give at least one refusal, none of them empty")
-        return refusals

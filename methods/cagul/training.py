@@ -5,6 +5,7 @@ constant loss, so its pass through the language model is left out; with cached v
 leaves a fraction of the work and changes no update (`tests/methods/cagul/test_training.py` compares the weights).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from torch import Tensor
 from unlearnbench.data.questions import Sample, Sets
 from unlearnbench.models.vlm import VLM
 from unlearnbench.training.loop import Shuffled, fit
-from unlearnbench.training.losses import answer_nll
+from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.run import Run
+from unlearnbench.training.stopping import EarlyStopping
 
 from .edit import Guard
 from .params import CAGULParams
@@ -24,7 +26,7 @@ from .params import CAGULParams
 
 @dataclass(frozen=True)
 class Case:
-    """A training sample: ``answer`` is a refusal where ``forget`` holds, else the truth; ``flagged`` is D's label."""
+    """A training sample with the ``answer`` whose loss counts; ``flagged`` is D's label."""
 
     sample: Sample
     answer: str
@@ -36,10 +38,14 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     """Train D alone, then D and E together; returns them as the model's `Guard`."""
     torch.manual_seed(run.seed)
     guard = Guard(model, params)
-    cases = training_cases(sets, params.refusals, run)
+    ascends = params.loss != "po-gd"
+    cases = training_cases(sets, None if ascends else params.refusals, run)
     trainer = Trainer(model, guard)
     trainer.train_discriminator(cases, run)
-    trainer.train_jointly(cases, run)
+    stopping = EarlyStopping(params.stop, sets, trainer.measured_nll) if ascends else None
+    trainer.train_jointly(cases, run, stopping)
+    if stopping:
+        run.notes["early_stopping"] = stopping.note
     run.notes["cagul"] = trainer.losses_at_the_end | {"flagged": flagged_shares(model, guard, sets)}
     guard.trainable_parameters = sum(p.numel() for module in guard.modules.values() for p in module.parameters())
     return guard
@@ -54,11 +60,13 @@ def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
     return shares
 
 
-def training_cases(sets: Sets, refusals: tuple[str, ...], run: Run) -> list[Case]:
-    """Forget samples with a refusal drawn for each, retain samples with their answers."""
-    generator = run.generator()
-    drawn = torch.randint(len(refusals), (len(sets.forget),), generator=generator).tolist()
-    forget = [Case(sample, refusals[index], True, True) for sample, index in zip(sets.forget, drawn, strict=True)]
+def training_cases(sets: Sets, refusals: tuple[str, ...] | None, run: Run) -> list[Case]:
+    """Every sample with its answer; forget samples with a refusal drawn for each, if there are ``refusals``."""
+    if refusals is None:
+        forget = [Case(sample, sample.answer, True, True) for sample in sets.forget]
+    else:
+        drawn = torch.randint(len(refusals), (len(sets.forget),), generator=run.generator()).tolist()
+        forget = [Case(sample, refusals[index], True, True) for sample, index in zip(sets.forget, drawn, strict=True)]
     nonprivate = [Case(sample, sample.answer, False, True) for sample in sets.nonprivate]
     others = [Case(sample, sample.answer, False, False) for sample in sets.others]
     return forget + nonprivate + others
@@ -91,22 +99,25 @@ class Trainer:
             what="CAGUL: discriminator",
         )
 
-    def train_jointly(self, cases: list[Case], run: Run) -> None:
+    def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None) -> None:
         """Phase two: D and E together."""
         parameters = [p for module in self.guard.modules.values() for p in module.parameters()]
         if not parameters:
             return
-        self.losses_at_the_end = fit(
+        outcome = fit(
             parameters,
             Shuffled(cases, self.params.batch_size, run.seed + 1),
             self.losses,
             self.params,
             run,
             what="CAGUL: discriminator and encoder",
-        ).losses
+            stop=stopping,
+        )
+        self.losses_at_the_end = outcome.losses
+        run.notes["training"] = outcome.note
 
     def losses(self, batch: list[Case]) -> dict[str, Tensor]:
-        """L_D + L_PO + L_GD (eq. 13), each a sum over its samples divided by the batch's size."""
+        """L_D + L_PO + L_GD (eq. 13), or what table 5 puts in their place; sums divided by the batch's size."""
         if self.guard.discriminator is None:
             parts, gates = {}, [True] * len(batch)
         else:
@@ -132,12 +143,46 @@ class Trainer:
         return loss, (logits.detach().sigmoid() >= self.params.threshold).tolist()
 
     def answers(self, cases: list[Case], batch_size: int) -> dict[str, Tensor]:
-        """Eq. 11 and 12 over the cases that the gate lets through; the rest have constant losses."""
-        zero = torch.zeros((), device=self.model.device)
-        if not cases:
-            return {"refuse": zero, "retain": zero}
+        """The parts on the answers of cases that the gate lets through; the rest have constant losses."""
+        if self.params.loss == "ga-kl":
+            forget, retain = ([case for case in cases if case.forget == wanted] for wanted in (True, False))
+            kl = self.total(retain, self.kl) / batch_size
+            return {"forget": -self.total(forget, self.nll) / batch_size, "retain_kl": kl}
+        forgets = torch.tensor([case.forget for case in cases], dtype=torch.bool, device=self.model.device)
+        nll = self.nll(cases) if cases else torch.zeros(0, device=self.model.device)
+        taught, retained = (nll * forgets).sum() / batch_size, (nll * ~forgets).sum() / batch_size
+        return {"refuse" if self.params.loss == "po-gd" else "forget": self.sign * taught, "retain": retained}
+
+    @property
+    def sign(self) -> float:
+        """Whether the loss of forget samples is descended or ascended."""
+        return 1.0 if self.params.loss == "po-gd" else -1.0
+
+    def total(self, cases: list[Case], loss: Callable[[list[Case]], Tensor]) -> Tensor:
+        """The sum of a loss over cases, of which there may be none."""
+        return loss(cases).sum() if cases else torch.zeros((), device=self.model.device)
+
+    def nll(self, cases: list[Case]) -> Tensor:
+        """The loss per token of each case's answer behind the encoder (eq. 11 and 12)."""
         batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
         visual = self.guard.replace(batch, [picture.tokens for picture in batch.pictures])
-        nll = answer_nll(self.model.answer_log_probabilities(batch, visual))
-        forget = torch.tensor([case.forget for case in cases], device=nll.device)
-        return {"refuse": (nll * forget).sum() / batch_size, "retain": (nll * ~forget).sum() / batch_size}
+        return answer_nll(self.model.answer_log_probabilities(batch, visual))
+
+    def kl(self, cases: list[Case]) -> Tensor:
+        """How far each case's answer behind the encoder is from what the frozen model says itself."""
+        batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
+        own = [picture.tokens for picture in batch.pictures]
+        with torch.no_grad():
+            before = self.model.answer_log_distributions(batch, own)
+        return kl_from_reference(self.model.answer_log_distributions(batch, self.guard.replace(batch, own)), before)
+
+    @torch.no_grad()
+    def measured_nll(self, samples: Sequence[Sample]) -> float:
+        """The mean loss per token of true answers as the guarded model answers now."""
+        sums = []
+        for start in range(0, len(samples), self.params.batch_size):
+            part = samples[start : start + self.params.batch_size]
+            batch = self.model.prepare(part, [sample.answer for sample in part])
+            visual = self.guard(batch, [picture.tokens for picture in batch.pictures])
+            sums.append(answer_nll(self.model.answer_log_probabilities(batch, visual)).sum())
+        return float(torch.stack(sums).sum()) / len(samples)

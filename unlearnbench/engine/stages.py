@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..models.edits import Weights
+from ..models.edits import Trained
 from ..models.load import load
 from ..models.vlm import VLM
 from ..training.base import train_base
@@ -81,7 +81,7 @@ class Stages:
         weights = self.base(plan) if plan.method.start == "base" else None
         model = load(plan.source.card, plan.device)
         if weights:
-            Weights.load(weights.folder, model).apply(model)
+            Trained.load(weights.folder, model).merge(model)
         return model
 
 

@@ -291,7 +291,7 @@ class VLM(ABC):
         """Natural-log probability of every answer token, one float32 tensor a sample; differentiable."""
         log_softmax = self.answer_logits(batch, visual).float().log_softmax(-1)
         chosen = log_softmax.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0]
-        return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))
+        return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
 
     @abstractmethod
     def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:

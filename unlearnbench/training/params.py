@@ -61,6 +61,10 @@ class Stopping(Params):
     samples: int = Field(default=100, ge=1, description="most samples of each set that a look takes in")
 
 
+ENOUGH = Stopping(forget_loss=5.0, retain_rise=1.0)
+"""The rule that ascent has by default."""
+
+
 class UnlearnParams(FinetuneParams):
     """Unlearning by training: pairs of a forget sample and a retain sample drawn for it.
 
@@ -74,4 +78,4 @@ class UnlearnParams(FinetuneParams):
 class AscentParams(UnlearnParams):
     """Unlearning by gradient ascent, which needs to be stopped in time."""
 
-    stop: Stopping = Field(Stopping(forget_loss=10.0, retain_rise=1.0), description="when it is enough")
+    stop: Stopping = Field(ENOUGH, description="when it is enough")

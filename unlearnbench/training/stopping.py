@@ -3,20 +3,22 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..data.questions import Sample, Sets
 from .params import Stopping
 
 
 class EarlyStopping:
     """Looks at both losses every so many steps and says when a bound is passed.
 
-    ``forget_loss`` and ``held_out_loss`` measure nats per token; the second is None where nobody is held out. `note`
-    is what a row says of it: the losses at the start and at the last look.
+    ``measure`` gives the mean loss per token of some samples' true answers as the model answers now. The forget set and
+    the people held out are looked at, evenly spaced samples of each; without the latter their bound does not bind.
+    `note` is what a row says of it: the rule, the losses at the start and at the last look.
     """
 
-    def __init__(
-        self, rule: Stopping, forget_loss: Callable[[], float], held_out_loss: Callable[[], float] | None
-    ) -> None:
-        self.rule, self._measures = rule, {"forget": forget_loss, "held_out": held_out_loss}
+    def __init__(self, rule: Stopping, sets: Sets, measure: Callable[[Sequence[Sample]], float]) -> None:
+        self.rule, self._measure = rule, measure
+        looked_at = {"forget": spread(sets.forget, rule.samples), "held_out": spread(sets.held_out, rule.samples)}
+        self._looked_at = {name: samples for name, samples in looked_at.items() if samples}
         self.note: dict[str, Any] = {"rule": rule.model_dump(mode="json"), "start": self._look()}
 
     def __call__(self, step: int) -> str | None:
@@ -33,9 +35,9 @@ class EarlyStopping:
         return "held-out retain loss reached its bound" if rise >= self.rule.retain_rise else None
 
     def _look(self) -> dict[str, float]:
-        return {name: measure() for name, measure in self._measures.items() if measure}
+        return {name: self._measure(samples) for name, samples in self._looked_at.items()}
 
 
-def spread(samples: Sequence[Any], most: int) -> list[Any]:
+def spread(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
     """At most so many samples, evenly spaced."""
-    return list(samples[:: -(-len(samples) // most)]) if samples else []
+    return samples[:: -(-len(samples) // most)] if samples else samples

@@ -18,7 +18,7 @@ from .loop import fit
 from .losses import answer_nll, kl_from_reference
 from .params import AscentParams, UnlearnParams
 from .run import Run
-from .stopping import EarlyStopping, spread
+from .stopping import EarlyStopping
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,9 @@ def unlearn(
         if needs_reference and isinstance(trainee, AllWeights):
             trainee.remember()
         state = Unlearning(trainee)
-        stopping = early_stopping(state, sets, params) if isinstance(params, AscentParams) else None
+        stopping = None
+        if isinstance(params, AscentParams):
+            stopping = EarlyStopping(params.stop, sets, lambda samples: state.measured_nll(samples, params.batch_size))
         outcome = fit(
             trainee.parameters,
             Paired(sets, refusals, params.batch_size, run.seed),
@@ -141,14 +143,3 @@ def unlearn(
     if stopping:
         run.notes["early_stopping"] = stopping.note
     return trainee.edit()
-
-
-def early_stopping(state: Unlearning, sets: Sets, params: AscentParams) -> EarlyStopping:
-    """The rule of ``params`` over the forget set and the people held out."""
-    forget, held_out = (spread(samples, params.stop.samples) for samples in (sets.forget, sets.held_out))
-    size = params.batch_size
-    return EarlyStopping(
-        params.stop,
-        lambda: state.measured_nll(forget, size),
-        (lambda: state.measured_nll(held_out, size)) if held_out else None,
-    )
