@@ -1,6 +1,6 @@
 """Gradient ascent: raise the loss on the forget set until a bound stops it (Yao et al. 2024, arXiv:2310.10683)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnbench import Method, method
 from unlearnbench.training.params import AscentParams
@@ -21,6 +21,8 @@ class GradientAscent(Method):
 
     class Params(AscentParams):
         """Nothing of its own."""
+
+        presets: ClassVar = {"tiny": {"epochs": 20, "learning_rate": 1e-3}}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

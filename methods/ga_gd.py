@@ -1,6 +1,6 @@
 """Gradient difference: ascend on the forget set, descend on the retain set (Liu et al. 2022, arXiv:2203.12817)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class GradientDifference(Method):
         """What weighs what."""
 
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 1e-3}}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -1,6 +1,6 @@
 """Negative preference optimisation, held by finetuning on the retain set (Zhang et al. 2024, arXiv:2404.05868)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ class NPO(Method):
             0.1, gt=0, description="inverse temperature; towards 0 it becomes gradient ascent (paper: 0.1)"
         )
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3}}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -1,6 +1,6 @@
 """Preference optimisation: refuse the forget set, finetune on the retain set (Maini et al. 2024, arXiv:2401.06121)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ class PreferenceOptimisation(Method):
 
         refusals: Refusals = Field(REFUSALS, description="answers taught for private questions, one drawn for each")
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+        presets: ClassVar = {"tiny": {"epochs": 20, "learning_rate": 3e-3}}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -1,6 +1,6 @@
 """NPO without a reference model, held by finetuning on the retain set (Fan et al. 2024, arXiv:2410.07163)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ class SimNPO(Method):
         beta: float = Field(2.5, gt=0, description="inverse temperature (2.5 to 5.5 in the paper's code for TOFU)")
         gamma: float = Field(0.0, ge=0, description="margin by which an answer is to be unlikely (paper's default: 0)")
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
+
+        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3}}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from unlearnbench import Evaluation, Params, Task, task
 from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Dataset, Sample, Sets, split_sets
+from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_sets
 from unlearnbench.data.source import Location, locate
 from unlearnbench.data.taxonomy import PRIVATE, Group
 from unlearnbench.metrics.metric import Record, measure
@@ -36,6 +36,7 @@ class FIUBenchOptions(Params):
 
     scorer: Literal["strict", "fiubench"] = Field("strict", description="repaired arithmetic, or the published one")
     private: tuple[Group, ...] = Field(tuple(sorted(PRIVATE)), description="groups of questions that are forgotten")
+    held_out: float = Field(HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time")
     max_new_tokens: int = Field(50, ge=1, description="longest answer")
     batch_size: int = Field(16, ge=1, description="questions asked at a time")
 
@@ -74,7 +75,8 @@ class FIUBenchTask(Task):
         """Read a folder in FIUBench's layout and divide it into sets."""
         location = locate(source, self.name)
         dataset = read(location.folder)
-        return FIUBenchData(location, dataset, split_sets(dataset, forget, frozenset(self.options.private)))
+        private = frozenset(self.options.private)
+        return FIUBenchData(location, dataset, split_sets(dataset, forget, private, self.options.held_out))
 
     def sets(self, data: FIUBenchData) -> Sets:
         """Forget, non-private and other samples."""

@@ -16,6 +16,9 @@ P = TypeVar("P", bound=Params)
 BASE = "base"
 """What ``--set base.PARAM=VALUE`` addresses: the finetuning that makes the base model."""
 
+FULL = "full"
+"""What ``--set METHOD.variant=full`` calls the method as it is, beside its named variants."""
+
 Settings = dict[str, dict[str, Any]]
 """Owner (a method, a task or `BASE`) to parameter to value."""
 
@@ -99,9 +102,13 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) 
     """Parameters from a class's defaults, its preset for the model's scale, and what was set; raises `UsageError`.
 
     A dotted name, ``lora.rank``, sets a field of a parameter that is a model itself and leaves its others alone.
+    ``variant`` sets the parameters of that named variant, if the class has any; what is set beside it prevails.
     """
-    values = dict(kind.presets.get(scale, {}))
-    for name, value in settings.items():
+    settings = dict(settings)
+    if kind.variants and "variant" not in kind.model_fields and "variant" in settings:
+        settings = _variant(kind, owner, settings.pop("variant")) | settings
+    values: dict[str, Any] = {}
+    for name, value in [*kind.preset(scale).items(), *settings.items()]:
         field, _, inner = name.partition(".")
         if inner:
             default = kind.model_fields[field].default if field in kind.model_fields else {}
@@ -121,6 +128,16 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) 
             ) from None
         described = "its parameters: " + ", ".join(known) if owner == BASE else f"see unlearnbench show {owner}"
         raise UsageError(f"--set {owner}.{name}={fault['input']}: {fault['msg']}; {described}") from None
+
+
+def _variant(kind: type[Params], owner: str, name: Any) -> dict[str, Any]:
+    known: dict[str, dict[str, Any]] = {FULL: {}} | kind.variants
+    if name not in known:
+        raise UsageError(
+            f"--set {owner}.variant={name}: {owner} has no such variant; {did_you_mean(str(name), known)}"
+            f"it has: {', '.join(known)}"
+        )
+    return known[name]
 
 
 def _with(old: Any, name: str, value: Any) -> dict[str, Any]:

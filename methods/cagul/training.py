@@ -52,11 +52,12 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
 
 
 def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
-    """The share of pictures that the gate lets through, of the people to be forgotten and of the others."""
+    """The share of pictures that the gate lets through; the people held out are faces that D never saw."""
     shares = {}
-    for name, samples in {"forget": sets.forget, "others": sets.others}.items():
+    for name, samples in {"forget": sets.forget, "others": sets.others, "held_out": sets.held_out}.items():
         pictures = [model.see(path) for path in dict.fromkeys(sample.image for sample in samples)]
-        shares[name] = sum(guard.flags(pictures)) / len(pictures)
+        if pictures:
+            shares[name] = sum(guard.flags(pictures)) / len(pictures)
     return shares
 
 

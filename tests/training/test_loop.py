@@ -101,3 +101,106 @@ def test_enough_ends_the_training() -> None:
 def test_answer_nll_counts_long_and_short_answers_alike() -> None:
     nll = answer_nll([torch.tensor([-1.0, -3.0]), torch.tensor([-5.0])])
     assert nll.tolist() == [2.0, 5.0]
+
+
+class Big:
+    """A loss that runs out of memory above so many items."""
+
+    def __init__(self, fits: int) -> None:
+        self.model, self.fits, self.sizes = line(), fits, list[int]()
+
+    def __call__(self, batch: list[tuple[float, float]]) -> dict[str, torch.Tensor]:
+        if len(batch) > self.fits:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        self.sizes.append(len(batch))
+        return {"error": squared_error(self.model, batch)}
+
+
+@pytest.mark.parametrize("micro", [None, 3])
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(
+    micro: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = TrainParams(epochs=3, batch_size=7, learning_rate=0.05, micro_batch_size=micro, clip_norm=1e9)
+    small, whole = Big(fits=2), Big(fits=7)
+    outcome = fit(list(small.model.parameters()), Shuffled(POINTS, 7, 0), small, params, Run())
+    fit(
+        list(whole.model.parameters()),
+        Shuffled(POINTS, 7, 0),
+        whole,
+        params.model_copy(update={"micro_batch_size": None}),
+        Run(),
+    )
+    assert outcome.micro_batch_size == outcome.note["micro_batch_size"] == 1
+    assert max(small.sizes) == 1
+    assert whole.sizes == [7, 7, 7]
+    assert "out of memory: 1 samples at a time" in caplog.text
+    for one, other in zip(small.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_micro_batches_of_unequal_size_accumulate_the_batchs_mean() -> None:
+    trained = []
+    for micro in (None, 3):
+        model = line()
+        params = TrainParams(epochs=2, batch_size=7, learning_rate=0.05, micro_batch_size=micro)
+        run = Run()
+        outcome = fit(
+            list(model.parameters()),
+            Shuffled(POINTS, 7, 0),
+            lambda batch, model=model: {"error": squared_error(model, batch)},
+            params,
+            run,
+        )
+        trained.append(([p.detach() for p in model.parameters()], outcome.losses["error"]))
+        assert run.cost["samples_per_second"] > 0
+    (one, loss), (other, accumulated) = trained
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
+    assert loss == pytest.approx(accumulated, rel=1e-5)
+
+
+def test_a_sample_that_does_not_fit_alone_says_what_to_do() -> None:
+    big = Big(fits=0)
+    with pytest.raises(UnlearnbenchError, match=r"one sample at a time.*gradient_checkpointing"):
+        fit(list(big.model.parameters()), Shuffled(POINTS, 4, 0), big, TrainParams(batch_size=4), Run())
+
+
+def test_other_errors_pass_through() -> None:
+    def fails(batch: object) -> dict[str, torch.Tensor]:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        fit(list(line().parameters()), Shuffled(POINTS, 4, 0), fails, TrainParams(batch_size=4), Run())
+
+
+@pytest.mark.parametrize(("value", "said"), [(float("inf"), "not finite"), (2e3, "beyond 1000")])
+def test_losses_beyond_reason_end_the_training(value: float, said: str) -> None:
+    model = line()
+    with pytest.raises(UnlearnbenchError, match=f"diverged.*{said}"):
+        fit(
+            list(model.parameters()),
+            Shuffled(POINTS, 4, 0),
+            lambda batch: {"error": model.weight.sum() * 0 + value},
+            TrainParams(batch_size=4),
+            Run(),
+        )
+
+
+def test_stop_is_asked_after_every_step() -> None:
+    model, asked = line(), list[int]()
+
+    def third(step: int) -> str | None:
+        asked.append(step)
+        return "seen enough" if step == 3 else None
+
+    run = Run()
+    outcome = fit(
+        list(model.parameters()),
+        Shuffled(POINTS, 4, 0),
+        lambda batch: {"error": squared_error(model, batch)},
+        TrainParams(batch_size=4, epochs=9),
+        run,
+        stop=third,
+    )
+    assert asked == [1, 2, 3]
+    assert (outcome.steps, outcome.epochs, outcome.stopped) == (3, 2, "seen enough")
+    assert run.cost["seconds_per_epoch"] == pytest.approx(run.cost["train_seconds"] * 2 / 3)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import typer
 
 from ..errors import UsageError
+from ..models.card import Scale
 from ..registry import REGISTRIES, did_you_mean, load_plugin
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _PARAMETERS = {"methods": "Params", "tasks": "Options"}
 """The nested class that holds a kind's parameters."""
 
-_FACTS = {"methods": ("start",), "tasks": ("provides_sets",), "metrics": ("requires",)}
+_FACTS = {"methods": ("start", "role"), "tasks": ("provides_sets",), "metrics": ("requires",)}
 """Further class attributes worth showing."""
 
 
@@ -64,14 +65,17 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
             found[attribute] = getattr(target, attribute)
     found["description"] = inspect.cleandoc(target.__doc__ or "")
     if kind in _PARAMETERS:
-        found["parameters"] = [*_parameters(getattr(target, _PARAMETERS[kind]))]
+        parameters = getattr(target, _PARAMETERS[kind])
+        found["parameters"] = [*_parameters(parameters, {scale: parameters.preset(scale) for scale in get_args(Scale)})]
+        found["variants"] = parameters.variants
+        found["n_trials_tuned"] = parameters.trials
     return found
 
 
 def _parameters(
-    model: "type[BaseModel]", prefix: str = "", given: "BaseModel | None" = None
+    model: "type[BaseModel]", scales: dict[str, dict[str, Any]], prefix: str = "", given: "BaseModel | None" = None
 ) -> Iterator[dict[str, Any]]:
-    """Name, type, default, presets and description of every field; those of a nested model have dotted names.
+    """Name, type, default, presets by scale and description of every field; those of a nested model have dotted names.
 
     The defaults of a nested model are those of ``given``, the instance that is the outer field's default.
     """
@@ -80,14 +84,14 @@ def _parameters(
     for name, field in model.model_fields.items():
         default = getattr(given, name) if given else field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
-            yield from _parameters(type(default), f"{prefix}{name}.", default)
+            yield from _parameters(type(default), scales, f"{prefix}{name}.", default)
             continue
-        presets = getattr(model, "presets", {}).items()
+        presets = {scale: values[prefix + name] for scale, values in scales.items() if prefix + name in values}
         yield {
             "name": prefix + name,
             "type": _type(field.annotation),
             "default": None if field.is_required() and not given else _plain(default),
-            "presets": {scale: _plain(values[name]) for scale, values in presets if name in values},
+            "presets": {scale: _plain(value) for scale, value in presets.items()},
             "description": field.description or "",
         }
 
@@ -118,7 +122,7 @@ def _print(found: dict[str, Any]) -> None:
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="bold", no_wrap=True)
     for key, value in found.items():
-        if key != "parameters" and value not in ("", None):
+        if key != "parameters" and value not in ("", None, {}):
             facts.add_row(key, Text(value if isinstance(value, str) else json.dumps(value)))
     console.print(facts)
     if not found.get("parameters"):

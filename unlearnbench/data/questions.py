@@ -13,6 +13,10 @@ Variant = Literal["github", "hf", "custom"]
 """Which ``split.json`` a dataset has: one of the two that FIUBench published, or another."""
 
 
+HELD_OUT = 0.1
+"""Share of the identities that is held out unless a task says otherwise."""
+
+
 @dataclass(frozen=True)
 class Question:
     """A question about the person in a picture; ``index`` is its place (0-19) among the person's questions."""
@@ -76,23 +80,25 @@ class Sets:
     """The parts of a dataset when ``forget_ids`` ask for their private facts to be forgotten (arXiv 2510.07567).
 
     ``forget`` are their private questions, ``nonprivate`` their others, on the same pictures; ``others`` are all
-    questions about everybody else.
+    questions about everybody else but the ``held_out``: people whom the base model knows like the others, but on whom
+    no method trains and no score rests, so that training may look at them to decide when to stop.
     """
 
     forget: tuple[Sample, ...]
     nonprivate: tuple[Sample, ...]
     others: tuple[Sample, ...]
     forget_ids: tuple[str, ...]
+    held_out: tuple[Sample, ...] = ()
 
     @property
     def retain(self) -> tuple[Sample, ...]:
-        """The retain set: non-private questions of the forgotten, and everything about everybody else."""
+        """The retain set: non-private questions of the forgotten, and everything about the others."""
         return self.nonprivate + self.others
 
     @property
     def all(self) -> tuple[Sample, ...]:
         """Every sample, each once."""
-        return self.forget + self.retain
+        return self.forget + self.retain + self.held_out
 
     @property
     def in_order(self) -> tuple[Sample, ...]:
@@ -100,24 +106,30 @@ class Sets:
         return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
 
 
-def split_sets(dataset: Dataset, forget: int | str | None, private: frozenset[Group]) -> Sets:
+def split_sets(
+    dataset: Dataset, forget: int | str | None, private: frozenset[Group], held_out: float = HELD_OUT
+) -> Sets:
     """Divide ``dataset`` by who is forgotten and which groups of questions are private.
 
     ``forget`` is a number of identities (the first of a fixed shuffle, so that smaller sets lie within larger ones),
-    the name of a split, or None for a tenth of the identities and at least four. Samples keep the dataset's order.
-    Raises `UsageError` where nobody would be left to retain, or nothing to forget.
+    the name of a split, or None for a tenth of the identities and at least four. ``held_out`` is the share of all
+    identities, at least one, that is held out: the last of the same shuffle, so that they are the same people for every
+    ``forget``; fewer or nobody where else nobody would be left to retain. Samples keep the dataset's order. Raises
+    `UsageError` where nobody would be left to retain, or nothing to forget.
     """
     if isinstance(forget, str):
         chosen = _named(dataset, forget)
     else:
         chosen = _drawn(dataset, max(4, len(dataset.identities) // 10) if forget is None else forget)
+    aside = _held_out(dataset, chosen, held_out)
     forgotten = [identity for identity in dataset.identities if identity.unique_id in chosen]
     asked = samples(forgotten)
     sets = Sets(
         forget=tuple(sample for sample in asked if sample.question.group in private),
         nonprivate=tuple(sample for sample in asked if sample.question.group not in private),
-        others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen),
+        others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen | aside),
         forget_ids=tuple(identity.unique_id for identity in forgotten),
+        held_out=samples(identity for identity in dataset.identities if identity.unique_id in aside),
     )
     if not sets.forget:
         groups = ", ".join(sorted(private)) or "none"
@@ -144,8 +156,21 @@ def _drawn(dataset: Dataset, number: int) -> frozenset[str]:
             f"--forget {number}: the data has {len(ids)} identities, and somebody must be left to retain; "
             f"choose a number from 1 to {len(ids) - 1}"
         )
+    return frozenset(_shuffled(dataset)[:number])
+
+
+def _held_out(dataset: Dataset, forgotten: frozenset[str], share: float) -> frozenset[str]:
+    left = [unique_id for unique_id in _shuffled(dataset) if unique_id not in forgotten]
+    wanted = max(1, round(share * len(dataset.identities))) if share else 0
+    number = min(wanted, len(left) - 1)
+    return frozenset(left[len(left) - number :])
+
+
+def _shuffled(dataset: Dataset) -> list[str]:
+    """The identities in an order that is always the same."""
+    ids = [identity.unique_id for identity in dataset.identities]
     random.Random(0).shuffle(ids)
-    return frozenset(ids[:number])
+    return ids
 
 
 def _named(dataset: Dataset, name: str) -> frozenset[str]:

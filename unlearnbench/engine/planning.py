@@ -105,6 +105,7 @@ class Plan:
             "data": self.unlearning.fingerprint,
             "forget": self.sets.forget_ids,
             "private": [sample.id for sample in self.sets.forget],
+            "held_out": sorted({sample.unique_id for sample in self.sets.held_out}),
         }
 
     @cached_property

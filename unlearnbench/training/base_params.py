@@ -21,6 +21,6 @@ class BaseParams(FinetuneParams):
     full: bool = Field(True, description="train all of language model and projector instead of an adapter")
     enough_loss: float = Field(0.0, ge=0, description="stop once an epoch's mean loss per token is below this")
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = FinetuneParams.presets | {
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"epochs": 60, "learning_rate": 1.5e-3, "enough_loss": 0.03},
     }

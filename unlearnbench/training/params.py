@@ -74,8 +74,14 @@ class UnlearnParams(FinetuneParams):
     epochs: int = Field(5, ge=0, description="passes over the forget set")
     batch_size: int = Field(16, ge=1, description="forget samples a step, each with a retain sample where one is used")
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"lora.rank": 16, "lora.alpha": 32.0, "lora.dropout": 0.0}  # no layer is wider than 384
+    }
+
 
 class AscentParams(UnlearnParams):
     """Unlearning by gradient ascent, which needs to be stopped in time."""
 
     stop: Stopping = Field(ENOUGH, description="when it is enough")
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.every": 1}}
