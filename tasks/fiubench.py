@@ -5,11 +5,12 @@ Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench import Evaluation, Params, Task, task
+from unlearnbench import Evaluation, Headline, Params, Task, task
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_sets
 from unlearnbench.data.source import Location, locate
@@ -67,6 +68,17 @@ class FIUBenchTask(Task):
     """Private facts about fictitious people: asked outright, in other words, and weighed by their likelihood."""
 
     provides_sets = True
+    headlines = (
+        Headline("Forget", "forget.rouge_l", "ROUGE-L"),
+        Headline("Forget", "forget.exact_match", "EM"),
+        Headline("Forget", "forget.ape", "APE"),
+        Headline("Forget", "forget.min_k", "Min-K"),
+        Headline("Forget", "forget.refusal_rate", "Refused"),
+        Headline("Non-private", "nonprivate.rouge_l", "ROUGE-L"),
+        Headline("Retain", "retain.rouge_l", "ROUGE-L"),
+        Headline("Retain", "retain.exact_match", "EM"),
+        Headline("Retain", "retain.truth_ratio", "Truth"),
+    )
     Options = FIUBenchOptions
 
     options: FIUBenchOptions
@@ -85,6 +97,7 @@ class FIUBenchTask(Task):
     def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
         """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
         records = collect(model, data.sets, self.options, run)
+        explain(model, data, records)
         return Evaluation([dict(record) for record in records], score(records, self.options.scorer))
 
 
@@ -166,6 +179,27 @@ def collect(model: "VLM", sets: Sets, options: FIUBenchOptions, run: "Run") -> l
             }
         )
     return records
+
+
+EXPLAINED = 8
+"""How many forget samples carry what the method did to their picture."""
+
+
+def explain(model: "VLM", data: FIUBenchData, records: list[Record]) -> None:
+    """Add to a few forget records, one person after the other, what an edit of visual tokens did to the picture."""
+    by_person: dict[str, list[Sample]] = {}
+    for sample in data.sets.forget:
+        by_person.setdefault(sample.unique_id, []).append(sample)
+    turns = (sample for turn in zip_longest(*by_person.values()) for sample in turn if sample)
+    chosen = {sample.id: sample for sample in islice(turns, EXPLAINED)}
+    said = model.explain(model.prepare(list(chosen.values())))
+    if said is None:
+        return
+    facts = dict(zip(chosen, said, strict=True))
+    for record in records:
+        if record["id"] in facts and record["set"] == "forget":
+            image = chosen[record["id"]].image.relative_to(data.dataset.root).as_posix()
+            record["explanation"] = {"image": image, **facts[record["id"]]}
 
 
 def _weighed(sample: Sample) -> list[str]:

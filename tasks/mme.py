@@ -1,6 +1,6 @@
 """MME: pairs of yes/no questions on one picture, one of each answer (Fu et al. 2023, arXiv:2306.13394)."""
 
-from unlearnbench import task
+from unlearnbench import Headline, task
 from unlearnbench.data.yes_no import read_mme
 from unlearnbench.metrics.yes_no import mme
 
@@ -11,5 +11,6 @@ from .yes_no import YesNoTask
 class MMETask(YesNoTask):
     """Perception and cognition by yes/no questions: what unlearning does to the model's other skills."""
 
+    headlines = (Headline("General", "mme.accuracy", "MME"),)
     read = staticmethod(read_mme)
     score = staticmethod(mme)

@@ -1,7 +1,7 @@
 """CAGUL at work: a frozen model that looks through the gate and the encoder. Also what is stored of it."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -60,6 +60,21 @@ class Guard(Edit):
             return visual
         edited = self.replace(batch.take(rows), [visual[row] for row in rows])
         return [dict(zip(rows, edited, strict=True)).get(row, tokens) for row, tokens in enumerate(visual)]
+
+    def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]]:
+        """For each sample: the gate, the scores of eq. 7 on the picture's grid, and the tokens that are replaced."""
+        known = self.selector.scores(batch)
+        scores: list[Tensor | None] = [None] * len(batch) if known is None else [*known]
+        rows = zip(batch.pictures, self.flags(batch.pictures), scores, self.selector.select(batch), strict=True)
+        return [
+            {
+                "grid": list(self.selector.model.grid(picture)),
+                "flagged": flagged,
+                "scores": None if score is None else [float(f"{value:.6g}") for value in score.tolist()],
+                "chosen": sorted(chosen.tolist()) if flagged else [],
+            }
+            for picture, flagged, score, chosen in rows
+        ]
 
     def apply(self, model: VLM) -> None:
         """Make ``model`` see through this guard."""

@@ -22,6 +22,13 @@ class Selector:
         self.model, self.params = model, params
         self._known: dict[tuple[str, str], Tensor] = {}
 
+    def scores(self, batch: Batch) -> list[Tensor] | None:
+        """The scores [N_v] that the choice is made by, per sample; None where it is made at random."""
+        if self.params.selection == "random":
+            return None
+        visual = [picture.tokens for picture in batch.pictures]
+        return [score.mean(0) for score in self.model.attention(batch, visual, self._layers())]
+
     def select(self, batch: Batch) -> list[Tensor]:
         """Indices [min(k, N_v)] of the chosen tokens, per sample."""
         new = [row for row, query in enumerate(batch.queries) if key(query) not in self._known]
@@ -31,15 +38,13 @@ class Selector:
         return [self._known[key(query)] for query in batch.queries]
 
     def _choose(self, batch: Batch) -> list[Tensor]:
-        visual = [picture.tokens for picture in batch.pictures]
-        k = self.params.k
-        if self.params.selection == "random":
+        scores = self.scores(batch)
+        if scores is None:
             return [
-                torch.randperm(len(tokens), generator=seeded(query))[:k].to(tokens.device)
-                for query, tokens in zip(batch.queries, visual, strict=True)
+                torch.randperm(len(picture.tokens), generator=seeded(query))[: self.params.k].to(picture.tokens.device)
+                for query, picture in zip(batch.queries, batch.pictures, strict=True)
             ]
-        scores = self.model.attention(batch, visual, self._layers())
-        return [least_attended(score, k) for score in scores]
+        return [least_attended(score, self.params.k) for score in scores]
 
     def _layers(self) -> Sequence[int] | None:
         match self.params.layer_reduce:
@@ -52,8 +57,8 @@ class Selector:
 
 
 def least_attended(scores: Tensor, k: int) -> Tensor:
-    """The k least attended of N_v tokens, from scores [layers, N_v] averaged over layers; ties by position."""
-    return scores.mean(0).argsort(stable=True)[:k]
+    """The k least attended of N_v tokens, from their scores [N_v]; ties by position."""
+    return scores.argsort(stable=True)[:k]
 
 
 def key(query: Query) -> tuple[str, str]:

@@ -4,6 +4,7 @@ Whatever goes wrong ends in one line on stderr, ``error: ...``, and an exit code
 what failed, 130 for an interruption. ``--debug``, before or after the verb, shows the traceback too.
 """
 
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
-from . import data, doctor, plan, run, score, show
+from . import data, doctor, plan, report, run, score, show
 from . import list as listing
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app.command("plan")(plan.plan)
 app.command("list")(listing.list_plugins)
 app.command("show")(show.show)
 app.command("score")(score.score)
+app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)
 
@@ -59,6 +61,9 @@ def options(
 def main() -> NoReturn:
     """The console script: obey the process's command line and exit."""
     words, debug = _without_debug(sys.argv[1:])
+    if debug:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("unlearnbench").setLevel(logging.DEBUG)
     try:
         code = app(words, prog_name="unlearnbench", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:

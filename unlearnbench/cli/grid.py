@@ -77,13 +77,13 @@ def configure(
     for file in plugins or ():
         load_plugin(file)
     given: dict[str, Any] = {
-        "tasks": _listed(tasks),
-        "seeds": tuple(_integer("--seed", seed) for seed in _listed(seeds)),
-        "forget": tuple(_number_or_name(text) for text in _listed(forget)),
+        "tasks": listed(tasks),
+        "seeds": tuple(_integer("--seed", seed) for seed in listed(seeds)),
+        "forget": tuple(_number_or_name(text) for text in listed(forget)),
     }
     config = RunConfig(
-        methods=_listed(methods),
-        models=_listed(models),
+        methods=listed(methods),
+        models=listed(models),
         base_seed=None if base_seed is None else _integer("--base-seed", base_seed),
         data=data,
         device=device,
@@ -92,7 +92,8 @@ def configure(
     return config.model_copy(update={"settings": parse_settings(settings or (), config.owners)})
 
 
-def _listed(options: Sequence[str] | None) -> tuple[str, ...]:
+def listed(options: Sequence[str] | None) -> tuple[str, ...]:
+    """The names in repeated options and comma lists, each once."""
     names = [name.strip() for option in options or () for name in option.split(",")]
     return tuple(dict.fromkeys(name for name in names if name))
 

@@ -11,6 +11,7 @@ from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, Mode
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
 from .artefacts import Store
+from .memory import PeakMemory
 from .planning import Plan
 from .provenance import environment
 
@@ -62,7 +63,7 @@ def _attempt(plan: Plan, stages: "Stages", results: RowStore) -> Row:
     try:
         return _evaluate(plan, stages, results, started)
     except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
-        _log.debug("%s on %s", plan.cell.method, plan.cell.task, exc_info=True)
+        _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
         failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message")
         # The stages remember the error, and the frames of its traceback would keep the model in memory.
         error.__traceback__ = error.__context__ = error.__cause__ = None
@@ -74,23 +75,31 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
     from .stages import timed
 
     model = stages.model(plan)
-    evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, Run(0, stages.progress)))
+    with PeakMemory(plan.device) as memory:
+        evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, Run(0, stages.progress)))
     made = stages.unlearned(plan).manifest.metadata
-    base = stages.base(plan).manifest.metadata if plan.method.start == "base" else None
+    base = stages.base_of(plan)
     return Row(
         status="ok",
         metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
-        cost=Cost(
-            trainable_parameters=made["trainable_parameters"],
-            train_seconds=made["cost"].get("train_seconds", 0.0),
-            seconds_per_epoch=made["cost"].get("seconds_per_epoch"),
-            eval_seconds=seconds,
-            peak_memory_bytes=_peak_memory(plan.device),
-        ),
+        cost=_cost(made, seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
         notes=made["notes"],
-        base=base and {"params": plan.base.model_dump(mode="json"), **base},
+        base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
         **_header(plan, started),
+    )
+
+
+def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
+    """What unlearning took, as it was when it was computed, and what evaluating did."""
+    cost = made["cost"]
+    return Cost(
+        trainable_parameters=made["trainable_parameters"],
+        train_seconds=cost.get("train_seconds", 0.0),
+        seconds_per_epoch=cost.get("seconds_per_epoch"),
+        samples_per_second=cost.get("samples_per_second"),
+        eval_seconds=eval_seconds,
+        peak_memory_bytes=max(cost.get("peak_memory_bytes", 0), eval_peak),
     )
 
 
@@ -112,6 +121,8 @@ def _header(plan: Plan, started: datetime) -> dict[str, Any]:
             version=plan.method.version,
             origin=methods.origin(cell.method),
             params=plan.params.model_dump(mode="json"),
+            role=plan.method.role,
+            n_trials_tuned=None if cell.settings.get(cell.method) else plan.params.trials.get(source.card.scale),
         ),
         "model": ModelInfo(
             name=cell.model,
@@ -141,15 +152,3 @@ def _device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-
-
-def _peak_memory(device: str) -> int:
-    """Bytes at the peak of this process: of GPU memory, else resident."""
-    if device == "cuda":
-        import torch
-
-        return int(torch.cuda.max_memory_allocated())
-    import resource
-
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes if sys.platform == "darwin" else kilobytes * 1024

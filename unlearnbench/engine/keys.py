@@ -32,16 +32,17 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def weights_digest(folder: Path, cache: Path) -> str:
+def weights_digest(folder: Path, cache: Path, *, remember: bool = True) -> str:
     """The SHA-256 over names and contents of a folder's safetensors files, in the order of their names.
 
     A file's digest is remembered in ``cache`` for as long as its path, size and times of change stay the same, so
-    that large weights are read once. Raises ModelError where there are none.
+    that large weights are read once; without ``remember`` nothing is written there. Raises ModelError where there are
+    no such files.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ModelError(f"{folder}: holds no *.safetensors: give a model's folder with its weights in that format")
-    return digest([[path.name, _file_digest(path, cache)] for path in files])
+    return digest([[path.name, _file_digest(path, cache, remember)] for path in files])
 
 
 def sha256_of(path: Path) -> str:
@@ -50,7 +51,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _file_digest(path: Path, cache: Path) -> str:
+def _file_digest(path: Path, cache: Path, remember: bool) -> str:
     real = path.resolve()
     state = real.stat()
     # The time of the last change of any kind cannot be set back, as the modification time can (cp -p, rsync -t).
@@ -58,7 +59,7 @@ def _file_digest(path: Path, cache: Path) -> str:
     if memo.is_file() and len(known := memo.read_text()) == hashlib.sha256().digest_size * 2:
         return known
     content = sha256_of(real)
-    if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED:
+    if remember and time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED:
         cache.mkdir(parents=True, exist_ok=True)
         with atomic_write(memo) as temporary:
             temporary.write_text(content)

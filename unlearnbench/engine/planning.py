@@ -6,17 +6,16 @@ before, so that equal work is recognised wherever it recurs.
 
 import hashlib
 import logging
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..config import BASE, Cell, RunConfig, cells, resolve
-from ..contracts import Method, Params, Task
+from ..contracts import Method, Params, Task, TaskData
 from ..data.questions import Sets
 from ..device import DTYPES, choose
+from ..errors import UsageError
 from ..models.card import ModelCard
 from ..models.source import card_for, folder_of, model_type
 from ..registry import Registry, methods, tasks
@@ -65,9 +64,9 @@ class Plan:
     params: Params
     base: BaseParams
     task: Task
-    data: Any
+    data: TaskData
     data_source: str
-    unlearning: Any
+    unlearning: TaskData
     sets: Sets
 
     @cached_property
@@ -178,7 +177,8 @@ class _Planner:
         self.config, self.store, self.dry = config, store, dry
         self.device = choose(config.device)
         self._sources: dict[str, Source] = {}
-        self._data: dict[str, Any] = {}
+        self._data: dict[str, TaskData] = {}
+        self._told: set[str] = set()
 
     def choose(self, cell: Cell) -> _Choice:
         """Look up what the cell names."""
@@ -198,13 +198,13 @@ class _Planner:
             unlearning_source=source,
         )
 
-    def load(self, choice: _Choice) -> tuple[Any, Any]:
+    def load(self, choice: _Choice) -> tuple[TaskData, TaskData]:
         """The data of the task and of the provider."""
         unlearning = self._load(choice.provider, choice.unlearning_source, choice.cell.forget)
         same = choice.provider is choice.task
         return unlearning if same else self._load(choice.task, choice.data_source, None), unlearning
 
-    def plan(self, choice: _Choice, data: Any, unlearning: Any) -> Plan:
+    def plan(self, choice: _Choice, data: TaskData, unlearning: TaskData) -> Plan:
         """The whole plan, now that the data are known to be sound."""
         return Plan(
             cell=choice.cell,
@@ -229,13 +229,7 @@ class _Planner:
 
     def _digest(self, folder: Path) -> str:
         """The digest of a model's weights, remembered in the store unless nothing may be written there."""
-        remembered = self.store.root / "digests"
-        if not self.dry:
-            return weights_digest(folder, remembered)
-        with TemporaryDirectory() as copy:
-            if remembered.is_dir():
-                shutil.copytree(remembered, copy, dirs_exist_ok=True)
-            return weights_digest(folder, Path(copy))
+        return weights_digest(folder, self.store.root / "digests", remember=not self.dry)
 
     def _task(self, name: str, card: ModelCard, cell: Cell) -> Task:
         kind = tasks.get(name)
@@ -248,11 +242,26 @@ class _Planner:
 
     def _beside(self, data_source: str, task: Task, card: ModelCard) -> str:
         """A task's own data: in the ``--data`` folder if that has a part for it, else the model's default source."""
-        own = data_source in ("embedded", "hub") or (Path(data_source) / task.name).is_dir()
-        return data_source if own else card.data
+        if data_source in ("embedded", "hub") or (Path(data_source) / task.name).is_dir():
+            return data_source
+        told = f"{data_source} has no folder {task.name}: its data are the model's own, {card.data}"
+        if told not in self._told:
+            self._told.add(told)
+            _log.warning("%s", told)
+        return card.data
 
-    def _load(self, task: Task, data_source: str, forget: int | str | None) -> Any:
+    def _load(self, task: Task, data_source: str, forget: int | str | None) -> TaskData:
         key = digest([task.name, task.options, data_source, forget])
         if key not in self._data:
-            self._data[key] = task.load(data_source, forget)
+            self._data[key] = _checked(task, task.load(data_source, forget))
         return self._data[key]
+
+
+def _checked(task: Task, data: Any) -> TaskData:
+    """What a task loaded, if the engine can work with it; raises `UsageError` for a task that forgot something."""
+    for name in ("fingerprint", "location", "split"):
+        if not hasattr(data, name):
+            raise UsageError(
+                f"task {task.name!r}: what its load returned has no attribute {name!r}; add it (contracts.TaskData)"
+            )
+    return data  # type: ignore[no-any-return]

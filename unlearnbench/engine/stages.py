@@ -12,6 +12,7 @@ from ..training.base import train_base
 from ..training.run import Progress, Run
 from .artefacts import Artefact, Store
 from .keys import digest
+from .memory import PeakMemory
 from .planning import Key, Plan
 
 
@@ -39,8 +40,10 @@ class Stages:
 
         def make(folder: Path) -> dict[str, Any]:
             run = Run(plan.cell.seed, self.progress)
-            model = self._start(plan)
-            edit = plan.method(plan.params).unlearn(model, plan.sets, run)
+            self.base_of(plan)  # what training the base takes is no cost of the method
+            with PeakMemory(plan.device) as memory:
+                edit = plan.method(plan.params).unlearn(self._start(plan), plan.sets, run)
+            run.cost["peak_memory_bytes"] = memory.peak
             if edit is None:
                 return {"edit": False, "trainable_parameters": 0, "cost": run.cost, "notes": run.notes}
             edit.save(folder)
@@ -76,9 +79,13 @@ class Stages:
             self._failed[name] = error
             raise
 
+    def base_of(self, plan: Plan) -> Artefact | None:
+        """The base that the method starts from, if it does."""
+        return self.base(plan) if plan.method.start == "base" else None
+
     def _start(self, plan: Plan) -> VLM:
         """The model that the method starts from."""
-        weights = self.base(plan) if plan.method.start == "base" else None
+        weights = self.base_of(plan)
         model = load(plan.source.card, plan.device)
         if weights:
             Trained.load(weights.folder, model).merge(model)

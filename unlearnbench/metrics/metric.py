@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
@@ -34,6 +34,8 @@ class Record(Prediction):
     logprobs: list[float]
     paraphrased_logprobs: list[float] | None
     perturbed_logprobs: list[list[float]]
+    explanation: NotRequired[dict[str, Any]]
+    """What an edit of visual tokens did to the picture; of a few samples, and for pictures of it alone."""
 
 
 class Metric(ABC):

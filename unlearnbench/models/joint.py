@@ -96,6 +96,11 @@ class Qwen2_5_VL(JointVLM):
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features)  # type: ignore[no-any-return]
 
+    def grid(self, picture: Picture) -> tuple[int, int]:  # noqa: D102
+        _, height, width = picture.extra["image_grid_thw"][0].tolist()
+        merged = self.model.model.visual.spatial_merge_size
+        return height // merged, width // merged
+
     def _in_reading_order(self, features: Tensor, grid: Tensor) -> Tensor:
         """Undo the tower's window order on the patches that the merger fuses, so that its output needs no undoing."""
         tower = self.model.model.visual

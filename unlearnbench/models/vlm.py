@@ -210,6 +210,15 @@ class VLM(ABC):
         tokens = [picture.tokens for picture in batch.pictures]
         return self.visual_edit(batch, tokens) if self.visual_edit else tokens
 
+    @abstractmethod
+    def grid(self, picture: Picture) -> tuple[int, int]:
+        """Rows and columns in which a picture's visual tokens lie, in reading order."""
+
+    def explain(self, batch: Batch) -> list[dict[str, Any]] | None:
+        """What ``visual_edit`` does to each sample, as JSON-able facts; None if it cannot say, or there is none."""
+        explain = getattr(self.visual_edit, "explain", None)
+        return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
+
     def _trim(self) -> None:
         size = sum(nbytes(picture) for picture in self._pictures.values()) if len(self._pictures) % 32 == 0 else 0
         while size > CACHE_BYTES and len(self._pictures) > 1:

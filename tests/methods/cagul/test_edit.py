@@ -15,9 +15,9 @@ from unlearnbench.models.vlm import VLM
 
 def test_least_attended_by_hand() -> None:
     scores = torch.tensor([[0.4, 0.1, 0.3, 0.2], [0.0, 0.3, 0.3, 0.2]])  # means .2 .2 .3 .2: ties by position
-    assert least_attended(scores, 2).tolist() == [0, 1]
-    assert least_attended(scores, 3).tolist() == [0, 1, 3]
-    assert least_attended(scores, 9).tolist() == [0, 1, 3, 2]
+    assert least_attended(scores.mean(0), 2).tolist() == [0, 1]
+    assert least_attended(scores.mean(0), 3).tolist() == [0, 1, 3]
+    assert least_attended(scores.mean(0), 9).tolist() == [0, 1, 3, 2]
 
 
 def test_selection_is_the_bottom_of_the_models_attention(model: VLM, sets: Sets) -> None:

@@ -1,0 +1,266 @@
+"""From rows to what is compared: lines (methods in their settings), columns (metrics and costs), means over seeds.
+
+Everything that shows results, on a terminal, as LaTeX or as a plot, renders a `Comparison`.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from statistics import fmean, stdev
+from typing import Any
+
+from ..contracts import Headline
+from ..results.row import Row, latest
+
+COSTS = (
+    ("trainable_parameters", "Params", False),
+    ("seconds_per_epoch", "s/epoch", False),
+    ("train_seconds", "train s", False),
+    ("samples_per_second", "samples/s", True),
+    ("peak_memory_bytes", "peak B", False),
+)
+"""Cost fields of a row with their labels, and whether more is better."""
+
+COST = "Cost"
+"""The group of the cost columns."""
+
+Seeds = tuple[int, int]
+"""A replicate: the seed of unlearning, and that of the base's training."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over ``n`` replicates and half the width of its 95% interval by Student's t, None for a single one.
+
+    ``mean`` is None where a replicate has no value: a mean of the others would flatter.
+    """
+
+    mean: float | None
+    half_width: float | None = None
+    n: int = 1
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> "Estimate":
+        """The estimate from one value a replicate."""
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return cls(None, None, len(values))
+        if len(known) == 1:
+            return cls(known[0])
+        from scipy.special import stdtrit
+
+        width = float(stdtrit(len(known) - 1, 0.975)) * stdev(known) / math.sqrt(len(known))
+        return cls(fmean(known), width, len(known))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method on one model: its ok rows, over tasks and seeds. ``facts`` is all that tells it from other lines."""
+
+    model: str
+    method: str
+    facts: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it competes; references do not."""
+        return self.rows[0].method.role == "method"
+
+    @property
+    def replicates(self) -> int:
+        """How many pairs of seed and base seed the line is a mean over."""
+        return len({replicate(row) for row in self.rows})
+
+    @property
+    def bases(self) -> int | None:
+        """How many bases they rest on; None for a method that starts from the pretrained model."""
+        return len({row.base_seed for row in self.rows}) if any(row.base for row in self.rows) else None
+
+    def metric(self, name: str) -> Estimate | None:
+        """A metric over the replicates, None where no row has it."""
+        values = {replicate(row): row.metrics[name].value for row in self.rows if name in row.metrics}
+        return Estimate.of([*values.values()]) if values else None
+
+    def cost(self, name: str) -> Estimate | None:
+        """A cost over the replicates, of each the first row that knows it."""
+        first: dict[Seeds, float] = {}
+        for row in self.rows:
+            if (value := getattr(row.cost, name)) is not None:
+                first.setdefault(replicate(row), value)
+        return Estimate.of([*first.values()]) if first else None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric or a cost: the estimate of each line in order, None where it has none. ``best`` holds lines' places."""
+
+    group: str
+    name: str
+    label: str
+    higher_is_better: bool | None
+    cells: tuple[Estimate | None, ...]
+    best: frozenset[int] = frozenset()
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is a cost and not a score."""
+        return self.group == COST
+
+    def text(self, line: int, *, interval: bool = False) -> str:
+        """A cell as it is shown."""
+        cell = self.cells[line]
+        if cell is None:
+            return "–"
+        if cell.mean is None:
+            return "n/a"
+        shown = amount if self.is_cost else score
+        width = cell.half_width if interval else None
+        return shown(cell.mean) if width is None else f"{shown(cell.mean)} ± {shown(width)}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The lines and columns of one model."""
+
+    model: str
+    lines: tuple[Line, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings above the columns, each with how many columns it spans."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = column.group, spans[-1][1] + 1
+            else:
+                spans.append((column.group, 1))
+        return spans
+
+    def settings(self, line: Line) -> list[str]:
+        """``NAME=VALUE`` of what tells a line from the others of its method."""
+        same = [each.facts for each in self.lines if each.method == line.method]
+        differing = {name for facts in same for name in facts if len({as_text(each.get(name)) for each in same}) > 1}
+        values = ((name, line.facts[name]) for name in line.facts if name in differing)
+        return [printable(f"{name}={value if isinstance(value, str) else as_text(value)}") for name, value in values]
+
+
+def compare(rows: Iterable[Row]) -> list[Comparison]:
+    """One comparison a model, in the order of appearance; rows that are not ok take no part."""
+    ok = [row for row in latest(rows) if row.status == "ok"]
+    by_model: dict[str, list[Line]] = defaultdict(list)
+    for line in _lines(ok):
+        by_model[line.model].append(line)
+    return [Comparison(model, tuple(lines), (*_scores(lines), *_costs(lines))) for model, lines in by_model.items()]
+
+
+def headlines(rows: Iterable[Row]) -> list[Headline]:
+    """The columns that the tasks of ``rows`` ask for, tasks with a forget set first; of others, all metrics."""
+    from ..registry import tasks
+
+    named = {row.task.name: dict[str, None]() for row in rows}
+    for row in rows:
+        named[row.task.name] |= dict.fromkeys(row.metrics)
+    known = {name: tasks.get(name) for name in named if name in tasks}
+    found: list[Headline] = []
+    for name in sorted(named, key=lambda name: not (name in known and known[name].provides_sets)):
+        wanted = known[name].headlines if name in known else ()
+        found += wanted or [Headline(each.split(".")[0], each, each.partition(".")[2] or each) for each in named[name]]
+    return found
+
+
+def replicate(row: Row) -> Seeds:
+    """What tells the rows of one line and task apart."""
+    return row.seed, row.base_seed
+
+
+def _lines(rows: Iterable[Row]) -> Iterator[Line]:
+    """The lines of the table, in the order in which their methods first appear.
+
+    Rows of several tasks merge into one line. A task that was run in several settings (two scorers, say) gives its
+    method a line for each.
+    """
+    settings: dict[str, dict[str, dict[str, dict[Seeds, Row]]]]
+    settings = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    for row in rows:
+        settings[as_text(_method_facts(row))][row.task.name][as_text(_task_facts(row))][replicate(row)] = row
+    for by_task in settings.values():
+        for chosen in product(*(each.values() for each in by_task.values())):
+            members = tuple(row for seeds in chosen for row in seeds.values())
+            facts = _method_facts(members[0])
+            for seeds in chosen:
+                facts |= _task_facts(next(iter(seeds.values())))
+            yield Line(members[0].model.name, members[0].method.name, facts, members)
+
+
+def _method_facts(row: Row) -> dict[str, Any]:
+    """What the unlearned model was made from, seeds apart."""
+    model = {"revision": row.model.revision, "weights": row.model.weights_digest, "dtype": row.model.dtype}
+    base = {f"base.{name}": value for name, value in (row.base or {}).get("params", {}).items()}
+    own = {"method": row.method.name, "version": row.method.version, "split": row.task.split}
+    return {"model": row.model.name} | model | own | row.method.params | base
+
+
+def _task_facts(row: Row) -> dict[str, Any]:
+    task = row.task
+    facts = {"version": task.version, "data": task.data.id, "fingerprint": task.data.fingerprint}
+    return {f"{task.name}.{name}": value for name, value in {**facts, **task.options}.items()}
+
+
+def _scores(lines: Sequence[Line]) -> Iterator[Column]:
+    rows = [row for line in lines for row in line.rows]
+    direction = {name: metric.higher_is_better for row in rows for name, metric in row.metrics.items()}
+    for column in headlines(rows):
+        if column.metric in direction:
+            cells = tuple(line.metric(column.metric) for line in lines)
+            better = direction[column.metric]
+            best = _best(lines, cells, better, score)
+            label = printable(column.label)
+            yield Column(printable(column.group), column.metric, label, better, cells, best)
+
+
+def _costs(lines: Sequence[Line]) -> Iterator[Column]:
+    for name, label, better in COSTS:
+        cells = tuple(line.cost(name) for line in lines)
+        if any(cells):
+            yield Column(COST, name, label, better, cells, _best(lines, cells, better, amount))
+
+
+def _best(lines: Sequence[Line], cells: Sequence[Estimate | None], better: bool | None, shown: Any) -> frozenset[int]:
+    """The places of the best of at least two competing lines; all that look alike once shown."""
+    means = {
+        place: cell.mean
+        for place, (line, cell) in enumerate(zip(lines, cells, strict=True))
+        if line.is_method and cell is not None and cell.mean is not None
+    }
+    if better is None or len(means) < 2:
+        return frozenset()
+    top = (max if better else min)(means.values())
+    return frozenset(place for place, mean in means.items() if shown(mean) == shown(top))
+
+
+def as_text(value: object) -> str:
+    """JSON, the same for equal values."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def printable(text: str) -> str:
+    """Text from a row without line breaks and the codes that steer a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def score(value: float) -> str:
+    """A score in about five characters."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def amount(value: float) -> str:
+    """A count or a time in at most five characters or so: 0, 4.25, 12.6k, 7.1M, 8.3B."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"

@@ -1,0 +1,41 @@
+"""Comparisons as CSV in long form, one number a line, for further computing."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from .comparison import Comparison
+
+FIELDS = (
+    "model", "method", "settings", "role", "group", "metric", "label", "higher_is_better", "mean", "ci_low", "ci_high",
+    "seeds", "bases", "best",
+)  # fmt: skip
+
+
+def tidy(comparisons: Sequence[Comparison]) -> str:
+    """One line for each method, setting and metric; intervals over seeds. Full precision, empty where unknown."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for comparison in comparisons:
+        writer.writerows(_lines(comparison))
+    return out.getvalue()
+
+
+def _lines(comparison: Comparison) -> Iterator[list[object]]:
+    for place, line in enumerate(comparison.lines):
+        facts = [comparison.model, line.method, " ".join(comparison.settings(line)), line.rows[0].method.role]
+        for column in comparison.columns:
+            cell = column.cells[place]
+            if cell is None:
+                continue
+            width = cell.half_width
+            bounds = ("", "") if width is None or cell.mean is None else (cell.mean - width, cell.mean + width)
+            texts = [*facts, column.group, column.name, column.label]
+            numbers = [column.higher_is_better, cell.mean, *bounds, cell.n, line.bases, place in column.best]
+            yield [*map(inert, texts), *("" if number is None else number for number in numbers)]
+
+
+def inert(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
