@@ -23,6 +23,7 @@ class GradientAscent(Method):
         """Nothing of its own."""
 
         presets: ClassVar = {"tiny": {"epochs": 20, "learning_rate": 1e-3}}
+        trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -26,7 +26,8 @@ class GradientDifference(Method):
 
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 1e-3}}
+        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 3e-3, "retain_weight": 10.0}}
+        trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -29,7 +29,8 @@ class NPO(Method):
         )
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3}}
+        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3, "beta": 0.05}}
+        trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

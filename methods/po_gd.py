@@ -28,7 +28,8 @@ class PreferenceOptimisation(Method):
         refusals: Refusals = Field(REFUSALS, description="answers taught for private questions, one drawn for each")
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 20, "learning_rate": 3e-3}}
+        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 1e-3}}
+        trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -28,7 +28,8 @@ class SimNPO(Method):
         gamma: float = Field(0.0, ge=0, description="margin by which an answer is to be unlikely (paper's default: 0)")
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3}}
+        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3, "beta": 1.0}}
+        trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train an adapter; see `unlearnbench.training.unlearning`."""

@@ -49,12 +49,13 @@ class CAGULParams(TrainParams):
         "ga-gd": {"loss": "ga-gd"},
         "ga-kl": {"loss": "ga-kl"},
     }
+    trials: ClassVar[dict[str, int]] = {"tiny": 9}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {
             "epochs": 150,
             "batch_size": 80,
-            "learning_rate": 1e-2,
-            "k": 8,
+            "learning_rate": 3e-2,
+            "k": 16,
             "discriminator_epochs": 20,
             "discriminator_learning_rate": 3e-3,
         },

@@ -4,8 +4,10 @@ A method returns an `Edit`; the engine saves it, and later loads and applies it 
 started from. So what is evaluated is what was stored.
 """
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -120,10 +122,19 @@ class Adapter(Trained):
     def _put_into(self, model: VLM) -> Any:
         from peft import PeftModel
 
-        adapted = PeftModel.from_pretrained(model.model, str(self.folder))
+        with quiet():
+            adapted = PeftModel.from_pretrained(model.model, str(self.folder))
         model.model.eval().requires_grad_(False)
         model.refresh()
         return adapted
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without PEFT's use of names that `transformers` is about to drop, which is no user's business."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:

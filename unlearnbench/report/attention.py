@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from ..errors import DataError
+from .plots import new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ class Explanation(BaseModel):
     """What was done to one picture: visual tokens lie on ``grid`` (rows, columns) in reading order."""
 
     image: str
-    grid: tuple[int, int] = Field()
+    grid: tuple[int, int]
     flagged: bool
     scores: tuple[float, ...] | None
     chosen: tuple[int, ...]
@@ -62,19 +63,20 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+@styled
 def attention(samples: Sequence[dict[str, Any]], folder: Path, title: str) -> "Figure | None":
     """Faces of the first explained samples with their attention maps; None if no sample is explained."""
-    from .plots import new_figure
-
     shown = list(explained(samples))[:MOST]
     if not shown:
         return None
     figure, axes = new_figure(2.6 * len(shown), 5.6, rows=2, columns=len(shown))
     drawn = None
+    scores = [score for _, explanation in shown for score in explanation.scores or ()]
+    limits = (min(scores), max(scores)) if scores else (0.0, 1.0)
     for place, (sample, explanation) in enumerate(shown):
         face, map_ = axes[place], axes[place + len(shown)]
         _face(face, inside(folder, explanation.image))
-        drawn = _map(map_, inside(folder, explanation.image), explanation) or drawn
+        drawn = _map(map_, inside(folder, explanation.image), explanation, limits) or drawn
         face.set_title(_text(sample, explanation), fontsize=6.5, loc="left", pad=4)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=axes[len(shown) :], location="bottom", shrink=0.5, aspect=40, pad=0.03)
@@ -105,7 +107,7 @@ def _face(axes: "Axes", path: Path) -> None:
     axes.set_axis_off()
 
 
-def _map(axes: "Axes", path: Path, explanation: Explanation) -> Any:
+def _map(axes: "Axes", path: Path, explanation: Explanation, limits: tuple[float, float]) -> Any:
     """The face in grey under its attention map, replaced tokens outlined; returns what the colour bar is for."""
     import numpy as np
     from matplotlib.patches import Rectangle
@@ -118,7 +120,9 @@ def _map(axes: "Axes", path: Path, explanation: Explanation) -> Any:
     shown = None
     if explanation.scores is not None:
         scores = np.array(explanation.scores).reshape(rows, columns)
-        shown = axes.imshow(scores, cmap="viridis", alpha=0.65, extent=extent, aspect="auto")
+        shown = axes.imshow(
+            scores, cmap="viridis", alpha=0.65, extent=extent, aspect="auto", vmin=limits[0], vmax=limits[1]
+        )
     for index in explanation.chosen:
         corner = (index % columns - 0.5, index // columns - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#D55E00", linewidth=1.6))

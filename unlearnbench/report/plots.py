@@ -3,8 +3,9 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .comparison import Column, Comparison, Line
 from .terminal import ARROWS
@@ -12,6 +13,14 @@ from .terminal import ARROWS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
+
+CROWD = 16
+"""Lines from which the legend of a trade-off names methods alone, without their settings."""
+
+LONGEST = 44
+"""Characters of an entry of a legend."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6F47")
 """The palette of Okabe and Ito, which colour-blind readers can tell apart, and a brown."""
@@ -24,76 +33,99 @@ STYLE: Any = {
 }  # fmt: skip
 
 
+def styled(draw: Callable[..., T]) -> Callable[..., T]:
+    """A function that draws in `STYLE` and leaves the user's own settings of matplotlib alone."""
+
+    @wraps(draw)
+    def drawn(*given: Any, **named: Any) -> T:
+        import matplotlib as mpl
+
+        with mpl.rc_context(STYLE):
+            return draw(*given, **named)
+
+    return drawn
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, list[Axes]]":
+    """A figure of this size in inches and its axes, bound to no window and no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+@styled
 def trade_off(comparison: Comparison) -> "Figure | None":
     """The first metric of the group Forget against the first of Retain, a point a line; None if either is missing."""
     forget, retain = (_first(comparison, group) for group in ("Forget", "Retain"))
     if forget is None or retain is None:
         return None
     figure, (axes,) = new_figure(6.4, 4.0)
-    colours: dict[str, str] = {}
+    crowded = len(comparison.lines) > CROWD
+    looks: dict[str, tuple[str, str]] = {}
     for place, line in enumerate(comparison.lines):
         x, y = forget.cells[place], retain.cells[place]
         if x is None or y is None or x.mean is None or y.mean is None:
             continue
-        colour = colours.setdefault(line.method, COLOURS[len(colours) % len(COLOURS)]) if line.is_method else GREY
+        name = line.method if crowded else " ".join([line.method, *comparison.settings(line)])[:LONGEST]
+        new = name not in looks
+        colour, marker = looks.setdefault(name, _look(line, looks))
         axes.errorbar(
-            x.mean,
-            y.mean,
-            xerr=x.half_width,
-            yerr=y.half_width,
-            fmt=MARKERS[place % len(MARKERS)],
-            color=colour,
-            markerfacecolor=colour if line.is_method else "white",
-            markersize=7,
-            elinewidth=0.8,
-            capsize=2,
-            label=" ".join([line.method, *comparison.settings(line)])[:48],
-            zorder=3,
-        )
-    for column, limits, name in ((forget, axes.set_xlim, axes.set_xlabel), (retain, axes.set_ylim, axes.set_ylabel)):
+            x.mean, y.mean, xerr=x.half_width, yerr=y.half_width, fmt=marker, color=colour, markersize=7,
+            markerfacecolor=colour if line.is_method else "white", elinewidth=0.8, capsize=2, zorder=3,
+            label=name if new else None,
+        )  # fmt: skip
+    for column, limits, label in ((forget, axes.set_xlim, axes.set_xlabel), (retain, axes.set_ylim, axes.set_ylabel)):
         limits(-0.04, 1.04)
-        name(f"{column.group} {column.label} {ARROWS[column.higher_is_better]}")
-    across = "left" if forget.higher_is_better is False else "right"
-    axes.annotate(
-        "better", (0.02 if across == "left" else 0.98, 0.985), xycoords="axes fraction", ha=across, va="top",
-        color=GREY, style="italic",
-    )  # fmt: skip
-    axes.set_title(comparison.model, loc="left", fontsize=9)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        label(f"{column.group} {column.label} {ARROWS[column.higher_is_better]}")
+    _title(axes, comparison.model)
     return figure
+
+
+def _look(line: Line, taken: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    """Colour and marker of a new entry: colours for methods, grey for references."""
+    marker = MARKERS[len(taken) % len(MARKERS)]
+    coloured = sum(colour != GREY for colour, _ in taken.values())
+    return (COLOURS[coloured % len(COLOURS)] if line.is_method else GREY), marker
 
 
 def sweeps(comparison: Comparison) -> "Iterator[tuple[str, Figure]]":
     """A figure for every number that at least three otherwise equal lines of a method differ in, with its name."""
-    shown = [column for column in comparison.columns if not column.is_cost and column.higher_is_better is not None]
     for (method, name), places in _swept(comparison).items():
-        figure, (axes,) = new_figure(6.4, 3.6)
-        groups = list(dict.fromkeys(column.group for column in shown))
-        for order, group in enumerate(groups):
-            column = next(column for column in shown if column.group == group)
-            _curve(axes, column, places, COLOURS[order % len(COLOURS)], MARKERS[order])
-        axes.set_xlabel(name)
-        axes.set_ylim(-0.04, 1.04)
-        axes.set_title(f"{method}, {comparison.model}", loc="left", fontsize=9)
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-        yield file_name(f"{method}-{name}"), figure
+        yield file_name(f"{method}-{name}"), _sweep(comparison, method, name, places)
+
+
+@styled
+def _sweep(comparison: Comparison, method: str, name: str, places: dict[float, int]) -> "Figure":
+    """The first metric of every group of scores against the number that is swept."""
+    shown = [column for column in comparison.columns if not column.is_cost and column.higher_is_better is not None]
+    first = {column.group: column for column in reversed(shown)}
+    figure, (axes,) = new_figure(6.4, 3.4)
+    for order, group in enumerate(dict.fromkeys(column.group for column in shown)):
+        _curve(axes, first[group], places, COLOURS[order % len(COLOURS)], MARKERS[order % len(MARKERS)])
+    axes.set_xlabel(name)
+    axes.set_xticks(sorted(places))
+    axes.minorticks_off()
+    if max(places) > 20 * min(places) > 0:
+        axes.set_xscale("log")
+        axes.set_xticks(sorted(places), [f"{value:g}" for value in sorted(places)])
+    axes.set_ylim(-0.04, 1.04)
+    fixed = comparison.settings(comparison.lines[next(iter(places.values()))])
+    besides = [text for text in fixed if not text.startswith((f"{name}=", "split=", "stop=", "lora="))]
+    _title(axes, ", ".join([" ".join([method, *besides]), comparison.model]))
+    return figure
+
+
+def _title(axes: "Axes", text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=9)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
 
 
 def file_name(text: str) -> str:
     """Text that is safe in the name of a file."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip(".-") or "unnamed"
-
-
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, list[Axes]]":
-    """A figure of this size in inches and its axes, bound to no window and no global state."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _first(comparison: Comparison, group: str) -> Column | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..models.edits import Adapter, Trained, Weights
+from ..models.edits import Adapter, Trained, Weights, quiet
 from ..models.vlm import VLM, Batch
 from .params import FinetuneParams, LoRAParams
 
@@ -113,7 +113,8 @@ def low_rank(model: VLM, lora: LoRAParams) -> Any:
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=target_layers(model, lora)
     )
-    return get_peft_model(model.model, config)
+    with quiet():
+        return get_peft_model(model.model, config)
 
 
 def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
