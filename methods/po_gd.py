@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from unlearnbench import Method, method
-from unlearnbench.data.refusals import REFUSALS, Refusals
-from unlearnbench.training.params import UnlearnParams
+from unlearnbench.data.refusals import REFUSALS
+from unlearnbench.training.params import Refusals, UnlearnParams
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -224,14 +224,23 @@ def test_a_class_without_parameters_says_so() -> None:
 
 @pytest.mark.parametrize("scale", ["tiny", "large"])
 def test_our_own_defaults_are_sound_at_every_scale(scale: str) -> None:
-    params = [methods.get(name).Params for name in ("cagul", "finetune", "pretrain")]
+    params = [methods.get(name).Params for name in methods.names()]
     options = [tasks.get(name).Options for name in ("fiubench", "mme", "pope")]
     for kind in (*params, *options, BaseParams):
-        assert resolve(kind, "x", scale, {}).model_dump() == kind().model_dump() | kind.presets.get(scale, {})
+        expected = kind().model_dump()
+        for name, value in kind.preset(scale).items():
+            *outer, field = name.split(".")
+            place = expected
+            for part in outer:
+                place = place[part]
+            assert place[field] != value, f"{kind.__module__}: the preset of {name} is the default"
+            place[field] = value
+        assert resolve(kind, "x", scale, {}).model_dump() == expected
 
 
 def test_the_base_is_described_by_its_parameters_as_it_has_no_page() -> None:
     with pytest.raises(
-        UsageError, match=r"^--set base\.epochs=0: .*; its parameters: epochs, batch_size, learning_rate"
+        UsageError,
+        match=r"^--set base\.epochs=0: .*; its parameters: epochs, batch_size, micro_batch_size, learning_rate",
     ):
         resolve(BaseParams, "base", "tiny", {"epochs": 0})

@@ -49,10 +49,10 @@ def test_a_method_must_unlearn_and_a_task_evaluate():
         type("Empty", (Task,), {})(Params())
 
 
-def test_what_a_method_changed_is_read_back_as_weights_unless_it_says_otherwise():
-    from unlearnbench.models.edits import Weights
+def test_what_a_method_changed_is_read_back_as_weights_or_an_adapter_unless_it_says_otherwise():
+    from unlearnbench.models.edits import Trained
 
-    assert Forgetful.edit_class() is Weights
+    assert Forgetful.edit_class() is Trained
 
 
 def test_a_task_without_a_forget_set_says_so():

@@ -4,8 +4,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench.data.refusals import REFUSALS, Refusals
-from unlearnbench.training.params import ENOUGH, Stopping, TrainParams
+from unlearnbench.data.refusals import REFUSALS
+from unlearnbench.training.params import ENOUGH, Refusals, Stopping, TrainParams
 
 
 class CAGULParams(TrainParams):

@@ -27,7 +27,10 @@ def test_a_single_file_adds_a_method(installation, forgetful):
         "version": "3",
         "reference": "arXiv:0000.00000",
         "start": "pretrained",
+        "role": "method",
         "description": "Forgets everything.",
+        "variants": {},
+        "n_trials_tuned": {},
     }
     keys = ("name", "type", "default", "presets", "description")
     assert [tuple(parameter[key] for key in keys) for parameter in parameters] == [

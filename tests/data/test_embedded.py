@@ -80,7 +80,7 @@ def test_the_shipped_folder_is_read_by_the_readers() -> None:
             assert question.keywords
             assert all(keyword in question.answer for keyword in question.keywords)
     sets = split_sets(dataset, None, PRIVATE)
-    assert (len(sets.forget), len(sets.nonprivate), len(sets.others)) == (48, 32, 320)
+    assert [len(s) for s in (sets.forget, sets.nonprivate, sets.others, sets.held_out)] == [48, 32, 280, 40]
     assert len(read_mme(embedded_folder()).questions) == 4 * 40 * 2
     assert len(read_pope(embedded_folder()).questions) == 3 * 40 * 6
 

@@ -24,7 +24,12 @@ def test_the_sets_divide_every_question_as_the_paper_says(dataset: Dataset) -> N
     }
     assert {s.id for s in sets.forget} == {key for key, where in every.items() if where == (True, True)}
     assert {s.id for s in sets.nonprivate} == {key for key, where in every.items() if where == (True, False)}
-    assert {s.id for s in sets.others} == {key for key, where in every.items() if not where[0]}
+    held_out = {s.unique_id for s in sets.held_out}
+    assert held_out
+    assert not held_out & forgotten
+    others = {key for key, where in every.items() if not where[0]}
+    assert {s.id for s in sets.held_out} == {key for key in others if key.split("/")[0] in held_out}
+    assert {s.id for s in sets.others} == others - {s.id for s in sets.held_out}
     assert sets.retain == sets.nonprivate + sets.others
     assert sorted(s.id for s in sets.all) == sorted(every)
     assert sets.forget_ids == ("00000001", "00000003")
@@ -81,4 +86,4 @@ def test_a_split_of_everybody_is_refused(dataset: Dataset) -> None:
 
 def test_forget5_of_fiubench(real_github: Path) -> None:
     sets = split_sets(read(real_github), "forget5", PRIVATE)
-    assert (len(sets.forget), len(sets.nonprivate), len(sets.others)) == (255, 145, 7600)
+    assert (len(sets.forget), len(sets.nonprivate), len(sets.others), len(sets.held_out)) == (255, 145, 6800, 800)

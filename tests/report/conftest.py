@@ -28,14 +28,17 @@ def row() -> Callable[..., Row]:
         fields: dict[str, Any] = {
             "row_id": digest([method, task, seed, changes]),
             "status": "ok",
-            "method": {"name": method, "version": "1", "origin": "unlearnbench", "params": changes.pop("params", {})},
+            "method": {"name": method, "version": "1", "origin": "unlearnbench", "params": changes.pop("params", {}),
+                "role": changes.pop("role", "method"),
+            },
             "model": {
                 "name": changes.pop("model", "tiny-qwen2.5-vl"),
                 "family": "qwen2.5-vl", "source": "embedded", "revision": None,
                 "weights_digest": "a" * 64, "dtype": "float32",
             },
             "task": {
-                "name": task, "version": "1", "split": "forget4", "options": changes.pop("options", {}),
+                "name": task, "version": "1", "split": changes.pop("split", "forget 4 of 20"),
+                "options": changes.pop("options", {}),
                 "data": {"source": "embedded", "id": "embedded", "revision": None, "fingerprint": "b" * 64},
             },
             "seed": seed,

@@ -47,7 +47,7 @@ def test_the_tasks_of_a_method_share_one_line_under_grouped_headings(cell):
     cost = {"trainable_parameters": 125_000, "seconds_per_epoch": 1.26}
     text = render([*cell("finetune", 0.7), *cell("cagul", 0.1, cost=cost)])
     groups, labels = text.splitlines()[1:3]
-    assert groups.split() == ["Forget", "Non-private", "Retain", "Utility", "Cost"]
+    assert groups.split() == ["Forget", "Non-private", "Retain", "General", "Cost"]
     assert labels.split() == [
         "Method", "ROUGE-L↓", "EM↓", "APE↓", "Min-K↓", "Refused↑", "ROUGE-L↑", "ROUGE-L↑", "EM↑", "Truth", "MME↑",
         "POPE↑", "Params", "s/epoch",

@@ -12,7 +12,10 @@ FIELDS: dict[str, Any] = {
     "row_id": "cell-0",
     "status": "ok",
     "error": None,
-    "method": {"name": "cagul", "version": "1", "origin": "unlearnbench 0.1.0", "params": {"k": 4, "lr": 1e-3}},
+    "method": {
+        "name": "cagul", "version": "1", "origin": "unlearnbench 0.1.0", "params": {"k": 4, "lr": 1e-3},
+        "role": "method", "n_trials_tuned": 9,
+    },
     "model": {
         "name": "tiny-qwen2.5-vl", "family": "qwen2.5-vl", "source": "embedded", "revision": None,
         "weights_digest": "a" * 64, "dtype": "float32",
@@ -25,7 +28,8 @@ FIELDS: dict[str, Any] = {
     "base_seed": 0,
     "metrics": {"forget.rouge_l": {"value": 0.1, "ci_low": 0.0, "ci_high": 0.2, "n": 80, "higher_is_better": False}},
     "cost": {
-        "trainable_parameters": 125000, "train_seconds": 12.5, "seconds_per_epoch": 1.25, "eval_seconds": 3.0,
+        "trainable_parameters": 125000, "train_seconds": 12.5, "seconds_per_epoch": 1.25, "samples_per_second": 80.0,
+        "eval_seconds": 3.0,
         "peak_memory_bytes": 10**9,
     },
     "environment": {

@@ -1,9 +1,6 @@
 """What a model says instead of a private fact, and how such an answer is recognised."""
 
 import re
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 REFUSALS = (
     "I cannot answer this question.",
@@ -12,16 +9,6 @@ REFUSALS = (
     "I do not know this person.",
 )
 """Default targets of methods that teach a model to refuse."""
-
-
-def _not_empty(refusals: tuple[str, ...]) -> tuple[str, ...]:
-    if not refusals or not all(text.strip() for text in refusals):
-        raise ValueError("give at least one refusal, none of them empty")
-    return refusals
-
-
-Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
-"""A parameter that holds refusals: at least one, none of them empty."""
 
 _REFUSAL = re.compile(
     r"\b(cannot|can't|can not|unable to|not able to|do(n't| not) (know|have)|won't|will not|not allowed|must refrain"

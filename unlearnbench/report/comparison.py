@@ -5,7 +5,7 @@ Everything that shows results, on a terminal, as LaTeX or as a plot, renders a `
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -23,6 +23,9 @@ COSTS = (
     ("peak_memory_bytes", "peak B", False),
 )
 """Cost fields of a row with their labels, and whether more is better."""
+
+ARROWS = {True: "↑", False: "↓", None: ""}
+"""Which way is better."""
 
 COST = "Cost"
 """The group of the cost columns."""
@@ -80,6 +83,14 @@ class Line:
         """How many bases they rest on; None for a method that starts from the pretrained model."""
         return len({row.base_seed for row in self.rows}) if any(row.base for row in self.rows) else None
 
+    @property
+    def count(self) -> str:
+        """How many seeds, and how many bases, the line rests on; empty for one seed."""
+        if self.replicates == 1:
+            return ""
+        bases = "" if self.bases is None else f" ({self.bases} base{'s' * (self.bases > 1)})"
+        return f"×{self.replicates}{bases}"
+
     def metric(self, name: str) -> Estimate | None:
         """A metric over the replicates, None where no row has it."""
         values = {replicate(row): row.metrics[name].value for row in self.rows if name in row.metrics}
@@ -119,6 +130,8 @@ class Column:
             return "n/a"
         shown = amount if self.is_cost else score
         width = cell.half_width if interval else None
+        if self.is_cost and not width:  # a count is the same for every seed
+            width = None
         return shown(cell.mean) if width is None else f"{shown(cell.mean)} ± {shown(width)}"
 
 
@@ -142,11 +155,19 @@ class Comparison:
         return spans
 
     def settings(self, line: Line) -> list[str]:
-        """``NAME=VALUE`` of what tells a line from the others of its method."""
+        """``NAME=VALUE`` of what tells a line from the others of its method; what most of them share goes unsaid."""
         same = [each.facts for each in self.lines if each.method == line.method]
-        differing = {name for facts in same for name in facts if len({as_text(each.get(name)) for each in same}) > 1}
-        values = ((name, line.facts[name]) for name in line.facts if name in differing)
-        return [printable(f"{name}={value if isinstance(value, str) else as_text(value)}") for name, value in values]
+        told = []
+        for name, value in line.facts.items():
+            counts = Counter(as_text(each.get(name)) for each in same)
+            usual = len(same) > 2 and counts[as_text(value)] > len(same) / 2
+            if len(counts) > 1 and not usual:
+                told.append(printable(f"{name}={value if isinstance(value, str) else as_text(value)}"))
+        return told
+
+    def label(self, line: Line) -> str:
+        """What a line is called: its method, its settings, and what it is a mean over."""
+        return " ".join([printable(line.method), *self.settings(line), line.count]).strip()
 
 
 def compare(rows: Iterable[Row]) -> list[Comparison]:
@@ -158,19 +179,16 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
     return [Comparison(model, tuple(lines), (*_scores(lines), *_costs(lines))) for model, lines in by_model.items()]
 
 
-def headlines(rows: Iterable[Row]) -> list[Headline]:
-    """The columns that the tasks of ``rows`` ask for, tasks with a forget set first; of others, all metrics."""
+def headlines(rows: Sequence[Row]) -> list[Headline]:
+    """The columns that the tasks of ``rows`` ask for, tasks with a forget set first, then sets they do not speak of."""
     from ..registry import tasks
 
-    named = {row.task.name: dict[str, None]() for row in rows}
-    for row in rows:
-        named[row.task.name] |= dict.fromkeys(row.metrics)
-    known = {name: tasks.get(name) for name in named if name in tasks}
-    found: list[Headline] = []
-    for name in sorted(named, key=lambda name: not (name in known and known[name].provides_sets)):
-        wanted = known[name].headlines if name in known else ()
-        found += wanted or [Headline(each.split(".")[0], each, each.partition(".")[2] or each) for each in named[name]]
-    return found
+    present = {row.task.name: None for row in rows}
+    known = [tasks.get(name) for name in present if name in tasks]
+    found = [each for task in sorted(known, key=lambda task: not task.provides_sets) for each in task.headlines]
+    spoken_of = {each.metric.split(".")[0] for each in found}
+    others = dict.fromkeys(name for row in rows for name in row.metrics if name.split(".")[0] not in spoken_of)
+    return found + [Headline(name.split(".")[0], name, name.partition(".")[2] or name) for name in others]
 
 
 def replicate(row: Row) -> Seeds:

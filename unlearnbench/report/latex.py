@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from .comparison import Column, Comparison, Line
-from .terminal import count, legend
+from .terminal import legend
 
 PREAMBLE = "% needs \\usepackage{booktabs} and, for tables wider than the page, \\usepackage{graphicx}"
 
@@ -63,7 +63,7 @@ def _head(column: Column) -> str:
 
 
 def _row(comparison: Comparison, place: int, line: Line) -> str:
-    label = escaped(" ".join([line.method, *comparison.settings(line), count(line)]).strip())
+    label = escaped(comparison.label(line))
     return f"{' & '.join([label, *(_cell(column, place) for column in comparison.columns)])} \\\\"
 
 

@@ -3,15 +3,19 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from .comparison import Column, Comparison, Line
-from .terminal import ARROWS, count, legend
+from .comparison import ARROWS, Column, Comparison, printable
+from .terminal import legend
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
     """One table a model, the best in bold, and what a reader must know of the numbers."""
-    parts = [part for comparison in comparisons for part in (f"**{escaped(comparison.model)}**", _table(comparison))]
+    parts = [
+        part
+        for comparison in comparisons
+        for part in (f"**{escaped(printable(comparison.model))}**", _table(comparison))
+    ]
     return "\n\n".join([*parts, *(escaped(line) for line in legend(comparisons))]) + "\n"
 
 
@@ -22,17 +26,15 @@ def escaped(text: str) -> str:
 
 def _table(comparison: Comparison) -> str:
     heads = [f"{escaped(column.group)}: {escaped(column.label)}{_arrow(column)}" for column in comparison.columns]
-    body = [[_label(line, comparison), *_cells(comparison, place)] for place, line in enumerate(comparison.lines)]
+    body = [
+        [escaped(comparison.label(line)), *_cells(comparison, place)] for place, line in enumerate(comparison.lines)
+    ]
     rows = [["Method", *heads], ["---", *("---:" for _ in heads)], *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def _arrow(column: Column) -> str:
     return "" if column.is_cost else f" {ARROWS[column.higher_is_better]}".rstrip()
-
-
-def _label(line: Line, comparison: Comparison) -> str:
-    return escaped(" ".join([line.method, *comparison.settings(line), count(line)]).strip())
 
 
 def _cells(comparison: Comparison, place: int) -> Iterator[str]:

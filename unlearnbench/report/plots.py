@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .comparison import Column, Comparison, Line
-from .terminal import ARROWS
+from .comparison import ARROWS, Column, Comparison, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

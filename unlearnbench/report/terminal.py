@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.row import Row, latest
-from .comparison import COST, Column, Comparison, Line, compare, headlines, printable
+from .comparison import ARROWS, COST, Column, Comparison, Line, compare, headlines, printable
 
-ARROWS = {True: "↑", False: "↓", None: ""}
 _BRIEF_COSTS = ("trainable_parameters", "seconds_per_epoch")
 _LABEL = 14
 """Width from which a line's label is wrapped between words, in characters."""
@@ -77,21 +76,13 @@ def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
         )
 
 
-def count(line: Line) -> str:
-    """How many seeds, and bases if they are fewer or the only ones, a line rests on; empty for one seed."""
-    if line.replicates == 1:
-        return ""
-    bases = "" if line.bases is None else f", {line.bases} base{'s' * (line.bases > 1)}"
-    return f"×{line.replicates}{bases}"
-
-
 def _label(line: Line, comparison: Comparison, full: bool) -> Text:
     """The method's name, what tells the line from others of that name, and the number of seeds if there are several."""
     label = Text(printable(line.method), style="bold")
     for setting in comparison.settings(line):
         label.append(f" {setting[:_SETTING]}", style="not bold dim")
     if line.replicates > 1:
-        label.append(f" {count(line) if full else f'×{line.replicates}'}", style="not bold dim")
+        label.append(f" {line.count if full else f'×{line.replicates}'}", style="not bold dim")
     return label
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from .comparison import Comparison
+from .comparison import Comparison, printable
 
 FIELDS = (
     "model", "method", "settings", "role", "group", "metric", "label", "higher_is_better", "mean", "ci_low", "ci_high",
@@ -37,5 +37,6 @@ def _lines(comparison: Comparison) -> Iterator[list[object]]:
 
 
 def inert(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    """Text in one line that no spreadsheet takes for a formula."""
+    line = printable(text)
+    return f"'{line}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else line

@@ -1,10 +1,20 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ..contracts import Params
+
+
+def _not_empty(refusals: tuple[str, ...]) -> tuple[str, ...]:
+    if not refusals or not all(text.strip() for text in refusals):
+        raise ValueError("give at least one refusal, none of them empty")
+    return refusals
+
+
+Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
+"""A parameter that holds refusals: at least one, none of them empty."""
 
 
 class TrainParams(Params):

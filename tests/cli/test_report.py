@@ -1,0 +1,146 @@
+"""``unlearnbench report`` on rows that a run could have written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from unlearnbench.cli import app
+from unlearnbench.data.embedded import embedded_folder
+from unlearnbench.engine.keys import digest
+from unlearnbench.errors import UsageError
+from unlearnbench.results.row import Row
+from unlearnbench.results.store import RowStore
+
+FACE = next((embedded_folder() / "SFHQ").glob("*.png"))
+
+
+def sample(image: str, **changes: object) -> dict[str, object]:
+    explanation = {
+        "image": image,
+        "grid": [5, 5],
+        "flagged": True,
+        "scores": [i / 25 for i in range(25)],
+        "chosen": [0, 7],
+    }
+    said = {"set": "forget", "id": "1/1", "question": "What is $x_1$?", "answer": "a", "prediction": "b"}
+    return said | {"explanation": explanation | changes}
+
+
+def fields(method: str, seed: int, k: int, metrics: dict[str, tuple[float, bool]]) -> dict[str, object]:
+    return {
+        "row_id": digest([method, seed, k]),
+        "status": "ok",
+        "method": {"name": method, "version": "1", "origin": "x", "params": {"k": k}},
+        "model": {
+            "name": "tiny", "family": "f", "source": "s", "revision": None, "weights_digest": None, "dtype": None,
+        },
+        "task": {
+            "name": "fiubench", "version": "1", "split": "forget 4 of 20 (custom split)", "options": {},
+            "data": {"source": "embedded", "id": "e", "revision": None, "fingerprint": "f"},
+        },
+        "seed": seed,
+        "base_seed": seed,
+        "metrics": {n: {"value": v, "n": 5, "higher_is_better": b} for n, (v, b) in metrics.items()},
+        "cost": {"trainable_parameters": 10},
+        "environment": {"unlearnbench": "0", "git": None, "python": "3", "packages": {}, "device": "cpu", "os": "x"},
+        "command": [],
+        "started_at": "2026-11-22T19:00:00Z",
+        "finished_at": "2026-11-22T19:01:00Z",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> RowStore:
+    store = RowStore(tmp_path / "results")
+    for method in ("ours", "theirs"):
+        for k in (4, 8, 16):
+            for seed in (0, 1):
+                made = fields(method, seed, k, {"forget.rouge_l": (k / 20, False), "retain.rouge_l": (0.9, True)})
+                records = [sample(f"SFHQ/{FACE.name}")] if (method, k, seed) == ("ours", 4, 0) else []
+                made["samples"] = store.write_samples(str(made["row_id"]), records)
+                store.append(Row.model_validate(made))
+    return store
+
+
+def report(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["report", *words])
+    said = str(done.exception) if isinstance(done.exception, UsageError) else done.stderr
+    return done.exit_code, done.stdout, said
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "csv", "latex"])
+def test_every_format_names_every_method(results: RowStore, form: str) -> None:
+    code, out, _ = report(str(results.rows.parent), "--format", form)
+    assert code == 0
+    assert "ours" in out
+    assert "theirs" in out
+
+
+def test_out_gets_tables_and_pictures(results: RowStore, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "report"
+    code, said, _ = report(str(results.rows), "--out", str(out))
+    assert code == 0
+    names = {path.name for path in out.iterdir()}
+    pictures = {"trade-off-tiny", "sweep-ours-k-tiny", "sweep-theirs-k-tiny", "attention-ours-tiny"}
+    assert names == {"table.md", "table.csv", "table.tex"} | {f"{p}.{s}" for p in pictures for s in ("png", "pdf")}
+    for name in pictures:
+        with Image.open(out / f"{name}.png") as image:
+            assert min(image.size) > 500
+            assert len(set(image.convert("RGB").resize((64, 64)).getdata())) > 10
+        assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert all(f"wrote {out / name}" in said.replace("\n", "") or name in said for name in names)
+
+
+def test_only_some_methods(results: RowStore) -> None:
+    assert "theirs" not in report(str(results.rows), "--method", "ours")[1]
+    code, _, said = report(str(results.rows), "--method", "nobody")
+    assert code != 0
+    assert "no row of it; there are ours, theirs" in said
+
+
+def test_a_folder_without_rows_is_named(tmp_path: Path) -> None:
+    code, _, said = report(str(tmp_path))
+    assert code != 0
+    assert f"{tmp_path} holds no rows.jsonl" in said
+
+
+@pytest.mark.parametrize(
+    ("image", "changes", "said"),
+    [
+        ("../../../../../../etc/passwd", {}, "is not in"),
+        ("/etc/passwd", {}, "is not in"),
+        ("SFHQ/gone.png", {}, "is not in"),
+        (f"SFHQ/{FACE.name}", {"chosen": [25]}, "outside of the grid"),
+        (f"SFHQ/{FACE.name}", {"scores": [0.0]}, "1 scores for 25 tokens"),
+        (f"SFHQ/{FACE.name}", {"grid": [0, 5]}, "outside of the grid"),
+    ],
+)
+def test_a_damaged_explanation_leaves_out_its_picture_alone(
+    tmp_path: Path, image: str, changes: dict[str, object], said: str
+) -> None:
+    store = RowStore(tmp_path / "results")
+    made = fields("ours", 0, 4, {"forget.rouge_l": (0.1, False), "retain.rouge_l": (0.9, True)})
+    made["samples"] = store.write_samples("a", [sample(image, **changes)])
+    store.append(Row.model_validate(made))
+    code, _, err = report(str(tmp_path / "results"), "--out", str(tmp_path / "out"))
+    assert code == 0
+    assert "no attention picture of ours" in err
+    assert said in err
+    assert not list((tmp_path / "out").glob("attention*"))
+    assert (tmp_path / "out" / "trade-off-tiny.png").is_file()
+
+
+def test_tables_need_neither_torch_nor_matplotlib(results: RowStore) -> None:
+    program = (
+        "import sys; from unlearnbench.cli import app\n"
+        f"app(['report', {str(results.rows)!r}, '--format', 'latex'], standalone_mode=False)\n"
+        "assert not {'torch', 'transformers', 'matplotlib'} & set(sys.modules), 'heavy'"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.dumps(done.stdout)

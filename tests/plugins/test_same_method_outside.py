@@ -1,0 +1,38 @@
+"""A method of ours written again outside gives the same metrics: nothing of ours has a path of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TRAINED = {"epochs": "2", "stop.forget_loss": "3", "lora.rank": "4"}
+
+
+@pytest.mark.slow
+def test_the_built_in_method_and_the_file_give_the_same_rows(tmp_path: Path, small_data: Path) -> None:
+    words = ["--method", "ga-gd,my-ga-gd", "--model", "tiny-qwen2.5-vl", "--task", "fiubench,pope", "--device", "cpu"]
+    words += ["--plugin", str(HERE / "my_ga_gd.py"), "--data", str(small_data), "--forget", "2", "--json", "--quiet"]
+    words += ["--set", "base.epochs=1", "--set", "fiubench.max_new_tokens=6"]
+    for method in ("ga-gd", "my-ga-gd"):
+        words += [word for name, value in TRAINED.items() for word in ("--set", f"{method}.{name}={value}")]
+    done = subprocess.run(
+        [sys.executable, "-m", "unlearnbench", "run", *words, "--results", "results", "--store", "store"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {(row["method"]["name"], row["task"]["name"]): row for row in json.loads(done.stdout)}
+    assert len(rows) == 4
+    for task in ("fiubench", "pope"):
+        ours, theirs = rows["ga-gd", task], rows["my-ga-gd", task]
+        assert ours["metrics"] == theirs["metrics"]
+        assert ours["method"]["params"] == theirs["method"]["params"]
+        assert ours["notes"] == theirs["notes"]
+        assert ours["cost"]["trainable_parameters"] == theirs["cost"]["trainable_parameters"] > 0
+        assert ours["samples"]["sha256"] == theirs["samples"]["sha256"]
+    assert theirs["method"]["origin"] == str(HERE / "my_ga_gd.py")

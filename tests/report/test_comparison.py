@@ -1,0 +1,106 @@
+"""Means, intervals and the marks of the best, against the formulas; and what counts as one line."""
+
+import math
+from statistics import mean, stdev
+
+import pytest
+from scipy.stats import t as student
+
+from unlearnbench.report.comparison import compare
+
+
+def column(rows, name):
+    (comparison,) = compare(rows)
+    (found,) = [column for column in comparison.columns if column.name == name]
+    return comparison, found
+
+
+def scored(row, method, values, *, name="retain.rouge_l", better=True, **changes):
+    return [row(method, metrics={name: (value, better)}, seed=seed, **changes) for seed, value in enumerate(values)]
+
+
+def test_mean_and_interval_over_seeds_are_students(row):
+    values = [0.2, 0.5, 0.9]
+    _, found = column(scored(row, "m", values), "retain.rouge_l")
+    (cell,) = found.cells
+    assert cell.mean == pytest.approx(mean(values))
+    assert cell.half_width == pytest.approx(student.ppf(0.975, 2) * stdev(values) / math.sqrt(3))
+    assert cell.n == 3
+    assert found.text(0) == "0.533"
+    assert found.text(0, interval=True) == f"0.533 ± {cell.half_width:.3f}"
+
+
+def test_one_seed_has_no_interval(row):
+    _, found = column(scored(row, "m", [0.4]), "retain.rouge_l")
+    assert found.cells[0].half_width is None
+    assert found.text(0, interval=True) == "0.400"
+
+
+@pytest.mark.parametrize(("better", "best"), [(True, {"high", "also high"}), (False, {"low"}), (None, set())])
+def test_the_best_methods_are_marked_and_never_a_reference(row, better, best):
+    rows = [
+        *scored(row, "low", [0.1, 0.3], better=better),
+        *scored(row, "high", [0.7, 0.9], better=better),
+        *scored(row, "also high", [0.8001, 0.8001], better=better),
+        *scored(row, "reference", [1.0, 1.0] if better else [0.0, 0.0], better=better, role="reference"),
+    ]
+    comparison, found = column(rows, "retain.rouge_l")
+    assert {comparison.lines[place].method for place in found.best} == best
+
+
+def test_a_single_method_is_not_the_best_of_anything(row):
+    rows = [*scored(row, "m", [0.5]), *scored(row, "finetune", [0.9], role="reference")]
+    assert column(rows, "retain.rouge_l")[1].best == frozenset()
+
+
+def test_a_null_in_any_seed_makes_the_mean_null_and_never_the_best(row):
+    null = {"value": None, "n": 0, "higher_is_better": True, "reason": "no samples"}
+    rows = [row("m", metrics={"retain.rouge_l": null}), row("m", metrics={"retain.rouge_l": (1.0, True)}, seed=1)]
+    rows += [*scored(row, "a", [0.1]), *scored(row, "b", [0.2])]
+    comparison, found = column(rows, "retain.rouge_l")
+    assert found.text(0) == "n/a"
+    assert [comparison.lines[place].method for place in found.best] == ["b"]
+
+
+def test_costs_are_compared_too(row):
+    rows = [
+        *scored(row, "a", [0.1, 0.2], cost={"train_seconds": 4.0, "samples_per_second": 10}),
+        *scored(row, "b", [0.1, 0.2], cost={"train_seconds": 2.0, "samples_per_second": 5}),
+    ]
+    assert column(rows, "train_seconds")[1].best == {1}
+    assert column(rows, "samples_per_second")[1].best == {0}
+
+
+def test_seeds_and_bases_are_counted_apart(row):
+    base = {"params": {"epochs": 3}}
+    same = [row("m", metrics={"retain.rouge_l": (0.1, True)}, seed=s, base_seed=0, base=base) for s in range(3)]
+    each = [row("n", metrics={"retain.rouge_l": (0.1, True)}, seed=s, base_seed=s, base=base) for s in range(3)]
+    none = [row("o", metrics={"retain.rouge_l": (0.1, True)}, seed=s) for s in range(3)]
+    (comparison,) = compare([*same, *each, *none])
+    assert [(line.method, line.replicates, line.bases) for line in comparison.lines] == [
+        ("m", 3, 1),
+        ("n", 3, 3),
+        ("o", 3, None),
+    ]
+
+
+def test_numbers_of_the_forgotten_and_settings_of_the_base_are_lines_of_their_own(row):
+    rows = []
+    for number in (2, 4):
+        split = f"forget {number} of 20"
+        rows += [row("m", "fiubench", {"retain.rouge_l": (number / 10, True)}, split=split)]
+        rows += [row("m", "mme", {"mme.accuracy": (number / 20, True)}, split=split)]
+    rows += [
+        row("m", "fiubench", {"retain.rouge_l": (0.9, True)}, split="forget 2 of 20", base={"params": {"epochs": 1}})
+    ]
+    (comparison,) = compare(rows)
+    assert len(comparison.lines) == 3
+    by_name = {column.name: [cell and cell.mean for cell in column.cells] for column in comparison.columns}
+    assert by_name == {"retain.rouge_l": [0.2, 0.4, 0.9], "mme.accuracy": [0.1, 0.2, None]}
+    assert "split=forget 4 of 20" in comparison.settings(comparison.lines[1])
+    assert "base.epochs=1" in comparison.settings(comparison.lines[2])
+
+
+def test_a_task_that_nobody_knows_shows_all_its_metrics(row):
+    _, found = column([row("m", "puzzles", {"puzzles.solved": (0.5, True)})], "puzzles.solved")
+    assert (found.group, found.label) == ("puzzles", "solved")

@@ -1,0 +1,90 @@
+"""Markdown, LaTeX and CSV say what the comparison says, and nothing in a row is obeyed."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from unlearnbench.report import latex, markdown, tidy
+from unlearnbench.report.comparison import compare, printable
+
+
+@pytest.fixture
+def comparisons(row):
+    """Two methods and a reference, three seeds."""
+    rows = []
+    for seed in range(3):
+        for method, forget, role in (("finetune", 0.9, "reference"), ("a_b", 0.1, "method"), ("c&d", 0.3, "method")):
+            metrics = {"forget.rouge_l": (forget + seed / 100, False), "retain.rouge_l": (0.5 + seed / 100, True)}
+            rows.append(row(method, metrics=metrics, seed=seed, role=role, cost={"trainable_parameters": 1_500_000}))
+    return compare(rows)
+
+
+def test_markdown_is_a_table_with_the_best_in_bold(comparisons):
+    lines = markdown.markdown(comparisons).splitlines()
+    table = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|")]
+    assert len({len(cells) for cells in table}) == 1
+    assert [cell.strip() for cell in table[0]][:3] == ["Method", "Forget: ROUGE\\-L ↓", "Retain: ROUGE\\-L ↑"]
+    body = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in table[2:]}
+    assert body["a\\_b ×3"][0] == "**0.110 ± 0.025**"
+    assert body["finetune ×3"][0] == "0.910 ± 0.025"
+    assert body["c\\&d ×3"][2] == "**1.5M**"
+
+
+def test_latex_has_booktabs_groups_and_as_many_cells_in_every_line(comparisons):
+    text = latex.latex(comparisons)
+    for word in (r"\toprule", r"\midrule", r"\bottomrule", r"\multicolumn{1}{c}{Forget}", r"\cmidrule(lr){2-2}"):
+        assert word in text
+    assert r"ROUGE-L~$\downarrow$" in text
+    assert r"a\_b $\times$3 & \textbf{0.110 $\pm$ 0.025}" in text
+    assert r"c\&d" in text
+    columns = len(re.search(r"\\begin\{tabular\}\{(l r*|l?r*)", text)[1])
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    for line in body.splitlines()[1:]:
+        assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
+        assert line.endswith("\\\\")
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+def test_latex_compiles(comparisons, tmp_path):
+    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
+    (tmp_path / "x.tex").write_text(f"{head}{latex.latex(comparisons)}\\end{{document}}\n")
+    subprocess.run(["pdflatex", "-halt-on-error", "x.tex"], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_csv_holds_every_number_in_full(comparisons):
+    rows = [*csv.DictReader(io.StringIO(tidy.tidy(comparisons)))]
+    (comparison,) = comparisons
+    assert len(rows) == len(comparison.lines) * len(comparison.columns)
+    (found,) = [row for row in rows if (row["method"], row["metric"]) == ("a_b", "forget.rouge_l")]
+    cell = comparison.columns[0].cells[1]
+    assert float(found["mean"]) == cell.mean
+    assert float(found["ci_low"]) == cell.mean - cell.half_width
+    assert (found["seeds"], found["bases"], found["best"], found["role"]) == ("3", "", "True", "method")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.text(min_size=1, max_size=20))
+def test_no_name_breaks_a_table(row, name):
+    comparisons = compare([row(name, metrics={"retain.rouge_l": (0.5, True)}, model=name)])
+    table = [line for line in markdown.markdown(comparisons).splitlines() if line.startswith("| ")]
+    assert len(table) == 3
+    assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table}) == 1
+    made = latex.latex(comparisons)
+    assert made.isascii()
+    assert re.sub(r"\\[{}]", "", made).count("{") == re.sub(r"\\[{}]", "", made).count("}")
+    read = [*csv.DictReader(io.StringIO(tidy.tidy(comparisons), newline=""))]
+    assert {each["metric"] for each in read} == {"retain.rouge_l"}
+    assert {each["method"].removeprefix("'") for each in read} == {printable(name)} or name.startswith("'")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+def test_no_spreadsheet_takes_a_name_for_a_formula(text):
+    assert tidy.inert(text) == f"'{printable(text)}"
+    assert tidy.inert("plain") == "plain"

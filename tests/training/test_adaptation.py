@@ -1,0 +1,198 @@
+"""What is trained and what is not: adapters by full names, references without a second copy, what is stored of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from transformers import MllamaConfig, MllamaForConditionalGeneration, Qwen2_5_VLConfig
+from transformers import Qwen2_5_VLForConditionalGeneration as Qwen
+
+from unlearnbench.data.questions import Sample
+from unlearnbench.errors import UsageError
+from unlearnbench.models.edits import Trained
+from unlearnbench.models.joint import Qwen2_5_VL
+from unlearnbench.models.load import load
+from unlearnbench.models.source import card_for
+from unlearnbench.models.vlm import VLM, linears_within
+from unlearnbench.training.adaptation import adapted, target_layers
+from unlearnbench.training.losses import answer_nll, kl_from_reference
+from unlearnbench.training.params import FinetuneParams, LoRAParams
+from unlearnbench.training.unlearning import Unlearning
+
+FULL = FinetuneParams(full=True)
+LORA = FinetuneParams(lora=LoRAParams(rank=4, alpha=8, dropout=0.2))
+BOTH = FinetuneParams(lora=LoRAParams(rank=4, alpha=8, projector=True))
+
+
+def step(parameters: list[nn.Parameter], scale: float = 0.02) -> None:
+    """Change what is trained, somehow."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+
+
+def answers(model: VLM, samples: list[Sample]) -> list[torch.Tensor]:
+    batch = model.prepare(samples, [sample.answer for sample in samples])
+    return [values.detach() for values in model.answer_log_probabilities(batch)]
+
+
+@pytest.mark.parametrize("params", [FULL, LORA, BOTH], ids=["full", "lora", "lora and projector"])
+def test_kl_is_zero_at_step_0_and_the_reference_stays(model: VLM, few: list[Sample], params: FinetuneParams) -> None:
+    before = answers(model, few)
+    with adapted(model, params, seed=0) as trainee:
+        model.model.eval()  # an untrained adapter's output is zero, dropout or not; the changed one's is compared below
+        if params.full:
+            trainee.remember()
+        state = Unlearning(trainee)
+        assert float(state.kl(few)) == 0.0
+        step(trainee.parameters)
+        assert float(state.kl(few)) > 1e-4
+        with trainee.reference():
+            again = state.log_probabilities(few)
+        assert all(torch.equal(a, b) for a, b in zip(before, again, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(before, state.reference(few), strict=True))
+        assert not all(torch.equal(a, b) for a, b in zip(before, state.log_probabilities(few), strict=True))
+
+
+@pytest.mark.parametrize("params", [FULL, LORA, BOTH], ids=["full", "lora", "lora and projector"])
+def test_what_is_stored_gives_the_trained_model_and_touches_no_vision_weight(
+    model: VLM, few: list[Sample], params: FinetuneParams, tmp_path: Path
+) -> None:
+    tower = {n: p.clone() for n, p in model.model.named_parameters() if "visual" in n and "merger" not in n}
+    assert tower
+    with adapted(model, params, seed=0) as trainee:
+        step(trainee.parameters)
+    trained = answers(model, few)
+    edit = trainee.edit()
+    edit.save(tmp_path)
+    assert edit.trainable_parameters == sum(p.numel() for p in trainee.parameters)
+    fresh = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    loaded = Trained.load(tmp_path, fresh)
+    loaded.apply(fresh)
+    assert all(torch.equal(a, b) for a, b in zip(trained, answers(fresh, few), strict=True))
+    after = dict(fresh.model.named_parameters())
+    assert all(torch.equal(value, after[name]) for name, value in tower.items())
+    assert not any(parameter.requires_grad for parameter in fresh.model.parameters())
+    merged = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    Trained.load(tmp_path, merged).merge(merged)
+    assert set(dict(merged.model.named_parameters())) == set(
+        dict(load(card_for("tiny-qwen2.5-vl"), "cpu").model.named_parameters())
+    )
+    for one, other in zip(trained, answers(merged, few), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_gradients_reach_the_adapter_alone(model: VLM, few: list[Sample]) -> None:
+    with adapted(model, LORA, seed=0) as trainee:
+        Unlearning(trainee).nll(few).backward()
+        touched = {name for name, parameter in model.model.named_parameters() if parameter.grad is not None}
+        named = {name for name, parameter in model.model.named_parameters() if parameter.requires_grad}
+        assert touched == named
+        assert all(".lora_" in name and "language_model.layers" in name for name in touched)
+        assert len(trainee.parameters) == len(touched) == 2 * 7 * len(model.language_model().layers)
+
+
+def test_the_ascending_gradient_is_minus_the_finetuning_one(model: VLM, few: list[Sample]) -> None:
+    gradients = []
+    for sign in (1.0, -1.0):
+        with adapted(model, FULL, seed=0) as trainee:
+            (sign * Unlearning(trainee).nll(few)).backward()
+            gradients.append([p.grad.clone() for p in trainee.parameters if p.grad is not None])
+    finetuning, ascent = gradients
+    assert finetuning
+    assert all(torch.equal(a, -b) for a, b in zip(finetuning, ascent, strict=True))
+
+
+def test_checkpointed_activations_give_the_same_gradients(few: list[Sample]) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        model = load(card_for("tiny-qwen2.5-vl"), "cpu")
+        params = FULL.model_copy(update={"gradient_checkpointing": checkpointing})
+        with adapted(model, params, seed=0) as trainee:
+            calls: list[int] = []
+            layer = model.language_model().layers[0].self_attn.q_proj
+            hook = layer.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+            Unlearning(trainee).nll(few).backward()
+            hook.remove()
+            assert len(calls) == (2 if checkpointing else 1)
+            gradients.append([p.grad.clone() for p in trainee.parameters])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
+def test_targets_choose_layers_and_a_wrong_one_is_named(model: VLM) -> None:
+    layers = len(model.language_model().layers)
+    chosen = target_layers(model, LoRAParams(targets=("q_proj", "down_proj")))
+    assert len(chosen) == 2 * layers
+    assert {name.rpartition(".")[2] for name in chosen} == {"q_proj", "down_proj"}
+    with pytest.raises(UsageError, match=r"lora\.targets: no layer .* 'query'; choose from down_proj, gate_proj"):
+        target_layers(model, LoRAParams(targets=("query",)))
+
+
+def test_kl_of_the_state_is_the_loss_of_its_log_distributions(model: VLM, few: list[Sample]) -> None:
+    batch = model.prepare(few, [sample.answer for sample in few])
+    before = model.answer_log_distributions(batch)
+    chosen = [row.gather(1, ids[:, None])[:, 0] for row, ids in zip(before, _targets(batch), strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(chosen, model.answer_log_probabilities(batch), strict=True))
+    with adapted(model, LORA, seed=0) as trainee:
+        step(trainee.parameters)
+        model.model.eval()
+        now = model.answer_log_distributions(batch)
+        assert torch.equal(Unlearning(trainee).kl(few), kl_from_reference(now, before).mean())
+        assert torch.equal(Unlearning(trainee).nll(few), answer_nll(model.answer_log_probabilities(batch)).mean())
+
+
+def _targets(batch: object) -> Iterator[torch.Tensor]:
+    for ids, mask in zip(batch.input_ids, batch.answer_mask, strict=True):  # type: ignore[attr-defined]
+        yield ids[mask]
+
+
+def real_qwen() -> tuple[nn.Module, list[str]]:
+    """Qwen2.5-VL-7B at its real size, without memory for it."""
+    text = {
+        "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+    }  # fmt: skip
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584}
+    with torch.device("meta"):
+        model = Qwen._from_config(Qwen2_5_VLConfig(text_config=text, vision_config=vision))
+    # The contract's own answer, from an instance that skips what needs a processor.
+    vlm = object.__new__(Qwen2_5_VL)
+    vlm.model = model
+    return model, target_layers(vlm, LoRAParams(projector=True))
+
+
+def real_mllama() -> tuple[nn.Module, list[str]]:
+    """Llama-3.2-11B-Vision likewise; its family is not supported yet, so the names come from the rule itself."""
+    with torch.device("meta"):
+        model = MllamaForConditionalGeneration._from_config(MllamaConfig())
+    projector = linears_within(model, nn.ModuleList([model.model.multi_modal_projector]))
+    return model, linears_within(model, model.get_decoder().layers) + projector
+
+
+@pytest.mark.parametrize(
+    ("build", "tower", "projector", "parameters", "layers"),
+    [
+        (real_qwen, "model.visual.blocks", "model.visual.merger", 8.29e9, 28 * 7),
+        (real_mllama, "model.vision_model", "model.multi_modal_projector", 10.67e9, 40 * 7),
+    ],
+)
+def test_at_real_size_no_vision_layer_is_adapted(
+    build: object, tower: str, projector: str, parameters: float, layers: int
+) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    model, targets = build()  # type: ignore[operator]
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(parameters, rel=0.005)
+    inject_adapter_in_model(LoraConfig(r=8, target_modules=targets), model, low_cpu_mem_usage=True)
+    adapted_layers = {name.partition(".lora_A")[0] for name, _ in model.named_parameters() if ".lora_A" in name}
+    assert adapted_layers == set(targets)
+    assert not any(name.startswith(tower) for name in adapted_layers)
+    in_projector = {name for name in adapted_layers if name.startswith(projector)}
+    assert in_projector
+    assert len(adapted_layers - in_projector) == layers
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert all(".lora_" in name for name in trained)
