@@ -1,8 +1,8 @@
 """Whether a GPU does what the CPU does: ``python -m benchmarks.gpu_check`` runs the main job on both and compares.
 
-Prints one JSON object: the metrics of `finetune` and `cagul` on cpu (float32) and cuda (bfloat16), their differences,
-and training seconds. Needs one CUDA GPU and a few minutes; without a GPU it says so and exits with 1. It has not been
-run by us: no GPU was at hand.
+Prints one JSON object: the metrics of `METHODS` on cpu (float32) and cuda (bfloat16), their differences, training
+seconds and peak memory. Needs one CUDA GPU and a few minutes; without a GPU it says so and exits with 1. It has not
+been run by us: no GPU was at hand.
 """
 
 import json
@@ -10,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+METHODS = ("finetune", "cagul", "ga-kl", "po-gd", "npo-gd")
+"""A frozen model behind modules, and adapters: with a reference that is run, one that is remembered, and none."""
 
 METRICS = ("forget.exact_match", "forget.refusal_rate", "nonprivate.rouge_l", "retain.rouge_l", "retain.exact_match")
 
@@ -32,9 +35,12 @@ def main() -> int:
                 }
                 for name in METRICS
             },
-            "train_seconds": {device: rows[device][method]["cost"]["train_seconds"] for device in rows},
+            **{
+                cost: {device: rows[device][method]["cost"][cost] for device in rows}
+                for cost in ("train_seconds", "peak_memory_bytes")
+            },
         }
-        for method in ("finetune", "cagul")
+        for method in METHODS
     }
     print(json.dumps({"device": torch.cuda.get_device_name(), "methods": report}, indent=1))
     return 0
@@ -42,7 +48,7 @@ def main() -> int:
 
 def _run(device: str, folder: Path) -> dict[str, dict]:  # type: ignore[type-arg]
     """The fiubench row of each method."""
-    command = [sys.executable, "-m", "unlearnbench", "run", "--method", "finetune,cagul", "--model", "tiny-qwen2.5-vl"]
+    command = [sys.executable, "-m", "unlearnbench", "run", "--method", ",".join(METHODS), "--model", "tiny-qwen2.5-vl"]
     where = [
         "--task",
         "fiubench",

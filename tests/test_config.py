@@ -244,3 +244,30 @@ def test_the_base_is_described_by_its_parameters_as_it_has_no_page() -> None:
         match=r"^--set base\.epochs=0: .*; its parameters: epochs, batch_size, micro_batch_size, learning_rate",
     ):
         resolve(BaseParams, "base", "tiny", {"epochs": 0})
+
+
+class Varied(Params):
+    k: int = 4
+    mode: str = "plain"
+    variants: ClassVar[dict[str, dict[str, Any]]] = {"bare": {"mode": "none", "k": 1}}
+
+
+class Narrower(Varied):
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"k": 2}}
+
+
+def test_a_variant_sets_its_parameters_and_what_is_set_beside_it_prevails() -> None:
+    assert resolve(Varied, "x", "tiny", {"variant": "bare"}) == Varied(k=1, mode="none")
+    assert resolve(Varied, "x", "tiny", {"k": 9, "variant": "bare"}) == Varied(k=9, mode="none")
+    assert resolve(Narrower, "x", "tiny", {"variant": "full"}) == Narrower(k=2)
+    assert resolve(Narrower, "x", "tiny", {"variant": "bare"}).k == 1
+    with pytest.raises(UsageError, match=r"--set x.variant=bar: .* it has: full, bare"):
+        resolve(Varied, "x", "tiny", {"variant": "bar"})
+
+
+def test_presets_of_base_classes_hold_too() -> None:
+    class Wider(Narrower):
+        presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"mode": "small"}, "large": {"k": 8}}
+
+    assert resolve(Wider, "x", "tiny", {}) == Wider(k=2, mode="small")
+    assert resolve(Wider, "x", "large", {}) == Wider(k=8)

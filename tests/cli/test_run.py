@@ -1,6 +1,7 @@
 """``unlearnbench run`` and ``plan`` as commands: what they print, how they exit, and what they leave alone."""
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -383,3 +384,42 @@ def test_pictures_of_other_modes_are_read(place: Place) -> None:
     with Image.open(path) as image:
         image.convert("P").save(path)
     assert place.run("plan", "--task", "fiubench").code == 0
+
+
+@pytest.mark.slow
+def test_a_diverging_run_is_an_error_row_and_the_others_finish(place: Place) -> None:
+    words = ["run", "--task", "pope", "--quiet", "--set", "base.epochs=1", "--set", "po-gd.learning_rate=10,0.001"]
+    done = place.run(*words, "--set", "po-gd.epochs=3", method="finetune,po-gd")
+    assert done.code == 1
+    assert len(done.err.splitlines()) == 1
+    assert "po-gd on pope: training diverged" in done.err
+    assert "lower the learning rate" in done.err
+    rows = [json.loads(line) for line in place.rows().splitlines()[1:]]
+    assert [(row["method"]["name"], row["status"]) for row in rows] == [
+        ("finetune", "ok"),
+        ("po-gd", "error"),
+        ("po-gd", "ok"),
+    ]
+    assert rows[1]["error"]["type"] == "UnlearnbenchError"
+    assert rows[1]["metrics"] == {}
+    assert (rows[0]["method"]["role"], rows[2]["method"]["role"]) == ("reference", "method")
+    assert [row["method"]["n_trials_tuned"] for row in rows] == [None, None, None]
+    assert rows[2]["cost"]["samples_per_second"] > 0
+    assert rows[2]["cost"]["peak_memory_bytes"] > 10**8
+
+    logger = logging.getLogger("unlearnbench")
+    shown = place.run("--debug", *words[:-1], "po-gd.learning_rate=10", "--set", "po-gd.epochs=3", method="po-gd")
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    assert "Traceback (most recent call last)" in shown.err
+
+
+def test_a_variant_is_its_parameters(place: Place) -> None:
+    done = place.run("plan", "--task", "pope", "--set", "cagul.variant=full,no-encoder", "--json", method="cagul")
+    assert len(json.loads(done.out)) == 2
+    same = place.run("plan", "--task", "pope", "--set", "cagul.encoder=noise", "--json", method="cagul")
+    assert json.loads(same.out)[0]["row_id"] == json.loads(done.out)[1]["row_id"]
+    wrong = place.run("run", "--set", "cagul.variant=no-encode", method="cagul")
+    assert wrong.code == 2
+    assert "cagul has no such variant; did you mean 'no-encoder'" in wrong.err
+    assert place.run("run", "--set", "finetune.variant=full").code == 2

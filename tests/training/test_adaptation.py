@@ -196,3 +196,22 @@ def test_at_real_size_no_vision_layer_is_adapted(
     assert len(adapted_layers - in_projector) == layers
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert all(".lora_" in name for name in trained)
+
+
+@pytest.mark.parametrize("params", [FULL, LORA], ids=["full", "lora"])
+def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], params: FinetuneParams) -> None:
+    """On a GPU weights are in bfloat16, in which an update of 1e-5 would be lost."""
+    tiny = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    model = type(tiny)(tiny.model.to(torch.bfloat16), tiny.processor, tiny.family)
+    with adapted(model, params, seed=0) as trainee:
+        assert {parameter.dtype for parameter in trainee.parameters} == {torch.float32}
+        if params.full:
+            trainee.remember()
+        state = Unlearning(trainee)
+        (state.nll(few[:1]) + state.kl(few[1:2])).backward()
+        assert all(torch.isfinite(p.grad).all() for p in trainee.parameters if p.grad is not None)
+        step(trainee.parameters, 0.001)
+    edit = trainee.edit()
+    assert {p.dtype for n, p in model.model.named_parameters() if "lora" not in n} == {torch.bfloat16}
+    assert edit.trainable_parameters > 0
+    assert all(torch.isfinite(values).all() for values in answers(model, few[:1]))

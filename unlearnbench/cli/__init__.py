@@ -61,10 +61,9 @@ def options(
 def main() -> NoReturn:
     """The console script: obey the process's command line and exit."""
     words, debug = _without_debug(sys.argv[1:])
-    if debug:
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("unlearnbench").setLevel(logging.DEBUG)
     try:
+        if debug:
+            _log_everything()
         code = app(words, prog_name="unlearnbench", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
@@ -74,6 +73,13 @@ def main() -> NoReturn:
         if code == _INTERRUPTED:  # typer makes this of an interruption, without a word
             code = _report(KeyboardInterrupt())
     sys.exit(code)
+
+
+def _log_everything() -> None:
+    """Show what the package logs, tracebacks of failed cells among it."""
+    logger = logging.getLogger("unlearnbench")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(logging.StreamHandler())
 
 
 def _without_debug(words: Sequence[str]) -> tuple[Sequence[str], bool]:
