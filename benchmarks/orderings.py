@@ -108,10 +108,10 @@ def cagul(figures: Figures) -> Iterator[Statement]:
         "CAGUL's MME and POPE equal the base's",
         *compared(figures, GENERAL, "cagul", "finetune", lambda a, b: a == b),
     )
-    lost, shown = compared(
-        figures, ("nonprivate.rouge_l", "nonprivate.exact_match"), "cagul", "finetune", lambda a, b: a < b
-    )
-    yield ("CAGUL loses some non-private ROUGE and EM (on Qwen)", lost, shown)
+    names = ("nonprivate.rouge_l", "nonprivate.exact_match")
+    _, shown = compared(figures, names, "cagul", "finetune", lambda a, b: a < b - LEVEL)
+    lost = any(figures.mean("cagul", name) < figures.mean("finetune", name) - LEVEL for name in names)
+    yield ("CAGUL loses some non-private ROUGE or EM (on Qwen)", lost, shown)
     trained = {name: figures.mean(name, "trainable_parameters") for name in ("cagul", *BASELINES)}
     yield (
         "CAGUL trains the fewest parameters",
@@ -159,7 +159,7 @@ def ablations(figures: Figures) -> Iterator[Statement]:
     none, noise, random = {"discriminator": "none"}, {"encoder": "noise"}, {"selection": "random"}
     suffers = min(change(name, **none) for name in GENERAL) < -LEVEL
     yield ("without D: MME or POPE suffers, forgetting stays", suffers and forget(**none) < LEVEL, shown(**none))
-    yield ("without D: retain ROUGE rises", change("retain.rouge_l", **none) > 0, shown(**none))
+    yield ("without D: retain ROUGE rises", change("retain.rouge_l", **none) > LEVEL, shown(**none))
     worse = forget(**noise) > MUCH and retain(**noise) < -MUCH
     yield ("without E: forget and retain both much worse", worse, shown(**noise))
     clearly = abs(forget(**random)) < MUCH and retain(**random) < -LEVEL
@@ -186,7 +186,7 @@ def sweeps(figures: Figures) -> Iterator[Statement]:
         values = [*by_n.values()]
         yield (
             f"CAGUL {said} better with more people",
-            sign * (values[-1] - values[0]) > 0,
+            sign * (values[-1] - values[0]) > LEVEL,
             f"{metric} by n: {_list(by_n, '{:.3f}')}",
         )
 

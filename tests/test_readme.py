@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from unlearnbench.cli import app
-from unlearnbench.config import RunConfig, cells, parse_settings, resolve
+from unlearnbench.config import RunConfig, _names, cells, parse_settings, resolve
 from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import split_sets
@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
-PLUGIN = ROOT / "tests" / "plugins" / "projector_ga.py"
+PLUGIN = ROOT / "tests" / "plugins" / "my_ga_gd.py"
+OWN_WEIGHTS = ROOT / "tests" / "plugins" / "projector_ga.py"
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -52,7 +53,7 @@ def names(words: list[str], option: str) -> tuple[str, ...]:
 
 
 def test_every_verb_is_shown():
-    assert {words[0] for words in commands()} == {"run", "plan", "list", "show", "score", "data", "doctor"}
+    assert {words[0] for words in commands()} == {"run", "plan", "list", "show", "score", "report", "data", "doctor"}
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -76,7 +77,8 @@ def test_a_run_names_what_exists(words):
 
 @pytest.mark.parametrize("setting", sorted(set(re.findall(r"--set '?(\w+\.[^'` \n]+)", EVERYTHING))))
 def test_a_setting_is_a_parameter(setting):
-    owners = {"base": BaseParams, "cagul": methods.get("cagul").Params}
+    load_plugin(OWN_WEIGHTS)
+    owners = {"base": BaseParams} | {name: methods.get(name).Params for name in methods.names()}
     owners |= {name: tasks.get(name).Options for name in tasks.names()}
     [(owner, parameters)] = parse_settings([setting], [*owners]).items()
     for name, values in parameters.items():
@@ -109,7 +111,7 @@ def test_the_method_drives_the_losses_on_forget_and_retain_set_apart():
     from unlearnbench.models.source import card_for
     from unlearnbench.training.run import Run
 
-    load_plugin(PLUGIN)
+    load_plugin(OWN_WEIGHTS)
     method = methods.get("projector-ga")
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
     sets = split_sets(read(embedded_folder()), 1, PRIVATE)
@@ -133,9 +135,38 @@ def test_the_parameters_of_cagul_are_those_of_the_code():
     assert [name for name, *_ in rows] == list(params.model_fields)
     tiny = params.presets["tiny"]
     for name, default, preset in rows:
-        if name != "refusals":  # the document names the place of these sentences instead
-            assert default == f"`{json.dumps(params.model_fields[name].default)}`"
+        if name in ("refusals", "stop"):  # the document says these in words
+            continue
+        assert default == f"`{json.dumps(params.model_fields[name].default)}`"
         assert preset == (f"`{json.dumps(tiny[name])}`" if name in tiny else "")
+
+
+def test_the_default_hyperparameters_are_those_of_the_code():
+    table = DOCUMENTS["methods.md"].split("<!-- defaults:start -->")[1].split("<!-- defaults:end -->")[0]
+    header, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()]
+    owners = [name.strip("`") for name in header[1:]]
+    told = {line[0].strip("`"): dict(zip(owners, line[1:], strict=True)) for line in lines}
+    kinds = {name: BaseParams if name == "base" else methods.get(name).Params for name in owners}
+    assert set(owners) == {"base"} | set(methods.names()) - {"pretrain", "finetune", "retrain", "cagul", *PLUGINS}
+    for parameter, values in told.items():
+        for owner, value in values.items():
+            scales = [default_of(kinds[owner], owner, scale, parameter) for scale in ("large", "tiny")]
+            assert value == " / ".join(dict.fromkeys(scales)), (owner, parameter)
+    unsaid = {"clip_norm", "refusals", "lora.targets", "lora.projector", "stop.samples"}
+    for kind in kinds.values():
+        assert set(_names(kind)) <= set(told) | unsaid
+
+
+PLUGINS = ("my-ga-gd", "projector-ga")
+
+
+def default_of(kind, owner, scale, parameter):
+    value = resolve(kind, owner, scale, {})
+    for part in parameter.split("."):
+        if not hasattr(value, part):
+            return ""
+        value = getattr(value, part)
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def test_the_metrics_of_fiubench_and_their_directions_are_those_of_the_code():

@@ -56,6 +56,7 @@ class CAGULParams(TrainParams):
             "batch_size": 80,
             "learning_rate": 3e-2,
             "k": 16,
+            "stop.forget_loss": 5.0,
             "discriminator_epochs": 20,
             "discriminator_learning_rate": 3e-3,
         },

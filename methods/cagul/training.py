@@ -7,7 +7,6 @@ leaves a fraction of the work and changes no update (`tests/methods/cagul/test_t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +45,7 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     trainer.train_jointly(cases, run, stopping)
     if stopping:
         run.notes["early_stopping"] = stopping.note
-    run.notes["cagul"] = trainer.losses_at_the_end | {"flagged": flagged_shares(model, guard, sets)}
+    run.notes["cagul"] = {"flagged": flagged_shares(model, guard, sets)}
     guard.trainable_parameters = sum(p.numel() for module in guard.modules.values() for p in module.parameters())
     return guard
 
@@ -78,7 +77,6 @@ class Trainer:
 
     def __init__(self, model: VLM, guard: Guard) -> None:
         self.model, self.guard, self.params = model, guard, guard.params
-        self.losses_at_the_end: dict[str, Any] = {}
 
     def train_discriminator(self, cases: list[Case], run: Run) -> None:
         """Phase one: D alone."""
@@ -114,7 +112,6 @@ class Trainer:
             what="CAGUL: discriminator and encoder",
             stop=stopping,
         )
-        self.losses_at_the_end = outcome.losses
         run.notes["training"] = outcome.note
 
     def losses(self, batch: list[Case]) -> dict[str, Tensor]:

@@ -82,6 +82,7 @@ def test_seeds_and_bases_are_counted_apart(row):
         ("n", 3, 3),
         ("o", 3, None),
     ]
+    assert [line.count for line in comparison.lines] == ["×3 (1 base)", "×3", "×3"]
 
 
 def test_numbers_of_the_forgotten_and_settings_of_the_base_are_lines_of_their_own(row):

@@ -20,7 +20,7 @@ COSTS = (
     ("seconds_per_epoch", "s/epoch", False),
     ("train_seconds", "train s", False),
     ("samples_per_second", "samples/s", True),
-    ("peak_memory_bytes", "peak B", False),
+    ("peak_memory_bytes", "peak mem", False),
 )
 """Cost fields of a row with their labels, and whether more is better."""
 
@@ -85,10 +85,10 @@ class Line:
 
     @property
     def count(self) -> str:
-        """How many seeds, and how many bases, the line rests on; empty for one seed."""
+        """How many seeds the line rests on, and how many bases where they are fewer; empty for one seed."""
         if self.replicates == 1:
             return ""
-        bases = "" if self.bases is None else f" ({self.bases} base{'s' * (self.bases > 1)})"
+        bases = "" if self.bases in (None, self.replicates) else f" ({self.bases} base{'s' * (self.bases != 1)})"
         return f"×{self.replicates}{bases}"
 
     def metric(self, name: str) -> Estimate | None:

@@ -71,11 +71,13 @@ def trade_off(comparison: Comparison) -> "Figure | None":
         name = line.method if crowded else " ".join([line.method, *comparison.settings(line)])[:LONGEST]
         new = name not in looks
         colour, marker = looks.setdefault(name, _look(line, looks))
+        face = colour if line.is_method else "white"
         axes.errorbar(
             x.mean, y.mean, xerr=x.half_width, yerr=y.half_width, fmt=marker, color=colour, markersize=7,
-            markerfacecolor=colour if line.is_method else "white", elinewidth=0.8, capsize=2, zorder=3,
-            label=name if new else None,
+            markerfacecolor=face, elinewidth=0.8, capsize=2, zorder=3,
         )  # fmt: skip
+        if new:  # an entry of the legend without the bars
+            axes.plot([], [], marker, color=colour, markerfacecolor=face, markersize=7, label=name)
     for column, limits, label in ((forget, axes.set_xlim, axes.set_xlabel), (retain, axes.set_ylim, axes.set_ylabel)):
         limits(-0.04, 1.04)
         label(f"{column.group} {column.label} {ARROWS[column.higher_is_better]}")

@@ -46,7 +46,8 @@ class ResultsTable:
                 yield _table(comparison, block, self.full)
                 yield Text()
         if comparisons:
-            yield Text("↓ lower is better  ↑ higher is better  ×N mean over N seeds", style="dim")
+            seeds = "" if self.full else "  ×N mean over N seeds"
+            yield Text(f"↓ lower is better  ↑ higher is better{seeds}", style="dim")
         if self.full:
             yield from (Text(line, style="dim") for line in legend(comparisons))
         yield from notes(self.rows)
@@ -66,12 +67,15 @@ def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """What a reader of means and intervals must know."""
     lines = [line for comparison in comparisons for line in comparison.lines]
     if any(line.replicates > 1 for line in lines):
-        yield "± half of the 95% interval of the mean over seeds (Student's t)"
+        yield (
+            "×N: mean over N seeds, each with a base of its own unless a number of bases is given; "
+            "±: half of its 95% interval (Student's t)"
+        )
     if any(column.best for comparison in comparisons for column in comparison.columns):
-        yield "best of the methods in bold; references (pretrained, base and retrained models) do not compete"
+        yield "Best of the methods in bold; references (pretrained, base and retrained models) do not compete"
     if any(line.bases == 1 and line.replicates > 1 for line in lines):
         yield (
-            "several seeds rest on one base: the variation that training the base brings is not in the intervals "
+            "Several seeds rest on one base: the variation that training the base brings is not in the intervals "
             "(arXiv:2510.26714)"
         )
 

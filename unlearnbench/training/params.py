@@ -71,7 +71,7 @@ class Stopping(Params):
     samples: int = Field(default=100, ge=1, description="most samples of each set that a look takes in")
 
 
-ENOUGH = Stopping(forget_loss=5.0, retain_rise=1.0)
+ENOUGH = Stopping(forget_loss=10.0, retain_rise=1.0)
 """The rule that ascent has by default."""
 
 
@@ -82,10 +82,11 @@ class UnlearnParams(FinetuneParams):
     """
 
     epochs: int = Field(5, ge=0, description="passes over the forget set")
-    batch_size: int = Field(16, ge=1, description="forget samples a step, each with a retain sample where one is used")
+    batch_size: int = Field(64, ge=1, description="forget samples a step, each with a retain sample where one is used")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "tiny": {"lora.rank": 16, "lora.alpha": 32.0, "lora.dropout": 0.0}  # no layer is wider than 384
+        "large": {"micro_batch_size": 4, "warmup_ratio": 0.06},
+        "tiny": {"batch_size": 16, "lora.rank": 16, "lora.alpha": 32.0, "lora.dropout": 0.0},  # no layer exceeds 384
     }
 
 
@@ -94,4 +95,4 @@ class AscentParams(UnlearnParams):
 
     stop: Stopping = Field(ENOUGH, description="when it is enough")
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.every": 1}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.forget_loss": 5.0, "stop.every": 1}}

@@ -99,7 +99,8 @@ def test_half_precision_model_full_precision_modules(model: VLM, sets: Sets) -> 
     guard.apply(model)
     assert all(tokens.dtype == torch.bfloat16 for tokens in model.look(batch))
     assert all(torch.isfinite(values).all() for values in model.answer_log_probabilities(batch))
-    assert set(run.notes["cagul"]) == {"discriminator", "refuse", "retain", "flagged"}
+    assert set(run.notes["cagul"]["flagged"]) == {"forget", "others", "held_out"}
+    assert {"discriminator", "refuse", "retain"} < set(run.notes["training"])
 
 
 def test_refusals_are_drawn_for_forget_samples_alone(sets: Sets) -> None:
