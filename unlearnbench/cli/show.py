@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import typer
 
 from ..errors import UsageError
-from ..models.card import Scale
 from ..registry import REGISTRIES, did_you_mean, load_plugin
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
             found[attribute] = getattr(target, attribute)
     found["description"] = inspect.cleandoc(target.__doc__ or "")
     if kind in _PARAMETERS:
+        from ..models.card import Scale
+
         parameters = getattr(target, _PARAMETERS[kind])
         found["parameters"] = [*_parameters(parameters, {scale: parameters.preset(scale) for scale in get_args(Scale)})]
         found["variants"] = parameters.variants
