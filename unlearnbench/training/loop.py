@@ -9,7 +9,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
@@ -131,9 +130,8 @@ class _Trainer:
 
     def __init__(self, parameters: list[nn.Parameter], loss: Loss, params: TrainParams, planned: int) -> None:
         self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
-        # Accelerate keeps one state a process; trainings on the CPU and on a GPU may follow each other in one.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator = Accelerator(cpu=parameters[0].device.type == "cpu", mixed_precision="no")
+        # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
+        self.accelerator = Accelerator(device_placement=False, mixed_precision="no")
         optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
         schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
