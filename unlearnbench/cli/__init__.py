@@ -7,7 +7,8 @@ what failed, 130 for an interruption. ``--debug``, before or after the verb, sho
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -62,9 +63,8 @@ def main() -> NoReturn:
     """The console script: obey the process's command line and exit."""
     words, debug = _without_debug(sys.argv[1:])
     try:
-        if debug:
-            _log_everything()
-        code = app(words, prog_name="unlearnbench", standalone_mode=False)
+        with _logging_everything() if debug else nullcontext():
+            code = app(words, prog_name="unlearnbench", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
@@ -75,11 +75,18 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _log_everything() -> None:
+@contextmanager
+def _logging_everything() -> Iterator[None]:
     """Show what the package logs, tracebacks of failed cells among it."""
-    logger = logging.getLogger("unlearnbench")
+    logger, handler = logging.getLogger("unlearnbench"), logging.StreamHandler()
+    before = logger.level
     logger.setLevel(logging.DEBUG)
-    logger.addHandler(logging.StreamHandler())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _without_debug(words: Sequence[str]) -> tuple[Sequence[str], bool]:

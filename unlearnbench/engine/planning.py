@@ -139,6 +139,8 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
         made = planner.plan(choice, data, unlearning)
         plans.setdefault(made.row_id, made)
+    for notice in planner.notices:
+        _log.warning("%s", notice)
     return list(plans.values())
 
 
@@ -178,7 +180,8 @@ class _Planner:
         self.device = choose(config.device)
         self._sources: dict[str, Source] = {}
         self._data: dict[str, TaskData] = {}
-        self._told: set[str] = set()
+        self.notices: dict[str, None] = {}
+        """What is worth saying once the plan stands, each once."""
 
     def choose(self, cell: Cell) -> _Choice:
         """Look up what the cell names."""
@@ -244,10 +247,7 @@ class _Planner:
         """A task's own data: in the ``--data`` folder if that has a part for it, else the model's default source."""
         if data_source in ("embedded", "hub") or (Path(data_source) / task.name).is_dir():
             return data_source
-        told = f"{data_source} has no folder {task.name}: its data are the model's own, {card.data}"
-        if told not in self._told:
-            self._told.add(told)
-            _log.warning("%s", told)
+        self.notices[f"{data_source} has no folder {task.name}: its data are the model's own, {card.data}"] = None
         return card.data
 
     def _load(self, task: Task, data_source: str, forget: int | str | None) -> TaskData:
