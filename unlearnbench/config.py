@@ -19,6 +19,9 @@ BASE = "base"
 FULL = "full"
 """What ``--set METHOD.variant=full`` calls the method as it is, beside its named variants."""
 
+VARIANT = "variant"
+"""The parameter that every class with named variants has besides its own."""
+
 Settings = dict[str, dict[str, Any]]
 """Owner (a method, a task or `BASE`) to parameter to value."""
 
@@ -105,8 +108,8 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) 
     ``variant`` sets the parameters of that named variant, if the class has any; what is set beside it prevails.
     """
     settings = dict(settings)
-    if kind.variants and "variant" not in kind.model_fields and "variant" in settings:
-        settings = _variant(kind, owner, settings.pop("variant")) | settings
+    if has_variants(kind) and VARIANT in settings:
+        settings = _variant(kind, owner, settings.pop(VARIANT)) | settings
     values: dict[str, Any] = {}
     for name, value in [*kind.preset(scale).items(), *settings.items()]:
         field, _, inner = name.partition(".")
@@ -120,7 +123,7 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) 
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
         name = max((name for name in settings if f"{place}.".startswith(f"{name}.")), key=len, default=place)
-        known = [*_names(kind)]
+        known = [*_names(kind), *([VARIANT] if has_variants(kind) else ())]
         if fault["type"] == "extra_forbidden":
             raise UsageError(
                 f"--set {owner}.{name}: {owner} has no such parameter; {did_you_mean(name, known)}"
@@ -130,9 +133,19 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) 
         raise UsageError(f"--set {owner}.{name}={fault['input']}: {fault['msg']}; {described}") from None
 
 
+def has_variants(kind: type[Params]) -> bool:
+    """Whether ``variant`` names settings of ``kind``, and is no parameter of its own."""
+    return bool(kind.variants) and VARIANT not in kind.model_fields
+
+
+def variants_of(kind: type[Params]) -> dict[str, dict[str, Any]]:
+    """What ``variant`` may be, and what each sets; `FULL` is the class as it is unless it says otherwise."""
+    return {FULL: {}} | kind.variants if has_variants(kind) else {}
+
+
 def _variant(kind: type[Params], owner: str, name: Any) -> dict[str, Any]:
-    known: dict[str, dict[str, Any]] = {FULL: {}} | kind.variants
-    if name not in known:
+    known = variants_of(kind)
+    if not isinstance(name, str) or name not in known:
         raise UsageError(
             f"--set {owner}.variant={name}: {owner} has no such variant; {did_you_mean(str(name), known)}"
             f"it has: {', '.join(known)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
+from ..config import variants_of
 from ..errors import UsageError
 from ..registry import REGISTRIES, did_you_mean, load_plugin
 
@@ -68,7 +69,7 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
 
         parameters = getattr(target, _PARAMETERS[kind])
         found["parameters"] = [*_parameters(parameters, {scale: parameters.preset(scale) for scale in get_args(Scale)})]
-        found["variants"] = parameters.variants
+        found["variants"] = variants_of(parameters)
         found["n_trials_tuned"] = parameters.trials
     return found
 

@@ -1,5 +1,6 @@
 """Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
 
+import gc
 import logging
 import sys
 from collections.abc import Iterator

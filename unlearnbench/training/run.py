@@ -39,7 +39,7 @@ class Run:
     """A stage's surroundings.
 
     ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
-    seconds and its seconds per epoch; ``notes`` what else a reader of the row should know.
+    seconds, its seconds per epoch and its samples per second; ``notes`` what else a reader of the row should know.
     """
 
     seed: int = 0
