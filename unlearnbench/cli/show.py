@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from ..config import variants_of
 from ..errors import UsageError
 from ..registry import REGISTRIES, did_you_mean, load_plugin
 
@@ -65,6 +64,7 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
             found[attribute] = getattr(target, attribute)
     found["description"] = inspect.cleandoc(target.__doc__ or "")
     if kind in _PARAMETERS:
+        from ..config import variants_of
         from ..models.card import Scale
 
         parameters = getattr(target, _PARAMETERS[kind])

@@ -1,6 +1,5 @@
 """Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
 
-import gc
 import logging
 import sys
 from collections.abc import Iterator
