@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t as student
 
 from unlearnbench.report.comparison import compare
+from unlearnbench.report.terminal import legend
 
 
 def column(rows, name):
@@ -105,3 +106,11 @@ def test_numbers_of_the_forgotten_and_settings_of_the_base_are_lines_of_their_ow
 def test_a_task_that_nobody_knows_shows_all_its_metrics(row):
     _, found = column([row("m", "puzzles", {"puzzles.solved": (0.5, True)})], "puzzles.solved")
     assert (found.group, found.label) == ("puzzles", "solved")
+
+
+def test_a_group_on_fewer_seeds_than_its_line_is_told(row):
+    rows = [row("m", "fiubench", {"retain.rouge_l": (0.5, True)}, seed=seed) for seed in range(3)]
+    rows += [row("m", "mme", {"mme.accuracy": (0.5, True)}, seed=seed) for seed in range(2)]
+    told = [line for line in legend(compare(rows)) if line.startswith("On fewer seeds")]
+    assert told == ["On fewer seeds than the line says, as some cells have no result: m ×3 General (2)"]
+    assert not [line for line in legend(compare(rows[:3])) if line.startswith("On fewer seeds")]

@@ -97,12 +97,12 @@ class Line:
         return Estimate.of([*values.values()]) if values else None
 
     def cost(self, name: str) -> Estimate | None:
-        """A cost over the replicates, of each the first row that knows it."""
-        first: dict[Seeds, float] = {}
+        """A cost over the replicates: of each the largest that its tasks' rows tell, as peaks differ between tasks."""
+        most: dict[Seeds, float] = {}
         for row in self.rows:
             if (value := getattr(row.cost, name)) is not None:
-                first.setdefault(replicate(row), value)
-        return Estimate.of([*first.values()]) if first else None
+                most[replicate(row)] = max(value, most.get(replicate(row), value))
+        return Estimate.of([*most.values()]) if most else None
 
 
 @dataclass(frozen=True)

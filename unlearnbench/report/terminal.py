@@ -78,6 +78,20 @@ def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
             "Several seeds rest on one base: the variation that training the base brings is not in the intervals "
             "(arXiv:2510.26714)"
         )
+    if fewer := [*_on_fewer_seeds(comparisons)]:
+        yield f"On fewer seeds than the line says, as some cells have no result: {', '.join(fewer)}"
+
+
+def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """The groups of scores of a line in which a seed is missing."""
+    for comparison in comparisons:
+        for place, line in enumerate(comparison.lines):
+            seeds = {
+                column.group: cell.n
+                for column in comparison.columns
+                if not column.is_cost and (cell := column.cells[place]) is not None and cell.n < line.replicates
+            }
+            yield from (f"{comparison.label(line)} {group} ({n})" for group, n in seeds.items())
 
 
 def _label(line: Line, comparison: Comparison, full: bool) -> Text:
