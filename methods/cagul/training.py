@@ -98,7 +98,7 @@ class Trainer:
             what="CAGUL: discriminator",
         )
 
-    def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None) -> None:
+    def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None = None) -> None:
         """Phase two: D and E together."""
         parameters = [p for module in self.guard.modules.values() for p in module.parameters()]
         if not parameters:
