@@ -129,10 +129,104 @@ def test_a_damaged_explanation_leaves_out_its_picture_alone(
     store.append(Row.model_validate(made))
     code, _, err = report(str(tmp_path / "results"), "--out", str(tmp_path / "out"))
     assert code == 0
-    assert "no attention picture of ours" in err
+    assert "no attention picture of ours: sample 1/1: " in err
     assert said in err
+    assert len(err.splitlines()) == 1
     assert not list((tmp_path / "out").glob("attention*"))
     assert (tmp_path / "out" / "trade-off-tiny.png").is_file()
+
+
+def stored(tmp_path: Path, records: list[dict[str, object]], source: str = "embedded") -> RowStore:
+    store = RowStore(tmp_path / "results")
+    made = fields("ours", 0, 4, {"forget.rouge_l": (0.1, False)})
+    made["task"]["data"]["source"] = source  # type: ignore[index]
+    made["samples"] = store.write_samples("a", records)
+    store.append(Row.model_validate(made))
+    return store
+
+
+def test_a_picture_that_cannot_be_read_leaves_the_others(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    (data / "good.png").write_bytes(FACE.read_bytes())
+    (data / "way.png").symlink_to("/etc/passwd")
+    stored(tmp_path, [sample(name) for name in ("bad.png", "nul\0.png", "way.png", "good.png")], "folder")
+    out = tmp_path / "out"
+    code, _, err = report(str(tmp_path / "results"), "--out", str(out), "--data", str(data))
+    assert code == 0
+    assert [line.partition(": sample 1/1: ")[0] for line in err.splitlines()] == ["no attention picture of ours"] * 3
+    assert (out / "attention-ours-tiny.png").is_file()
+
+
+@pytest.mark.parametrize("source", ["folder", "hub"])
+def test_pictures_elsewhere_are_asked_for_and_never_fetched(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*_: object, **__: object) -> None:
+        pytest.fail("fetched")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    stored(tmp_path, [sample(f"SFHQ/{FACE.name}")], source)
+    words = (str(tmp_path / "results"), "--out", str(tmp_path / "out"))
+    code, _, err = report(*words)
+    assert code == 0
+    assert "give their folder with --data" in err
+    assert report(*words, "--data", str(embedded_folder()))[0] == 0
+    assert (tmp_path / "out" / "attention-ours-tiny.png").is_file()
+    assert report(*words, "--data", str(tmp_path / "none"))[0] != 0
+
+
+def test_pictures_from_the_hub_are_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    from huggingface_hub import cached_assets_path
+
+    folder = cached_assets_path("unlearnbench", "o/d", "c0ffee", assets_dir=tmp_path / "assets") / "fiubench"
+    (folder / "SFHQ").mkdir(parents=True)
+    (folder / "SFHQ" / FACE.name).write_bytes(FACE.read_bytes())
+    store = RowStore(tmp_path / "results")
+    made = fields("ours", 0, 4, {"forget.rouge_l": (0.1, False)})
+    made["task"]["data"] |= {"source": "hub", "id": "o/d", "revision": "c0ffee"}  # type: ignore[index]
+    made["samples"] = store.write_samples("a", [sample(f"SFHQ/{FACE.name}")])
+    store.append(Row.model_validate(made))
+    assert report(str(tmp_path / "results"), "--out", str(tmp_path / "out"))[0] == 0
+    assert (tmp_path / "out" / "attention-ours-tiny.png").is_file()
+
+
+def test_damaged_lines_are_told_and_the_others_count(results: RowStore) -> None:
+    whole = results.rows.read_bytes()
+    results.rows.write_bytes(b"{}\n" + whole)
+    code, out, err = report(str(results.rows), "--format", "csv")
+    assert code == 0
+    assert f"warning: {results.rows}:1: not a row" in err
+    results.rows.write_bytes(whole)
+    assert report(str(results.rows), "--format", "csv")[1] == out
+
+
+def test_an_empty_file_says_how_to_fill_it(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").touch()
+    code, _, said = report(str(tmp_path))
+    assert code != 0
+    assert f"holds no rows; compute some first: unlearnbench run --results {tmp_path}" in said
+
+
+def test_failed_cells_are_told_beside_the_format_and_not_in_it(results: RowStore) -> None:
+    failed = fields("broken", 0, 4, {}) | {"status": "error", "error": {"type": "E", "message": "no memory"}}
+    results.append(Row.model_validate(failed))
+    code, out, err = report(str(results.rows), "--format", "markdown")
+    assert code == 0
+    assert "no memory" in err
+    assert "broken" not in out
+
+
+def test_names_that_make_one_file_name_make_two_files(tmp_path: Path) -> None:
+    store = RowStore(tmp_path / "results")
+    for name in ("a_b", "a b"):
+        made = fields("ours", 0, 4, {"forget.rouge_l": (0.1, False), "retain.rouge_l": (0.9, True)})
+        store.append(Row.model_validate(made | {"row_id": digest(name), "model": made["model"] | {"name": name}}))  # type: ignore[operator]
+    assert report(str(tmp_path / "results"), "--out", str(tmp_path / "out"))[0] == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"trade-off-a-b.png", "trade-off-a-b-2.png"}
 
 
 def test_tables_need_neither_torch_nor_matplotlib(results: RowStore) -> None:

@@ -6,8 +6,7 @@ from statistics import mean, stdev
 import pytest
 from scipy.stats import t as student
 
-from unlearnbench.report.comparison import compare
-from unlearnbench.report.terminal import legend
+from unlearnbench.report.comparison import amount, compare, legend, memory
 
 
 def column(rows, name):
@@ -114,3 +113,29 @@ def test_a_group_on_fewer_seeds_than_its_line_is_told(row):
     told = [line for line in legend(compare(rows)) if line.startswith("On fewer seeds")]
     assert told == ["On fewer seeds than the line says, as some cells have no result: m ×3 General (2)"]
     assert not [line for line in legend(compare(rows[:3])) if line.startswith("On fewer seeds")]
+
+
+@pytest.mark.parametrize(("bases", "told"), [((0, 0, 0), True), ((0, 0, 1), True), ((0, 1, 2), False)])
+def test_a_shared_base_is_told(row, bases, told):
+    rows = [
+        row("m", metrics={"retain.rouge_l": (0.5, True)}, seed=seed, base_seed=base, base={"params": {}})
+        for seed, base in enumerate(bases)
+    ]
+    assert any("rest on one base" in line for line in legend(compare(rows))) is told
+
+
+def test_the_peak_of_a_seed_is_the_largest_of_its_tasks(row):
+    rows = [
+        row("m", task, {f"{task}.x": (0.5, True)}, seed=seed, cost={"peak_memory_bytes": peak * 2**20})
+        for seed in (0, 1)
+        for task, peak in (("one", 100 + seed), ("two", 700 + 100 * seed))
+    ]
+    _, found = column(rows, "peak_memory_bytes")
+    assert found.cells[0].mean == 750 * 2**20
+    assert found.text(0) == "750 MiB"
+    assert found.text(0, interval=True) == f"750 ± {student.ppf(0.975, 1) * 50:.3g} MiB"
+
+
+def test_large_numbers_are_short():
+    assert [amount(n) for n in (0, 4.25, 999_400, 999_600, 7_100_000)] == ["0", "4.25", "999k", "1M", "7.1M"]
+    assert [memory(n * 2**20) for n in (733.2, 999.7, 24_000)] == ["733 MiB", "0.976 GiB", "23.4 GiB"]

@@ -41,14 +41,25 @@ def test_latex_has_booktabs_groups_and_as_many_cells_in_every_line(comparisons):
     for word in (r"\toprule", r"\midrule", r"\bottomrule", r"\multicolumn{1}{c}{Forget}", r"\cmidrule(lr){2-2}"):
         assert word in text
     assert r"ROUGE-L~$\downarrow$" in text
-    assert r"a\_b $\times$3 & \textbf{0.110 $\pm$ 0.025}" in text
+    assert r"a\_b $\times$3 & \textbf{0.110} {\scriptsize$\pm$ 0.025}" in text
     assert r"c\&d" in text
-    columns = len(re.search(r"\\begin\{tabular\}\{(l r*|l?r*)", text)[1])
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
-    for line in body.splitlines()[1:]:
-        assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
-        assert line.endswith("\\\\")
+    tables = re.findall(r"\\begin\{tabular\}\{(lr+)\}.*?\\midrule\n(.*?)\n\\bottomrule", text, re.DOTALL)
+    assert [layout for layout, _ in tables] == ["lrr", "lr"]  # scores, costs
+    for layout, body in tables:
+        assert len(body.splitlines()) == 3
+        for line in body.splitlines():
+            assert len(re.findall(r"(?<!\\)&", line)) == len(layout) - 1
+            assert line.endswith("\\\\")
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+@pytest.mark.parametrize("name", ["[1cm] x", "*x", "& \\end{tabular}", "$x_1^2$ %~#", '"{}"'])
+def test_latex_takes_no_name_for_a_command(row, name):
+    text = latex.latex(compare([row("m", metrics={"a.b": (1, True)}), row(name, metrics={"a.b": (2, True)})]))
+    (line,) = [line for line in text.splitlines() if line.endswith(r"& \textbf{2.000} \\")]
+    assert line[0] not in "[*"  # either would be an argument of the \\ before
+    assert r"\end" not in line
+    assert not re.search(r"(?<!\\)[$%#~^]", line.replace(r"$\times$", ""))
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
@@ -67,6 +78,9 @@ def test_csv_holds_every_number_in_full(comparisons):
     assert float(found["mean"]) == cell.mean
     assert float(found["ci_low"]) == cell.mean - cell.half_width
     assert (found["seeds"], found["bases"], found["best"], found["role"]) == ("3", "", "True", "method")
+    assert {row["metric"]: row["unit"] for row in rows} == {
+        "forget.rouge_l": "", "retain.rouge_l": "", "trainable_parameters": "",
+    }  # fmt: skip
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -84,7 +98,7 @@ def test_no_name_breaks_a_table(row, name):
     assert {each["method"].removeprefix("'") for each in read} == {printable(name)} or name.startswith("'")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "\n@x"])
 def test_no_spreadsheet_takes_a_name_for_a_formula(text):
     assert tidy.inert(text) == f"'{printable(text)}"
     assert tidy.inert("plain") == "plain"

@@ -1,5 +1,7 @@
 """``unlearnbench report``: tables and pictures of results."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -38,10 +40,12 @@ def report(
     from ..report.comparison import compare
     from .grid import listed
 
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data {data}: no such folder; give the one that the rows were made with")
     for file in plugin or ():
         load_plugin(file)
     store = _store(results)
-    rows = _chosen(store, listed(method), listed(model))
+    rows = _chosen(_rows(store), listed(method), listed(model))
     comparisons = compare(rows)
     _print(form, rows, comparisons)
     if out is not None:
@@ -59,30 +63,42 @@ def _store(results: Path) -> "RowStore":
     return store
 
 
-def _chosen(store: "RowStore", methods: Sequence[str], models: Sequence[str]) -> "list[Row]":
+def _rows(store: "RowStore") -> "list[Row]":
+    """The row that counts of each cell, after a warning for every damaged line."""
     from ..results.row import latest
 
-    rows = latest(store.scan().rows)
+    contents = store.scan()
+    for damage in contents.damage:
+        typer.echo(f"warning: {store.rows}:{damage.line}: {damage.reason}; not counted", err=True)
+    if not contents.rows:
+        raise UsageError(f"{store.rows} holds no rows; compute some first: unlearnbench run --results {store.folder}")
+    return latest(contents.rows)
+
+
+def _chosen(rows: "Sequence[Row]", methods: Sequence[str], models: Sequence[str]) -> "list[Row]":
     for name, wanted, known in (
         ("method", methods, {row.method.name for row in rows}),
         ("model", models, {row.model.name for row in rows}),
     ):
         if missing := sorted(set(wanted) - known):
-            raise UsageError(f"--{name} {missing[0]}: no row of it; there are {', '.join(sorted(known)) or 'none'}")
+            raise UsageError(f"--{name} {missing[0]}: no row of it; there are {', '.join(sorted(known))}")
     return [
         row for row in rows if (not methods or row.method.name in methods) and (not models or row.model.name in models)
     ]
 
 
 def _print(form: Format, rows: "Sequence[Row]", comparisons: "Sequence[Comparison]") -> None:
+    """The tables on stdout, and beside a format for programs what they leave out on stderr."""
+    from rich.console import Console
+
+    from ..report.terminal import notes, table
+
     if form == "terminal":
-        from rich.console import Console
-
-        from ..report.terminal import table
-
         Console().print(table(rows, full=True))
-    else:
-        typer.echo(_text(form, comparisons), nl=False)
+        return
+    typer.echo(_text(form, comparisons), nl=False)
+    for note in notes(rows):
+        Console(stderr=True).print(note)
 
 
 def _text(form: str, comparisons: "Sequence[Comparison]") -> str:
@@ -102,9 +118,12 @@ def _write(
     require_writable(out, "--out")
     for name, form in (("table.md", "markdown"), ("table.csv", "csv"), ("table.tex", "latex")):
         with atomic_write(out / name) as temporary:
-            temporary.write_text(_text(form, comparisons))
+            temporary.write_text(_text(form, comparisons), encoding="utf-8", newline="")
         yield out / name
-    for name, figure in _figures(rows, comparisons, store, data):
+    taken: Counter[str] = Counter()
+    for wanted, figure in _figures(rows, comparisons, store, data):
+        taken[wanted] += 1  # names that differ only in what file names cannot have
+        name = wanted if taken[wanted] == 1 else f"{wanted}-{taken[wanted]}"
         for suffix in (".png", ".pdf"):
             with atomic_write(out / f"{name}{suffix}") as temporary:
                 figure.savefig(temporary, dpi=DPI)
@@ -114,7 +133,9 @@ def _write(
 def _figures(
     rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", store: "RowStore", data: Path | None
 ) -> "Iterator[tuple[str, Figure]]":
-    from ..report.plots import file_name, sweeps, trade_off
+    from ..report.plots import file_name
+    from ..report.sweeps import sweeps
+    from ..report.tradeoff import trade_off
 
     for comparison in comparisons:
         model = file_name(comparison.model)
@@ -133,26 +154,45 @@ def _attention(rows: "Sequence[Row]", store: "RowStore", data: Path | None) -> "
     seen = set()
     for row in rows:
         which = row.method.name, row.model.name
-        if row.samples is None or row.task.data.fingerprint is None or which in seen:
+        if row.samples is None or which in seen:
             continue
+
+        def skipped(why: str, method: str = row.method.name) -> None:
+            typer.echo(f"no attention picture of {method}: {why}", err=True)
+
         try:
-            samples = store.read_samples(row)
+            samples = [sample for sample in store.read_samples(row) if isinstance(sample, dict)]
             if any("explanation" in sample for sample in samples):
                 seen.add(which)
-                figure = attention(
-                    samples, _pictures(row, data), f"{row.method.name}, {row.model.name}, seed {row.seed}"
-                )
-                if figure:
+                title = f"{row.method.name}, {row.model.name}, seed {row.seed}"
+                if figure := attention(samples, _pictures(row, data), title, skipped):
                     yield f"attention-{file_name('-'.join(which))}", figure
-        except UnlearnbenchError as error:
-            typer.echo(f"no attention picture of {row.method.name}: {error}", err=True)
+        except (UnlearnbenchError, ValueError) as error:  # ValueError: a line of the samples that is no JSON
+            skipped(str(error))
 
 
 def _pictures(row: "Row", data: Path | None) -> Path:
+    """The folder of the task's data; nothing is downloaded for a picture."""
     from ..data.source import locate
 
-    if data is not None:
-        return data
-    if row.task.data.source == "folder":
+    source = row.task.data.source
+    if source == "embedded":
+        return locate(source, row.task.name).folder
+    if source == "hub" and (folder := _cached(row)) is not None:
+        return folder
+    if data is None:
         raise UsageError(f"the pictures of {row.task.data.id} are needed; give their folder with --data")
-    return locate(row.task.data.source, row.task.name).folder
+    return data
+
+
+def _cached(row: "Row") -> Path | None:
+    """Where `unlearnbench.data.source.locate` has laid out the dataset from the hub, if it has."""
+    from huggingface_hub.constants import HF_ASSETS_CACHE
+
+    folder = Path(HF_ASSETS_CACHE, "unlearnbench")
+    about = row.task.data
+    names = [about.id.replace("/", "--"), about.revision or "", row.task.name]
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in names):
+        return None  # rows may come from strangers
+    folder = folder.joinpath(*names)
+    return folder if folder.is_dir() else None

@@ -4,24 +4,39 @@ Drawn from what a task stored with its samples (``explanation``), so for any met
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, FiniteFloat, ValidationError, model_validator
 
 from ..errors import DataError
-from .plots import new_figure, styled
+from .comparison import printable
+from .plots import empty_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
-MOST = 4
+MOST = 6
 """Samples shown in one picture."""
 
-_WIDTH = 46
-"""Characters in a line of text beneath a face."""
+_ACROSS = 3
+"""Samples beside each other."""
+_SIDE = 1.3
+"""Of one face, in inches."""
+_FONT = 6.5
+"""Size of the text beneath a face, in points."""
+_WIDTH = 54
+"""Characters in a line of it: what two faces' width holds."""
+_LINES = 3
+"""Lines of a question or an answer at most."""
+_TALLEST = 1024
+"""Longer side to which pictures are scaled down, in pixels."""
 
 
 class Explanation(BaseModel):
@@ -30,7 +45,7 @@ class Explanation(BaseModel):
     image: str
     grid: tuple[int, int]
     flagged: bool
-    scores: tuple[float, ...] | None
+    scores: tuple[FiniteFloat, ...] | None
     chosen: tuple[int, ...]
 
     @model_validator(mode="after")
@@ -44,88 +59,139 @@ class Explanation(BaseModel):
         return self
 
 
-def explained(samples: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Explanation]]:
-    """The samples that carry an explanation; raises `DataError` for one that is damaged."""
+@dataclass(frozen=True)
+class Explained:
+    """A sample's text, its picture, and what was done to it."""
+
+    text: str
+    picture: "Image"
+    explanation: Explanation
+
+
+def attention(
+    samples: Sequence[dict[str, Any]], folder: Path, title: str, skipped: Callable[[str], None]
+) -> "Figure | None":
+    """Faces of the first explained samples with their attention maps; None if no sample is explained.
+
+    Samples of different pictures come first. What is wrong with a sample that is left out goes to ``skipped``.
+    """
+    shown = [*islice(_readable(samples, folder, skipped), MOST)]
+    return _drawn(shown, title) if shown else None
+
+
+def _readable(samples: Sequence[dict[str, Any]], folder: Path, skipped: Callable[[str], None]) -> Iterator[Explained]:
+    for sample in _one_picture_after_the_other(samples):
+        try:
+            explanation = _explanation(sample)
+            yield Explained(_text(sample, explanation), _picture(inside(folder, explanation.image)), explanation)
+        except DataError as error:
+            skipped(printable(f"sample {sample.get('id')}: {error}"))
+
+
+def _one_picture_after_the_other(samples: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The explained samples: the first of every picture, then the second, and so on."""
+    by_picture: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for sample in samples:
         if "explanation" in sample:
-            try:
-                yield sample, Explanation.model_validate(sample["explanation"])
-            except ValidationError as error:
-                why = error.errors(include_url=False)[0]["msg"]
-                raise DataError(f"explanation of sample {sample.get('id')}: {why}; run the cell again") from None
+            facts = sample["explanation"]
+            by_picture[str(facts.get("image")) if isinstance(facts, dict) else ""].append(sample)
+    for turn in zip_longest(*by_picture.values()):
+        yield from (sample for sample in turn if sample is not None)
+
+
+def _explanation(sample: dict[str, Any]) -> Explanation:
+    try:
+        return Explanation.model_validate(sample["explanation"])
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise DataError(f"damaged explanation: {why}; run the cell again") from None
 
 
 def inside(folder: Path, name: str) -> Path:
     """The file of that name in ``folder``; raises `DataError` if it leads out of it or is not there."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    try:
+        path = (folder / name).resolve()
+        found = path.is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        found = False
+    if not found:
         raise DataError(f"picture {name!r} is not in {folder}; give the data's folder with --data")
     return path
 
 
+def _picture(path: Path) -> "Image":
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what damaged files raise
+        raise DataError(f"{path} cannot be read as a picture ({error}); restore the data") from None
+    picture.thumbnail((_TALLEST, _TALLEST))
+    return picture
+
+
 @styled
-def attention(samples: Sequence[dict[str, Any]], folder: Path, title: str) -> "Figure | None":
-    """Faces of the first explained samples with their attention maps; None if no sample is explained."""
-    shown = list(explained(samples))[:MOST]
-    if not shown:
-        return None
-    figure, axes = new_figure(2.6 * len(shown), 5.6, rows=2, columns=len(shown))
-    drawn = None
-    scores = [score for _, explanation in shown for score in explanation.scores or ()]
+def _drawn(shown: Sequence[Explained], title: str) -> "Figure":
+    """Two rows of the figure a row of samples: pictures, and the text beneath them."""
+    across = min(_ACROSS, len(shown))
+    down = -(-len(shown) // across)
+    lines = max(each.text.count("\n") for each in shown) + 1
+    height = lines * _FONT * 1.3 / 72  # inches of text
+    figure = empty_figure(max(2 * _SIDE * across, 3.6) + 0.3 * (across - 1), down * (_SIDE + height) + 0.9)
+    figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.02, wspace=0.02, hspace=0.02)
+    grid = figure.add_gridspec(2 * down, 2 * across, height_ratios=[_SIDE, height] * down)
+    scores = [score for each in shown for score in each.explanation.scores or ()]
     limits = (min(scores), max(scores)) if scores else (0.0, 1.0)
-    for place, (sample, explanation) in enumerate(shown):
-        face, map_ = axes[place], axes[place + len(shown)]
-        _face(face, inside(folder, explanation.image))
-        drawn = _map(map_, inside(folder, explanation.image), explanation, limits) or drawn
-        face.set_title(_text(sample, explanation), fontsize=6.5, loc="left", pad=4)
-    if drawn is not None:
-        bar = figure.colorbar(drawn, ax=axes[len(shown) :], location="bottom", shrink=0.5, aspect=40, pad=0.03)
-        bar.set_label("attention of the question to each visual token; outlined: replaced", fontsize=7)
+    coloured, maps = None, []
+    for place, each in enumerate(shown):
+        row, column = 2 * (place // across), 2 * (place % across)
+        face, map_, below = (figure.add_subplot(grid[at]) for at in (
+            (row, column), (row, column + 1), (row + 1, slice(column, column + 2)),
+        ))  # fmt: skip
+        face.imshow(each.picture, aspect="auto")
+        coloured = _map(map_, each, limits) or coloured
+        maps.append(map_)
+        below.text(0, 1, each.text, transform=below.transAxes, va="top", fontsize=_FONT).set_in_layout(False)
+        for axes in (face, map_, below):
+            axes.set_axis_off()
+        for axes in (face, map_):
+            axes.set_box_aspect(each.picture.height / each.picture.width)
+    if coloured is not None:
+        bar = figure.colorbar(coloured, ax=figure.axes, location="bottom", shrink=0.5, aspect=45, pad=0.02)
+        bar.set_label("attention of the question to a visual token (outlined: replaced)", fontsize=7)
         bar.ax.tick_params(labelsize=6)
-    figure.suptitle(title, fontsize=8, x=0.01, ha="left")
+    figure.suptitle(printable(title), fontsize=9, x=0.01, ha="left")
     return figure
 
 
 def _text(sample: dict[str, Any], explanation: Explanation) -> str:
-    gate = "" if explanation.flagged else "\n(not recognised as somebody to be forgotten)"
-    lines = (f"Q: {sample['question']}", f"truth: {sample['answer']}", f"model: {sample['prediction']}")
-    return (
-        "\n".join(textwrap.shorten(line, 2 * _WIDTH) if len(line) > _WIDTH else line for line in _wrapped(lines)) + gate
-    )
+    said = (("Q", "question"), ("truth", "answer"), ("model", "prediction"))
+    lines = [line for name, field in said for line in _wrapped(f"{name}: {sample.get(field, '')}")]
+    return "\n".join(lines if explanation.flagged else [*lines, "(not recognised as somebody to be forgotten)"])
 
 
-def _wrapped(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        yield from textwrap.wrap(line, _WIDTH)[:3]
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(printable(text), _WIDTH, max_lines=_LINES, placeholder=" …")
 
 
-def _face(axes: "Axes", path: Path) -> None:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        axes.imshow(image.convert("RGB"))
-    axes.set_axis_off()
-
-
-def _map(axes: "Axes", path: Path, explanation: Explanation, limits: tuple[float, float]) -> Any:
+def _map(axes: "Axes", each: Explained, limits: tuple[float, float]) -> Any:
     """The face in grey under its attention map, replaced tokens outlined; returns what the colour bar is for."""
     import numpy as np
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
-    from PIL import Image
 
-    rows, columns = explanation.grid
+    rows, columns = each.explanation.grid
     extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
-    with Image.open(path) as image:
-        axes.imshow(image.convert("L"), cmap="gray", extent=extent, aspect="auto")
+    axes.imshow(each.picture.convert("L"), cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
     shown = None
-    if explanation.scores is not None:
-        scores = np.array(explanation.scores).reshape(rows, columns)
+    if each.explanation.scores is not None:
+        scores = np.array(each.explanation.scores).reshape(rows, columns)
         shown = axes.imshow(
-            scores, cmap="viridis", alpha=0.65, extent=extent, aspect="auto", vmin=limits[0], vmax=limits[1]
-        )
-    for index in explanation.chosen:
-        corner = (index % columns - 0.5, index // columns - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#D55E00", linewidth=1.6))
-    axes.set_box_aspect(rows / columns)
-    axes.set_axis_off()
+            scores, cmap="viridis", alpha=0.65, extent=extent, aspect="auto", interpolation="nearest",
+            vmin=limits[0], vmax=limits[1],
+        )  # fmt: skip
+    squares = [Rectangle((i % columns - 0.5, i // columns - 0.5), 1, 1) for i in each.explanation.chosen]
+    width = min(1.3, 20 / columns)  # outlines of a fine grid would cover it
+    axes.add_collection(PatchCollection(squares, facecolor="none", edgecolor="#D55E00", linewidth=width))
     return shown

@@ -6,7 +6,7 @@ Everything that shows results, on a terminal, as LaTeX or as a plot, renders a `
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import fmean, stdev
@@ -15,14 +15,17 @@ from typing import Any
 from ..contracts import Headline
 from ..results.row import Row, latest
 
+BYTES = "B"
+"""The unit of memory, which is shown in MiB or GiB."""
+
 COSTS = (
-    ("trainable_parameters", "Params", False),
-    ("seconds_per_epoch", "s/epoch", False),
-    ("train_seconds", "train s", False),
-    ("samples_per_second", "samples/s", True),
-    ("peak_memory_bytes", "peak mem", False),
+    ("trainable_parameters", "Params", "", False),
+    ("seconds_per_epoch", "s/epoch", "s", False),
+    ("train_seconds", "train s", "s", False),
+    ("samples_per_second", "samples/s", "1/s", True),
+    ("peak_memory_bytes", "peak mem", BYTES, False),
 )
-"""Cost fields of a row with their labels, and whether more is better."""
+"""Cost fields of a row with their labels and units, and whether more is better."""
 
 ARROWS = {True: "↑", False: "↓", None: ""}
 """Which way is better."""
@@ -115,6 +118,7 @@ class Column:
     higher_is_better: bool | None
     cells: tuple[Estimate | None, ...]
     best: frozenset[int] = frozenset()
+    unit: str = ""
 
     @property
     def is_cost(self) -> bool:
@@ -128,10 +132,12 @@ class Column:
             return "–"
         if cell.mean is None:
             return "n/a"
-        shown = amount if self.is_cost else score
         width = cell.half_width if interval else None
         if self.is_cost and not width:  # a count is the same for every seed
             width = None
+        if self.unit == BYTES:
+            return memory(cell.mean, width)
+        shown = amount if self.is_cost else score
         return shown(cell.mean) if width is None else f"{shown(cell.mean)} ± {shown(width)}"
 
 
@@ -177,6 +183,39 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
     for line in _lines(ok):
         by_model[line.model].append(line)
     return [Comparison(model, tuple(lines), (*_scores(lines), *_costs(lines))) for model, lines in by_model.items()]
+
+
+def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """What a reader of means and intervals must know."""
+    lines = [line for comparison in comparisons for line in comparison.lines]
+    if any(line.replicates > 1 for line in lines):
+        yield (
+            "×N: mean over N seeds, each with a base of its own unless a number of bases is given; "
+            "±: half of its 95% interval (Student's t)"
+        )
+    if any(column.best for comparison in comparisons for column in comparison.columns):
+        yield "Best of the methods in bold; references (pretrained, base and retrained models) do not compete"
+    if any(line.bases is not None and line.bases < line.replicates for line in lines):
+        yield (
+            "Several seeds rest on one base: the variation that training the base brings is not in the intervals "
+            "(arXiv:2510.26714)"
+        )
+    if fewer := [*_on_fewer_seeds(comparisons)]:
+        yield f"On fewer seeds than the line says, as some cells have no result: {', '.join(fewer)}"
+
+
+def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """The groups of scores of a line in which a seed is missing."""
+    for comparison in comparisons:
+        model = f"{printable(comparison.model)} " if len(comparisons) > 1 else ""
+        for place, line in enumerate(comparison.lines):
+            seeds = {
+                column.group: cell.n
+                for column in comparison.columns
+                if not column.is_cost and (cell := column.cells[place]) is not None and cell.n < line.replicates
+            }
+            for group, n in seeds.items():
+                yield f"{model}{comparison.label(line)} {group} ({n})"
 
 
 def headlines(rows: Sequence[Row]) -> list[Headline]:
@@ -242,13 +281,16 @@ def _scores(lines: Sequence[Line]) -> Iterator[Column]:
 
 
 def _costs(lines: Sequence[Line]) -> Iterator[Column]:
-    for name, label, better in COSTS:
+    for name, label, unit, better in COSTS:
         cells = tuple(line.cost(name) for line in lines)
         if any(cells):
-            yield Column(COST, name, label, better, cells, _best(lines, cells, better, amount))
+            best = _best(lines, cells, better, memory if unit == BYTES else amount)
+            yield Column(COST, name, label, better, cells, best, unit)
 
 
-def _best(lines: Sequence[Line], cells: Sequence[Estimate | None], better: bool | None, shown: Any) -> frozenset[int]:
+def _best(
+    lines: Sequence[Line], cells: Sequence[Estimate | None], better: bool | None, shown: Callable[[float], str]
+) -> frozenset[int]:
     """The places of the best of at least two competing lines; all that look alike once shown."""
     means = {
         place: cell.mean
@@ -279,6 +321,12 @@ def score(value: float) -> str:
 def amount(value: float) -> str:
     """A count or a time in at most five characters or so: 0, 4.25, 12.6k, 7.1M, 8.3B."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size:  # else 999 999 would be 1e+03k
             return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
+
+
+def memory(value: float, width: float | None = None) -> str:
+    """Bytes, and half the width of their interval, in the same unit: 733 MiB, 23.4 ± 1.2 GiB."""
+    size, unit = (2**30, "GiB") if value >= 999.5 * 2**20 else (2**20, "MiB")
+    return f"{value / size:.3g}{'' if width is None else f' ± {width / size:.3g}'} {unit}"

@@ -1,23 +1,24 @@
 """Comparisons as LaTeX tables in the manner of papers (booktabs)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from .comparison import Column, Comparison, Line
-from .terminal import legend
+from .comparison import Column, Comparison, legend
 
 PREAMBLE = "% needs \\usepackage{booktabs} and, for tables wider than the page, \\usepackage{graphicx}"
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", "×": r"$\times$", "–": "--", "↑": r"$\uparrow$",
+    "|": r"\textbar{}", '"': "''", "±": r"$\pm$", "×": r"$\times$", "–": "--", "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "[": "{[}", "]": "{]}", "*": "{*}",  # at the start of a row they would be arguments of the \\ before
 }  # fmt: skip
 _ARROWS = {True: r"~$\uparrow$", False: r"~$\downarrow$", None: ""}
 
 
 def latex(comparisons: Sequence[Comparison]) -> str:
-    """One table environment a model, as wide as the text at most, the best in bold."""
+    """One table environment a model, scores above costs, as wide as the text at most, the best in bold."""
     tables = [_table(comparison, [*legend([comparison])]) for comparison in comparisons]
     return "\n\n".join([PREAMBLE, *tables]) + "\n"
 
@@ -28,21 +29,23 @@ def escaped(text: str) -> str:
 
 
 def _table(comparison: Comparison, remarks: Sequence[str]) -> str:
-    columns = comparison.columns
     caption = " ".join([f"{escaped(comparison.model)}.", *(f"{escaped(remark)}." for remark in remarks)])
+    parts = [tuple(c for c in comparison.columns if c.is_cost is cost) for cost in (False, True)]
+    tabulars = [_tabular(replace(comparison, columns=columns)) for columns in parts if columns]
+    body = "\n\\par\\medskip\n".join(tabulars)
+    return f"\\begin{{table}}[t]\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}"
+
+
+def _tabular(comparison: Comparison) -> str:
     return "\n".join([
-        r"\begin{table}[t]",
-        r"\centering",
-        rf"\caption{{{caption}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(comparison.columns)}}}",
         r"\toprule",
         *_heads(comparison),
         r"\midrule",
-        *(_row(comparison, place, line) for place, line in enumerate(comparison.lines)),
+        *_rows(comparison),
         r"\bottomrule",
         r"\end{tabular}}",
-        r"\end{table}",
     ])  # fmt: skip
 
 
@@ -62,11 +65,13 @@ def _head(column: Column) -> str:
     return escaped(column.label) + ("" if column.is_cost else _ARROWS[column.higher_is_better])
 
 
-def _row(comparison: Comparison, place: int, line: Line) -> str:
-    label = escaped(comparison.label(line))
-    return f"{' & '.join([label, *(_cell(column, place) for column in comparison.columns)])} \\\\"
+def _rows(comparison: Comparison) -> Iterator[str]:
+    for place, line in enumerate(comparison.lines):
+        cells = (_cell(column, place) for column in comparison.columns)
+        yield f"{' & '.join([escaped(comparison.label(line)), *cells])} \\\\"
 
 
 def _cell(column: Column, place: int) -> str:
-    text = escaped(column.text(place, interval=True))
-    return rf"\textbf{{{text}}}" if place in column.best else text
+    mean, _, interval = column.text(place, interval=True).partition(" ± ")
+    text = rf"\textbf{{{escaped(mean)}}}" if place in column.best else escaped(mean)
+    return rf"{text} {{\scriptsize$\pm$ {escaped(interval)}}}" if interval else text

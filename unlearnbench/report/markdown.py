@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from .comparison import ARROWS, Column, Comparison, printable
-from .terminal import legend
+from .comparison import ARROWS, Column, Comparison, legend, printable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 

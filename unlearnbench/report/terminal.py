@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.row import Row, latest
-from .comparison import ARROWS, COST, Column, Comparison, Line, compare, headlines, printable
+from .comparison import ARROWS, COST, Column, Comparison, Line, compare, headlines, legend, printable
 
 _BRIEF_COSTS = ("trainable_parameters", "seconds_per_epoch")
 _LABEL = 14
@@ -63,37 +63,6 @@ def plain_json(rows: Sequence[Row]) -> str:
     return to_json([row.model_dump(mode="json") for row in rows], inf_nan_mode="null", indent=2).decode()
 
 
-def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """What a reader of means and intervals must know."""
-    lines = [line for comparison in comparisons for line in comparison.lines]
-    if any(line.replicates > 1 for line in lines):
-        yield (
-            "×N: mean over N seeds, each with a base of its own unless a number of bases is given; "
-            "±: half of its 95% interval (Student's t)"
-        )
-    if any(column.best for comparison in comparisons for column in comparison.columns):
-        yield "Best of the methods in bold; references (pretrained, base and retrained models) do not compete"
-    if any(line.bases == 1 and line.replicates > 1 for line in lines):
-        yield (
-            "Several seeds rest on one base: the variation that training the base brings is not in the intervals "
-            "(arXiv:2510.26714)"
-        )
-    if fewer := [*_on_fewer_seeds(comparisons)]:
-        yield f"On fewer seeds than the line says, as some cells have no result: {', '.join(fewer)}"
-
-
-def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """The groups of scores of a line in which a seed is missing."""
-    for comparison in comparisons:
-        for place, line in enumerate(comparison.lines):
-            seeds = {
-                column.group: cell.n
-                for column in comparison.columns
-                if not column.is_cost and (cell := column.cells[place]) is not None and cell.n < line.replicates
-            }
-            yield from (f"{comparison.label(line)} {group} ({n})" for group, n in seeds.items())
-
-
 def _label(line: Line, comparison: Comparison, full: bool) -> Text:
     """The method's name, what tells the line from others of that name, and the number of seeds if there are several."""
     label = Text(printable(line.method), style="bold")
@@ -106,7 +75,10 @@ def _label(line: Line, comparison: Comparison, full: bool) -> Text:
 
 def _table(comparison: Comparison, columns: Sequence[Column], full: bool) -> Table:
     labels = [_label(line, comparison, full) for line in comparison.lines]
-    longest = max(cell_len(word) for label in labels for word in label.plain.split())
+    unbroken = [word for label in labels for word in label.plain.split()]
+    if full:  # a name stays beside its numbers of seeds and bases
+        unbroken += [f"{printable(line.method)} {line.count}".strip() for line in comparison.lines]
+    longest = max(map(cell_len, unbroken))
     made = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, header_style="")
     made.add_column("\nMethod", max_width=max(longest, _LABEL), overflow="fold")
     before = ""

@@ -8,7 +8,7 @@ from .comparison import Comparison, printable
 
 FIELDS = (
     "model", "method", "settings", "role", "group", "metric", "label", "higher_is_better", "mean", "ci_low", "ci_high",
-    "seeds", "bases", "best",
+    "seeds", "bases", "best", "unit",
 )  # fmt: skip
 
 
@@ -33,10 +33,10 @@ def _lines(comparison: Comparison) -> Iterator[list[object]]:
             bounds = ("", "") if width is None or cell.mean is None else (cell.mean - width, cell.mean + width)
             texts = [*facts, column.group, column.name, column.label]
             numbers = [column.higher_is_better, cell.mean, *bounds, cell.n, line.bases, place in column.best]
-            yield [*map(inert, texts), *("" if number is None else number for number in numbers)]
+            yield [*map(inert, texts), *("" if number is None else number for number in numbers), column.unit]
 
 
 def inert(text: str) -> str:
     """Text in one line that no spreadsheet takes for a formula."""
     line = printable(text)
-    return f"'{line}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else line
+    return f"'{line}" if line.lstrip()[:1] in ("=", "+", "-", "@") or text[:1] in ("\t", "\r") else line
