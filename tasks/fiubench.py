@@ -3,7 +3,7 @@
 Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other attributes: arXiv:2510.07567.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,11 +12,14 @@ from pydantic import Field
 
 from unlearnbench import Evaluation, Headline, Params, Task, task
 from unlearnbench.data.fiubench import read
+from unlearnbench.data.hub import HubDataset
 from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_sets
-from unlearnbench.data.source import Location, locate
+from unlearnbench.data.source import Location, locate, unpacked
 from unlearnbench.data.taxonomy import PRIVATE, Group
-from unlearnbench.metrics.metric import Record, measure
+from unlearnbench.metrics.metric import Prediction, Record, measure
 from unlearnbench.metrics.scorers import get_scorer
+from unlearnbench.metrics.statistics import summarise
+from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
 if TYPE_CHECKING:
@@ -68,6 +71,8 @@ class FIUBenchTask(Task):
     """Private facts about fictitious people: asked outright, in other words, and weighed by their likelihood."""
 
     provides_sets = True
+    # Its `datasets` loader mixes several files up, so the files themselves are fetched.
+    hub = HubDataset(("gray311/FIUBench",), ("full.json", "split.json", "SFHQ.zip"))
     headlines = (
         Headline("Forget", "forget.rouge_l", "ROUGE-L"),
         Headline("Forget", "forget.exact_match", "EM"),
@@ -80,12 +85,15 @@ class FIUBenchTask(Task):
         Headline("Retain", "retain.truth_ratio", "Truth"),
     )
     Options = FIUBenchOptions
+    Prediction = Prediction
 
     options: FIUBenchOptions
 
     def load(self, source: str, forget: int | str | None) -> FIUBenchData:
         """Read a folder in FIUBench's layout and divide it into sets."""
-        location = locate(source, self.name)
+        location = locate(source, self.name, self.hub)
+        if source == "hub":
+            location = unpacked(location, ("full.json", "split.json"), "SFHQ.zip", "SFHQ")
         dataset = read(location.folder)
         private = frozenset(self.options.private)
         return FIUBenchData(location, dataset, split_sets(dataset, forget, private, self.options.held_out))
@@ -94,14 +102,27 @@ class FIUBenchTask(Task):
         """Forget, non-private and other samples."""
         return data.sets
 
+    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
+        scorer, identities = get_scorer(self.options.scorer), [each["unique_id"] for each in predictions]
+        return {
+            metric.name: summarise(
+                [value for each in predictions for value in metric.values(each, scorer)],
+                clusters=identities,
+                seed=0,
+                higher_is_better=None,
+            )
+            for metric in (RougeL(), ExactMatch())
+        }
+
     def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
         """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
         records = collect(model, data.sets, self.options, run)
         explain(model, data, records)
-        return Evaluation([dict(record) for record in records], score(records, self.options.scorer))
+        return Evaluation([dict(record) for record in records], evaluated(records, self.options.scorer))
 
 
-def score(records: Iterable[Record], scorer_name: str) -> dict[str, "MetricValue"]:
+def evaluated(records: Iterable[Record], scorer_name: str) -> dict[str, "MetricValue"]:
     """Every reported metric, computed from the stored records alone."""
     scorer, records = get_scorer(scorer_name), list(records)
     views = {

@@ -1,51 +1,69 @@
-"""What `mme` and `pope` share: yes/no questions about pictures, asked and kept with their raw answers."""
+"""What `mme` and `pope` share: yes/no questions about pictures, asked once each and kept with their raw answers."""
 
+import hashlib
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from unlearnbench import Evaluation, Params, Task
 from unlearnbench.data.source import Location, locate
 from unlearnbench.data.yes_no import YesNoQuestion, YesNoSet
+from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer, choose
 
 if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
-    from unlearnbench.metrics.yes_no import YesNoRecord
     from unlearnbench.models.vlm import VLM
     from unlearnbench.training.run import Run
 
 
 class YesNoOptions(Params):
-    """How answers are drawn."""
+    """How questions are put and answers are read."""
 
-    max_new_tokens: int = Field(5, ge=1, description="longest answer")
+    scorer: str = Field("official", description="official, or strict: only a clear yes or no counts")
+    prompt: str = Field("official", description="how the question is worded: the name of a variant")
+    limit: int | None = Field(None, ge=1, description="ask about this many questions alone; the row says so")
+    limit_seed: int = Field(0, description="which ones those are")
+    max_new_tokens: int = Field(16, ge=1, description="longest answer")
     batch_size: int = Field(16, ge=1, description="questions asked at a time")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"batch_size": 100}}
+    scorers: ClassVar[Mapping[str, YesNoScorer]] = {}
+    prompts: ClassVar[Mapping[str, str]] = {}
+    """Prompts by name; ``{question}`` is the question, ``{bare}`` the same without MME's request for yes or no."""
+
+    @field_validator("scorer")
+    @classmethod
+    def _known_scorer(cls, name: str) -> str:
+        return _one_of(name, cls.scorers)
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_prompt(cls, name: str) -> str:
+        return _one_of(name, cls.prompts)
 
 
 @dataclass(frozen=True)
 class YesNoData:
-    """Questions and where they came from."""
+    """Questions and where they came from; ``whole`` counts them before any limit."""
 
     location: Location
     asked: YesNoSet
+    whole: int
     split: None = None
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the files."""
+        """Digest of all the questions and pictures; a limit is told by the options."""
         return self.asked.fingerprint
 
 
 class YesNoTask(Task):
     """Asks every distinct question about a picture once and scores the answers."""
 
-    Options = YesNoOptions
-    on_hub = False
     options: YesNoOptions
 
     @staticmethod
@@ -55,42 +73,77 @@ class YesNoTask(Task):
 
     @staticmethod
     @abstractmethod
-    def score(records: "list[YesNoRecord]", *, seed: int) -> "dict[str, MetricValue]":
-        """Metrics of the answers, by their names without the task's."""
+    def limited(questions: Sequence[YesNoQuestion], limit: int, seed: int) -> list[YesNoQuestion]:
+        """Some of the questions, such that the scores still make sense."""
+
+    @staticmethod
+    @abstractmethod
+    def record(question: YesNoQuestion) -> dict[str, Any]:
+        """A line of predictions without the prediction."""
+
+    @property
+    def scorer(self) -> YesNoScorer:
+        """The scorer that the options name."""
+        return choose(self.options.scorers, self.options.scorer)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """How answers are asked for and read."""
+        template = self.options.prompts[self.options.prompt]
+        sha256 = hashlib.sha256(template.encode()).hexdigest()
+        return {"scorer": self.scorer.label, "prompt": {"name": self.options.prompt, "sha256": sha256}}
 
     def load(self, source: str, forget: int | str | None) -> YesNoData:
         """Read the task's folder."""
-        location = locate(source, self.name)
-        return YesNoData(location, self.read(location.folder))
+        location = locate(source, self.name, self.hub)
+        asked = self.read(location.folder)
+        whole = len(asked.questions)
+        if self.options.limit is not None and self.options.limit < whole:
+            some = self.limited(asked.questions, self.options.limit, self.options.limit_seed)
+            asked = replace(asked, questions=tuple(some))
+        return YesNoData(location, asked, whole)
 
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""
         from unlearnbench.models.asking import answers
         from unlearnbench.models.vlm import Asked
 
-        queries = {_key(question): Asked(question.image, question.question) for question in data.asked.questions}
+        questions = data.asked.questions
+        queries = {_key(each): Asked(each.image, self.prompt(each.question)) for each in questions}
         said = answers(
             model,
             list(queries.values()),
             run,
             max_new_tokens=self.options.max_new_tokens,
             batch_size=self.options.batch_size,
+            by_picture=True,
             what=f"{self.name}: asking",
         )
         spoken = dict(zip(queries, said, strict=True))
-        records: list[YesNoRecord] = [
-            {
-                "id": question.id,
-                "kind": question.kind,
-                "image": question.image.name,
-                "answer": question.answer,
-                "prediction": spoken[_key(question)],
-            }
-            for question in data.asked.questions
-        ]
-        scores = {f"{self.name}.{name}": value for name, value in self.score(records, seed=0).items()}
-        return Evaluation([dict(record) for record in records], scores)
+        records = [self.record(each) | {"prediction": spoken[_key(each)]} for each in questions]
+        scores = {f"{self.name}.{name}": value for name, value in self.score(records).items()}
+        facts = {"questions": len(questions), "of": data.whole, "asked": len(queries)}
+        return Evaluation(records, scores, facts=facts, baselines=self.baselines(records))
+
+    def prompt(self, question: str) -> str:
+        """The question as the model is asked it."""
+        bare = question.removesuffix("Please answer yes or no.").rstrip()
+        return self.options.prompts[self.options.prompt].format(question=question, bare=bare)
+
+    def baselines(self, predictions: Sequence[Mapping[str, Any]]) -> "dict[str, dict[str, MetricValue]]":
+        """The scores of saying the same to every question."""
+        scores = {
+            name: self.score([{**record, "prediction": text} for record in predictions])
+            for name, text in CONSTANTS.items()
+        }
+        return {name: {f"{self.name}.{each}": value for each, value in of.items()} for name, of in scores.items()}
 
 
 def _key(question: YesNoQuestion) -> tuple[Path, str]:
     return question.image, question.question
+
+
+def _one_of(name: str, known: Mapping[str, Any]) -> str:
+    if name not in known:
+        raise ValueError(f"choose from {', '.join(known)}")
+    return name

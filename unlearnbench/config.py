@@ -38,6 +38,10 @@ class RunConfig(BaseModel):
     base_seed: int | None = None
     forget: tuple[int | str | None, ...] = (None,)
     data: str | None = None
+    data_of: dict[str, str] = Field(default_factory=dict)
+    """Where single tasks' data are, before ``data``."""
+    limit: int | None = Field(None, ge=1)
+    """How many questions the tasks ask that can ask fewer: those with an option ``limit``."""
     settings: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
     device: str | None = None
 

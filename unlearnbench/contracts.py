@@ -6,7 +6,9 @@ decorator ``unlearnbench.method`` as soon as anything imported it.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from .errors import UsageError
 
 if TYPE_CHECKING:
+    from .data.hub import HubDataset
     from .data.questions import Sets
     from .data.source import Location
     from .metrics.statistics import MetricValue
@@ -115,6 +118,10 @@ class Evaluation:
 
     records: list[dict[str, Any]]
     metrics: dict[str, "MetricValue"]
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What a reader of the scores must know: how many questions were asked of how many, say."""
+    baselines: dict[str, dict[str, "MetricValue"]] = field(default_factory=dict)
+    """The same metrics of what needs no model, saying always yes for instance, by its name."""
 
 
 class Task(ABC):
@@ -128,16 +135,33 @@ class Task(ABC):
     version: ClassVar[str] = "1"
     """Goes into the key of every evaluation: raise it when the task asks or scores otherwise than before."""
     reference: ClassVar[str] = ""
-    on_hub: ClassVar[bool] = True
-    """Whether `load` can fetch the data; a run that names no tasks leaves out those that it cannot have."""
+    hub: ClassVar["HubDataset | None"] = None
+    """The dataset on the hub, for `unlearnbench.data.source.locate`; without one, `--data` must name a folder."""
     provides_sets: ClassVar[bool] = False
     """Whether the task says what is to be forgotten, so that methods can train on it."""
     Options: ClassVar[type[Params]] = Params
     headlines: ClassVar[tuple[Headline, ...]] = ()
     """The columns of tables, in order; without any, a table shows every metric."""
+    details: ClassVar[tuple[Headline, ...]] = ()
+    """The columns of the task's own table in a report, which also shows its baselines; none, no such table."""
+    Prediction: ClassVar[Any] = None
+    """A TypedDict: what a line of a file of predictions holds that `score` takes; None if it takes none."""
 
     def __init__(self, options: BaseModel) -> None:
         self.options: Any = options
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What the options stand for, where that could change: a scorer's version, the digest of a prompt.
+
+        Goes into the row and into its key.
+        """
+        return {}
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder that holds several tasks' data holds this one's."""
+        return (folder / cls.name).is_dir()
 
     @abstractmethod
     def load(self, source: str, forget: int | str | None) -> TaskData:
@@ -150,6 +174,21 @@ class Task(ABC):
     def sets(self, data: Any) -> "Sets":
         """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
         raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
+
+    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """Metrics of predictions made anywhere, records of the kind ``Prediction``, for ``unlearnbench score``.
+
+        Raises `RecordError` for one that is at fault.
+        """
+        raise UsageError(f"task {self.name!r} does not score files of predictions")
+
+    def baselines(self, predictions: Sequence[Any]) -> "dict[str, dict[str, MetricValue]]":
+        """Metrics, under their full names, of what needs no model to answer the same questions."""
+        return {}
+
+    def nested(self, scores: "dict[str, MetricValue]") -> dict[str, Any]:
+        """What ``unlearnbench score --json`` prints of what `score` returned."""
+        return {name: value.value for name, value in scores.items()}
 
     @abstractmethod
     def evaluate(self, model: "VLM", data: Any, run: "Run") -> Evaluation:

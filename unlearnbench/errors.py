@@ -20,6 +20,14 @@ class DataError(UnlearnbenchError):
     """A data folder or file is missing, damaged or contradicts itself."""
 
 
+class RecordError(DataError):
+    """A record among others is at fault; ``place`` counts them from 0, so that a reader of files can name the line."""
+
+    def __init__(self, message: str, place: int) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 class ModelError(UnlearnbenchError):
     """A model cannot be had, loaded or held in memory."""
 

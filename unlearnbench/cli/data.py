@@ -40,11 +40,22 @@ def make(
 
 
 @app.command()
-def fetch(task: Annotated[str, typer.Argument(metavar="TASK", help="Task whose data to download.")]) -> None:
-    """Download a task's data into the Hugging Face cache, for later runs with --data hub."""
-    from ..data.source import locate
+def fetch(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Task whose data to download.")],
+    plugin: Annotated[
+        list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.")
+    ] = None,
+) -> None:
+    """Download a task's data into the Hugging Face cache and check them; later runs need no network.
 
-    location = locate("hub", task)
+    With HF_HUB_OFFLINE=1 runs never ask for it.
+    """
+    from ..registry import load_plugin, tasks
+
+    for file in plugin or ():
+        load_plugin(file)
+    kind = tasks.get(task)
+    location = kind(kind.Options()).load("hub", None).location
     typer.echo(f"{location.id} at revision {location.revision} is in {location.folder}")
 
 

@@ -37,8 +37,20 @@ Forget = Annotated[
     typer.Option(help="Identities to forget: a number or a split's name [default: a tenth].", rich_help_panel=GRID),
 ]
 Data = Annotated[
-    str | None,
-    typer.Option(help="embedded, hub, or a folder in the data's layout [default: the model's].", rich_help_panel=WHERE),
+    list[str] | None,
+    typer.Option(
+        metavar="[TASK=]SOURCE",
+        help="embedded, hub, or a folder in the data's layout, of all tasks or of one [default: the model's].",
+        rich_help_panel=WHERE,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Ask mme and pope this many questions each, drawn with a fixed seed; rows say so.",
+        rich_help_panel=GRID,
+    ),
 ]
 Results = Annotated[Path, typer.Option(help="Folder of rows and samples.", rich_help_panel=WHERE)]
 StoreFolder = Annotated[
@@ -66,7 +78,8 @@ def configure(
     base_seed: str | None,
     settings: Sequence[str] | None,
     forget: Sequence[str] | None,
-    data: str | None,
+    data: Sequence[str] | None,
+    limit: int | None,
     device: str | None,
     plugins: Sequence[Path] | None,
 ) -> "RunConfig":
@@ -85,11 +98,29 @@ def configure(
         methods=listed(methods),
         models=listed(models),
         base_seed=None if base_seed is None else _integer("--base-seed", base_seed),
-        data=data,
+        limit=limit,
         device=device,
+        **_sources(data or ()),
         **{name: value for name, value in given.items() if value},
     )
     return config.model_copy(update={"settings": parse_settings(settings or (), config.owners)})
+
+
+def _sources(options: Sequence[str]) -> dict[str, Any]:
+    """``SOURCE`` for all tasks, ``TASK=SOURCE`` for one; a path may hold an equals sign, but after no task's name."""
+    from ..registry import tasks
+
+    whole: list[str] = []
+    single: dict[str, str] = {}
+    for option in options:
+        task, equals, source = option.partition("=")
+        if equals and task in tasks:
+            single[task] = source
+        else:
+            whole.append(option)
+    if len(whole) > 1:
+        raise UsageError(f"--data {whole[1]}: --data {whole[0]} is given already; write TASK=SOURCE for a single task")
+    return {"data": whole[0] if whole else None, "data_of": single}
 
 
 def listed(options: Sequence[str] | None) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ def plan(
     settings: grid.Set = None,
     forget: grid.Forget = None,
     data: grid.Data = None,
+    limit: grid.Limit = None,
     results: grid.Results = Path("results"),
     store: grid.StoreFolder = None,
     plugin: grid.Plugins = None,
@@ -39,6 +40,7 @@ def plan(
         settings=settings,
         forget=forget,
         data=data,
+        limit=limit,
         device=device,
         plugins=plugin,
     )

@@ -22,6 +22,7 @@ def run(
     settings: grid.Set = None,
     forget: grid.Forget = None,
     data: grid.Data = None,
+    limit: grid.Limit = None,
     results: grid.Results = Path("results"),
     store: grid.StoreFolder = None,
     plugin: grid.Plugins = None,
@@ -40,6 +41,7 @@ def run(
         settings=settings,
         forget=forget,
         data=data,
+        limit=limit,
         device=device,
         plugins=plugin,
     )

@@ -2,86 +2,90 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, RecordError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from ..metrics.metric import Record
+    from ..contracts import Task
     from ..metrics.statistics import MetricValue
 
-SEED = 0
-"""Of the bootstrap: the same file always gives the same intervals."""
+Records = list[tuple[str, Any]]
+"""Records, each with the file and line that it stands on."""
 
 
 def score(
-    task: Annotated[str, typer.Argument(help="What the predictions answer: fiubench, mme or pope.")],
+    task: Annotated[str, typer.Argument(help="What the predictions answer: fiubench, mme, pope or a plug-in's task.")],
     file: Annotated[Path, typer.Argument(help="The predictions, one JSON object a line.")],
-    scorer: Annotated[
-        str | None, typer.Option(help="How fiubench is scored: strict (default) or fiubench, as published.")
-    ] = None,
+    scorer: Annotated[str | None, typer.Option(help="How answers are read; see 'show TASK' for names.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, metric name to number.")] = False,
+    plugin: Annotated[
+        list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.")
+    ] = None,
 ) -> None:
     """Score predictions made anywhere.
 
-    A line of FILE holds, for fiubench, unique_id, question, answer, keywords and prediction; for mme and pope, id,
-    kind (category or split), image, answer (true or false) and prediction. Other fields are ignored.
+    A line of FILE holds, for fiubench, unique_id, question, answer, keywords and prediction; for mme, category,
+    question_id (shared by the two questions about a picture), question, answer and prediction; for pope the same and
+    image_source. Other fields are ignored, so the samples of a row can be scored again.
     """
-    if task == "fiubench":
-        title, metrics = _fiubench(file, scorer)
-    elif task in ("mme", "pope"):
-        if scorer is not None:
-            raise UsageError(f"{task} has one scorer, its own: leave out --scorer {scorer}")
-        title, metrics = _yes_no(task, file)
-    else:
-        raise UsageError(f"cannot score {task!r}: choose from fiubench, mme, pope")
+    from ..registry import load_plugin, tasks
+
+    for each in plugin or ():
+        load_plugin(each)
+    chosen = _with_scorer(task, tasks.get(task), scorer)
+    records = _read(file, chosen)
+    predictions = [record for _, record in records]
+    try:
+        scores = chosen.score(predictions)
+    except RecordError as error:
+        raise DataError(f"{records[error.place][0]}: {error}") from None
+    baselines = chosen.baselines(predictions)
     if as_json:
-        typer.echo(json.dumps({name: metric.value for name, metric in metrics.items()}))
+        about = {name: value for name, value in chosen.protocol.items() if name == "scorer"}
+        shown = {"baselines": {name: _whole(chosen, of) for name, of in baselines.items()}} if baselines else {}
+        typer.echo(json.dumps(chosen.nested(scores) | about | shown))
     else:
-        _print_table(title, metrics)
+        _print_table(chosen, scores, {name: _whole(chosen, of) for name, of in baselines.items()})
 
 
-def _fiubench(file: Path, scorer_name: str | None) -> "tuple[str, dict[str, MetricValue]]":
-    from ..metrics.metric import Prediction
-    from ..metrics.scorers import DEFAULT, get_scorer
-    from ..metrics.statistics import summarise
-    from ..metrics.text import ExactMatch, RougeL
+def _with_scorer(name: str, kind: "type[Task]", scorer: str | None) -> "Task":
+    """The task with that scorer, or its default one."""
+    from pydantic import ValidationError
 
-    scorer = get_scorer(scorer_name or DEFAULT)
-    records = [cast("Record", record) for record in _read(file, Prediction)]
-    identities = [record["unique_id"] for record in records]
-    metrics = {
-        metric.name: summarise(
-            [value for record in records for value in metric.values(record, scorer)],
-            clusters=identities,
-            seed=SEED,
-            higher_is_better=None,  # which set the questions are of is not known here
-        )
-        for metric in (RougeL(), ExactMatch())
-    }
-    return f"fiubench, scorer {scorer.name}", metrics
+    if kind.Prediction is None:
+        raise UsageError(f"task {name} does not score files of predictions: it says no Prediction")
+    if scorer is None:
+        return kind(kind.Options())
+    if "scorer" not in kind.Options.model_fields:
+        raise UsageError(f"{name} has one scorer, its own: leave out --scorer {scorer}")
+    try:
+        return kind(kind.Options.model_validate({"scorer": scorer}))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise UsageError(f"unknown scorer {scorer!r} of {name}: {fault['msg'].removeprefix('Value error, ')}") from None
 
 
-def _yes_no(task: str, file: Path) -> "tuple[str, dict[str, MetricValue]]":
-    from ..metrics import yes_no
+def _whole(task: "Task", scores: "dict[str, MetricValue]") -> dict[str, float | None]:
+    """Scores by their names without the task's, those of parts (subtasks, splits) left out."""
+    names = {name: name.removeprefix(f"{task.name}.") for name in scores}
+    return {short: scores[name].value for name, short in names.items() if "." not in short}
 
-    records = _read(file, yes_no.YesNoRecord)
-    return task, (yes_no.mme if task == "mme" else yes_no.pope)(records, seed=SEED)
 
-
-def _read(file: Path, kind: type[Any]) -> list[Any]:
-    """The records of a JSON Lines file, each checked to be a ``kind`` (a TypedDict); blank lines are passed over."""
+def _read(file: Path, task: "Task") -> Records:
+    """The records of a JSON Lines file, each checked to be what the task scores; blank lines are passed over."""
     from pydantic import TypeAdapter
 
     from ..data.folder import content, lines
 
-    fix = f"give a JSON Lines file of predictions, each with {', '.join(get_type_hints(kind))}"
-    adapter = TypeAdapter(kind)
-    records = [_parse(line, adapter, f"{file}:{number}", fix) for number, line in lines(file, content(file, fix))]
+    fix = f"give a JSON Lines file of predictions, each with {', '.join(get_type_hints(task.Prediction))}"
+    adapter = TypeAdapter(task.Prediction)
+    places = [(f"{file}:{number}", line) for number, line in lines(file, content(file, fix))]
+    records = [(where, _parse(line, adapter, where, fix)) for where, line in places]
     if not records:
         raise DataError(f"{file} holds no predictions: {fix}")
     return records
@@ -95,20 +99,25 @@ def _parse(line: str, adapter: "TypeAdapter[Any]", where: str, fix: str) -> Any:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         field = ".".join(map(str, problem["loc"]))
-        what = f"field {field}: {problem['msg']}" if field else problem["msg"]
-        raise DataError(f"{where}: {what}; {fix}") from None
+        said = problem["msg"].removeprefix("Value error, ")
+        raise DataError(f"{where}: {f'field {field}: ' if field else ''}{said}; {fix}") from None
 
 
-def _print_table(title: str, metrics: "dict[str, MetricValue]") -> None:
+def _print_table(task: "Task", scores: "dict[str, MetricValue]", baselines: dict[str, dict[str, float | None]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title)
+    scorer = getattr(task.options, "scorer", None)
+    table = Table(title=f"{task.name}, scorer {scorer}" if scorer else task.name)
     table.add_column("metric")
-    for column in ("value", "95% interval", "n"):
+    for column in ("value", "95% interval", "n", *baselines):
         table.add_column(column, justify="right")
-    for name, metric in metrics.items():
-        value = "-" if metric.value is None else f"{metric.value:.4f}"
+    for name, metric in scores.items():
         interval = metric.reason if metric.ci_low is None else f"{metric.ci_low:.4f} to {metric.ci_high:.4f}"
-        table.add_row(name, value, interval, str(metric.n))
+        beside = [_number(of[name]) if name in of else "" for of in baselines.values()]
+        table.add_row(name, _number(metric.value), interval, str(metric.n), *beside)
     Console().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,17 +1,14 @@
 """Where a task's data comes from: what ships with the package, the Hugging Face hub, or a folder."""
 
-import logging
 import os
 import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError, UsageError
 from .embedded import embedded_folder
-
-FIUBENCH = "gray311/FIUBench"
-"""Dataset repository on the hub; its `datasets` loader mixes several files up, so single files are fetched."""
+from .hub import HubDataset, fetch
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -25,68 +22,50 @@ class Location:
     revision: str | None = None
 
 
-def locate(source: str, task: str) -> Location:
+def locate(source: str, task: str, dataset: HubDataset | None = None) -> Location:
     """The folder of ``task``'s data in ``source``: "embedded", "hub" or a path.
 
-    "hub" downloads what is not yet in the cache. Raises `UsageError` for a folder that does not exist, `DataError`
-    where the hub cannot give the data.
+    "hub" downloads of ``dataset`` what is not yet in the cache. Raises `UsageError` for a folder that does not exist,
+    `DataError` where the hub cannot give the data.
     """
     if source == "embedded":
         return Location(embedded_folder(), "unlearnbench-embedded")
     if source == "hub":
-        return _from_hub(task)
+        if dataset is None:
+            raise DataError(f"task {task} names no dataset on the hub: give --data {task}=DIR, or leave the task out")
+        snapshot = fetch(dataset, task)
+        return Location(snapshot.folder, snapshot.repository, snapshot.revision)
     folder = Path(source)
     if not folder.is_dir():
         raise UsageError(f"--data {source}: no such folder; give an existing one, or embedded, or hub")
     return Location(folder, folder.resolve().name)
 
 
-def _from_hub(task: str) -> Location:
-    if task != "fiubench":
-        raise DataError(
-            f"task {task} cannot fetch its data from the hub in this version: give --data DIR with a folder in the "
-            "task's layout, or run --task fiubench"
-        )
+def unpacked(location: Location, texts: tuple[str, ...], archive: str, pictures: str) -> Location:
+    """A snapshot whose pictures are in an archive, laid out beside it in the cache, where it appears once complete.
+
+    The folder holds the files ``texts`` and, in the folder ``pictures``, the pictures of ``archive`` by their names.
+    """
     from huggingface_hub import cached_assets_path
 
-    full = _download("full.json", "main")
-    revision = full.parent.name  # the cache keeps a file under its commit: the others are taken from the same one
-    split, pictures = (_download(name, revision) for name in ("split.json", "SFHQ.zip"))
     try:
-        folder = cached_assets_path("unlearnbench", namespace=FIUBENCH, subfolder=revision) / "fiubench"
+        assets = cached_assets_path("unlearnbench", namespace=location.id, subfolder=location.revision or "unknown")
+        folder = assets / "files"
         if not folder.is_dir():
-            _assemble(folder, (full, split), pictures)
+            _assemble(folder, tuple(location.folder / name for name in texts), location.folder / archive, pictures)
     except OSError as error:
         raise DataError(f"the Hugging Face cache cannot be written ({error}): make room or set HF_HOME") from None
-    return Location(folder, FIUBENCH, revision)
+    return replace(location, folder=folder)
 
 
-def _download(name: str, revision: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils.logging import get_verbosity, set_verbosity
-
-    verbosity = get_verbosity()
-    set_verbosity(logging.ERROR)  # without a network it would report each of its attempts
-    try:
-        return Path(hf_hub_download(FIUBENCH, name, repo_type="dataset", revision=revision))
-    except Exception as error:  # the client and the libraries beneath it raise many kinds
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise DataError(
-            f"{name} of dataset {FIUBENCH} cannot be fetched from the hub ({type(error).__name__}: {reason}): run "
-            "`unlearnbench data fetch fiubench` on a machine with network, or give --data DIR"
-        ) from None
-    finally:
-        set_verbosity(verbosity)
-
-
-def _assemble(folder: Path, texts: tuple[Path, ...], pictures: Path) -> None:
-    """Lay FIUBench's files out in ``folder``, which appears when it is complete."""
+def _assemble(folder: Path, texts: tuple[Path, ...], archive: Path, pictures: str) -> None:
+    """Lay the files out in ``folder``, which appears when it is complete."""
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
     try:
-        (unfinished / "SFHQ").mkdir(parents=True)
+        (unfinished / pictures).mkdir(parents=True)
         for text in texts:
             shutil.copyfile(text, unfinished / text.name)
-        _unpack(pictures, unfinished / "SFHQ")
+        _unpack(archive, unfinished / pictures)
         try:
             unfinished.rename(folder)
         except OSError:

@@ -16,6 +16,7 @@ from .planning import Plan
 from .provenance import environment
 
 if TYPE_CHECKING:
+    from ..contracts import Evaluation
     from ..training.run import Progress
     from .stages import Stages
 
@@ -75,19 +76,31 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
     from .stages import timed
 
     model = stages.model(plan)
+    journal = stages.journal(plan)
     with PeakMemory(plan.device) as memory:
-        evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, Run(0, stages.progress)))
+        run = Run(0, stages.progress, journal=journal)
+        evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, run))
     made = stages.unlearned(plan).manifest.metadata
     base = stages.base_of(plan)
     return Row(
         status="ok",
         metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
-        cost=_cost(made, seconds, memory.peak),
+        cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
         notes=made["notes"],
+        baselines=_baselines(plan, evaluation),
         base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
-        **_header(plan, started),
+        **_header(plan, started, evaluation.facts),
     )
+
+
+def _baselines(plan: Plan, evaluation: "Evaluation") -> dict[str, dict[str, float | None]]:
+    """Of what needs no model, the metrics that tables show."""
+    shown = {column.metric for column in (*plan.task.headlines, *plan.task.details)}
+    return {
+        name: {metric: value.value for metric, value in scores.items() if metric in shown}
+        for name, scores in evaluation.baselines.items()
+    }
 
 
 def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
@@ -103,7 +116,7 @@ def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
     )
 
 
-def _header(plan: Plan, started: datetime) -> dict[str, Any]:
+def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a row says of its cell, whatever came of it."""
     from ..registry import methods
 
@@ -138,6 +151,7 @@ def _header(plan: Plan, started: datetime) -> dict[str, Any]:
             data=data,
             split=plan.unlearning.split,
             options=plan.task.options.model_dump(mode="json"),
+            protocol=plan.task.protocol | (facts or {}),
         ),
         "seed": cell.seed,
         "base_seed": cell.base_seed,

@@ -6,6 +6,7 @@ before, so that equal work is recognised wherever it recurs.
 
 import hashlib
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from ..config import BASE, Cell, RunConfig, cells, resolve
 from ..contracts import Method, Params, Task, TaskData
+from ..data.hub import cache_only
 from ..data.questions import Sets
 from ..device import DTYPES, choose
 from ..errors import UsageError
@@ -115,6 +117,7 @@ class Plan:
             "version": self.task.version,
             "code": _code(tasks, self.cell.task),
             "options": self.task.options,
+            "protocol": self.task.protocol,
             "data": self.data.fingerprint,
         }
         return digest({"model": self.unlearned_key, "task": task})[:32]
@@ -148,11 +151,11 @@ def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
     """Without the tasks that nobody asked for by name and whose data are not on the hub."""
     if config.tasks != RunConfig.model_fields["tasks"].default:
         return choices
-    missing = {c.cell.task for c in choices if c.data_source == "hub" and not c.task.on_hub}
+    missing = {c.cell.task for c in choices if c.data_source == "hub" and c.task.hub is None}
     if missing:
         names = " and ".join(sorted(missing))
-        _log.warning("%s: not fetched from the hub in this version, left out; --data DIR brings them", names)
-    return [c for c in choices if c.data_source != "hub" or c.task.on_hub]
+        _log.warning("%s: no dataset on the hub, left out; --data TASK=DIR brings them", names)
+    return [c for c in choices if c.data_source != "hub" or c.task.hub is not None]
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class _Planner:
         card, method = card_for(cell.model), methods.get(cell.method)
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
-        source = self.config.data or card.data
+        source = self._data_of(provider, self.config.data or card.data)
         return _Choice(
             cell=cell,
             card=card,
@@ -197,7 +200,7 @@ class _Planner:
             base=resolve(BaseParams, BASE, card.scale, cell.settings.get(BASE, {})),
             task=task,
             provider=provider,
-            data_source=source if provider is task else self._beside(source, task, card),
+            data_source=source if provider is task else self._data_of(task, self._beside(source, task, card)),
             unlearning_source=source,
         )
 
@@ -235,17 +238,23 @@ class _Planner:
         return weights_digest(folder, self.store.root / "digests", remember=not self.dry)
 
     def _task(self, name: str, card: ModelCard, cell: Cell) -> Task:
-        kind = tasks.get(name)
-        return kind(resolve(kind.Options, name, card.scale, cell.settings.get(name, {})))
+        kind, settings = tasks.get(name), cell.settings.get(name, {})
+        if self.config.limit is not None and "limit" in kind.Options.model_fields:
+            settings = {"limit": self.config.limit} | settings
+        return kind(resolve(kind.Options, name, card.scale, settings))
 
     def _provider(self, card: ModelCard, cell: Cell) -> Task:
         """The first task that says what is forgotten, of the run's own and then of those that run by default."""
         names = (*self.config.tasks, *RunConfig.model_fields["tasks"].default)
         return self._task(next(name for name in names if tasks.get(name).provides_sets), card, cell)
 
+    def _data_of(self, task: Task, otherwise: str) -> str:
+        """Where the command says that this task's data are."""
+        return self.config.data_of.get(task.name, otherwise)
+
     def _beside(self, data_source: str, task: Task, card: ModelCard) -> str:
         """A task's own data: in the ``--data`` folder if that has a part for it, else the model's default source."""
-        if data_source in ("embedded", "hub") or (Path(data_source) / task.name).is_dir():
+        if data_source in ("embedded", "hub") or task.name in self.config.data_of or task.is_in(Path(data_source)):
             return data_source
         self.notices[f"{data_source} has no folder {task.name}: its data are the model's own, {card.data}"] = None
         return card.data
@@ -253,7 +262,8 @@ class _Planner:
     def _load(self, task: Task, data_source: str, forget: int | str | None) -> TaskData:
         key = digest([task.name, task.options, data_source, forget])
         if key not in self._data:
-            self._data[key] = _checked(task, task.load(data_source, forget))
+            with cache_only() if self.dry else nullcontext():
+                self._data[key] = _checked(task, task.load(data_source, forget))
         return self._data[key]
 
 

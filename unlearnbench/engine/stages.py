@@ -11,9 +11,13 @@ from ..models.vlm import VLM
 from ..training.base import train_base
 from ..training.run import Progress, Run
 from .artefacts import Artefact, Store
+from .journal import Journal
 from .keys import digest
 from .memory import PeakMemory
 from .planning import Key, Plan
+
+ASKING_VERSION = 1
+"""Raised when a model is asked otherwise than before for the same question."""
 
 
 class Stages:
@@ -67,6 +71,13 @@ class Stages:
                 plan.method.edit_class().load(artefact.folder, model).apply(model)
             self._ready = key, model
         return self._ready[1]
+
+    def journal(self, plan: Plan) -> Journal:
+        """Where the answers of the model to evaluate are written down: by its weights and what was done to them."""
+        base, edit = self.base_of(plan), self.unlearned(plan)
+        files = [part.manifest.files if part else None for part in (base, edit)]
+        key = {"version": ASKING_VERSION, "model": plan.unlearned_key, "files": files}
+        return Journal(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
 
     def _once(self, kind: str, key: Key, make: Callable[[Path], dict[str, Any]]) -> Artefact:
         """An artefact of the store. What has failed is not tried again for the next cell, but for the next run."""

@@ -80,6 +80,8 @@ def estimate(
     if clusters < 2:
         reason = "an interval needs two independent samples at least"
         return MetricValue(value, None, None, n, higher_is_better, reason)
+    if np.isnan(draws).all():
+        return MetricValue(value, None, None, n, higher_is_better, "an interval needs more samples")
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # Rounding must not leave the value outside its own interval.
     return MetricValue(value, min(float(low), value), max(float(high), value), n, higher_is_better)

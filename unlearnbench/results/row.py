@@ -81,6 +81,8 @@ class TaskInfo(_Part):
     data: DataInfo
     split: str | None
     options: dict[str, Any]
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    """What the options stood for: the scorer with its version, the prompt with its digest, how much was asked."""
 
 
 class Metric(_Part):
@@ -166,6 +168,8 @@ class Row(_Part):
     environment: Environment
     base: dict[str, Any] | None = None
     """The base model's hyperparameters, cost and outcome; null for a method that starts from the pretrained model."""
+    baselines: dict[str, dict[str, Number]] = Field(default_factory=dict)
+    """The same metrics of what needs no model, by its name: always saying yes, say."""
     notes: dict[str, Any] = Field(default_factory=dict)
     """What the method's training reported: last losses, why it stopped."""
     command: list[Text]

@@ -1,6 +1,6 @@
 """What a stage is told about the run it is part of: its seed, and where to report progress."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,6 +22,21 @@ class Progress(Protocol):
         """A context manager that yields a `Bar` of ``total`` steps."""
 
 
+class Journal(Protocol):
+    """Somewhere that remembers what a model has said."""
+
+    def once(self, question: object, answer: Callable[[], Any]) -> Any:
+        """What ``answer`` returned when it was last asked this; asks it if it never was."""
+
+
+class Forgetful:
+    """Remembers nothing."""
+
+    def once(self, question: object, answer: Callable[[], Any]) -> Any:
+        """Ask."""
+        return answer()
+
+
 class Silent:
     """Shows nothing."""
 
@@ -40,12 +55,14 @@ class Run:
 
     ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
     seconds, its seconds per epoch and its samples per second; ``notes`` what else a reader of the row should know.
+    ``journal`` remembers answers of the model that is evaluated.
     """
 
     seed: int = 0
     progress: Progress = field(default_factory=Silent)
     cost: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Forgetful)
 
     def generator(self) -> torch.Generator:
         """A fresh generator at the run's seed: the same numbers on every call."""

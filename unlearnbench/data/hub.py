@@ -1,0 +1,115 @@
+"""Datasets on the Hugging Face hub: which commit of which repository, fetched once and then read from the cache."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ..errors import DataError
+
+_may_download: ContextVar[bool] = ContextVar("may_download", default=True)
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """A dataset's files on the hub.
+
+    ``repositories`` are its names, the present one first: datasets move, and a cache may know the old name.
+    ``revision`` is a commit, the same under every name, or a branch. ``files`` are patterns of what is needed of it.
+    """
+
+    repositories: tuple[str, ...]
+    files: tuple[str, ...]
+    revision: str = "main"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files in the cache, and where they come from: repository and commit."""
+
+    folder: Path
+    repository: str
+    revision: str
+
+
+@contextmanager
+def cache_only() -> Iterator[None]:
+    """Within, nothing is downloaded: what is not in the cache is an error."""
+    token = _may_download.set(False)
+    try:
+        yield
+    finally:
+        _may_download.reset(token)
+
+
+def fetch(dataset: HubDataset, task: str) -> Snapshot:
+    """The dataset's files, downloaded if the cache lacks any; the network is not asked for a commit that is there.
+
+    Raises `DataError` with the reason where no name of it can be had.
+    """
+    pinned = re.fullmatch(r"[0-9a-f]{40}", dataset.revision) is not None
+    if pinned or not _may_download.get():
+        for repository in dataset.repositories:
+            if (snapshot := _cached(dataset, repository)) is not None:
+                return snapshot
+    if not _may_download.get():
+        raise DataError(
+            f"dataset {dataset.repositories[0]} is not in the cache yet: run `unlearnbench data fetch {task}`, or "
+            "give --data DIR"
+        )
+    reasons = []
+    for repository in dataset.repositories:
+        try:
+            return _complete(dataset, repository, _download(dataset, repository, cached=False))
+        except Exception as error:  # the client and the libraries beneath it raise many kinds
+            reasons.append(_reason(error))
+    raise DataError(
+        f"dataset {dataset.repositories[0]} cannot be fetched from the hub ({reasons[0]}): run "
+        f"`unlearnbench data fetch {task}` on a machine with network, or give --data DIR"
+    ) from None
+
+
+def _cached(dataset: HubDataset, repository: str) -> Snapshot | None:
+    try:
+        return _complete(dataset, repository, _download(dataset, repository, cached=True))
+    except Exception:  # whatever is wrong with the cache, a download mends
+        return None
+
+
+def _download(dataset: HubDataset, repository: str, *, cached: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.logging import get_verbosity, set_verbosity
+
+    verbosity = get_verbosity()
+    set_verbosity(logging.ERROR)  # without a network it would report each of its attempts
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                repo_type="dataset",
+                revision=dataset.revision,
+                allow_patterns=list(dataset.files),
+                local_files_only=cached,
+            )
+        )
+    finally:
+        set_verbosity(verbosity)
+
+
+def _complete(dataset: HubDataset, repository: str, folder: Path) -> Snapshot:
+    """The snapshot, unless a file that is needed is not in it: offline, the client returns whatever there is."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    for pattern in dataset.files:
+        matching = [name for name in names if fnmatch(name, pattern)]
+        shards = {int(match[1]) for name in matching if (match := re.search(r"-of-(\d{5})", name))}
+        if not matching or (shards and len(matching) < max(shards)):
+            raise DataError(f"{pattern} is not all in the cache")
+    return Snapshot(folder, repository, folder.name)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
