@@ -85,6 +85,7 @@ class MMETask(YesNoTask):
     def record(question: YesNoQuestion) -> dict[str, Any]:
         """A line of predictions without the prediction."""
         return {
+            "id": f"{question.question_id}/{'yes' if question.answer else 'no'}",
             "category": question.category,
             "question_id": question.question_id,
             "question": question.question,

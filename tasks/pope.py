@@ -80,6 +80,7 @@ class POPETask(YesNoTask):
     def record(question: YesNoQuestion) -> dict[str, Any]:
         """A line of predictions without the prediction."""
         return {
+            "id": f"{question.category}/{question.question_id}",
             "category": question.category,
             "question_id": question.question_id,
             "image_source": question.image.stem,

@@ -18,11 +18,14 @@ import pytest
 from unlearnbench.config import RunConfig
 from unlearnbench.data.embedded import faces
 from unlearnbench.data.fiubench import read
-from unlearnbench.data.yes_no import read_mme, read_pope
+from unlearnbench.data.mme import read_mme
+from unlearnbench.data.pope import read_pope
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
+from unlearnbench.tasks.mme import MMETask
+from unlearnbench.tasks.pope import POPETask
 
 pytestmark = pytest.mark.slow
 
@@ -143,11 +146,11 @@ def test_where_the_gate_is_shut_every_answer_is_the_base_s_own(outcomes: list[Ou
             assert after[name] == sample
         else:
             assert after[name]["logprobs"] != sample["logprobs"]
-    for task, read_questions in (("mme", read_mme), ("pope", read_pope)):
+    for task, read_questions, record in (("mme", read_mme, MMETask.record), ("pope", read_pope, POPETask.record)):
         before, after = (outcome.samples(method, task) for method in ("finetune", "cagul"))
         questions = read_questions(outcome.data).questions
         opened = outcome.gate([question.image for question in questions])
-        shut = [question.id for question, is_open in zip(questions, opened, strict=True) if not is_open]
+        shut = [record(question)["id"] for question, is_open in zip(questions, opened, strict=True) if not is_open]
         assert shut
         assert {name: before[name] for name in shut} == {name: after[name] for name in shut}
 

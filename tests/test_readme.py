@@ -16,7 +16,8 @@ from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import split_sets
 from unlearnbench.data.taxonomy import PRIVATE
-from unlearnbench.metrics.yes_no import mme, pope
+from unlearnbench.metrics.mme import mme
+from unlearnbench.metrics.pope import pope
 from unlearnbench.registry import REGISTRIES, load_plugin, methods, metrics, tasks
 from unlearnbench.results.row import Row
 from unlearnbench.training.base_params import BaseParams
@@ -180,8 +181,9 @@ def test_the_metrics_of_fiubench_and_their_directions_are_those_of_the_code():
             assert direction == (better if name in wanted else "")
 
 
-@pytest.mark.parametrize(("task", "score"), [("mme", mme), ("pope", pope)])
-def test_the_yes_no_metrics_are_those_of_the_code(task, score):
-    pair = [{"id": "", "kind": "random", "image": "", "answer": answer, "prediction": ""} for answer in (True, False)]
-    for name in score(pair, seed=0):
-        assert f"**{task}.{name}**" in DOCUMENTS["metrics.md"] or name.startswith("random.")
+@pytest.mark.parametrize(("task", "score", "category"), [("mme", mme, "color"), ("pope", pope, "random")])
+def test_the_yes_no_metrics_are_those_of_the_code(task, score, category):
+    about = {"category": category, "question_id": "1", "image_source": "1", "question": "", "prediction": ""}
+    for name in score([about | {"answer": answer} for answer in ("Yes", "No")], seed=0):
+        shown = name.replace(f"{category}.", "SUBTASK." if task == "mme" else "SPLIT.")
+        assert f"**{task}.{shown}**" in DOCUMENTS["metrics.md"]

@@ -182,7 +182,7 @@ def test_pictures_from_the_hub_are_taken_from_the_cache(tmp_path: Path, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
     from huggingface_hub import cached_assets_path
 
-    folder = cached_assets_path("unlearnbench", "o/d", "c0ffee", assets_dir=tmp_path / "assets") / "fiubench"
+    folder = cached_assets_path("unlearnbench", "o/d", "c0ffee", assets_dir=tmp_path / "assets") / "files"
     (folder / "SFHQ").mkdir(parents=True)
     (folder / "SFHQ" / FACE.name).write_bytes(FACE.read_bytes())
     store = RowStore(tmp_path / "results")

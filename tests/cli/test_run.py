@@ -196,7 +196,7 @@ DATA: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "question missing": (drop_a_question, ("identity shorty has 19 questions instead of 20", "complete its qa_list")),
     "scene missing": (
         lambda d: (d / "pope/images/0001.png").unlink(),
-        ("coco_pope_", "picture '0001.png' is missing", "data make DIR"),
+        ("coco_pope_", "picture '0001.png' is missing", "data fetch pope"),
     ),
 }
 

@@ -67,18 +67,99 @@ def test_an_undefined_metric_is_null(tmp_path):
     assert "undefined" in invoke("fiubench", file).stdout
 
 
-def test_yes_no_tasks(tmp_path):
-    pair = [
-        {"id": f"count/1/{n}", "kind": "count", "image": "1.png", "answer": truth, "prediction": "Yes"}
-        for n, truth in enumerate((True, False))
-    ]
-    file = write(tmp_path / "said.jsonl", pair)
-    by_mme = json.loads(invoke("mme", file, "--json").stdout)
-    assert by_mme == {"accuracy": 0.5, "accuracy_plus": 0, "perception": 50, "cognition": None}
-    by_pope = json.loads(invoke("pope", file, "--json").stdout)
-    assert (by_pope["accuracy"], by_pope["yes_ratio"], by_pope["count.accuracy"]) == (0.5, 1, 0.5)
-    with pytest.raises(UsageError, match="mme has one scorer"):
-        score("mme", file, "strict")
+def mme_pair(prediction, **more):
+    about = {"category": "count", "question_id": "count/1.png", "question": "Two?", "prediction": prediction, **more}
+    return [about | {"answer": answer} for answer in ("Yes", "No")]
+
+
+def pope_pair(prediction, **more):
+    about = {"category": "random", "image_source": "COCO_1", "question": "A dog?", "prediction": prediction, **more}
+    return [about | {"question_id": n, "answer": answer} for n, answer in enumerate(("yes", "no"))]
+
+
+def test_mme_is_told_by_subtask(tmp_path):
+    file = write(tmp_path / "said.jsonl", mme_pair("Yes") + mme_pair("No", category="OCR", question_id="OCR/1.png"))
+    got = json.loads(invoke("mme", file, "--json").stdout)
+    assert [got[name] for name in ("accuracy", "accuracy_plus", "perception", "cognition")] == [0.5, 0, 100, None]
+    assert got["subtasks"] == {"count": 50, "OCR": 50}
+    assert got["scorer"] == {"name": "official", "version": "1"}
+    assert got["baselines"]["always refuses"]["accuracy"] == 0
+
+
+def test_pope_is_told_by_split(tmp_path):
+    file = write(tmp_path / "said.jsonl", pope_pair("Yes") + pope_pair("No", category="popular"))
+    got = json.loads(invoke("pope", file, "--json").stdout)
+    assert (got["accuracy"], got["f1"], got["yes_ratio"]) == (0.5, pytest.approx(1 / 3), 0.5)
+    assert got["splits"] == {
+        "random": {
+            "accuracy": 0.5, "precision": 0.5, "recall": 1, "f1": pytest.approx(2 / 3), "yes_ratio": 1,
+            "parse_failure_rate": 0,
+        },
+        "popular": {
+            "accuracy": 0.5, "precision": None, "recall": 0, "f1": 0, "yes_ratio": 0, "parse_failure_rate": 0,
+        },
+    }  # fmt: skip
+    assert got["baselines"]["always yes"]["f1"] == pytest.approx(2 / 3)
+
+
+def test_scorers_of_yes_no_tasks_are_chosen_by_name(tmp_path):
+    mme, pope = write(tmp_path / "mme.jsonl", mme_pair("\n\nYes")), write(tmp_path / "pope.jsonl", pope_pair("asdf"))
+    scores = {
+        (task, scorer): json.loads(invoke(task, file, "--scorer", scorer, "--json").stdout)["accuracy"]
+        for task, file in (("mme", mme), ("pope", pope))
+        for scorer in ("official", "strict")
+    }
+    assert scores == {
+        ("mme", "official"): 0, ("mme", "strict"): 0.5, ("pope", "official"): 0.5, ("pope", "strict"): 0,
+    }  # fmt: skip
+    with pytest.raises(UsageError, match="unknown scorer 'lenient' of mme: choose from official, strict"):
+        score("mme", mme, "lenient")
+    shown = invoke("pope", pope).stdout
+    assert "pope, scorer official" in shown
+    assert "always yes" in shown
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        ("mme", {"category": "colour"}, r"said\.jsonl:3: field category: Input should be 'existence', 'count'"),
+        ("mme", {"answer": "perhaps"}, r"said\.jsonl:3: field answer: .*must be yes or no, not 'perhaps'"),
+        ("mme", {"question_id": "count/2.png"}, r"said\.jsonl:3: only one question on 'count/2\.png' in count"),
+        ("mme", {}, r"said\.jsonl:3: a third question on 'count/1\.png' in count"),
+        ("mme", {"prediction": None}, r"said\.jsonl:3: field prediction: Input should be a valid string"),
+        ("pope", {"category": "count"}, r"said\.jsonl:3: field category: Input should be 'random', 'popular'"),
+        ("pope", {"answer": ""}, r"said\.jsonl:3: field answer: .*must be yes or no, not ''"),
+    ],
+)
+def test_what_is_wrong_with_answers_is_named_with_its_line(tmp_path, task, change, message):
+    records = mme_pair("Yes") if task == "mme" else pope_pair("Yes")
+    file = write(tmp_path / "said.jsonl", [*records, records[0] | change])
+    with pytest.raises(DataError, match=message) as caught:
+        score(task, file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plug_in_s_task_can_be_scored(tmp_path):
+    plugin = tmp_path / "lengths.py"
+    plugin.write_text(
+        "from typing_extensions import TypedDict\n"
+        "from unlearnbench import Task, task\n"
+        "from unlearnbench.metrics.statistics import summarise\n"
+        "class Said(TypedDict):\n    prediction: str\n"
+        "@task('lengths')\n"
+        "class Lengths(Task):\n"
+        "    Prediction = Said\n"
+        "    def load(self, source, forget): ...\n"
+        "    def evaluate(self, model, data, run): ...\n"
+        "    def score(self, predictions):\n"
+        "        lengths = [float(len(each['prediction'])) for each in predictions]\n"
+        "        return {'length': summarise(lengths, clusters=None, seed=0, higher_is_better=None)}\n"
+    )
+    file = write(tmp_path / "said.jsonl", [{"prediction": "Yes"}, {"prediction": "No"}])
+    got = invoke("lengths", file, "--json", "--plugin", plugin)
+    assert json.loads(got.stdout) == {"length": 2.5}
+    with pytest.raises(UsageError, match="lengths has one scorer, its own: leave out --scorer strict"):
+        score("lengths", file, "strict")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +194,7 @@ def test_other_bad_input(tmp_path):
     binary.write_bytes(b"\xff\xfe\n")
     with pytest.raises(DataError, match="not UTF-8"):
         score("fiubench", binary)
-    with pytest.raises(UsageError, match="did you mean strict"):
+    with pytest.raises(UsageError, match="unknown scorer 'strikt' of fiubench: Input should be 'strict' or 'fiubench'"):
         score("fiubench", empty, "strikt")
-    with pytest.raises(UsageError, match="cannot score 'mne': choose from fiubench, mme, pope"):
+    with pytest.raises(UsageError, match="did you mean 'mme'"):
         score("mne", empty)

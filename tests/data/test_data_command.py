@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from unlearnbench.cli.data import app
+from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.source import Location
 from unlearnbench.errors import DataError, UsageError
 
@@ -49,9 +50,9 @@ def test_make_then_summary(tmp_path: Path) -> None:
 
 
 def test_fetch_says_where_the_data_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Location(Path("/cache/fiubench"), "gray311/FIUBench", "abc")
-    monkeypatch.setattr("unlearnbench.data.source.locate", lambda source, task: place)
-    assert run("fetch", "fiubench").strip() == "gray311/FIUBench at revision abc is in /cache/fiubench"
+    place = Location(embedded_folder(), "lmms-lab-encoder/POPE", "abc")
+    monkeypatch.setattr("unlearnbench.tasks.yes_no.locate", lambda source, task, dataset: place)
+    assert run("fetch", "pope").strip() == f"lmms-lab-encoder/POPE at revision abc is in {embedded_folder()}"
 
 
 def test_importing_the_command_imports_nothing_heavy() -> None:

@@ -11,9 +11,10 @@ from PIL import Image, ImageChops
 from unlearnbench.data.embedded import embedded_folder, faces, make, scenes
 from unlearnbench.data.embedded.identities import people
 from unlearnbench.data.fiubench import read
+from unlearnbench.data.mme import read_mme
+from unlearnbench.data.pope import read_pope
 from unlearnbench.data.questions import split_sets
 from unlearnbench.data.taxonomy import PRIVATE
-from unlearnbench.data.yes_no import read_mme, read_pope
 from unlearnbench.errors import UsageError
 
 
@@ -162,11 +163,11 @@ def test_mme_counts_and_positions_are_true(drawn: dict[bytes, object]) -> None:
             scene = drawn[image.tobytes()]
         assert isinstance(scene, tuple)
         words = question.question.removesuffix(" Please answer yes or no.").rstrip("?").split()
-        if question.kind == "count":
+        if question.category == "count":
             truth = scenes.NUMBERS[len(scene)] in words
-        elif question.kind == "position":
+        elif question.category == "position":
             truth = next(item for item in scene if item.shape == words[2]).is_on(words[5]) is True
-        elif question.kind == "color":
+        elif question.category == "color":
             truth = words[3] in {item.color for item in scene}
         else:
             truth = words[3] in {item.shape for item in scene}

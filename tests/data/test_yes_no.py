@@ -1,14 +1,25 @@
+"""MME and POPE in every layout in which people have them, and what is wrong with a folder named to the line."""
+
+import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from data_folders import SHARED, picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from pyarrow import parquet
 
-from unlearnbench.data.yes_no import read_mme, read_pope
+from unlearnbench.data.mme import mme_root, read_mme
+from unlearnbench.data.pope import pope_root, read_pope
+from unlearnbench.data.yes_no import YesNoSet
 from unlearnbench.errors import DataError
+
+Read = Callable[[Path], YesNoSet]
 
 MME_LINES = "a.png\tIs it red?\tYes\na.png\tIs it blue?\tNo\nb.png\tIs it two?\tNo\nb.png\tIs it one?\tYes\n"
 POPE_RECORDS = [
@@ -31,11 +42,11 @@ def folder(tmp_path: Path) -> Path:
 def test_mme_questions_with_pictures_in_either_place(folder: Path) -> None:
     found = read_mme(folder)
     assert found.root == folder
-    assert [(q.id, q.question, q.answer, q.kind) for q in found.questions] == [
-        ("color/a.png/0", "Is it red?", True, "color"),
-        ("color/a.png/1", "Is it blue?", False, "color"),
-        ("color/b.png/0", "Is it two?", False, "color"),
-        ("color/b.png/1", "Is it one?", True, "color"),
+    assert [(q.question_id, q.question, q.answer, q.category) for q in found.questions] == [
+        ("color/a.png", "Is it red?", True, "color"),
+        ("color/a.png", "Is it blue?", False, "color"),
+        ("color/b.png", "Is it two?", False, "color"),
+        ("color/b.png", "Is it one?", True, "color"),
     ]
     images = folder / "mme" / "images"
     assert [q.image for q in found.questions[::2]] == [images / "color" / "a.png", images / "b.png"]
@@ -43,8 +54,8 @@ def test_mme_questions_with_pictures_in_either_place(folder: Path) -> None:
 
 def test_pope_questions(folder: Path) -> None:
     questions = read_pope(folder).questions
-    assert [(q.id, q.answer) for q in questions] == [
-        (f"{kind}/{number}", number == 1) for kind in ("random", "popular", "adversarial") for number in (1, 2)
+    assert [(q.category, q.question_id, q.answer) for q in questions] == [
+        (kind, str(number), number == 1) for kind in ("random", "popular", "adversarial") for number in (1, 2)
     ]
     assert questions[0].question == "Is there a cat in the image?"
     assert {q.image for q in questions} == {folder / "pope" / "images" / "a.png"}
@@ -57,6 +68,8 @@ def test_fingerprints_cover_questions_and_pictures(folder: Path, tmp_path_factor
     seen = {read(folder).fingerprint, read(moved).fingerprint}
     assert len(seen) == 1
     (moved / text).write_text((moved / text).read_text() + "\n")
+    assert read(moved).fingerprint in seen, "a blank line changes no question"
+    (moved / text).write_text((moved / text).read_text().replace("Is ", "Was ", 1))
     seen.add(read(moved).fingerprint)
     for path in moved.rglob("*.png"):
         picture(path, 111)
@@ -68,11 +81,12 @@ def test_fingerprints_cover_questions_and_pictures(folder: Path, tmp_path_factor
     ("text", "words"),
     [
         ("a.png\tIs it red?\n", ["color.txt, line 1", "picture<TAB>question<TAB>Yes|No"]),
-        ("\na.png\tIs it red?\tmaybe\n", ["color.txt, line 2"]),
+        ("\na.png\tIs it red?\tmaybe\n", ["color.txt, line 2", "yes or no, not 'maybe'"]),
         ("absent.png\tIs it red?\tYes\n", ["line 1", "'absent.png'", "missing"]),
         ("../color.txt\tIs it red?\tYes\n", ["'color.txt'", "missing"]),
-        ("a.png\tIs it red?\tYes\n", ["color.txt", "'a.png'", "1 questions", "complete the pair"]),
-        ("a.png\tIs it red?\tYes\na.png\tIs it blue?\tYes\n", ["'a.png'", "2 questions"]),
+        ("a.png\tIs it red?\tYes\n", ["color.txt, line 1", "'color/a.png'", "1 question ", "complete the pair"]),
+        ("a.png\tIs it red?\tYes\na.png\tIs it blue?\tYes\n", ["line 2", "'color/a.png'", "2 questions"]),
+        ("a.png\t \tYes\n", ["line 1", "question is missing"]),
         ("", ["without a question"]),
     ],
 )
@@ -86,10 +100,10 @@ def test_bad_mme_lines_are_named(folder: Path, text: str, words: list[str]) -> N
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"label": "maybe"}, ["coco_pope_popular.json, line 2", "'label'"]),
+        ({"label": "maybe"}, ["coco_pope_popular.json, line 2", "yes or no, not 'maybe'"]),
         ({"text": None}, ["line 2", "'text'"]),
         ({"image": "absent.png"}, ["line 2", "'absent.png'", "missing"]),
-        ({"question_id": 1}, ["2 questions popular/1"]),
+        ({"question_id": 1}, ["line 1", "question_id 1 is used 2 times in the split popular"]),
     ],
 )
 def test_bad_pope_records_are_named(folder: Path, change: dict[str, object], words: list[str]) -> None:
@@ -102,18 +116,186 @@ def test_bad_pope_records_are_named(folder: Path, change: dict[str, object], wor
 
 def test_missing_files_are_named_with_the_fix(folder: Path) -> None:
     (folder / "pope" / "coco_pope_popular.json").unlink()
-    with pytest.raises(DataError, match=r"coco_pope_popular.json is missing: .*unlearnbench data make DIR"):
+    with pytest.raises(DataError, match=r"coco_pope_popular.json is missing: .*unlearnbench data fetch pope"):
         read_pope(folder)
     (folder / "mme" / "color.txt").unlink()
-    with pytest.raises(DataError, match=r"mme holds no question file: .*unlearnbench data make DIR"):
+    with pytest.raises(DataError, match=r"mme holds no question file of MME: .*unlearnbench data fetch mme"):
         read_mme(folder)
 
 
 @pytest.mark.parametrize(("read", "image"), [(read_mme, "mme/images/b.png"), (read_pope, "pope/images/a.png")])
-def test_damaged_pictures_are_named(folder: Path, read, image: str) -> None:  # type: ignore[no-untyped-def]
-    (folder / image).write_bytes((folder / image).read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"\.png cannot be decoded"):
+def test_what_is_no_picture_is_named(folder: Path, read: Read, image: str) -> None:
+    (folder / image).write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(DataError, match=r"\.png cannot be read .*replace it"):
         read(folder)
+
+
+def test_pixels_are_not_decoded_before_they_are_asked_about(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    assert len(read_mme(folder).questions) == 4
+    assert len(read_pope(folder).questions) == 6
+
+
+def test_a_category_that_mme_does_not_have_is_named(folder: Path) -> None:
+    (folder / "mme" / "colour.txt").write_text(MME_LINES)
+    with pytest.raises(DataError, match=r"colour.txt, line 1: MME has no subtask 'colour'; it has existence, count"):
+        read_mme(folder)
+
+
+# ----------------------------------------------------------------------------------------------------- other layouts
+def as_release(folder: Path, target: Path, split: bool) -> Path:
+    """MME as its authors publish it: a text file a picture, beside it or in a folder of its own."""
+    for question in read_mme(folder).questions:
+        place = target / question.category
+        texts, images = (place / "questions_answers_YN", place / "images") if split else (place, place)
+        for each in (texts, images):
+            each.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(question.image, images / question.image.name)
+        with (texts / f"{question.image.stem}.txt").open("a") as text:
+            text.write(f"{question.question}\t{'Yes' if question.answer else 'No'}\n")
+    (target / "eval_tool").mkdir()
+    (target / "eval_tool" / "readme.txt").write_text("not a question")
+    return target
+
+
+def write_parquet(path: Path, rows: list[dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+
+
+def as_parquet(folder: Path, target: Path, read: Read, shards: int = 2) -> Path:
+    """The hub's files: pictures repeated within the rows."""
+    rows = [
+        {
+            "question_id": q.question_id,
+            "image_source": q.image.stem,
+            "image": {"bytes": q.image.read_bytes(), "path": None},
+            "question": q.question,
+            "answer": "Yes" if q.answer else "No",
+            "category": q.category,
+        }
+        for q in read(folder).questions
+    ]
+    for shard in range(shards):
+        write_parquet(target / f"test-{shard:05}-of-{shards:05}-abc.parquet", rows[shard::shards])
+    return target
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Hugging Face cache of this test's own."""
+    import huggingface_hub.utils._cache_assets as assets
+
+    monkeypatch.setattr(assets, "HF_ASSETS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("place", ["mme", "MME_Benchmark_release_version/MME_Benchmark", "."])
+def test_the_official_release_is_the_same_data(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, place: str, split: bool
+) -> None:
+    target = tmp_path_factory.mktemp("release")
+    as_release(folder, target / place, split)
+    released = read_mme(target)
+    assert released.fingerprint == read_mme(folder).fingerprint
+    assert {q.where for q in released.questions} != {""}
+
+
+@pytest.mark.parametrize(("read", "name"), [(read_mme, "mme"), (read_pope, "pope")])
+@pytest.mark.parametrize("place", ["data", "."])
+def test_parquet_files_are_the_same_data(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path, read: Read, name: str, place: str
+) -> None:
+    target = tmp_path_factory.mktemp("hub")
+    as_parquet(folder, target / name / place, read)
+    first = read(target)
+    assert first.fingerprint == read(folder).fingerprint
+    pictures = {q.image for q in first.questions}
+    assert all(path.is_relative_to(cache) for path in pictures)
+    assert len(pictures) == len({q.image for q in read(folder).questions})
+    for path in pictures:
+        path.touch()
+    marked = {path: path.stat().st_mtime_ns for path in pictures}
+    assert {q.image: q.image.stat().st_mtime_ns for q in read(target).questions} == marked, "unpacked twice"
+
+
+def test_a_release_with_a_wrong_folder_or_without_a_picture_is_named(folder: Path, tmp_path: Path) -> None:
+    release = as_release(folder, tmp_path / "released", split=False)
+    (release / "color" / "b.png").unlink()
+    with pytest.raises(DataError, match=r"b\.txt, line 1: picture 'b.jpg or .png' is missing"):
+        read_mme(release)
+    (release / "color").rename(release / "colour")
+    (release / "count").mkdir()
+    with pytest.raises(DataError, match=r"count holds no question file|MME has no subtask 'colour'"):
+        read_mme(release)
+    (release / "count").rmdir()
+    (release / "existence").mkdir()
+    picture(release / "existence" / "c.png")
+    (release / "existence" / "c.txt").write_text("Is it?\tYes\nIs it not?\tNo\n")
+    with pytest.raises(DataError, match=r"MME has no subtask 'colour'; rename or remove the folder"):
+        read_mme(release)
+
+
+def test_bad_parquet_files_are_named(folder: Path, tmp_path: Path, cache: Path) -> None:
+    target = as_parquet(folder, tmp_path / "hub" / "mme", read_mme).parent
+    shard = target / "mme" / "test-00001-of-00002-abc.parquet"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-40])
+    with pytest.raises(DataError, match=r"00001-of-00002-abc.parquet is no readable Parquet file"):
+        read_mme(target)
+    shard.unlink()
+    with pytest.raises(DataError, match=r"1 of 2 files test-\*\.parquet are there"):
+        read_mme(target)
+    rows = parquet.read_table(io.BytesIO(whole)).to_pylist()
+    rows += [rows[0] | {"question": "Is it?", "answer": "Yes" if rows[0]["answer"] == "No" else "No"}]
+    rows = [row for row in rows if row["question_id"] == rows[0]["question_id"]]
+    for change, message in (
+        ({"category": "colour"}, r"row 1: MME has no subtask 'colour'"),
+        ({"answer": "maybe"}, r"row 1: the answer must be yes or no, not 'maybe'"),
+        ({"image": None}, r"row 1: the picture is missing"),
+        ({"image": {"bytes": b"no picture", "path": None}}, r"cannot be read"),
+    ):
+        write_parquet(tmp_path / "one" / "all.parquet", [rows[0] | change, *rows[1:]])
+        with pytest.raises(DataError, match=message):
+            read_mme(tmp_path / "one")
+    assert not list(cache.rglob("*.unfinished"))
+    write_parquet(tmp_path / "one" / "all.parquet", [{"question_id": "a"}])
+    with pytest.raises(DataError, match="has no column 'question'"):
+        read_mme(tmp_path / "one")
+
+
+def test_names_in_parquet_files_lead_nowhere_else(folder: Path, tmp_path: Path, cache: Path) -> None:
+    target = as_parquet(folder, tmp_path / "hub" / "mme", read_mme, shards=1).parent
+    file = next(target.rglob("*.parquet"))
+    rows = parquet.read_table(file).to_pylist()
+    write_parquet(file, [row | {"question_id": f"../../../../{row['question_id']}"} for row in rows])
+    assert {q.question_id for q in read_mme(target).questions} == {"color/a.png", "color/b.png"}
+    assert {path.name for path in tmp_path.rglob("a.png") if not path.is_relative_to(cache)} == {"a.png"}
+    assert all(path.is_relative_to(cache / "unlearnbench" / "pictures") for path in cache.rglob("*.png"))
+
+
+@pytest.mark.parametrize("pictures", ["pope/val2014", "val2014", "coco/val2014"])
+def test_pope_with_a_coco_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory, pictures: str) -> None:
+    before = read_pope(folder).fingerprint
+    coco = tmp_path_factory.mktemp("coco") / "val2014"
+    shutil.move(folder / "pope" / "images", coco)
+    (folder / pictures).parent.mkdir(exist_ok=True)
+    (folder / pictures).symlink_to(coco)
+    assert read_pope(folder).fingerprint == before
+    assert pope_root(folder) == folder / "pope"
+
+
+def test_pictures_outside_the_folder_are_not_taken(folder: Path) -> None:
+    shutil.move(folder / "pope" / "images", folder / "val2014")
+    with pytest.raises(DataError, match=r"line 1: picture 'a.png' is missing"):
+        read_pope(folder / "pope")
+
+
+def test_folders_without_the_benchmarks_are_told_apart(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert mme_root(folder) == folder / "mme"
+    empty = tmp_path_factory.mktemp("empty")
+    assert (mme_root(empty), pope_root(empty)) == (None, None)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
@@ -139,10 +321,10 @@ def test_the_official_mme_questions(tmp_path: Path) -> None:
         for line in path.read_text().splitlines():
             (tmp_path / "mme" / "images" / line.split("\t")[0]).write_bytes(PIXEL)
     questions = read_mme(tmp_path).questions
-    kinds = [q.kind for q in questions]
+    kinds = [q.category for q in questions]
     assert (len(questions), len(set(kinds)), kinds.count("celebrity")) == (2374, 14, 340)
     assert sum(q.answer for q in questions) == 1187
-    assert len({q.id for q in questions}) == 2374
+    assert len({q.question_id for q in questions}) == 1187
 
 
 def test_the_official_pope_questions(tmp_path: Path) -> None:
@@ -155,7 +337,7 @@ def test_the_official_pope_questions(tmp_path: Path) -> None:
     for name in {json.loads(line)["image"] for line in lines}:
         (tmp_path / "pope" / "images" / name).write_bytes(PIXEL)
     questions = read_pope(tmp_path).questions
-    assert len(questions) == len({q.id for q in questions}) == 9000
+    assert len(questions) == len({(q.category, q.question_id) for q in questions}) == 9000
     assert sum(q.answer for q in questions) == 4500
     assert len({(q.image, q.question) for q in questions}) == 5127
 

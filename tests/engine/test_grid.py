@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from unlearnbench import Evaluation, Method, Params, Task, method, task
 from unlearnbench.config import RunConfig
+from unlearnbench.data.pope import read_pope
 from unlearnbench.data.source import Location, locate
-from unlearnbench.data.yes_no import YesNoSet, read_pope
+from unlearnbench.data.yes_no import YesNoSet
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import Finished
 from unlearnbench.engine.grid import run as run_grid
@@ -26,7 +27,7 @@ from unlearnbench.models.vlm import Asked
 from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
-from unlearnbench.tasks.fiubench import score
+from unlearnbench.tasks.fiubench import evaluated
 from unlearnbench.training.run import Silent
 
 CALLS: Counter[str] = Counter()
@@ -311,11 +312,12 @@ def test_metrics_are_functions_of_the_stored_samples(command: Command) -> None:
     rows = {f.row.task.name: f.row for f in finished}
     samples = {name: command.rows.read_samples(row) for name, row in rows.items()}
     recomputed = {
-        "fiubench": score(samples["fiubench"], rows["fiubench"].task.options["scorer"]),  # type: ignore[arg-type]
+        "fiubench": evaluated(samples["fiubench"], rows["fiubench"].task.options["scorer"]),  # type: ignore[arg-type]
         "grid-looking": {"grid-looking.size": mean_size(samples["grid-looking"])},
     }
     for name in ("mme", "pope"):
-        values = task_registry.get(name).score(samples[name], seed=0)  # type: ignore[attr-defined]
+        kind = task_registry.get(name)
+        values = kind(kind.Options.model_validate(rows[name].task.options)).score(samples[name])
         recomputed[name] = {f"{name}.{metric}": value for metric, value in values.items()}
     for name, row in rows.items():
         assert row.status == "ok"

@@ -35,11 +35,12 @@ class Planned(Method):
 @task("planned-task")
 class PlannedTask(Task):
     def load(self, source, forget):
-        from unlearnbench.data.yes_no import read_pope
+        from unlearnbench.data.pope import read_pope
         from unlearnbench.tasks.yes_no import YesNoData
         from unlearnbench.data.source import locate
         location = locate(source, "pope")
-        return YesNoData(location, read_pope(location.folder))
+        asked = read_pope(location.folder)
+        return YesNoData(location, asked, len(asked.questions))
 
     def evaluate(self, model, data, run):
         raise NotImplementedError
@@ -197,7 +198,7 @@ def test_a_cell_that_the_settings_give_twice_is_planned_once(setting: Setting) -
     plans = setting.plans(tasks=["fiubench", "mme"], settings=settings)
     assert [(each.cell.task, getattr(each.task.options, "scorer", None)) for each in plans] == [
         ("fiubench", "strict"),
-        ("mme", None),
+        ("mme", "official"),
         ("fiubench", "fiubench"),
     ]
 

@@ -27,7 +27,7 @@ def accuracy_by_kind(model: VLM, task_name: str) -> dict[str, float]:
     evaluation: Evaluation = task.evaluate(model, task.load("embedded", None), Run())
     right: dict[str, list[bool]] = defaultdict(list)
     for record in evaluation.records:
-        right[record["kind"]].append(record["prediction"].lower().startswith("yes" if record["answer"] else "no"))
+        right[record["category"]].append(record["prediction"].lower().startswith(record["answer"].lower()))
     return {name: sum(marks) / len(marks) for name, marks in right.items()}
 
 

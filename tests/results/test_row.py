@@ -22,6 +22,8 @@ def test_the_fields_have_the_published_names(row, fields):
     assert strict(row().to_line()) == fields | {
         "base": None,
         "notes": {},
+        "baselines": {},
+        "task": fields["task"] | {"protocol": {}},
         "metrics": {"forget.rouge_l": fields["metrics"]["forget.rouge_l"] | {"reason": None}},
     }
 

@@ -1,6 +1,5 @@
 """``unlearnbench report``: tables and pictures of results."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,7 +36,7 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..registry import load_plugin
-    from ..report.comparison import compare
+    from ..report.comparison import compare, details
     from .grid import listed
 
     if data is not None and not data.is_dir():
@@ -47,7 +46,7 @@ def report(
     store = _store(results)
     rows = _chosen(_rows(store), listed(method), listed(model))
     comparisons = compare(rows)
-    _print(form, rows, comparisons)
+    _print(form, rows, [*comparisons, *details(rows)])
     if out is not None:
         for path in _write(out, rows, comparisons, store, data):
             typer.echo(f"wrote {path}", err=form != "terminal")
@@ -113,12 +112,13 @@ def _write(
     out: Path, rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", store: "RowStore", data: Path | None
 ) -> Iterator[Path]:
     """Write tables and pictures, each whole or not at all; yields what was written."""
+    from ..report.comparison import details
     from ..results.atomic import atomic_write, require_writable
 
     require_writable(out, "--out")
     for name, form in (("table.md", "markdown"), ("table.csv", "csv"), ("table.tex", "latex")):
         with atomic_write(out / name) as temporary:
-            temporary.write_text(_text(form, comparisons), encoding="utf-8", newline="")
+            temporary.write_text(_text(form, [*comparisons, *details(rows)]), encoding="utf-8", newline="")
         yield out / name
     taken: Counter[str] = Counter()
     for wanted, figure in _figures(rows, comparisons, store, data):
@@ -173,26 +173,13 @@ def _attention(rows: "Sequence[Row]", store: "RowStore", data: Path | None) -> "
 
 def _pictures(row: "Row", data: Path | None) -> Path:
     """The folder of the task's data; nothing is downloaded for a picture."""
-    from ..data.source import locate
+    from ..data.source import already_unpacked, locate
 
     source = row.task.data.source
     if source == "embedded":
         return locate(source, row.task.name).folder
-    if source == "hub" and (folder := _cached(row)) is not None:
+    if source == "hub" and (folder := already_unpacked(row.task.data.id, row.task.data.revision or "")) is not None:
         return folder
     if data is None:
         raise UsageError(f"the pictures of {row.task.data.id} are needed; give their folder with --data")
     return data
-
-
-def _cached(row: "Row") -> Path | None:
-    """Where `unlearnbench.data.source.locate` has laid out the dataset from the hub, if it has."""
-    from huggingface_hub.constants import HF_ASSETS_CACHE
-
-    folder = Path(HF_ASSETS_CACHE, "unlearnbench")
-    about = row.task.data
-    names = [about.id.replace("/", "--"), about.revision or "", row.task.name]
-    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in names):
-        return None  # rows may come from strangers
-    folder = folder.joinpath(*names)
-    return folder if folder.is_dir() else None

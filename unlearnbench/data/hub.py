@@ -3,13 +3,16 @@
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from ..errors import DataError
+
+_PATIENCE = 20.0
+"""Seconds to wait for the hub's first answer."""
 
 _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 
@@ -52,50 +55,65 @@ def fetch(dataset: HubDataset, task: str) -> Snapshot:
     Raises `DataError` with the reason where no name of it can be had.
     """
     pinned = re.fullmatch(r"[0-9a-f]{40}", dataset.revision) is not None
-    if pinned or not _may_download.get():
+    reason = "nothing may be downloaded now"
+    if _may_download.get() and not (pinned and _cached(dataset)):
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
         for repository in dataset.repositories:
-            if (snapshot := _cached(dataset, repository)) is not None:
-                return snapshot
-    if not _may_download.get():
-        raise DataError(
-            f"dataset {dataset.repositories[0]} is not in the cache yet: run `unlearnbench data fetch {task}`, or "
-            "give --data DIR"
-        )
-    reasons = []
-    for repository in dataset.repositories:
-        try:
-            return _complete(dataset, repository, _download(dataset, repository, cached=False))
-        except Exception as error:  # the client and the libraries beneath it raise many kinds
-            reasons.append(_reason(error))
+            try:
+                return _download(dataset, repository)
+            except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+                reason = _reason(error)  # perhaps the next name is known
+            except Exception as error:  # the client and the libraries beneath it raise many kinds
+                reason = _reason(error)
+                break
+    if snapshot := _cached(dataset):
+        return snapshot
     raise DataError(
-        f"dataset {dataset.repositories[0]} cannot be fetched from the hub ({reasons[0]}): run "
+        f"dataset {dataset.repositories[0]} is not in the cache and cannot be fetched from the hub ({reason}): run "
         f"`unlearnbench data fetch {task}` on a machine with network, or give --data DIR"
-    ) from None
+    )
 
 
-def _cached(dataset: HubDataset, repository: str) -> Snapshot | None:
-    try:
-        return _complete(dataset, repository, _download(dataset, repository, cached=True))
-    except Exception:  # whatever is wrong with the cache, a download mends
-        return None
+def _cached(dataset: HubDataset) -> Snapshot | None:
+    """What the cache has of the dataset, under whichever name, if it is all there."""
+    for repository in dataset.repositories:
+        with suppress(Exception):  # whatever is wrong with the cache, a download mends
+            return _snapshot(dataset, repository, cached=True)
+    return None
 
 
-def _download(dataset: HubDataset, repository: str, *, cached: bool) -> Path:
+def _download(dataset: HubDataset, repository: str) -> Snapshot:
+    from huggingface_hub import HfApi
+
+    with _quiet_client():
+        # Asked first, as it fails at once where there is no network; the download would try again for half a minute.
+        HfApi().dataset_info(repository, revision=dataset.revision, timeout=_PATIENCE)
+        return _snapshot(dataset, repository, cached=False)
+
+
+def _snapshot(dataset: HubDataset, repository: str, *, cached: bool) -> Snapshot:
     from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        repository,
+        repo_type="dataset",
+        revision=dataset.revision,
+        allow_patterns=list(dataset.files),
+        local_files_only=cached,
+    )
+    return _complete(dataset, repository, Path(folder))
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Without a network the client would report each of its attempts."""
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 
     verbosity = get_verbosity()
-    set_verbosity(logging.ERROR)  # without a network it would report each of its attempts
+    set_verbosity(logging.ERROR)
     try:
-        return Path(
-            snapshot_download(
-                repository,
-                repo_type="dataset",
-                revision=dataset.revision,
-                allow_patterns=list(dataset.files),
-                local_files_only=cached,
-            )
-        )
+        yield
     finally:
         set_verbosity(verbosity)
 

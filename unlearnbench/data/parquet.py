@@ -63,7 +63,7 @@ class Table:
             folder = cached_assets_path("unlearnbench", namespace="pictures", subfolder=self._state()) / "files"
             if not folder.is_dir():
                 self._unpack(folder, name)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a file is where a folder should be
             raise DataError(f"the Hugging Face cache cannot be written ({error}): make room or set HF_HOME") from None
         return folder
 

@@ -1,6 +1,7 @@
 """Where a task's data comes from: what ships with the package, the Hugging Face hub, or a folder."""
 
 import os
+import re
 import shutil
 import zipfile
 from dataclasses import dataclass, replace
@@ -9,6 +10,9 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError, UsageError
 from .embedded import embedded_folder
 from .hub import HubDataset, fetch
+
+_UNPACKED = "files"
+"""Name of the folder of a snapshot that was laid out."""
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -41,6 +45,17 @@ def locate(source: str, task: str, dataset: HubDataset | None = None) -> Locatio
     return Location(folder, folder.resolve().name)
 
 
+def already_unpacked(repository: str, revision: str) -> Path | None:
+    """Where `unpacked` has laid that snapshot out, if it has; nothing is made, whatever the names."""
+    from huggingface_hub.constants import HF_ASSETS_CACHE
+
+    names = [repository.replace("/", "--"), revision]
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) for name in names):
+        return None  # such names may come from strangers' rows
+    folder = Path(HF_ASSETS_CACHE, "unlearnbench", *names, _UNPACKED)
+    return folder if folder.is_dir() else None
+
+
 def unpacked(location: Location, texts: tuple[str, ...], archive: str, pictures: str) -> Location:
     """A snapshot whose pictures are in an archive, laid out beside it in the cache, where it appears once complete.
 
@@ -50,10 +65,10 @@ def unpacked(location: Location, texts: tuple[str, ...], archive: str, pictures:
 
     try:
         assets = cached_assets_path("unlearnbench", namespace=location.id, subfolder=location.revision or "unknown")
-        folder = assets / "files"
+        folder = assets / _UNPACKED
         if not folder.is_dir():
             _assemble(folder, tuple(location.folder / name for name in texts), location.folder / archive, pictures)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a file is where a folder should be
         raise DataError(f"the Hugging Face cache cannot be written ({error}): make room or set HF_HOME") from None
     return replace(location, folder=folder)
 

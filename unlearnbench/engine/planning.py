@@ -191,7 +191,8 @@ class _Planner:
         card, method = card_for(cell.model), methods.get(cell.method)
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
-        source = self._data_of(provider, self.config.data or card.data)
+        source = self.config.data or card.data
+        unlearning_source = self._data_of(provider, source)
         return _Choice(
             cell=cell,
             card=card,
@@ -200,8 +201,8 @@ class _Planner:
             base=resolve(BaseParams, BASE, card.scale, cell.settings.get(BASE, {})),
             task=task,
             provider=provider,
-            data_source=source if provider is task else self._data_of(task, self._beside(source, task, card)),
-            unlearning_source=source,
+            data_source=self._data_of(task, source if provider is task else self._beside(source, task, card)),
+            unlearning_source=unlearning_source,
         )
 
     def load(self, choice: _Choice) -> tuple[TaskData, TaskData]:

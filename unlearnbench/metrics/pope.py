@@ -63,7 +63,7 @@ def pope(
         marks = (True, said is wanted, said is True and wanted, said is True, wanted, unclear)
         for column, mark in enumerate(marks):
             counts[column] += mark
-    rows = np.array(sorted(pictures.values()), dtype=np.float64).reshape(len(pictures), -1)
+    rows = np.array(sorted(pictures.values()), dtype=np.float64).reshape(-1, len(SPLITS) * len(_COLUMNS))
     totals = rows.sum(axis=0).reshape(len(SPLITS), -1)
     present = [place for place in range(len(SPLITS)) if totals[place, 0]]
     if not present:

@@ -34,6 +34,8 @@ def answers(
             texts = run.journal.once(["answers", max_new_tokens, *map(_content, asked)], generate)
             for row, text in zip(rows, texts, strict=True):
                 said[row] = text
+            if by_picture:  # the last one may go on in the next batch
+                model.let_go({query.image for query in asked} - {asked[-1].image})
             bar.advance(len(rows))
     return said
 

@@ -7,7 +7,7 @@ All sequences are padded on the left, for training too, so that one preparation 
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,6 +199,11 @@ class VLM(ABC):
         self._pictures.move_to_end(key)
         return self._pictures[key]
 
+    def let_go(self, paths: Iterable[Path]) -> None:
+        """Forget pictures that will not be asked about soon; they are encoded anew if they are."""
+        for path in paths:
+            self._pictures.pop(str(path), None)
+
     def refresh(self) -> None:
         """Project every cached picture anew: to be called when the projector's weights have changed."""
         with torch.no_grad():
@@ -263,9 +268,7 @@ class VLM(ABC):
     def _prompt(self, question: str) -> tuple[list[int], list[int], list[bool]]:
         """Token ids before and after the picture, and which of the latter belong to the question itself."""
         if question not in self._prompts:
-            content = [{"type": "image"}, {"type": "text", "text": question}]
-            chat = [{"role": "user", "content": content}]
-            text = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            text = self.processor.apply_chat_template(chat(question), add_generation_prompt=True, tokenize=False)
             before, after = text.split(self.processor.image_token, maxsplit=1)
             start = after.index(question.strip())
             stop = start + len(question.strip())
@@ -305,6 +308,11 @@ class VLM(ABC):
     @abstractmethod
     def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:
         """Greedy answers, special tokens removed."""
+
+
+def chat(question: str) -> list[dict[str, Any]]:
+    """A question about a picture as chat templates take it: one turn of the user's, the picture first."""
+    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
 
 
 def named_within(model: nn.Module, part: nn.Module) -> dict[str, nn.Parameter]:

@@ -109,6 +109,21 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Constant(Line):
+    """What needs no model, saying always yes for instance: its scores as rows tell them (``values``)."""
+
+    values: dict[str, float | None]
+
+    is_method = False
+    replicates = 1
+    bases = None
+
+    def metric(self, name: str) -> Estimate | None:
+        """The score, None where the rows say nothing of it."""
+        return Estimate(self.values[name]) if name in self.values else None
+
+
+@dataclass(frozen=True)
 class Column:
     """A metric or a cost: the estimate of each line in order, None where it has none. ``best`` holds lines' places."""
 
@@ -143,11 +158,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The lines and columns of one model."""
+    """The lines and columns of one model, or of one task's details on that model."""
 
     model: str
     lines: tuple[Line, ...]
     columns: tuple[Column, ...]
+    task: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands above the table."""
+        return f"{self.model}, {self.task}" if self.task else self.model
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -178,11 +199,32 @@ class Comparison:
 
 def compare(rows: Iterable[Row]) -> list[Comparison]:
     """One comparison a model, in the order of appearance; rows that are not ok take no part."""
-    ok = [row for row in latest(rows) if row.status == "ok"]
-    by_model: dict[str, list[Line]] = defaultdict(list)
-    for line in _lines(ok):
-        by_model[line.model].append(line)
-    return [Comparison(model, tuple(lines), (*_scores(lines), *_costs(lines))) for model, lines in by_model.items()]
+    return [
+        Comparison(model, tuple(lines), (*_scores(lines, headlines(_rows(lines))), *_costs(lines)))
+        for model, lines in _by_model(rows).items()
+    ]
+
+
+def details(rows: Iterable[Row]) -> list[Comparison]:
+    """One comparison for each task that has `details` to tell, on each model."""
+    from ..registry import tasks
+
+    rows, found = list(rows), []
+    for name in dict.fromkeys(row.task.name for row in rows):
+        columns = tasks.get(name).details if name in tasks else ()
+        for model, lines in _by_model(row for row in rows if row.task.name == name).items():
+            if scores := tuple(_scores(lines, columns)):
+                found.append(Comparison(model, tuple(lines), scores, name))
+    return found
+
+
+def _by_model(rows: Iterable[Row]) -> dict[str, list[Line]]:
+    """The lines of each model, what needs no model last."""
+    by_model: dict[str, list[Row]] = defaultdict(list)
+    for row in latest(rows):
+        if row.status == "ok":
+            by_model[row.model.name].append(row)
+    return {model: [*_lines(of), *_constants(model, of)] for model, of in by_model.items()}
 
 
 def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -207,7 +249,7 @@ def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
 def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """The groups of scores of a line in which a seed is missing."""
     for comparison in comparisons:
-        model = f"{printable(comparison.model)} " if len(comparisons) > 1 else ""
+        model = f"{printable(comparison.title)} " if len(comparisons) > 1 else ""
         for place, line in enumerate(comparison.lines):
             seeds = {
                 column.group: cell.n
@@ -254,6 +296,19 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
             yield Line(members[0].model.name, members[0].method.name, facts, members)
 
 
+def _constants(model: str, rows: Iterable[Row]) -> Iterator[Constant]:
+    """A line for each thing that needs no model, and another where a task was run in another setting."""
+    found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        for name in row.baselines:
+            found[name][row.task.name].setdefault(as_text(_task_facts(row)), row)
+    for name, by_task in found.items():
+        for chosen in product(*(each.values() for each in by_task.values())):
+            facts = {key: value for row in chosen for key, value in _task_facts(row).items()}
+            values = {metric: value for row in chosen for metric, value in row.baselines[name].items()}
+            yield Constant(model, name, facts, (), values)
+
+
 def _method_facts(row: Row) -> dict[str, Any]:
     """What the unlearned model was made from, seeds apart."""
     model = {"revision": row.model.revision, "weights": row.model.weights_digest, "dtype": row.model.dtype}
@@ -268,10 +323,13 @@ def _task_facts(row: Row) -> dict[str, Any]:
     return {f"{task.name}.{name}": value for name, value in {**facts, **task.options}.items()}
 
 
-def _scores(lines: Sequence[Line]) -> Iterator[Column]:
-    rows = [row for line in lines for row in line.rows]
-    direction = {name: metric.higher_is_better for row in rows for name, metric in row.metrics.items()}
-    for column in headlines(rows):
+def _rows(lines: Iterable[Line]) -> list[Row]:
+    return [row for line in lines for row in line.rows]
+
+
+def _scores(lines: Sequence[Line], columns: Iterable[Headline]) -> Iterator[Column]:
+    direction = {name: metric.higher_is_better for row in _rows(lines) for name, metric in row.metrics.items()}
+    for column in columns:
         if column.metric in direction:
             cells = tuple(line.metric(column.metric) for line in lines)
             better = direction[column.metric]

@@ -29,7 +29,7 @@ def escaped(text: str) -> str:
 
 
 def _table(comparison: Comparison, remarks: Sequence[str]) -> str:
-    caption = " ".join([f"{escaped(comparison.model)}.", *(f"{escaped(remark)}." for remark in remarks)])
+    caption = " ".join([f"{escaped(comparison.title)}.", *(f"{escaped(remark)}." for remark in remarks)])
     parts = [tuple(c for c in comparison.columns if c.is_cost is cost) for cost in (False, True)]
     tabulars = [_tabular(replace(comparison, columns=columns)) for columns in parts if columns]
     body = "\n\\par\\medskip\n".join(tabulars)

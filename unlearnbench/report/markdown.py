@@ -13,7 +13,7 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
     parts = [
         part
         for comparison in comparisons
-        for part in (f"**{escaped(printable(comparison.model))}**", _table(comparison))
+        for part in (f"**{escaped(printable(comparison.title))}**", _table(comparison))
     ]
     return "\n\n".join([*parts, *(escaped(line) for line in legend(comparisons))]) + "\n"
 

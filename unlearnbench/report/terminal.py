@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.row import Row, latest
-from .comparison import ARROWS, COST, Column, Comparison, Line, compare, headlines, legend, printable
+from .comparison import ARROWS, COST, Column, Comparison, Constant, Line, compare, details, headlines, legend, printable
 
 _BRIEF_COSTS = ("trainable_parameters", "seconds_per_epoch")
 _LABEL = 14
@@ -32,7 +32,7 @@ class ResultsTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Called by rich with the width to fill."""
-        comparisons = compare(self.rows)
+        comparisons = [*compare(self.rows), *(details(self.rows) if self.full else ())]
         for comparison in comparisons:
             columns = [c for c in comparison.columns if self.full or c.group != COST or c.name in _BRIEF_COSTS]
 
@@ -41,7 +41,7 @@ class ResultsTable:
                 width = console.measure(_table(comparison, columns, self.full), options=unlimited).maximum
                 return width <= options.max_width
 
-            yield Text(printable(comparison.model), style="bold")
+            yield Text(printable(comparison.title), style="bold")
             for block in _blocks(columns, fits):
                 yield _table(comparison, block, self.full)
                 yield Text()
@@ -90,6 +90,8 @@ def _table(comparison: Comparison, columns: Sequence[Column], full: bool) -> Tab
         made.add_column(_gap(heading, starts[-1] or full), justify="right", no_wrap=True)
         before = column.group
     for index, label in enumerate(labels):
+        if isinstance(comparison.lines[index], Constant) and not any(column.cells[index] for column in columns):
+            continue  # this part of the table says nothing of it
         cells = (_cell(column, index, full) for column in columns)
         made.add_row(label, *(_gap(cell, start or full) for cell, start in zip(cells, starts, strict=True)))
     return made
@@ -129,13 +131,19 @@ def _cut(group: Sequence[Column], fits: Callable[[Sequence[Column]], bool]) -> l
 
 
 def notes(rows: Sequence[Row]) -> Iterator[Text]:
-    """A line for every cell that has no result, and for every reason of a null metric."""
+    """A line for every cell without a result, for every task asked in part, and for every reason of a null metric."""
     for row in rows:
         if row.error is not None:
             style = "red" if row.status == "error" else "yellow"
             cell = f"{row.method.name} {row.model.name} {row.task.name} seed {row.seed}"
             said = f"{row.error.type}: {row.error.message}" if row.status == "error" else row.error.message
             yield Text.assemble((f"{row.status}  ", f"bold {style}"), (printable(f"{cell}  {said}"), style))
+    limited: dict[str, None] = {}
+    for row in rows:
+        asked, whole = (row.task.protocol.get(key) for key in ("questions", "of"))
+        if isinstance(asked, int) and isinstance(whole, int) and asked < whole:
+            limited[f"limited  {row.task.name}: {asked} of {whole} questions; not comparable with runs on all"] = None
+    yield from (Text(printable(line), style="yellow") for line in limited)
     shown = {each.metric for each in headlines(rows)}
     reasons: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:

@@ -24,7 +24,8 @@ def tidy(comparisons: Sequence[Comparison]) -> str:
 
 def _lines(comparison: Comparison) -> Iterator[list[object]]:
     for place, line in enumerate(comparison.lines):
-        facts = [comparison.model, line.method, " ".join(comparison.settings(line)), line.rows[0].method.role]
+        role = "method" if line.is_method else "reference"
+        facts = [comparison.model, line.method, " ".join(comparison.settings(line)), role]
         for column in comparison.columns:
             cell = column.cells[place]
             if cell is None:
