@@ -24,7 +24,7 @@ class POPEOptions(YesNoOptions):
     scorers: ClassVar = POPE_SCORERS
     prompts: ClassVar = {
         "official": "{question}",
-        "short": "{question}\nAnswer the question using a single word or phrase.",
+        "lmms-eval": "{question}\nAnswer the question using a single word or phrase.",
         "yes-no": "{question} Please answer yes or no.",
     }
 

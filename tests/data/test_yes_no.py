@@ -87,7 +87,7 @@ def test_fingerprints_cover_questions_and_pictures(folder: Path, tmp_path_factor
         ("a.png\tIs it red?\tYes\n", ["color.txt, line 1", "'color/a.png'", "1 question ", "complete the pair"]),
         ("a.png\tIs it red?\tYes\na.png\tIs it blue?\tYes\n", ["line 2", "'color/a.png'", "2 questions"]),
         ("a.png\t \tYes\n", ["line 1", "question is missing"]),
-        ("", ["without a question"]),
+        ("", ["color.txt holds no question"]),
     ],
 )
 def test_bad_mme_lines_are_named(folder: Path, text: str, words: list[str]) -> None:
@@ -225,6 +225,11 @@ def test_a_release_with_a_wrong_folder_or_without_a_picture_is_named(folder: Pat
     (release / "color" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b\.txt, line 1: picture 'b.jpg or .png' is missing"):
         read_mme(release)
+    text = (release / "color" / "b.txt").read_bytes()
+    (release / "color" / "b.txt").write_bytes(b"\n")
+    with pytest.raises(DataError, match=r"b\.txt holds no question"):
+        read_mme(release)
+    (release / "color" / "b.txt").write_bytes(text)
     (release / "color").rename(release / "colour")
     (release / "count").mkdir()
     with pytest.raises(DataError, match=r"count holds no question file|MME has no subtask 'colour'"):

@@ -99,14 +99,16 @@ def test_prompts_are_what_they_were(kind: Any, family: str, words: Any) -> None:
 def test_the_wording_is_part_of_the_row_s_key_and_so_is_the_scorer() -> None:
     seen = [
         task(MMETask, **options).protocol
-        for options in ({}, {"prompt": "short"}, {"prompt": "lmms-eval"}, {"scorer": "strict"})
+        for options in ({}, {"prompt": "fiubench"}, {"prompt": "lmms-eval"}, {"scorer": "strict"})
     ]
     assert len({str(each) for each in seen}) == len(seen)
     assert seen[0]["scorer"] == {"name": "official", "version": "1"}
     assert len(seen[0]["prompt"]["sha256"]) == 64
 
 
-@pytest.mark.parametrize(("option", "names"), [("scorer", "official, strict"), ("prompt", "official, short, yes-no")])
+@pytest.mark.parametrize(
+    ("option", "names"), [("scorer", "official, strict"), ("prompt", "official, lmms-eval, yes-no")]
+)
 def test_unknown_names_are_refused(option: str, names: str) -> None:
     with pytest.raises(UsageError, match=rf"--set pope.{option}=mine: .*choose from {names}"):
         task(POPETask, **{option: "mine"})

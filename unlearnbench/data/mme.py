@@ -53,7 +53,7 @@ def _flat(root: Path) -> Iterator[YesNoQuestion]:
     """``SUBTASK.txt`` with lines ``picture<TAB>question<TAB>Yes|No``, pictures in ``images[/SUBTASK]``."""
     for path in sorted(root.glob("*.txt")):
         images = root / "images"
-        for number, line in lines(path, content(path, _FIX)):
+        for number, line in _lines(path):
             where = f"{path}, line {number}"
             name, text, answer = _parts(where, line, ("picture", "question", "Yes|No"))
             yield _question(where, path.stem, name, found(name_of(name), images / path.stem, images), text, answer)
@@ -75,7 +75,7 @@ def _release(root: Path) -> Iterator[YesNoQuestion]:
         for path in files:
             image = _picture_of(path, images)
             name = image.name if image else f"{path.stem}.jpg or .png"
-            for number, line in lines(path, content(path, _FIX)):
+            for number, line in _lines(path):
                 where = f"{path}, line {number}"
                 text, answer = _parts(where, line, ("question", "Yes|No"))
                 yield _question(where, folder.name, name, image, text, answer)
@@ -96,6 +96,13 @@ def _question(where: str, category: str, name: str, image: Path | None, text: ob
         raise DataError(f"{where}: MME has no subtask {category!r}; it has {', '.join(SUBTASKS)}")
     name = name_of(name)
     return question(where, category, f"{category}/{name}", image, text, answer, name=name, fix=_FIX)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a question file, one at least: a subtask or a picture must not drop out of the scores unseen."""
+    if numbered := lines(path, content(path, _FIX)):
+        return numbered
+    raise DataError(f"{path} holds no question: {DAMAGED}")
 
 
 def _parts(where: str, line: str, names: tuple[str, ...]) -> list[str]:
