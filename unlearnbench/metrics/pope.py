@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -78,14 +79,12 @@ def pope(
 
 def _scores(totals: NDArray[np.float64], draws: NDArray[np.float64], pictures: int) -> dict[str, MetricValue]:
     """Means over splits of each ratio; ``totals`` [splits, 6], ``draws`` [resamples, splits, 6]."""
-    import numpy as np
-
     values, drawn = _ratios(totals), _ratios(draws)
     n = int(totals[:, 0].sum())
     scores = {}
     for name, (better, why) in _RATIOS.items():
-        value = float(values[name].mean())
-        if np.isnan(value):
+        value = math.fsum(values[name]) / len(values[name])
+        if math.isnan(value):
             scores[name] = undefined(why, better, n=n)
         else:
             scores[name] = estimate(value, drawn[name].mean(axis=-1), pictures, n=n, higher_is_better=better)
