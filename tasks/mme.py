@@ -3,8 +3,9 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from unlearnbench import Headline, task
 from unlearnbench.data.hub import HubDataset
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 class MMEOptions(YesNoOptions):
     """How MME's questions are put and answers are read."""
+
+    prompt: Literal["official", "lmms-eval", "short", "fiubench"] = Field(
+        "official", description="how the question is worded; see docs/metrics.md"
+    )
 
     scorers: ClassVar = MME_SCORERS
     prompts: ClassVar = {
@@ -60,12 +65,8 @@ class MMETask(YesNoTask):
         ("data/test-*.parquet",),
         "d6c9023f017b564f7b3ccccf5348166bce8fdbcd",
     )
+    root = staticmethod(mme_root)
     read = staticmethod(read_mme)
-
-    @classmethod
-    def is_in(cls, folder: Path) -> bool:
-        """Whether ``folder`` holds MME in any of its layouts."""
-        return mme_root(folder) is not None
 
     @staticmethod
     def limited(questions: Sequence[YesNoQuestion], limit: int, seed: int) -> list[YesNoQuestion]:

@@ -2,8 +2,9 @@
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from unlearnbench import Headline, task
 from unlearnbench.data.hub import HubDataset
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 class POPEOptions(YesNoOptions):
     """How POPE's questions are put and answers are read."""
+
+    prompt: Literal["official", "lmms-eval", "yes-no"] = Field(
+        "official", description="how the question is worded; see docs/metrics.md"
+    )
 
     scorers: ClassVar = POPE_SCORERS
     prompts: ClassVar = {
@@ -54,12 +59,8 @@ class POPETask(YesNoTask):
         ("data/test-*.parquet",),
         "4db1276663dfa5eb8ad16a52d24c31a09e470896",
     )
+    root = staticmethod(pope_root)
     read = staticmethod(read_pope)
-
-    @classmethod
-    def is_in(cls, folder: Path) -> bool:
-        """Whether ``folder`` holds POPE in any of its layouts."""
-        return pope_root(folder) is not None
 
     @staticmethod
     def limited(questions: Sequence[YesNoQuestion], limit: int, seed: int) -> list[YesNoQuestion]:

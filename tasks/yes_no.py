@@ -5,14 +5,15 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from unlearnbench import Evaluation, Params, Task
+from unlearnbench.data.parquet import parquet_files
 from unlearnbench.data.source import Location, locate
 from unlearnbench.data.yes_no import YesNoQuestion, YesNoSet
-from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer, choose
+from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer
 
 if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 class YesNoOptions(Params):
     """How questions are put and answers are read."""
 
-    scorer: str = Field("official", description="official, or strict: only a clear yes or no counts")
-    prompt: str = Field("official", description="how the question is worded: the name of a variant")
+    scorer: Literal["official", "strict"] = Field(
+        "official", description="as the benchmark's own script, or: only a clear yes or no counts"
+    )
+    prompt: str = Field("official", description="how the question is worded")
     limit: int | None = Field(None, ge=1, description="ask about this many questions alone; the row says so")
     limit_seed: int = Field(0, description="which ones those are")
     max_new_tokens: int = Field(16, ge=1, description="longest answer")
@@ -34,16 +37,6 @@ class YesNoOptions(Params):
     scorers: ClassVar[Mapping[str, YesNoScorer]] = {}
     prompts: ClassVar[Mapping[str, str]] = {}
     """Prompts by name; ``{question}`` is the question, ``{bare}`` the same without MME's request for yes or no."""
-
-    @field_validator("scorer")
-    @classmethod
-    def _known_scorer(cls, name: str) -> str:
-        return _one_of(name, cls.scorers)
-
-    @field_validator("prompt")
-    @classmethod
-    def _known_prompt(cls, name: str) -> str:
-        return _one_of(name, cls.prompts)
 
 
 @dataclass(frozen=True)
@@ -68,6 +61,11 @@ class YesNoTask(Task):
 
     @staticmethod
     @abstractmethod
+    def root(folder: Path) -> Path | None:
+        """Where within a folder the benchmark is."""
+
+    @staticmethod
+    @abstractmethod
     def read(folder: Path) -> YesNoSet:
         """The questions in a folder."""
 
@@ -81,10 +79,16 @@ class YesNoTask(Task):
     def record(question: YesNoQuestion) -> dict[str, Any]:
         """A line of predictions without the prediction."""
 
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether ``folder`` holds the benchmark beside others; tables in the folder itself may be of any of them."""
+        root = cls.root(folder)
+        return root is not None and not (root == folder and parquet_files(folder))
+
     @property
     def scorer(self) -> YesNoScorer:
         """The scorer that the options name."""
-        return choose(self.options.scorers, self.options.scorer)
+        return self.options.scorers[self.options.scorer]
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -141,9 +145,3 @@ class YesNoTask(Task):
 
 def _key(question: YesNoQuestion) -> tuple[Path, str]:
     return question.image, question.question
-
-
-def _one_of(name: str, known: Mapping[str, Any]) -> str:
-    if name not in known:
-        raise ValueError(f"choose from {', '.join(known)}")
-    return name

@@ -112,7 +112,7 @@ def test_scorers_of_yes_no_tasks_are_chosen_by_name(tmp_path):
     assert scores == {
         ("mme", "official"): 0, ("mme", "strict"): 0.5, ("pope", "official"): 0.5, ("pope", "strict"): 0,
     }  # fmt: skip
-    with pytest.raises(UsageError, match="unknown scorer 'lenient' of mme: choose from official, strict"):
+    with pytest.raises(UsageError, match="unknown scorer 'lenient' of mme: Input should be 'official' or 'strict'"):
         score("mme", mme, "lenient")
     shown = invoke("pope", pope).stdout
     assert "pope, scorer official" in shown

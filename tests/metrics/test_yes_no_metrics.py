@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unlearnbench.errors import DataError, RecordError, UsageError
+from unlearnbench.errors import DataError, RecordError
 from unlearnbench.metrics.mme import COGNITION, PERCEPTION, SUBTASKS, mme
 from unlearnbench.metrics.pope import SPLITS, pope
 from unlearnbench.metrics.yes_no import (
     CONSTANTS,
     MME_SCORERS,
     POPE_SCORERS,
-    choose,
     parse_mme,
     parse_pope,
     parse_strict,
@@ -200,9 +199,10 @@ def test_pope_f1_without_any_yes_is_undefined():
 
 
 def test_scorers_by_name():
-    assert choose(MME_SCORERS, "official").label == {"name": "official", "version": "1"}
-    with pytest.raises(UsageError, match=r"unknown scorer 'oficial': did you mean official\?"):
-        choose(MME_SCORERS, "oficial")
+    for scorers in (MME_SCORERS, POPE_SCORERS):
+        assert {name: scorer.label for name, scorer in scorers.items()} == {
+            name: {"name": name, "version": "1"} for name in ("official", "strict")
+        }
 
 
 # ------------------------------------------------------------------------------------------- the real question files

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image
@@ -83,6 +83,7 @@ def test_prompts_are_what_they_were(kind: Any, family: str, words: Any) -> None:
     from unlearnbench.models.vlm import chat
 
     wordings = {}
+    assert set(kind.Options.prompts) == set(get_args(kind.Options.model_fields["prompt"].annotation))
     for name in kind.Options.prompts:
         text = task(kind, prompt=name).prompt(QUESTION[kind.name])
         wordings[name] = words.apply_chat_template(
@@ -107,11 +108,22 @@ def test_the_wording_is_part_of_the_row_s_key_and_so_is_the_scorer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "names"), [("scorer", "official, strict"), ("prompt", "official, lmms-eval, yes-no")]
+    ("option", "names"), [("scorer", "'official' or 'strict'"), ("prompt", "'official', 'lmms-eval' or 'yes-no'")]
 )
 def test_unknown_names_are_refused(option: str, names: str) -> None:
-    with pytest.raises(UsageError, match=rf"--set pope.{option}=mine: .*choose from {names}"):
+    with pytest.raises(UsageError, match=rf"--set pope.{option}=mine: Input should be {names}"):
         task(POPETask, **{option: "mine"})
+
+
+def test_tables_without_a_name_are_taken_only_where_the_command_gives_them_to_the_task(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "test.parquet").touch()
+    assert not MMETask.is_in(tmp_path)
+    assert not POPETask.is_in(tmp_path)
+    assert MMETask.root(tmp_path) == POPETask.root(tmp_path) == tmp_path
+    (tmp_path / "data").rename(tmp_path / "pope")
+    assert POPETask.is_in(tmp_path)
+    assert not MMETask.is_in(tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------------------ limits

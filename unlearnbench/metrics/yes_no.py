@@ -4,7 +4,6 @@ A scorer is a name, a version and a reading: everything else about MME (`unlearn
 (`unlearnbench.metrics.pope`) is arithmetic on what it reads.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from ..data.refusals import REFUSALS
-from ..errors import UsageError
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ANSWERS = {"yes": True, "no": False}
@@ -64,15 +62,6 @@ def parse_strict(text: str) -> bool | None:
 _STRICT = YesNoScorer("strict", "1", parse_strict)
 MME_SCORERS = {"official": YesNoScorer("official", "1", parse_mme), "strict": _STRICT}
 POPE_SCORERS = {"official": YesNoScorer("official", "1", parse_pope), "strict": _STRICT}
-
-
-def choose(scorers: Mapping[str, YesNoScorer], name: str) -> YesNoScorer:
-    """The scorer of that name; raises UsageError for any other."""
-    if name in scorers:
-        return scorers[name]
-    near = difflib.get_close_matches(name, scorers, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(scorers)}"
-    raise UsageError(f"unknown scorer {name!r}: {hint}")
 
 
 def truth(answer: str) -> bool:
