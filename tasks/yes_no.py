@@ -126,7 +126,8 @@ class YesNoTask(Task):
         spoken = dict(zip(queries, said, strict=True))
         records = [self.record(each) | {"prediction": spoken[_key(each)]} for each in questions]
         scores = {f"{self.name}.{name}": value for name, value in self.score(records).items()}
-        facts = {"questions": len(questions), "of": data.whole, "asked": len(queries)}
+        limited = len(questions) < data.whole
+        facts = {"questions": len(questions), "of": data.whole, "asked": len(queries), "limited": limited}
         return Evaluation(records, scores, facts=facts, baselines=self.baselines(records))
 
     def prompt(self, question: str) -> str:

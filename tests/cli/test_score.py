@@ -58,7 +58,7 @@ def test_the_table_names_the_scorer_and_shows_intervals(predictions):
     shown = invoke("fiubench", predictions).stdout
     assert "scorer strict" in shown
     assert "rouge_l" in shown
-    assert "0.6667 to 1.0000" in shown
+    assert "0.667–1.000" in shown
 
 
 def test_an_undefined_metric_is_null(tmp_path):
@@ -116,7 +116,7 @@ def test_scorers_of_yes_no_tasks_are_chosen_by_name(tmp_path):
         score("mme", mme, "lenient")
     shown = invoke("pope", pope).stdout
     assert "pope, scorer official" in shown
-    assert "always yes" in shown
+    assert shown.split().count("always") == 3
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,15 @@ def test_mme_is_fetched_under_either_name_and_then_needs_no_network(
         again = command(tmp_path / "hf", hub.url, "data", "fetch", "mme", offline=offline)
         assert (again.returncode, again.stdout) == (0, first.stdout)
     assert not [line for line in hub.asked[asked:] if "MME" in line]
+    words = ("run", "--method", "pretrain", "--model", "tiny-qwen2.5-vl", "--task", "mme", "--data", "mme=hub")
+    places = ("--results", str(tmp_path / "results"), "--store", str(tmp_path / "store"), "--json", "--quiet")
+    ran = command(tmp_path / "hf", hub.url, *words, *places, offline=True)
+    assert ran.returncode == 0, ran.stderr
+    row = json.loads(ran.stdout)[0]
+    assert row["task"]["data"] | {"fingerprint": ""} == {
+        "source": "hub", "id": name, "revision": PINNED, "fingerprint": "",
+    }  # fmt: skip
+    assert row["metrics"]["mme.accuracy"]["n"] == 4
 
 
 def test_an_unfinished_download_is_finished(tmp_path: Path, files: dict[str, bytes], served: list[Hub]) -> None:

@@ -6,7 +6,7 @@ from statistics import mean, stdev
 import pytest
 from scipy.stats import t as student
 
-from unlearnbench.report.comparison import amount, compare, legend, memory
+from unlearnbench.report.comparison import amount, compare, details, legend, memory
 
 
 def column(rows, name):
@@ -139,3 +139,37 @@ def test_the_peak_of_a_seed_is_the_largest_of_its_tasks(row):
 def test_large_numbers_are_short():
     assert [amount(n) for n in (0, 4.25, 999_400, 999_600, 7_100_000)] == ["0", "4.25", "999k", "1M", "7.1M"]
     assert [memory(n * 2**20) for n in (733.2, 999.7, 24_000)] == ["733 MiB", "0.976 GiB", "23.4 GiB"]
+
+
+YES = {"always yes": {"mme.accuracy": 0.5, "mme.total": 700.0, "mme.parse_failure_rate": 0.0}}
+OF_MME = {"mme.accuracy": (0.9, True), "mme.total": (2000.0, True), "mme.parse_failure_rate": (0.1, False)}
+
+
+def test_what_needs_no_model_has_a_line_and_is_never_the_best(row):
+    rows = [row(method, "mme", OF_MME, seed=seed, baselines=YES) for method in ("ga", "cagul") for seed in (0, 1)]
+    [comparison] = compare([*rows, row("ga", metrics={"forget.rouge_l": (0.1, False)})])
+    assert [line.method for line in comparison.lines] == ["ga", "cagul", "always yes"]
+    [accuracy] = [column for column in comparison.columns if column.name == "mme.accuracy"]
+    assert (accuracy.text(2), accuracy.best) == ("0.500", {0, 1})
+    assert [column.text(2) for column in comparison.columns if column.name == "forget.rouge_l"] == ["–"]
+    assert comparison.label(comparison.lines[2]) == "always yes"
+
+
+def test_another_setting_of_a_task_has_constants_of_its_own(row):
+    limited = {"always yes": YES["always yes"] | {"mme.accuracy": 0.4}}
+    cases = ((None, YES), (8, limited))
+    [comparison] = compare([row("ga", "mme", OF_MME, options={"limit": n}, baselines=of) for n, of in cases])
+    constants = [line for line in comparison.lines if line.method == "always yes"]
+    assert [comparison.settings(line) for line in constants] == [["mme.limit=null"], ["mme.limit=8"]]
+    assert [line.metric("mme.accuracy").mean for line in constants] == [0.5, 0.4]
+
+
+def test_a_task_s_details_are_a_table_of_its_own(row):
+    rows = [row("ga", "mme", OF_MME, baselines=YES), row("ga", "fiubench", {"forget.rouge_l": (0.1, False)})]
+    [mme] = details(rows)
+    assert mme.title == "tiny-qwen2.5-vl, mme"
+    assert [line.method for line in mme.lines] == ["ga", "always yes"]
+    assert [(column.label, column.text(0), column.text(1)) for column in mme.columns] == [
+        ("Acc", "0.900", "0.500"), ("Total", "2000", "700"), ("Unclear", "0.100", "0.000"),
+    ]  # fmt: skip
+    assert details([rows[1]]) == []

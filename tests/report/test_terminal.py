@@ -175,3 +175,22 @@ def test_rows_stores_and_tables_need_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_constants_stand_only_where_they_have_a_score(row):
+    baselines = {"always yes": {"mme.accuracy": 0.5}}
+    rows = [
+        row("ga", "mme", {"mme.accuracy": (0.9, True)}, baselines=baselines),
+        row("ga", "fiubench", {f"forget.{name}": (0.1, False) for name in ("rouge_l", "exact_match", "ape", "min_k")}),
+    ]
+    assert len(lines_of(render(rows, 200), "always")) == 1
+    narrow = render(rows, 40)
+    assert lines_of(narrow, "always") == [["always", "yes", "0.500"]]
+    assert len(lines_of(narrow, "ga")) == 2
+
+
+def test_rows_on_a_part_of_the_questions_say_so(row):
+    whole = row("ga", "mme", {"mme.accuracy": (0.9, True)})
+    protocol = {"questions": 84, "of": 2374, "limited": True}
+    text = render([whole.model_copy(update={"task": whole.task.model_copy(update={"protocol": protocol})})], 200)
+    assert "limited  mme: 84 of 2374 questions; not comparable with runs on all" in text

@@ -104,20 +104,29 @@ def _parse(line: str, adapter: "TypeAdapter[Any]", where: str, fix: str) -> Any:
 
 
 def _print_table(task: "Task", scores: "dict[str, MetricValue]", baselines: dict[str, dict[str, float | None]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     scorer = getattr(task.options, "scorer", None)
-    table = Table(title=f"{task.name}, scorer {scorer}" if scorer else task.name)
-    table.add_column("metric")
-    for column in ("value", "95% interval", "n", *baselines):
+    title = f"{task.name}, scorer {scorer}" if scorer else task.name
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("metric", overflow="fold")
+    for column in ("value", "95% interval", "n", *(name.replace(" ", "\n") for name in baselines)):
         table.add_column(column, justify="right")
     for name, metric in scores.items():
-        interval = metric.reason if metric.ci_low is None else f"{metric.ci_low:.4f} to {metric.ci_high:.4f}"
+        interval = "" if metric.ci_low is None else f"{_number(metric.ci_low)}–{_number(metric.ci_high)}"
         beside = [_number(of[name]) if name in of else "" for of in baselines.values()]
         table.add_row(name, _number(metric.value), interval, str(metric.n), *beside)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for name, metric in scores.items():
+        if metric.reason:
+            console.print(f"{name}: {metric.reason}", highlight=False, markup=False)
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    """A score in about five characters."""
+    from ..report.comparison import score as shown
+
+    return "-" if value is None else shown(value)

@@ -1,12 +1,15 @@
-"""What every reader of a data folder needs: file contents, JSON records, pictures by name, and one fingerprint.
+"""What every reader of a data folder needs: file contents, JSON records, pictures by name, one fingerprint.
 
 Whatever is missing or damaged raises `DataError`, which names the file, the line and the fix.
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -86,6 +89,25 @@ def files_in(*folders: Path) -> dict[str, Path]:
             for path in folder.iterdir():
                 found.setdefault(path.name, path)
     return found
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which becomes ``folder`` once it is complete; nothing is left of one that never is.
+
+    Where another process was first, its folder stays: both have the same files.
+    """
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def picture_digests(paths: Iterable[Path]) -> list[bytes]:

@@ -1,15 +1,13 @@
 """Reads tables with pictures in Parquet files, as the hub has them, without holding the pictures in memory."""
 
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .folder import DAMAGED
+from .folder import DAMAGED, appearing
 
 _ROWS = 32
 """Rows read at a time where pictures are."""
@@ -73,22 +71,13 @@ class Table:
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
     def _unpack(self, folder: Path, name: Callable[[Row], str]) -> None:
-        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-        try:
-            unfinished.mkdir(parents=True)
+        with appearing(folder) as unfinished:
             for path in self.files:
                 number = 0
                 for batch in self._batches(path, (*self.columns, "image"), _ROWS):
                     for row in batch:
                         number += 1
                         _write(unfinished / name(row), row["image"], f"{path}, row {number}")
-            try:
-                unfinished.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was first, with the same files
-                    raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
 
     def _batches(self, path: Path, columns: tuple[str, ...], size: int) -> Iterator[list[Row]]:
         from pyarrow import ArrowException

@@ -1,6 +1,5 @@
 """Where a task's data comes from: what ships with the package, the Hugging Face hub, or a folder."""
 
-import os
 import re
 import shutil
 import zipfile
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError, UsageError
 from .embedded import embedded_folder
+from .folder import appearing
 from .hub import HubDataset, fetch
 
 _UNPACKED = "files"
@@ -74,20 +74,11 @@ def unpacked(location: Location, texts: tuple[str, ...], archive: str, pictures:
 
 
 def _assemble(folder: Path, texts: tuple[Path, ...], archive: Path, pictures: str) -> None:
-    """Lay the files out in ``folder``, which appears when it is complete."""
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
-    try:
-        (unfinished / pictures).mkdir(parents=True)
+    with appearing(folder) as unfinished:
+        (unfinished / pictures).mkdir()
         for text in texts:
             shutil.copyfile(text, unfinished / text.name)
         _unpack(archive, unfinished / pictures)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same files
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -140,8 +140,8 @@ def notes(rows: Sequence[Row]) -> Iterator[Text]:
             yield Text.assemble((f"{row.status}  ", f"bold {style}"), (printable(f"{cell}  {said}"), style))
     limited: dict[str, None] = {}
     for row in rows:
-        asked, whole = (row.task.protocol.get(key) for key in ("questions", "of"))
-        if isinstance(asked, int) and isinstance(whole, int) and asked < whole:
+        if row.task.protocol.get("limited"):
+            asked, whole = (row.task.protocol.get(key) for key in ("questions", "of"))
             limited[f"limited  {row.task.name}: {asked} of {whole} questions; not comparable with runs on all"] = None
     yield from (Text(printable(line), style="yellow") for line in limited)
     shown = {each.metric for each in headlines(rows)}
