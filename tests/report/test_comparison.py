@@ -162,6 +162,8 @@ def test_another_setting_of_a_task_has_constants_of_its_own(row):
     constants = [line for line in comparison.lines if line.method == "always yes"]
     assert [comparison.settings(line) for line in constants] == [["mme.limit=null"], ["mme.limit=8"]]
     assert [line.metric("mme.accuracy").mean for line in constants] == [0.5, 0.4]
+    [comparison] = compare([row("ga", "mme", OF_MME, options={"prompt": n}, baselines=YES) for n in ("a", "b")])
+    assert [comparison.label(line) for line in comparison.lines if line.method == "always yes"] == ["always yes"]
 
 
 def test_a_task_s_details_are_a_table_of_its_own(row):

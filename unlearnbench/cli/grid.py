@@ -115,7 +115,8 @@ def _sources(options: Sequence[str]) -> dict[str, Any]:
     for option in options:
         task, equals, source = option.partition("=")
         if equals and task in tasks:
-            single[task] = source
+            if single.setdefault(task, source) != source:
+                raise UsageError(f"--data {option}: --data {task}={single[task]} is given already; give one")
         else:
             whole.append(option)
     if len(whole) > 1:

@@ -297,16 +297,18 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
 
 
 def _constants(model: str, rows: Iterable[Row]) -> Iterator[Constant]:
-    """A line for each thing that needs no model, and another where a task was run in another setting."""
+    """A line for each thing that needs no model, and another where another setting of a task scores it otherwise."""
     found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         for name in row.baselines:
             found[name][row.task.name].setdefault(as_text(_task_facts(row)), row)
     for name, by_task in found.items():
+        alike: dict[str, Constant] = {}
         for chosen in product(*(each.values() for each in by_task.values())):
             facts = {key: value for row in chosen for key, value in _task_facts(row).items()}
             values = {metric: value for row in chosen for metric, value in row.baselines[name].items()}
-            yield Constant(model, name, facts, (), values)
+            alike.setdefault(as_text(values), Constant(model, name, facts, (), values))
+        yield from alike.values()
 
 
 def _method_facts(row: Row) -> dict[str, Any]:
