@@ -41,6 +41,7 @@ class FIUBenchOptions(Params):
     scorer: Literal["strict", "fiubench"] = Field("strict", description="repaired arithmetic, or the published one")
     private: tuple[Group, ...] = Field(tuple(sorted(PRIVATE)), description="groups of questions that are forgotten")
     held_out: float = Field(HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time")
+    metrics: tuple[str, ...] = Field((), description="further metrics, by their names, computed on every set")
     max_new_tokens: int = Field(50, ge=1, description="longest answer")
     batch_size: int = Field(16, ge=1, description="questions asked at a time")
 
@@ -89,8 +90,18 @@ class FIUBenchTask(Task):
 
     options: FIUBenchOptions
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The further metrics as they are now."""
+        known = {
+            name: {"version": metrics.get(name).version, "code": metrics.code(name)} for name in self.options.metrics
+        }
+        return {"metrics": known} if known else {}
+
     def load(self, source: str, forget: int | str | None) -> FIUBenchData:
         """Read a folder in FIUBench's layout and divide it into sets."""
+        for name in self.options.metrics:
+            metrics.get(name)  # an unknown one is named before anything is computed
         location = locate(source, self.name, self.hub)
         if source == "hub":
             location = unpacked(location, ("full.json", "split.json"), "SFHQ.zip", "SFHQ")
@@ -119,11 +130,13 @@ class FIUBenchTask(Task):
         """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
         records = collect(model, data.sets, self.options, run)
         explain(model, data, records)
-        return Evaluation([dict(record) for record in records], evaluated(records, self.options.scorer))
+        return Evaluation(
+            [dict(record) for record in records], evaluated(records, self.options.scorer, self.options.metrics)
+        )
 
 
-def evaluated(records: Iterable[Record], scorer_name: str) -> dict[str, "MetricValue"]:
-    """Every reported metric, computed from the stored records alone."""
+def evaluated(records: Iterable[Record], scorer_name: str, further: Sequence[str] = ()) -> dict[str, "MetricValue"]:
+    """Every reported metric and those ``further`` ones, computed from the stored records alone."""
     scorer, records = get_scorer(scorer_name), list(records)
     views = {
         "forget": [record for record in records if record["set"] == "forget"],
@@ -133,7 +146,7 @@ def evaluated(records: Iterable[Record], scorer_name: str) -> dict[str, "MetricV
     return {
         f"{name}.{metric}": measure(metrics.get(metric)(), views[name], scorer, set_name=name, seed=0)
         for name, wanted in REPORTED.items()
-        for metric in wanted
+        for metric in dict.fromkeys((*wanted, *further))
     }
 
 

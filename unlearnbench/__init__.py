@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from .contracts import Method as Method
     from .contracts import Params as Params
     from .contracts import Task as Task
+    from .metrics.metric import Metric as Metric
     from .registry import method as method
+    from .registry import metric as metric
     from .registry import task as task
 
     __version__: str
@@ -21,9 +23,11 @@ _PUBLIC = {
     "Evaluation": "contracts",
     "Headline": "contracts",
     "Method": "contracts",
+    "Metric": "metrics.metric",
     "Params": "contracts",
     "Task": "contracts",
     "method": "registry",
+    "metric": "registry",
     "task": "registry",
 }
 """Name to the submodule that defines it. No submodule may bear one of these names: it would hide what it names."""

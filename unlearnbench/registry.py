@@ -5,6 +5,7 @@ names in a single file (``--plugin FILE.py``). What is wrong with a plug-in, or 
 reported to whoever asks for that name and hides no other.
 """
 
+import hashlib
 import pkgutil
 import re
 import sys
@@ -88,6 +89,13 @@ class Registry(Generic[T]):
     def origin(self, name: str) -> str:
         """Where a plug-in comes from: "DISTRIBUTION VERSION", or the path of a single file."""
         return self._claims(name)[0].origin
+
+    def code(self, name: str) -> str | None:
+        """The SHA-256 of a single-file plug-in, whose version nobody raises; None for a package's, known by its own."""
+        origin = Path(self.origin(name))
+        if origin.suffix != ".py" or not origin.is_file():
+            return None
+        return hashlib.sha256(origin.read_bytes()).hexdigest()
 
     def check(self) -> dict[str, str | None]:
         """Import every plug-in; what is wrong with each, None where nothing is."""
@@ -183,6 +191,11 @@ def task(name: str, *, reference: str | None = None, version: str | None = None)
     return _named(tasks, name, reference, version)
 
 
+def metric(name: str, *, reference: str | None = None, version: str | None = None) -> Callable[[C], C]:
+    """Class decorator: register a `Metric` under ``name`` and set its ``name``, ``reference`` and ``version``."""
+    return _named(metrics, name, reference, version)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A question to put into an error, with a space after it: the known word that comes closest, or "" if none does."""
     close = get_close_matches(word, [*known], n=1)
@@ -210,7 +223,9 @@ def load_plugin(path: Path) -> None:
             ) from error
         if _all_added() == before:
             del sys.modules[name]
-            raise PluginError(f'plug-in {path} registers nothing; put @method("NAME") or @task("NAME") above a class')
+            raise PluginError(
+                f'plug-in {path} registers nothing; put @method("NAME"), @task(...) or @metric(...) above a class'
+            )
 
 
 _loading = threading.RLock()

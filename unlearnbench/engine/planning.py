@@ -20,7 +20,7 @@ from ..device import DTYPES, choose
 from ..errors import UsageError
 from ..models.card import ModelCard
 from ..models.source import card_for, folder_of, model_type
-from ..registry import Registry, methods, tasks
+from ..registry import methods, tasks
 from ..training.base_params import BaseParams
 from .artefacts import Store
 from .keys import digest, weights_digest
@@ -99,7 +99,7 @@ class Plan:
             "method": {
                 "name": self.cell.method,
                 "version": self.method.version,
-                "code": _code(methods, self.cell.method),
+                "code": methods.code(self.cell.method),
             },
             "params": self.params,
             "seed": self.cell.seed,
@@ -115,18 +115,12 @@ class Plan:
         task = {
             "name": self.cell.task,
             "version": self.task.version,
-            "code": _code(tasks, self.cell.task),
+            "code": tasks.code(self.cell.task),
             "options": self.task.options,
             "protocol": self.task.protocol,
             "data": self.data.fingerprint,
         }
         return digest({"model": self.unlearned_key, "task": task})[:32]
-
-
-def _code(registry: Registry[Any], name: str) -> str | None:
-    """The digest of a single-file plug-in, whose version nobody raises; packages are known by their version."""
-    origin = Path(registry.origin(name))
-    return hashlib.sha256(origin.read_bytes()).hexdigest() if origin.suffix == ".py" and origin.is_file() else None
 
 
 def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:

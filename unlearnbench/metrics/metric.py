@@ -46,6 +46,9 @@ class Metric(ABC):
     """
 
     name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Raise it when the metric computes something else than before: rows of the old one are then not taken for it."""
+    reference: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
     """Optional keys of a record; where one is missing or empty the metric is undefined."""
 

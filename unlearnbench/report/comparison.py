@@ -261,15 +261,26 @@ def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def headlines(rows: Sequence[Row]) -> list[Headline]:
-    """The columns that the tasks of ``rows`` ask for, tasks with a forget set first, then sets they do not speak of."""
+    """The columns that the tasks of ``rows`` ask for, tasks with a forget set first, then sets they do not speak of.
+
+    Metrics that the command asked for stand beside those of their set.
+    """
     from ..registry import tasks
 
     present = {row.task.name: None for row in rows}
     known = [tasks.get(name) for name in present if name in tasks]
     found = [each for task in sorted(known, key=lambda task: not task.provides_sets) for each in task.headlines]
-    spoken_of = {each.metric.split(".")[0] for each in found}
-    others = dict.fromkeys(name for row in rows for name in row.metrics if name.split(".")[0] not in spoken_of)
-    return found + [Headline(name.split(".")[0], name, name.partition(".")[2] or name) for name in others]
+    spoken_of = {each.metric.split(".")[0]: each.group for each in found}
+    asked_for = {name for row in rows for name in row.task.protocol.get("metrics", ())}
+    shown = {each.metric for each in found}
+    for name in dict.fromkeys(name for row in rows for name in row.metrics if name not in shown):
+        part, _, metric = name.partition(".")
+        if part not in spoken_of:
+            found.append(Headline(part, name, metric or name))
+        elif metric in asked_for:
+            last = max(place for place, each in enumerate(found) if each.group == spoken_of[part])
+            found.insert(last + 1, Headline(spoken_of[part], name, metric))
+    return found
 
 
 def replicate(row: Row) -> Seeds:
