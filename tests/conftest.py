@@ -13,12 +13,12 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model of the embedded one's size with random weights; to be copied before it is changed."""
     from transformers import AutoTokenizer
 
-    from unlearnbench.models.embedded.architecture import processor, untrained
+    from unlearnbench.models.embedded.qwen2_5_vl import TinyQwen2_5_VL
 
     folder = tmp_path_factory.mktemp("models") / "random"
     tokens = AutoTokenizer.from_pretrained(folder_of(card_for("tiny-qwen2.5-vl"))[0])
-    untrained(tokens, seed=0).half().save_pretrained(folder)
-    processor(tokens).save_pretrained(folder)
+    TinyQwen2_5_VL().untrained(tokens, seed=0).half().save_pretrained(folder)
+    TinyQwen2_5_VL().processor(tokens).save_pretrained(folder)
     return folder
 
 

@@ -44,12 +44,20 @@ class Guard(Edit):
         return [open_gate[id(picture)] for picture in pictures]
 
     def replace(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """Eq. 8 on every sample of ``batch``: selected tokens encoded, the others as they were."""
+        """Eq. 8 on every sample of ``batch``: selected tokens encoded, the others as they were.
+
+        Layers that choose for themselves get tokens of their own, [layers, N_v, d]. Of tokens that enter in several
+        streams, [streams, N_v, d], every stream is encoded.
+        """
         edited = []
         for query, tokens, chosen in zip(batch.queries, visual, self.selector.select(batch), strict=True):
-            picked = tokens[chosen]
-            new = self.encoder(picked) if self.encoder else uniform_noise(picked, seeded(query))
-            edited.append(tokens.index_copy(0, chosen, new.to(tokens.dtype)))
+            picked = tokens[..., chosen, :]
+            new = (self.encoder(picked) if self.encoder else uniform_noise(picked, seeded(query))).to(tokens.dtype)
+            if chosen.ndim == 1:
+                edited.append(tokens.index_copy(-2, chosen, new))
+            else:
+                own = [tokens.index_copy(0, *layer) for layer in zip(chosen, new, strict=True)]
+                edited.append(torch.stack(own))
         return edited
 
     @torch.no_grad()
@@ -62,19 +70,28 @@ class Guard(Edit):
         return [dict(zip(rows, edited, strict=True)).get(row, tokens) for row, tokens in enumerate(visual)]
 
     def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]]:
-        """For each sample: the gate, the scores of eq. 7 on the picture's grid, and the tokens that are replaced."""
+        """For each sample, on the picture's grid: the gate, the scores of eq. 7, and the tokens that are replaced.
+
+        Scores are the mean of those by which layers choose for themselves, and a token counts as replaced if it is for
+        any of them; tokens without a place in the picture are left out.
+        """
         known = self.selector.scores(batch)
         scores: list[Tensor | None] = [None] * len(batch) if known is None else [*known]
         rows = zip(batch.pictures, self.flags(batch.pictures), scores, self.selector.select(batch), strict=True)
-        return [
-            {
-                "grid": list(self.selector.model.grid(picture)),
-                "flagged": flagged,
-                "scores": None if score is None else [float(f"{value:.6g}") for value in score.tolist()],
-                "chosen": sorted(chosen.tolist()) if flagged else [],
-            }
-            for picture, flagged, score, chosen in rows
-        ]
+        facts = []
+        for picture, flagged, score, chosen in rows:
+            layout = self.selector.model.layout(picture)
+            replaced = torch.isin(layout.flatten(), chosen.cpu()).nonzero()[:, 0] if flagged else []
+            shown = None if score is None else score.mean(0).cpu()[layout.flatten()].tolist()
+            facts.append(
+                {
+                    "grid": list(layout.shape),
+                    "flagged": flagged,
+                    "scores": None if shown is None else [float(f"{value:.6g}") for value in shown],
+                    "chosen": [int(place) for place in replaced],
+                }
+            )
+        return facts
 
     def apply(self, model: VLM) -> None:
         """Make ``model`` see through this guard."""

@@ -25,7 +25,11 @@ class Discriminator(nn.Module):
         self.head = nn.Linear(channels, 1) if head == "linear" else RadialHead(channels)
 
     def forward(self, visual: Sequence[Tensor]) -> Tensor:
-        """Logits [samples] for visual tokens [N_v, d] of each; pictures may differ in N_v."""
+        """Logits [samples] for visual tokens [N_v, d] of each; pictures may differ in N_v.
+
+        Of tokens that enter in several streams, [streams, N_v, d], the first is looked at.
+        """
+        visual = [tokens if tokens.ndim == 2 else tokens[0] for tokens in visual]
         if len({len(tokens) for tokens in visual}) == 1:
             return self._logits(torch.stack(list(visual)))
         return torch.cat([self._logits(tokens[None]) for tokens in visual])
@@ -63,11 +67,11 @@ class Encoder(nn.Module):
             nn.init.zeros_(self.layer.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """[k, d] to [k, d]."""
+        """[..., k, d] to the same shape."""
         return self.layer(tokens.float())  # type: ignore[no-any-return]
 
 
 def uniform_noise(tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """The ablation "w/o E": uniform noise of the variance of ``tokens`` [k, d], whatever they show."""
+    """The ablation "w/o E": uniform noise of the variance of ``tokens`` [..., k, d], whatever they show."""
     noise = torch.rand(tokens.shape, generator=generator).to(tokens.device) * 2 - 1
     return noise * tokens.float().std() * 3**0.5

@@ -19,8 +19,10 @@ class CAGULParams(TrainParams):
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (ours: the paper's is not known)")
     k: int = Field(20, ge=1, description="visual tokens replaced (paper: 20 of 1369 for Qwen)")
     selection: Literal["least-attended", "random"] = Field("least-attended", description="which tokens are replaced")
-    layer_reduce: Literal["mean", "last"] | tuple[int, ...] = Field(
-        "mean", description="how the scores of eq. 7 combine over layers: mean, last, or a list of layers (open)"
+    layer_reduce: Literal["paper", "mean", "last"] | tuple[int, ...] = Field(
+        "paper",
+        description="whose scores of eq. 7 choose: paper, each cross-attention layer for itself and the mean where "
+        "tokens enter once (open); or for all layers alike the mean, last, or a list of layers",
     )
     discriminator: Literal["cnn", "none"] = Field("cnn", description="what gates the encoder; none: every picture")
     discriminator_channels: int = Field(64, ge=1, description="width of the discriminator's convolutions (open)")

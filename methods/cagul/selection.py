@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unlearnbench.models.vlm import VLM, Batch, Query
+from unlearnbench.models.vlm import VLM, Batch, Picture, Query
 
 from .params import CAGULParams
 
 
 class Selector:
-    """Chooses k visual tokens for a question on a picture.
+    """Chooses k visual tokens for a question on a picture: once for all layers, or for each cross-attention layer.
 
     Scores come from the frozen model with the original visual tokens, so they are constants of a (picture, question)
     pair: each is computed once and kept.
@@ -23,14 +23,15 @@ class Selector:
         self._known: dict[tuple[str, str], Tensor] = {}
 
     def scores(self, batch: Batch) -> list[Tensor] | None:
-        """The scores [N_v] that the choice is made by, per sample; None where it is made at random."""
+        """The scores that the choice is made by, per sample [choices, N_v]; None where it is made at random."""
         if self.params.selection == "random":
             return None
         visual = [picture.tokens for picture in batch.pictures]
-        return [score.mean(0) for score in self.model.attention(batch, visual, self._layers())]
+        scores = self.model.attention(batch, visual, self._layers())
+        return scores if self._own_choices() else [score.mean(0, keepdim=True) for score in scores]
 
     def select(self, batch: Batch) -> list[Tensor]:
-        """Indices [min(k, N_v)] of the chosen tokens, per sample."""
+        """Indices of the chosen tokens, per sample: [min(k, N_v)], or [layers, min(k, N_v)] if layers choose."""
         new = [row for row, query in enumerate(batch.queries) if key(query) not in self._known]
         if new:
             for query, indices in zip((batch.queries[row] for row in new), self._choose(batch.take(new)), strict=True):
@@ -38,27 +39,39 @@ class Selector:
         return [self._known[key(query)] for query in batch.queries]
 
     def _choose(self, batch: Batch) -> list[Tensor]:
-        scores = self.scores(batch)
-        if scores is None:
-            return [
-                torch.randperm(len(picture.tokens), generator=seeded(query))[: self.params.k].to(picture.tokens.device)
-                for query, picture in zip(batch.queries, batch.pictures, strict=True)
-            ]
-        return [least_attended(score, self.params.k) for score in scores]
+        pairs = list(zip(batch.queries, batch.pictures, strict=True))
+        scores = self.scores(batch) or [self._drawn(query, picture) for query, picture in pairs]
+        chosen = [
+            least_attended(score, self.params.k, picture.valid)
+            for score, picture in zip(scores, batch.pictures, strict=True)
+        ]
+        return chosen if self._own_choices() else [indices[0] for indices in chosen]
+
+    def _drawn(self, query: Query, picture: Picture) -> Tensor:
+        """Scores in a random order [choices, N_v], a constant of the picture and the question."""
+        generator, choices = seeded(query), len(self.model.attention_layers) if self._own_choices() else 1
+        orders = [torch.randperm(picture.count, generator=generator).argsort() for _ in range(choices)]
+        return torch.stack(orders).to(picture.tokens.device, torch.float32)
+
+    def _own_choices(self) -> bool:
+        """Whether every layer that attends to visual tokens has a choice of its own."""
+        return self.model.layered and self.params.layer_reduce == "paper"
 
     def _layers(self) -> Sequence[int] | None:
         match self.params.layer_reduce:
-            case "mean":
+            case "paper" | "mean":
                 return None
             case "last":
-                return [-1]
+                return self.model.attention_layers[-1:]
             case layers:
                 return layers
 
 
-def least_attended(scores: Tensor, k: int) -> Tensor:
-    """The k least attended of N_v tokens, from their scores [N_v]; ties by position."""
-    return scores.argsort(stable=True)[:k]
+def least_attended(scores: Tensor, k: int, valid: Tensor | None = None) -> Tensor:
+    """The k least attended of N_v tokens that are ``valid`` [N_v], from scores [..., N_v]; ties by position."""
+    if valid is not None:
+        scores, k = scores.masked_fill(~valid, float("inf")), min(k, int(valid.sum()))
+    return scores.argsort(dim=-1, stable=True)[..., :k]
 
 
 def key(query: Query) -> tuple[str, str]:

@@ -24,3 +24,17 @@ QWEN2_5_VL_7B = ModelCard(
     source="Qwen/Qwen2.5-VL-7B-Instruct",
     description="Qwen2.5-VL 7B Instruct from the Hugging Face hub, the model of the CAGUL paper's second table",
 )
+TINY_MLLAMA = ModelCard(
+    name="tiny-mllama",
+    family="mllama",
+    source="unlearnbench.models.embedded:tiny-mllama",
+    scale="tiny",
+    data="embedded",
+    description="Llama-3.2-Vision's classes with 2.1 M trained parameters; ships with the package, needs no network",
+)
+LLAMA_3_2_11B_VISION = ModelCard(
+    name="llama-3.2-11b-vision",
+    family="mllama",
+    source="meta-llama/Llama-3.2-11B-Vision-Instruct",
+    description="Llama 3.2 11B Vision Instruct from the Hugging Face hub (gated), the model of the CAGUL paper's main table",
+)

@@ -1,6 +1,6 @@
 """From a model's files to a `VLM` on the device at hand."""
 
-import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from ..device import DTYPES, choose
 from ..errors import ModelError
 from .card import ModelCard
+from .families import Family, family
 from .source import folder_of, model_type
 from .vlm import VLM
 
@@ -26,18 +27,14 @@ def load(card: ModelCard, device: str | None = None) -> VLM:
     return _load_family(card.family or model_type(folder), card, folder, device, dtype)
 
 
-def _load_family(family: str, card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> VLM:
-    if family != "qwen2_5_vl":
-        raise ModelError(f"model {card.name} is of the family {family!r}; this version supports qwen2_5_vl")
-    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
-
-    from .joint import Qwen2_5_VL
-    from .processors import Qwen2_5_VLImageOnlyProcessor, pil_image_processor
+def _load_family(name: str, card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> VLM:
+    known = family(name, card.name)
+    from transformers import AutoModelForImageTextToText
 
     try:
         with _Quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            processor = load_processor(known, card, folder)
+            model, report = AutoModelForImageTextToText.from_pretrained(
                 folder, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -48,18 +45,25 @@ def _load_family(family: str, card: ModelCard, folder: Path, device: str, dtype:
         raise ModelError(
             f"weights of {card.name} lack {lost[0]} ({len(lost)} in all); save or download the model again"
         )
-    images = pil_image_processor(card.min_pixels, card.max_pixels)
-    processor = Qwen2_5_VLImageOnlyProcessor(images, tokenizer, chat_template=_chat_template(folder, tokenizer))
-    return Qwen2_5_VL(model.to(device), processor, family)
+    return _named(known.vlm)(model.to(device), processor, name)  # type: ignore[no-any-return]
 
 
-def _chat_template(folder: Path, tokenizer: Any) -> str:
-    """The processor's template, wherever this generation of `transformers` wrote it."""
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text()
-    if (folder / "chat_template.json").is_file():
-        return str(json.loads((folder / "chat_template.json").read_text())["chat_template"])
-    return str(tokenizer.chat_template)
+def load_processor(known: Family, card: ModelCard, folder: Path) -> Any:
+    """A family's processor from a model's files, on PIL: the same pixels with and without torchvision."""
+    from transformers import AutoProcessor
+    from transformers.image_utils import SizeDict
+
+    kind = _named(known.processor) if known.processor else AutoProcessor
+    processor = kind.from_pretrained(folder, backend="pil")
+    if known.any_size:
+        processor.image_processor.size = SizeDict(shortest_edge=card.min_pixels, longest_edge=card.max_pixels)
+    processor.tokenizer.padding_side = "left"
+    return processor
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"unlearnbench.models.{module}"), name)
 
 
 def _check_memory(card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> None:

@@ -48,13 +48,21 @@ class Picture:
     """A picture as the model sees it.
 
     ``features`` [N_f, d_v]: what the vision tower hands to the projector; ``tokens`` [N_v, d]: the projected visual
-    tokens; ``ids``: the token ids that stand for the picture in a prompt; ``extra``: further inputs of the family.
+    tokens, or [streams, N_v, d] where they enter the language model more than once (Qwen3-VL's deepstack); ``ids``: the
+    token ids that stand for the picture in a prompt; ``extra``: further inputs of the family; ``valid`` [N_v]: False
+    for visual tokens that show nothing of the picture, such as those of padding tiles; None if all show something.
     """
 
     features: Tensor
     tokens: Tensor
     ids: list[int]
     extra: dict[str, Tensor] = field(default_factory=dict)
+    valid: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """N_v, the number of visual tokens."""
+        return self.tokens.shape[-2]
 
 
 @dataclass
@@ -91,7 +99,10 @@ class Batch:
 
 
 VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
-"""Replaces the visual tokens of a batch: one tensor [N_v, d] a sample in, the same shapes out."""
+"""Replaces the visual tokens of a batch: those of each sample in, the same shapes out.
+
+Of a `VLM.layered` model a sample's tokens may come out as [layers, N_v, d], one set for each attention layer.
+"""
 
 
 class VLM(ABC):
@@ -99,8 +110,10 @@ class VLM(ABC):
 
     ``visual_edit``, when set, is applied to every batch's visual tokens before the language model sees them; that is
     how a method that leaves the weights alone takes part. ``dtype`` is that of the weights: float32 on a CPU, bfloat16
-    on a GPU.
+    on a GPU. ``layered`` models take visual tokens for each of their `attention_layers` separately.
     """
+
+    layered: bool = False
 
     def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
         self.model: Any = model.eval().requires_grad_(False)
@@ -126,6 +139,11 @@ class VLM(ABC):
     @abstractmethod
     def language_model(self) -> nn.Module:
         """The text decoder with its embeddings and output head left out."""
+
+    @property
+    @abstractmethod
+    def attention_layers(self) -> tuple[int, ...]:
+        """Numbers of the language model's layers in which text attends to visual tokens."""
 
     @abstractmethod
     def projector(self) -> nn.Module:
@@ -216,8 +234,8 @@ class VLM(ABC):
         return self.visual_edit(batch, tokens) if self.visual_edit else tokens
 
     @abstractmethod
-    def grid(self, picture: Picture) -> tuple[int, int]:
-        """Rows and columns in which a picture's visual tokens lie, in reading order."""
+    def layout(self, picture: Picture) -> Tensor:
+        """Which visual token lies where in the picture: indices [rows, columns]; tokens without a place are absent."""
 
     def explain(self, batch: Batch) -> list[dict[str, Any]] | None:
         """What ``visual_edit`` does to each sample, as JSON-able facts; None if it cannot say, or there is none."""
@@ -279,7 +297,12 @@ class VLM(ABC):
         return self._prompts[question]
 
     def _answer(self, answer: str) -> list[int]:
-        return [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.tokenizer.eos_token_id]
+        return [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.end_token_id]
+
+    @property
+    def end_token_id(self) -> int:
+        """The token that closes an answer."""
+        return int(self.tokenizer.eos_token_id)
 
     # ------------------------------------------------------------------------------------------ the language model
     @abstractmethod
@@ -287,7 +310,8 @@ class VLM(ABC):
         """How much the question's tokens attend to each visual token: per sample [layers, N_v], float32.
 
         The mean over heads and over the question's own tokens of the attention weights (CAGUL, eq. 7), layer by
-        layer; all layers if ``layers`` is None.
+        layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
+        layer that is none of these.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Train an embedded model from nothing: ``python -m unlearnbench.models.embedded.build OUT [--seed 0] [--compile]``.
+"""Train an embedded model from nothing: ``python -m unlearnbench.models.embedded.build MODEL OUT [--seed 0]``.
 
 All questions on a picture share one row: the picture once, then each question with its answer, which sees the
 picture and itself but not its neighbours. The mathematics is that of one row a question at a third of the cost.
@@ -21,10 +21,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerFast
 
-from .architecture import processor, tokenizer, untrained
-from .lessons import PHASES, Lesson, Phase, lessons
+from .architecture import Architecture
+from .lessons import Lesson, Phase, lessons
+from .mllama import TinyMllama
+from .qwen2_5_vl import TinyQwen2_5_VL
 from .sight import examine
 
+ARCHITECTURES: dict[str, type[Architecture]] = {"tiny-qwen2.5-vl": TinyQwen2_5_VL, "tiny-mllama": TinyMllama}
 IGNORED = -100
 
 
@@ -32,8 +35,7 @@ IGNORED = -100
 class Rows:
     """A batch: pictures and, per row, the shared prefix and its questions one after the other."""
 
-    pixels: Tensor
-    grid: Tensor
+    seen: dict[str, Tensor]
     ids: Tensor
     turn: Tensor
     offset: Tensor
@@ -43,14 +45,11 @@ class Rows:
 class LessonRows(IterableDataset):  # type: ignore[type-arg]
     """Endless batches of `Rows` of ``images`` pictures each."""
 
-    def __init__(self, reader: Any, images: int, phase: Phase, seed: int) -> None:
-        self.reader, self.images, self.phase, self.seed = reader, images, phase, seed
+    def __init__(self, architecture: Architecture, reader: Any, images: int, phase: Phase, seed: int) -> None:
+        self.architecture, self.reader, self.images, self.phase, self.seed = architecture, reader, images, phase, seed
         self.prefix, self.tail = (
             reader.tokenizer(text, add_special_tokens=False).input_ids
-            for text in (
-                "<|im_start|>user\n<|vision_start|>" + "<|image_pad|>" * 25 + "<|vision_end|>",
-                "<|im_end|>\n<|im_start|>assistant\n",
-            )
+            for text in (architecture.prefix, architecture.tail)
         )
 
     def __iter__(self) -> Iterator[Rows]:
@@ -60,14 +59,14 @@ class LessonRows(IterableDataset):  # type: ignore[type-arg]
             yield self._rows(batch)
 
     def _rows(self, batch: list[Lesson]) -> Rows:
-        images = self.reader.image_processor([lesson.image for lesson in batch], return_tensors="pt")
+        seen = self.architecture.see(self.reader, [lesson.image for lesson in batch])
         columns = [self._row(lesson) for lesson in batch]
         longest = max(len(ids) for ids, *_ in columns)
         ids, turn, offset, targets = (
             torch.tensor([column + [fill] * (longest - len(column)) for column in parts])
             for parts, fill in zip(zip(*columns, strict=True), (0, -1, 0, IGNORED), strict=True)
         )
-        return Rows(images["pixel_values"], images["image_grid_thw"], ids, turn, offset, targets)
+        return Rows(seen, ids, turn, offset, targets)
 
     def _row(self, lesson: Lesson) -> tuple[list[int], ...]:
         """Token ids, turn number (0 = the picture), place within its turn, and the next token to predict."""
@@ -85,18 +84,7 @@ class LessonRows(IterableDataset):  # type: ignore[type-arg]
         return ids, turn, offset, targets
 
 
-def position_ids(model: Any, rows: Rows, prefix: int) -> Tensor:
-    """M-RoPE positions [3, B, L]: the picture's grid first, then every question from the same starting point."""
-    head = rows.ids[:1, :prefix]
-    types = (head == model.config.image_token_id).int()
-    start, _ = model.model.get_rope_index(head, mm_token_type_ids=types, image_grid_thw=rows.grid[:1])
-    after = start.max() + 1 + rows.offset
-    positions: Tensor = after.expand(3, -1, -1).clone()
-    positions[:, :, :prefix] = start
-    return positions
-
-
-def loss_of(model: Any, rows: Rows, prefix: int) -> Tensor:
+def loss_of(model: Any, architecture: Architecture, rows: Rows, prefix: int) -> Tensor:
     """Cross-entropy of answer tokens, weighted by one over the root of their answer's length.
 
     Equal tokens would starve one-word answers, equal answers the words of a description, which teach to see.
@@ -108,10 +96,9 @@ def loss_of(model: Any, rows: Rows, prefix: int) -> Tensor:
     keep = rows.targets != IGNORED
     logits = model(
         input_ids=rows.ids,
-        pixel_values=rows.pixels,
-        image_grid_thw=rows.grid,
         attention_mask=sees[:, None],
-        position_ids=position_ids(model, rows, prefix),
+        **rows.seen,
+        **architecture.read(model, rows.ids, rows.offset, prefix, rows.seen),
         use_cache=False,
         logits_to_keep=keep,
     ).logits
@@ -123,21 +110,23 @@ def loss_of(model: Any, rows: Rows, prefix: int) -> Tensor:
     return loss
 
 
-def train(out: Path, *, seed: int, images: int, every: int, compiled: bool, from_phase: int) -> None:
+def train(name: str, out: Path, *, seed: int, images: int, every: int, compiled: bool, from_phase: int) -> None:
     """Pretrain phase by phase; save to ``out`` as float16 safetensors with tokenizer, processor and record.
 
     Every phase starts with a fresh optimizer and a warm-up. ``from_phase`` goes on from the weights in ``out``.
     """
-    tokens = tokenizer() if from_phase == 1 else PreTrainedTokenizerFast.from_pretrained(out)
-    reader, model = processor(tokens), untrained(tokens, seed)
+    architecture = ARCHITECTURES[name]()
+    tokens = architecture.tokenizer() if from_phase == 1 else PreTrainedTokenizerFast.from_pretrained(out)
+    reader, model = architecture.processor(tokens), architecture.untrained(tokens, seed)
     if from_phase > 1:
         model = type(model).from_pretrained(out, dtype=torch.float32)
     if compiled:
-        for block in (*model.model.language_model.layers, *model.model.visual.blocks):
+        for block in architecture.blocks(model):
             block.compile(dynamic=True)
-    for number, phase in list(enumerate(PHASES, start=1))[from_phase - 1 :]:
-        print(f"phase {number} of {len(PHASES)}: {phase}", flush=True)
-        for step in _phase(model, LessonRows(reader, images, phase, seed + number - 1), phase):
+    for number, phase in list(enumerate(architecture.phases, start=1))[from_phase - 1 :]:
+        print(f"phase {number} of {len(architecture.phases)}: {phase}", flush=True)
+        rows = LessonRows(architecture, reader, images, phase, seed + number - 1)
+        for step in _phase(model, rows, phase):
             if step % every == 0 or step == phase.steps:
                 with torch.compiler.set_stance("force_eager"):
                     seen = examine(model.eval(), reader)
@@ -159,7 +148,7 @@ def _phase(model: Any, rows: LessonRows, phase: Phase) -> Iterator[int]:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, phase))
     start, recent = time.monotonic(), 0.0
     for step in range(1, phase.steps + 1):
-        loss = loss_of(model.train(), next(batches), len(rows.prefix))
+        loss = loss_of(model.train(), rows.architecture, next(batches), len(rows.prefix))
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -184,6 +173,7 @@ def save(model: Any, reader: Any, out: Path, record: dict[str, object]) -> None:
 def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=ARCHITECTURES, metavar="MODEL", help="one of " + ", ".join(ARCHITECTURES))
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=16, help="pictures a step")

@@ -64,7 +64,7 @@ def _answers(model: Any, reader: Any, batch: list[Case]) -> list[str]:
         for _, _, question, _ in batch
     ]
     prompts = [reader.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
-    inputs = reader(text=prompts, images=[case[1] for case in batch], return_tensors="pt", padding=True)
+    inputs = reader(text=prompts, images=[[case[1]] for case in batch], return_tensors="pt", padding=True)
     output = model.generate(**inputs, max_new_tokens=40, do_sample=False)
     return reader.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)  # type: ignore[no-any-return]
 
