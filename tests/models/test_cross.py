@@ -1,7 +1,5 @@
 """The cross-attention family against `transformers` used plainly, and every trap of it that we know."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from PIL import Image

@@ -36,5 +36,5 @@ LLAMA_3_2_11B_VISION = ModelCard(
     name="llama-3.2-11b-vision",
     family="mllama",
     source="meta-llama/Llama-3.2-11B-Vision-Instruct",
-    description="Llama 3.2 11B Vision Instruct from the Hugging Face hub (gated), the model of the CAGUL paper's main table",
+    description="Llama 3.2 11B Vision Instruct from the Hugging Face hub, gated; of the CAGUL paper's main table",
 )

@@ -1,4 +1,4 @@
-"""tiny-mllama: Llama-3.2-Vision's classes, cross-attention over up to four tiles, the image token beyond the vocabulary."""
+"""tiny-mllama: Llama-3.2-Vision's classes, cross-attention over up to four tiles."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -67,6 +67,7 @@ class TinyMllama(Architecture):
         model = MllamaForConditionalGeneration._from_config(config(tokens), attn_implementation="sdpa")
         seed_weights(model, WIDTH)
         open_gates(model)
+        place_tokens(model)
         model.generation_config.eos_token_id = tokens.eos_token_id
         model.generation_config.pad_token_id = tokens.pad_token_id
         return model
@@ -131,3 +132,16 @@ def open_gates(model: nn.Module) -> None:
             parameter.fill_(1.0)
         elif name.endswith(("embedding.gate", "gate_attn", "gate_ffn")):
             parameter.fill_(0.5)
+
+
+@torch.no_grad()
+def place_tokens(model: Any) -> None:
+    """Give places in the picture a weight like that of its content: with the usual 0.02 they are learned last."""
+    tower = model.model.vision_model
+    tiles = (tower.pre_tile_positional_embedding, tower.post_tile_positional_embedding)
+    for weight in (
+        tower.gated_positional_embedding.embedding,
+        tower.gated_positional_embedding.tile_embedding.weight,
+        *(tile.embedding.weight for tile in tiles),
+    ):
+        nn.init.normal_(weight, std=0.5)
