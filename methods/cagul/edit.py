@@ -81,14 +81,14 @@ class Guard(Edit):
         facts = []
         for picture, flagged, score, chosen in rows:
             layout = self.selector.model.layout(picture)
-            replaced = torch.isin(layout.flatten(), chosen.cpu()).nonzero()[:, 0] if flagged else []
+            replaced = torch.isin(layout.flatten(), chosen.cpu()) & flagged
             shown = None if score is None else score.mean(0).cpu()[layout.flatten()].tolist()
             facts.append(
                 {
                     "grid": list(layout.shape),
                     "flagged": flagged,
                     "scores": None if shown is None else [float(f"{value:.6g}") for value in shown],
-                    "chosen": [int(place) for place in replaced],
+                    "chosen": replaced.nonzero()[:, 0].tolist(),
                 }
             )
         return facts

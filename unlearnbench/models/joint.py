@@ -83,7 +83,7 @@ class JointVLM(DecoderVLM):
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         """Visual tokens as the model's own encoder would have returned them."""
-        return BaseModelOutputWithPooling(pooler_output=torch.cat(visual))
+        return BaseModelOutputWithPooling(pooler_output=tuple(visual))
 
     def _extra(self, batch: Batch) -> dict[str, Tensor]:
         names = batch.pictures[0].extra

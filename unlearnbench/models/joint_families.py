@@ -25,9 +25,6 @@ class QwenVL(JointVLM):
         merged = self.model.model.visual.spatial_merge_size
         return torch.arange(picture.count).view(height // merged, width // merged)
 
-    def _encoded(self, visual: list[Tensor]) -> Any:
-        return BaseModelOutputWithPooling(pooler_output=tuple(visual))
-
     def _extra(self, batch: Batch) -> dict[str, Tensor]:
         """M-RoPE needs to know which tokens are visual: without it positions silently become one-dimensional."""
         return {**super()._extra(batch), "mm_token_type_ids": batch.image_mask.int()}
@@ -90,8 +87,11 @@ class Llava(JointVLM):
 class InternVL(Llava):
     """``transformers.InternVLForConditionalGeneration``: crops of the picture, then the whole of it."""
 
+    def _encoded(self, visual: list[Tensor]) -> Any:
+        return BaseModelOutputWithPooling(pooler_output=torch.cat(visual))
 
-class Gemma3(Llava):
+
+class Gemma3(InternVL):
     """``transformers.Gemma3ForConditionalGeneration``: visual tokens see each other in both directions."""
 
     @property

@@ -85,6 +85,10 @@ class SmolVLMImageOnlyProcessor(SmolVLMProcessor):  # type: ignore[misc]
         self.video_token = getattr(tokenizer, "video_token", "<video>")
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
+    def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the parent's questions to its video processor."""
+        return ProcessorMixin.apply_chat_template(self, *args, **kwargs)
+
 
 def pil_image_processor(min_pixels: int, max_pixels: int) -> Qwen2VLImageProcessorPil:
     """Qwen2.5-VL's on PIL: the same pixels on every machine, whether torchvision is installed or not."""
