@@ -12,7 +12,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Qwen
 from unlearnbench.data.questions import Sample
 from unlearnbench.errors import UsageError
 from unlearnbench.models.edits import Trained
-from unlearnbench.models.joint import Qwen2_5_VL
+from unlearnbench.models.joint_families import Qwen2_5_VL
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.models.vlm import VLM, linears_within

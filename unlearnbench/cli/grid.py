@@ -67,6 +67,14 @@ Plugins = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda [default: a GPU if there is one].", rich_help_panel=WHERE)
 ]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="GPUs that work on every cell together; with --device cpu, processes.",
+        rich_help_panel=WHERE,
+    ),
+]
 
 
 def configure(

@@ -1,15 +1,19 @@
 """``unlearnbench run``: compute every cell of a grid that has no row yet, and show the rows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import errors
-from . import grid
+from . import grid, launch
 
 if TYPE_CHECKING:
     from ..results.row import Row
+    from ..results.store import RowStore
     from ..training.run import Progress
 
 
@@ -27,6 +31,7 @@ def run(
     store: grid.StoreFolder = None,
     plugin: grid.Plugins = None,
     device: grid.Device = None,
+    gpus: grid.Gpus = 1,
     dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
@@ -62,19 +67,37 @@ def run(
     rows.check_writable()
     artefacts.check_writable()
     plans = plan(config, artefacts)
-    finished, troubles = [], set[str]()
-    for cell in run_grid(plans, rows, artefacts, _progress(quiet)):
-        finished.append(cell.row)
-        if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
-            troubles.add(cell.row.error.message)
-            typer.echo(f"error: {_told(cell.row)}", err=True)
-    if as_json:
+    if gpus > 1:
+        launch.check(gpus, plans[0].device)
+        launch.relaunch(gpus)
+        return
+    with launch.joined(plans[0].device) as first, results_of(rows, first) as kept:
+        finished, troubles = [], set[str]()
+        for cell in run_grid(plans, kept, artefacts, _progress(quiet or not first)):
+            finished.append(cell.row)
+            if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
+                troubles.add(cell.row.error.message)
+                if first:
+                    typer.echo(f"error: {_told(cell.row)}", err=True)
+    if not first:
+        pass
+    elif as_json:
         typer.echo(plain_json(finished))
     else:
         Console().print(table(finished))
         typer.echo(f"rows: {rows.rows}")
     if troubles:
         raise typer.Exit(1)
+
+
+@contextmanager
+def results_of(rows: "RowStore", first: bool) -> "Iterator[RowStore]":
+    """The results folder; a scratch one for processes that only help the first."""
+    if first:
+        yield rows
+        return
+    with TemporaryDirectory() as scratch:
+        yield type(rows)(Path(scratch))
 
 
 def _told(row: "Row") -> str:

@@ -1,6 +1,7 @@
 """Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -37,7 +38,7 @@ def run(plans: list[Plan], results: RowStore, store: Store, progress: "Progress"
 
     A cell that fails gets an error row and the grid goes on; running again retries it.
     """
-    done = {row.row_id: row for row in results.scan().rows if row.status == "ok"}
+    done = _agreed({row.row_id: row for row in results.scan().rows if row.status == "ok"})
     stages = None
     for plan in plans:
         if plan.row_id in done:
@@ -65,10 +66,27 @@ def _attempt(plan: Plan, stages: "Stages", results: RowStore) -> Row:
         return _evaluate(plan, stages, results, started)
     except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
         _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
+        _settle()
         failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message")
         # The stages remember the error, and the frames of its traceback would keep the model in memory.
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
+
+
+def _agreed(done: dict[str, Row]) -> dict[str, Row]:
+    """What the first process found, if several work together: it alone looks into the results folder."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # without torch where nothing is to be computed
+        return done
+    from ..training import distributed
+
+    return distributed.agreed(done)
+
+
+def _settle() -> None:
+    """Make sure that all processes failed, if there are several: one alone would leave the others waiting."""
+    from ..training import distributed
+
+    distributed.settle()
 
 
 def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime) -> Row:
@@ -155,7 +173,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         ),
         "seed": cell.seed,
         "base_seed": cell.base_seed,
-        "environment": Environment(**environment(_device_name(plan.device))),
+        "environment": Environment(**environment(_device_name(plan.device)), processes=_processes()),
         "command": sys.argv,
         "started_at": started,
         "finished_at": utc_now(),
@@ -166,3 +184,9 @@ def _device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def _processes() -> int:
+    from ..training import distributed
+
+    return distributed.processes()

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..errors import StoreError
 from ..models.edits import Trained
 from ..models.load import load
 from ..models.vlm import VLM
+from ..training import distributed
 from ..training.base import train_base
 from ..training.run import Progress, Run
 from .artefacts import Artefact, Store
@@ -34,7 +37,9 @@ class Stages:
         def make(folder: Path) -> dict[str, Any]:
             run = Run(plan.cell.base_seed, self.progress)
             model = load(plan.source.card, plan.device)
-            train_base(model, plan.sets.in_order, plan.base, run).save(folder)
+            edit = train_base(model, plan.sets.in_order, plan.base, run)
+            if distributed.is_first():
+                edit.save(folder)
             return {"cost": run.cost, "notes": run.notes}
 
         return self._once("base", plan.base_key, make)
@@ -50,7 +55,8 @@ class Stages:
             run.cost["peak_memory_bytes"] = memory.peak
             if edit is None:
                 return {"edit": False, "trainable_parameters": 0, "cost": run.cost, "notes": run.notes}
-            edit.save(folder)
+            if distributed.is_first():
+                edit.save(folder)
             return {
                 "edit": True,
                 "trainable_parameters": edit.trainable_parameters,
@@ -85,10 +91,35 @@ class Stages:
         if name in self._failed:
             raise self._failed[name]
         try:
-            return self.store.get_or_make(kind, key, make)
+            return self._together(kind, key, make)
         except Exception as error:
             self._failed[name] = error
             raise
+
+    def _together(self, kind: str, key: Key, make: Callable[[Path], dict[str, Any]]) -> Artefact:
+        """The artefact, which all processes make and the first one writes; it alone asks and locks the store."""
+        if distributed.processes() == 1:
+            return self.store.get_or_make(kind, key, make)
+        if distributed.is_first():
+            told = False
+
+            def tell_and_make(folder: Path) -> dict[str, Any]:
+                nonlocal told
+                told = distributed.agreed(True)
+                return make(folder)
+
+            self.store.get_or_make(kind, key, tell_and_make)
+            if not told:
+                distributed.agreed(False)
+        elif distributed.agreed(False):
+            with TemporaryDirectory() as scratch:
+                make(Path(scratch))
+        distributed.gathered(None)  # it is there now
+
+        def unforeseen(folder: Path) -> dict[str, Any]:
+            raise StoreError(f"{folder} has vanished; does another run clear the store?")
+
+        return self.store.get_or_make(kind, key, unforeseen)
 
     def base_of(self, plan: Plan) -> Artefact | None:
         """The base that the method starts from, if it does."""

@@ -4,11 +4,15 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
+from ..training import distributed
 from ..training.run import Run
 from .vlm import VLM, Query
+
+T = TypeVar("T")
 
 
 def answers(
@@ -25,7 +29,7 @@ def answers(
     said = [""] * len(queries)
     lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries if by_picture]
     with run.progress.bar(what, len(queries)) as bar:
-        for rows in _batches(lengths, batch_size, pictures):
+        for rows in distributed.shared_out(_batches(lengths, batch_size, pictures)):
             asked = [queries[row] for row in rows]
 
             def generate(asked: Sequence[Query] = asked) -> list[str]:
@@ -36,8 +40,8 @@ def answers(
                 said[row] = text
             if by_picture:  # the last one may go on in the next batch
                 model.let_go({query.image for query in asked} - {asked[-1].image})
-            bar.advance(len(rows))
-    return said
+            bar.advance(len(rows) * distributed.processes())
+    return _everyones(said, "")
 
 
 @torch.no_grad()
@@ -48,7 +52,7 @@ def log_probabilities(
     found: list[list[float]] = [[]] * len(pairs)
     with run.progress.bar(what, len(pairs)) as bar:
         lengths = [len(query.text) + len(answer) for query, answer in pairs]
-        for rows in _batches(lengths, batch_size):
+        for rows in distributed.shared_out(_batches(lengths, batch_size)):
             queries, texts = zip(*(pairs[row] for row in rows), strict=True)
 
             def weigh(queries: Sequence[Query] = queries, texts: Sequence[str] = texts) -> list[list[float]]:
@@ -57,8 +61,13 @@ def log_probabilities(
             asked = ["log-probabilities", *map(_content, queries), *texts]
             for row, values in zip(rows, run.journal.once(asked, weigh), strict=True):
                 found[row] = values
-            bar.advance(len(rows))
-    return found
+            bar.advance(len(rows) * distributed.processes())
+    return _everyones(found, [])
+
+
+def _everyones(mine: list[T], nothing: T) -> list[T]:
+    """What all processes found: each has answered some of the batches and ``nothing`` to the rest."""
+    return [next((one for one in each if one != nothing), nothing) for each in zip(*distributed.gathered(mine))]  # noqa: B905
 
 
 def _batches(lengths: Sequence[int], size: int, pictures: Sequence[Path] = ()) -> list[list[int]]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from ..errors import DataError
 
@@ -184,7 +185,8 @@ class VLM(ABC):
             for parameter in parameters.values():
                 parameter.requires_grad_(False)
                 parameter.grad = None
-                parameter.data = parameter.data.to(self.dtype)
+                if not isinstance(parameter.data, DTensor):  # a part of a weight keeps the precision it was cut in
+                    parameter.data = parameter.data.to(self.dtype)
             self.refresh()
 
     def autocast(self) -> torch.autocast:

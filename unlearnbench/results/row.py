@@ -131,7 +131,10 @@ class Git(_Part):
 
 
 class Environment(_Part):
-    """What the cell ran on; ``git`` is null where the package does not run from a checkout."""
+    """What the cell ran on; ``git`` is null where the package does not run from a checkout.
+
+    ``processes`` worked on it together, one a GPU.
+    """
 
     unlearnbench: str
     git: Git | None
@@ -139,6 +142,7 @@ class Environment(_Part):
     packages: dict[str, str]
     device: str
     os: str
+    processes: int = 1
 
 
 class Samples(_Part):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..models.edits import Adapter, Trained, Weights, quiet
 from ..models.vlm import VLM, Batch
+from . import distributed
 from .params import FinetuneParams, LoRAParams
 
 
@@ -63,7 +64,8 @@ class AllWeights(Trainee):
                 parameter.data = value
 
     def edit(self) -> Weights:  # noqa: D102
-        return Weights.of(self.named)
+        whole = ((name, distributed.full(parameter.detach())) for name, parameter in self.named.items())
+        return Weights({name: weight.to(self.model.dtype, copy=True) for name, weight in whole})
 
 
 class LowRank(Trainee):
@@ -91,6 +93,8 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     if params.full:
         named = {**model.language_parameters(), **model.projector_parameters()}
         with model.training(named):
+            if distributed.processes() > 1:
+                _cut_up(model, named)
             yield AllWeights(model, named)
         return
     peft = low_rank(model, params.lora)
@@ -101,6 +105,18 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     finally:
         model.model.eval()
         model.refresh()
+
+
+def _cut_up(model: VLM, named: dict[str, nn.Parameter]) -> None:
+    """Leave each process its part of the language model; ``named`` then holds those parts under the same names.
+
+    The projector and the frozen tower stay whole, since they are also called by themselves.
+    """
+    apart = {*model.language_parameters()}
+    kept = [parameter for name, parameter in model.model.named_parameters() if name not in apart]
+    named.clear()  # else the whole weights would stay in memory
+    distributed.cut(model.model, list(model.language_model().layers), kept, model.dtype)  # type: ignore[arg-type]
+    named.update({**model.language_parameters(), **model.projector_parameters()})
 
 
 def low_rank(model: VLM, lora: LoRAParams) -> Any:

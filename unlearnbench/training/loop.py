@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from ..errors import UnlearnbenchError
+from . import distributed
 from .params import TrainParams
 from .run import Bar, Run
 
@@ -98,7 +99,7 @@ def fit(
     with run.progress.bar(what, trainer.planned) as bar:
         for epoch in range(1, params.epochs + 1):
             reason = trainer.epoch(batches.epoch(epoch), bar, stop)
-            if reason is None and enough and enough(trainer.means):
+            if reason is None and enough and distributed.agreed(enough(trainer.means)):
                 reason = "enough"
             if reason:
                 stopped = reason
@@ -132,7 +133,11 @@ class _Trainer:
         self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
         # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
         self.accelerator = Accelerator(device_placement=False, mixed_precision="no")
-        optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
+        groups = [
+            {"params": group} for group in (distributed.whole(parameters), distributed.cut_up(parameters)) if group
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, weight_decay=params.weight_decay)
+        distributed.same_start(parameters)
         schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
         self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
@@ -145,7 +150,7 @@ class _Trainer:
         for batch in batches:
             self.means = means.add(self.step(batch))
             bar.advance(1, **self.means)
-            if stop and (reason := stop(self.steps)):
+            if stop and (reason := distributed.agreed(stop(self.steps))):
                 return reason
         return None
 
@@ -162,9 +167,12 @@ class _Trainer:
         for parameter in self.parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        distributed.add_up_gradients(self.parameters)
+        norm = distributed.norm_of_gradients(self.parameters)
         if not torch.isfinite(norm):
             raise _diverged("the gradient is not finite")
+        for group in (distributed.whole(self.parameters), distributed.cut_up(self.parameters)):
+            torch.nn.utils.clip_grads_with_norm_(group, self.clip_norm, norm)
         self.optimizer.step()
         self.schedule.step()
         self.steps += 1
@@ -172,20 +180,24 @@ class _Trainer:
         return parts
 
     def _accumulate(self, batch: list[Any]) -> dict[str, float]:
-        """Gradients of the batch's mean loss, a micro-batch at a time."""
+        """Gradients of the batch's mean loss, a micro-batch at a time, each process its part of the batch.
+
+        Processes whose part is shorter go on with a sample that counts nothing, since cut-up weights need all of them.
+        """
         self.optimizer.zero_grad()
         sums: dict[str, float] = {}
-        for start in range(0, len(batch), self.micro_batch_size):
-            micro = batch[start : start + self.micro_batch_size]
+        mine = distributed.shared_out(batch)
+        for start in range(0, -(-len(batch) // distributed.processes()), self.micro_batch_size):
+            micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)
-            parts = self.loss(micro)
+            parts = self.loss(list(micro) or batch[:1])
             total = torch.stack(list(parts.values())).sum()
             _check(parts, total)
             if total.requires_grad:
                 self.accelerator.backward(total * share)
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + share * float(part.detach())
-        return sums
+        return distributed.add_up(sums)
 
     def _halve(self, batch: int) -> None:
         """Out of memory: go on with smaller micro-batches."""

@@ -1,0 +1,76 @@
+"""Starting a command again in several processes, one a GPU, that work on it together."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from ..errors import UsageError
+
+
+def check(gpus: int, device: str) -> None:
+    """Raise `UsageError` where there are fewer GPUs than asked for."""
+    if device == "cpu":
+        return
+    import torch
+
+    there = torch.cuda.device_count()
+    if there < gpus:
+        raise UsageError(f"--gpus {gpus}: this machine shows {there}; give --gpus {there}, or --device cpu")
+
+
+@contextmanager
+def joined(device: str) -> Iterator[bool]:
+    """Work together with the processes that were launched with this one; whether this is the one that reports."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    from ..training import distributed
+
+    distributed.start(device)
+    try:
+        yield distributed.is_first()
+    finally:
+        distributed.stop()
+
+
+def relaunch(processes: int) -> None:
+    """Run this very command in ``processes`` processes and end as they end.
+
+    They find out about each other from the environment, as under ``torchrun``.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id="unlearnbench",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    command = ["-m", "unlearnbench", *_without_gpus(sys.argv[1:])]
+    try:
+        elastic_launch(config, sys.executable)(*command)
+    except ChildFailedError as error:  # the process that failed has said why
+        _, failure = error.get_first_failure()
+        raise typer.Exit(failure.exitcode if failure.exitcode > 0 else 1) from None
+
+
+def _without_gpus(arguments: list[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument.startswith("--gpus="):
+            skip = False
+        elif argument == "--gpus":
+            skip = True
+        else:
+            kept.append(argument)
+    return kept

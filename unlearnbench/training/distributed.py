@@ -1,0 +1,165 @@
+"""Several processes, one a GPU, that do one run's work together; every function here does nothing for a single one.
+
+All processes go through the same cells. Frozen models and adapters stand in each of them, and they share out the
+samples of a batch and the batches of an evaluation; a model whose own weights are trained is cut up among them (FSDP2).
+The sums are those of one process, so results agree with its results up to the order of additions.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: the first may compute a stage's quarantine or a lock alone."""
+
+SETTLING = timedelta(seconds=60)
+"""How long a process that failed waits for the others to fail alike."""
+
+_talk: Any = None
+"""The group through which processes exchange plain objects, on CPUs whatever the device."""
+
+
+def start(device: str) -> None:
+    """Join the processes that a launcher has started, if one has (it says so in the environment)."""
+    global _talk
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+    _talk = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+
+def stop() -> None:
+    """Part from the others."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def processes() -> int:
+    """How many there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def place() -> int:
+    """The number of this process, from zero."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes results."""
+    return place() == 0
+
+
+# ------------------------------------------------------------------------------------------------------- exchanging
+def agreed(value: T) -> T:
+    """The first process' value."""
+    if processes() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0, group=_talk)
+    return box[0]
+
+
+def gathered(value: T) -> list[T]:
+    """Every process' value, in their order."""
+    if processes() == 1:
+        return [value]
+    values: list[Any] = [None] * processes()
+    dist.all_gather_object(values, value, group=_talk)
+    return values
+
+
+def settle() -> None:
+    """After a failure: go on if all processes failed alike, else end this one, so that the launcher ends them all."""
+    if processes() == 1:
+        return
+    try:
+        dist.monitored_barrier(group=_talk, timeout=SETTLING)
+    except RuntimeError:
+        os._exit(1)
+
+
+def shared_out(items: Sequence[T]) -> Sequence[T]:
+    """The part of ``items`` that falls to this process."""
+    return items[place() :: processes()]
+
+
+# --------------------------------------------------------------------------------------------------------- training
+def same_start(parameters: Sequence[nn.Parameter]) -> None:
+    """Give ``parameters`` that are not cut up the first process' values."""
+    if processes() > 1:
+        for parameter in whole(parameters):
+            dist.broadcast(parameter.data, src=0)
+
+
+def add_up_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Sum the gradients of parameters that are not cut up over all processes; FSDP sums those of the others."""
+    if processes() > 1:
+        for parameter in whole(parameters):
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+
+
+def add_up(parts: Mapping[str, float]) -> dict[str, float]:
+    """Sums of every process' parts."""
+    if processes() == 1:
+        return dict(parts)
+    everyone = gathered(dict(parts))
+    return {name: sum(part.get(name, 0.0) for part in everyone) for name in everyone[0]}
+
+
+def norm_of_gradients(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """The Euclidean norm of all gradients, of parameters cut up and whole."""
+    norms = [
+        torch.nn.utils.get_total_norm([p.grad for p in group if p.grad is not None])
+        for group in (whole(parameters), cut_up(parameters))
+        if group
+    ]
+    return torch.stack([full(norm) for norm in norms]).norm()
+
+
+def is_cut_up(tensor: Tensor) -> bool:
+    """Whether a process holds only its part of a tensor."""
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(tensor, DTensor)
+
+
+def whole(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+    """Those that stand in every process."""
+    return [parameter for parameter in parameters if not is_cut_up(parameter)]
+
+
+def cut_up(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+    """Those of which every process holds a part."""
+    return [parameter for parameter in parameters if is_cut_up(parameter)]
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The tensor that its parts make up."""
+    return tensor.full_tensor() if is_cut_up(tensor) else tensor  # type: ignore[attr-defined]
+
+
+def cut(model: nn.Module, layers: Sequence[nn.Module], kept: Sequence[nn.Parameter], dtype: torch.dtype) -> None:
+    """Cut ``model`` up among the processes, layer by layer (FSDP2), ``kept`` parameters aside.
+
+    Weights are held in their own precision, and gathered and computed with in ``dtype``; gradients add up in float32.
+    """
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for layer in layers:
+        fully_shard(layer, mp_policy=policy)
+    fully_shard(model, mp_policy=policy, ignored_params=set(kept))
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
