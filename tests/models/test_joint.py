@@ -185,6 +185,23 @@ def test_small_updates_survive_in_half_precision(tiny: VLM, asked: list[Sample])
     assert (weight.float() - before).mean() == pytest.approx(1e-3, rel=0.2)
 
 
+def test_every_step_in_half_precision_computes_with_the_weights_of_the_last(asked: list[Sample]) -> None:
+    """Autocast keeps the first half-precision copy of a weight for as long as it lasts, unless told not to."""
+    loaded = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    model = type(loaded)(loaded.model.to(torch.bfloat16), loaded.processor, loaded.family)
+    batch = model.prepare(asked[:2], [sample.answer for sample in asked[:2]])
+    losses = []
+    with model.training(model.language_parameters()) as parameters:
+        for _ in range(2):
+            loss = -torch.cat(model.answer_log_probabilities(batch)).mean()
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            losses.append(float(loss.detach()))
+            with torch.no_grad():
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter -= 0 if gradient is None else 0.02 * gradient
+    assert losses[1] < losses[0] - 0.1
+
+
 def test_training_names_language_model_and_projector_only(tiny: VLM) -> None:
     names = {**tiny.language_parameters(), **tiny.projector_parameters()}
     every = {name for name, _ in tiny.model.named_parameters()}

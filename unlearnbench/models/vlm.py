@@ -190,8 +190,11 @@ class VLM(ABC):
             self.refresh()
 
     def autocast(self) -> torch.autocast:
-        """Compute in the model's own half precision what is held in float32; nothing for a model in float32."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        """Compute in the model's own half precision what is held in float32; nothing for a model in float32.
+
+        Without autocast's cache, which would go on computing with the weights of before the first step.
+        """
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32, cache_enabled=False)
 
     def checkpoint_activations(self) -> None:
         """Hold few activations in training, at the price of computing them twice."""

@@ -123,7 +123,8 @@ def norm_of_gradients(parameters: Sequence[nn.Parameter]) -> Tensor:
         for group in (whole(parameters), cut_up(parameters))
         if group
     ]
-    return torch.stack([full(norm) for norm in norms]).norm()
+    total: Tensor = torch.stack([full(norm) for norm in norms]).norm()
+    return total
 
 
 def is_cut_up(tensor: Tensor) -> bool:
