@@ -67,6 +67,15 @@ Plugins = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda [default: a GPU if there is one].", rich_help_panel=WHERE)
 ]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="full|lora",
+        help="How base models, and a retrained one, are finetuned: all weights, or an adapter that is merged "
+        "[default: full].",
+        rich_help_panel=GRID,
+    ),
+]
 Gpus = Annotated[
     int,
     typer.Option(
@@ -90,6 +99,7 @@ def configure(
     limit: int | None,
     device: str | None,
     plugins: Sequence[Path] | None,
+    base: str | None = None,
 ) -> "RunConfig":
     """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
     from ..config import RunConfig, parse_settings
@@ -111,7 +121,22 @@ def configure(
         **_sources(data or ()),
         **{name: value for name, value in given.items() if value},
     )
-    return config.model_copy(update={"settings": parse_settings(settings or (), config.owners)})
+    chosen = (*_finetuned(base, config), *(settings or ()))
+    return config.model_copy(update={"settings": parse_settings(chosen, config.owners)})
+
+
+def _finetuned(base: str | None, config: "RunConfig") -> tuple[str, ...]:
+    """``--base`` as the settings that it is short for: of the base, and of methods that finetune as it does."""
+    from ..config import BASE
+    from ..registry import methods
+    from ..training.base_params import BaseParams
+
+    if base is None:
+        return ()
+    if base not in ("full", "lora"):
+        raise UsageError(f"--base {base}: choose one of: full, lora")
+    alike = [name for name in config.methods if issubclass(methods.get(name).Params, BaseParams)]
+    return tuple(f"{owner}.full={str(base == 'full').lower()}" for owner in (BASE, *alike))
 
 
 def _sources(options: Sequence[str]) -> dict[str, Any]:

@@ -28,6 +28,16 @@ def plan(
     store: grid.StoreFolder = None,
     plugin: grid.Plugins = None,
     device: grid.Device = None,
+    base: grid.Base = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Memory and time of every stage instead of cells; needs no files.")
+    ] = False,
+    gpus: Annotated[
+        list[str] | None, typer.Option(help="With --memory: numbers of GPUs to count for [default: those here].")
+    ] = None,
+    gpu_memory: Annotated[
+        float | None, typer.Option(min=1, help="With --memory: GB of each GPU [default: those of the GPUs here].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
     """Show the cells that 'run' would compute with these options, and which stages are cached."""
@@ -43,7 +53,13 @@ def plan(
         limit=limit,
         device=device,
         plugins=plugin,
+        base=base,
     )
+    if memory:
+        from . import memory as estimates
+
+        estimates.show(config, grid.listed(gpus), gpu_memory, as_json=as_json)
+        return
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan as make_plans
     from ..results.store import RowStore

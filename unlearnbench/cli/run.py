@@ -32,6 +32,7 @@ def run(
     plugin: grid.Plugins = None,
     device: grid.Device = None,
     gpus: grid.Gpus = 1,
+    base: grid.Base = None,
     dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
@@ -49,6 +50,7 @@ def run(
         limit=limit,
         device=device,
         plugins=plugin,
+        base=base,
     )
     from rich.console import Console
 

@@ -1,0 +1,109 @@
+"""`plan --memory`: what it counts against models that are there, closed forms, and the memory of real processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unlearnbench.engine.estimate import Machine, Work, adapter_size, counts, stages
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.ga import GradientAscent
+from unlearnbench.models.load import load
+from unlearnbench.models.source import card_for
+from unlearnbench.training.adaptation import low_rank
+from unlearnbench.training.base_params import BaseParams
+from unlearnbench.training.params import LoRAParams
+
+TINY = ["tiny-qwen2.5-vl", "tiny-mllama"]
+LARGE = {"gradient_checkpointing": True}
+
+
+def unlearnbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "unlearnbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_counts_are_those_of_the_loaded_model(name: str) -> None:
+    count, model = counts(card_for(name)), load(card_for(name), "cpu")
+    assert count.total == sum(p.numel() for p in model.model.parameters())
+    assert count.language == sum(p.numel() for p in model.language_parameters().values())
+    assert count.projector == sum(p.numel() for p in model.projector_parameters().values())
+    lora = LoRAParams(rank=8)
+    trained = [p for p in low_rank(model, lora).parameters() if p.requires_grad]
+    assert adapter_size(count, lora) == sum(p.numel() for p in trained)
+
+
+def test_shapes_of_real_models_follow_from_their_widths() -> None:
+    """Independently of `transformers`: every matrix of a decoder block, by hand."""
+
+    def block(d: int, f: int, heads: int, kv: int, *, bias: bool) -> int:
+        size = d // heads
+        attention = 2 * d * d + 2 * d * kv * size + (d + 2 * kv * size if bias else 0)
+        return attention + 3 * d * f + 2 * d
+
+    qwen, llama = counts(card_for("qwen2.5-vl-7b")), counts(card_for("llama-3.2-11b-vision"))
+    assert qwen.layers == 28 * block(3584, 18_944, 28, 4, bias=True)
+    assert qwen.embeddings == 2 * 152_064 * 3584 + 3584
+    gates_and_norms = 2 + 2 * 128  # of a cross-attention layer
+    assert llama.layers == 40 * block(4096, 14_336, 32, 8, bias=False) + 8 * gates_and_norms
+    assert llama.embeddings == (2 * 128_256 + 8) * 4096 + 4096
+    assert (qwen.visual, llama.visual) == (1369, 6404)
+
+
+def large(name: str, processes: int, memory: float, **base: Any) -> dict[str, Any]:
+    """Estimates of a real model on GPUs of ``memory`` GB, by stage."""
+    machine = Machine(processes, memory * 1e9)
+    methods = {"ga": GradientAscent.Params(**LARGE, micro_batch_size=4), "cagul": CAGULParams()}
+    made = stages(card_for(name), BaseParams(**(LARGE | base)), methods, machine, Work())
+    return {estimate.stage: estimate for estimate in made}
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-vl-7b", "llama-3.2-11b-vision"])
+def test_a_full_finetune_wants_four_gpus_and_the_rest_one(name: str) -> None:
+    one, four = large(name, 1, 80), large(name, 4, 80)
+    assert not one["base"].fits
+    assert one["base"].advice == "--base lora"
+    assert four["base"].fits
+    assert large(name, 1, 80, full=False)["base"].fits
+    assert all(one[stage].fits for stage in ("ga", "cagul", "evaluation"))
+    assert all(estimate.total > 16 * counts(card_for(name)).language / 4 for estimate in [four["base"]])
+    small = large(name, 1, 24)
+    assert not any(estimate.fits for estimate in small.values())
+
+
+def test_what_is_cut_up_shrinks_with_processes() -> None:
+    sizes = [large("qwen2.5-vl-7b", n, 80)["base"].parts["optimiser"] for n in (1, 2, 4, 8)]
+    assert sizes == [sizes[0] / n for n in (1, 2, 4, 8)]
+    standing = [large("qwen2.5-vl-7b", n, 80)["ga"].parts["weights"] for n in (1, 8)]
+    assert standing[0] == standing[1]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", TINY)
+def test_the_estimate_is_near_a_real_process(tmp_path: Path, name: str) -> None:
+    """Peak resident memory of a run that trains all weights, within 15%."""
+    options = ["--method", "retrain", "--model", name, "--device", "cpu"]
+    where = ["--task", "pope", "--results", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+    done = unlearnbench("run", *options, *where, "--set", "retrain.epochs=1", "--quiet", "--json")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)[0]["cost"]["peak_memory_bytes"]
+    planned = json.loads(unlearnbench("plan", *options, "--memory", "--json").stdout)
+    needed = max(stage["needed_bytes"] for stage in planned if stage["stage"] in ("retrain", "evaluation"))
+    assert needed == pytest.approx(measured, rel=0.15)
+
+
+def test_the_command_says_what_to_change() -> None:
+    options = ["--method", "cagul", "--model", "qwen2.5-vl-7b", "--memory", "--json"]
+    done = unlearnbench("plan", *options, "--gpus", "1,8", "--gpu-memory", "80")
+    base = [stage for stage in json.loads(done.stdout) if stage["stage"] == "base"]
+    assert [(stage["processes"], stage["fits"], stage["change"]) for stage in base] == [
+        (1, False, "--base lora"),
+        (8, True, None),
+    ]
+    refused = unlearnbench("plan", *options, "--gpus", "few")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
