@@ -122,12 +122,17 @@ class Bench:
     def __init__(self, model: VLM, count: Counts, sets: Sets, device: str, rates: tuple[float, float]) -> None:
         self.model, self.count, self.sets, self.device = model, count, sets, device
         self.operations, self.bytes = rates
+        batch = model.prepare(sets.all, [sample.answer for sample in sets.all])
+        answer = float(batch.answer_mask.sum() / len(batch))
+        prompt = float(batch.attention_mask.sum() / len(batch)) - answer - float(batch.image_mask.sum() / len(batch))
+        self.forward = forward_operations(count, answer, prompt)
+        self.asking = forward_operations(count, 0, prompt)
         self.weights = sum(p.nbytes for p in model.model.parameters())
         self.table: dict[str, dict[str, Any]] = {}
 
-    def note(self, what: str, seconds: float, operations: float, peak: int, **more: Any) -> None:
-        """One line of the table."""
-        floor = max(operations / self.operations, self.weights / self.bytes)
+    def note(self, what: str, seconds: float, operations: float, peak: int, *, reads: int = 1, **more: Any) -> None:
+        """One line of the table; ``reads`` is how often the weights are read through at least."""
+        floor = max(operations / self.operations, reads * self.weights / self.bytes)
         self.table[what] = {
             "seconds": round(seconds, 5),
             "floor_seconds": round(floor, 5),
@@ -174,7 +179,7 @@ class Bench:
         batch = self.model.prepare(self.sets.forget[:BATCH])
         own = [picture.tokens for picture in batch.pictures]
         seconds, peak = self.timed(lambda: self.model.attention(batch, own))
-        self.note(f"attention selection, {BATCH} questions", seconds, BATCH * forward_operations(self.count), peak)
+        self.note(f"attention selection, {BATCH} questions", seconds, BATCH * self.asking, peak)
 
     def cagul(self) -> None:
         """A joint step whose samples all pass the gate: computing everything anew, and with what is frozen cached."""
@@ -194,7 +199,7 @@ class Bench:
             guard.selector._known.clear()
             step()
 
-        forward = BATCH * forward_operations(self.count)
+        forward = BATCH * self.forward
         seconds, peak = self.timed(plain_step)
         self.note(f"CAGUL step, nothing cached, batch {BATCH}", seconds, 3 * forward, peak)
         cached, peak = self.timed(step)
@@ -215,9 +220,14 @@ class Bench:
 
         for what, work in {"generation": generate, "answer likelihoods": weigh}.items():
             seconds, peak = self.timed(work)
-            operations = len(asked) * forward_operations(self.count)
+            operations, reads = len(asked) * self.forward, NEW_TOKENS if work is generate else 1
             self.note(
-                f"{what}, {len(asked)} questions", seconds, operations, peak, per_second=round(len(asked) / seconds, 2)
+                f"{what}, {len(asked)} questions",
+                seconds,
+                operations,
+                peak,
+                reads=reads,
+                per_second=round(len(asked) / seconds, 2),
             )
 
     def adapter(self, name: str) -> None:
@@ -231,13 +241,13 @@ class Bench:
         }
         params = resolve(kind.Params, name, scale, settings)
         if hasattr(params, "stop"):
-            never = params.stop.model_copy(update={"forget_loss": None, "retain_rise": None})
+            never = params.stop.model_copy(update={"forget_loss": None, "retain_rise": None, "every": 10**6})
             params = params.model_copy(update={"stop": never})
         clock = Clock(self.device)
         with PeakMemory(self.device) as memory:
             edit = kind(params).unlearn(self.model, self.sets, Run(0, progress=clock))
         samples = BATCH * (1 if name == "ga" else 2)
-        operations = 3 * samples * forward_operations(self.count)
+        operations = 3 * samples * self.forward
         facts = {"trainable_parameters": edit.trainable_parameters}
         self.note(f"{name} step with LoRA, batch {BATCH}", clock.step, operations, memory.peak, **facts)
         if isinstance(edit, Adapter):

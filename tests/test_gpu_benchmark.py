@@ -1,4 +1,4 @@
-"""`benchmarks.gpu` on shapes cut down to nothing: the way that real shapes take, which no machine here can go in full."""
+"""`benchmarks.gpu` on shapes cut down to nothing: the way that real shapes take, at their real resolutions."""
 
 import copy
 from pathlib import Path

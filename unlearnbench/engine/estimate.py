@@ -297,11 +297,15 @@ def evaluation(count: Counts, machine: Machine, work: Work) -> Estimate:
     return _judged(Estimate("evaluation", parts, _seconds(forward_operations(count) * asked, machine), machine))
 
 
-def forward_operations(count: Counts) -> float:
-    """Floating-point operations of one sample's way through the language model; the tower's are done once a picture."""
-    attention = 4 * count.length**2 * count.width * (count.depth - count.cross)
-    crossed = count.cross * count.visual * (4 * count.keys * count.width + 4 * count.length * count.width)
-    return 2 * count.layers * count.length + attention + crossed + 2 * ANSWER * count.vocabulary * count.width
+def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PROMPT) -> float:
+    """Floating-point operations of one sample's way through the language model; the tower's are done once a picture.
+
+    Beside the picture, with ``prompt`` tokens and ``answer`` tokens, for which alone there are logits.
+    """
+    length = prompt + answer + (0 if count.cross else count.visual)
+    attention = 4 * length**2 * count.width * (count.depth - count.cross)
+    crossed = count.cross * count.visual * (4 * count.keys * count.width + 4 * length * count.width)
+    return 2 * count.layers * length + attention + crossed + 2 * answer * count.vocabulary * count.width
 
 
 def _seconds(operations: float, machine: Machine) -> float:
