@@ -92,7 +92,7 @@ class Mllama(DecoderVLM):
 
 def _only_at_first(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Drop the visual tokens once their keys are cached: `generate` passes them again with every new token."""
-    cache = kwargs.get("past_key_values")
+    cache = kwargs.get("cache", kwargs.get("past_key_values"))  # the latter is its name before transformers 5.24
     if cache is not None and cache.get_seq_length() > 0:
         kwargs["cross_attention_states"] = None
     return args, kwargs

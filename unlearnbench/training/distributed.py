@@ -6,6 +6,7 @@ The sums are those of one process, so results agree with its results up to the o
 """
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -154,6 +155,8 @@ def cut(model: nn.Module, layers: Sequence[nn.Module], kept: Sequence[nn.Paramet
 
     Weights are held in their own precision, and gathered and computed with in ``dtype``; gradients add up in float32.
     """
+    # What the model returns is only read: a view that is written to is what the warning is about.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
