@@ -1,8 +1,10 @@
 """Two processes on CPUs against one: cut-up weights, shared-out batches and evaluations give the same results."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,45 @@ SETTINGS = [
 ]
 
 
-def run(data: Path, folder: Path, model: str, *options: str) -> subprocess.CompletedProcess[str]:
+ALONE = [sys.executable]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+
+FAILS_ALONE = """
+from datetime import timedelta
+from unlearnbench import Method, method
+from unlearnbench.training import distributed
+
+distributed.SETTLING = timedelta(seconds=3)
+
+@method("fails-alone", reference="tests")
+class FailsAlone(Method):
+    def unlearn(self, model, sets, run):
+        if distributed.place() == 1:
+            raise MemoryError("no room here")
+        return distributed.agreed(None) or distributed.gathered(None)
+"""
+
+
+def run(
+    data: Path,
+    folder: Path,
+    model: str,
+    *options: str,
+    launcher: Sequence[str] = ALONE,
+    methods: Sequence[str] = METHODS,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
     """A small grid into ``folder``."""
-    command = [sys.executable, "-m", "unlearnbench", "run", "--quiet", "--device", "cpu"]
-    for method in METHODS:
+    command = [*launcher, "-m", "unlearnbench", "run", "--quiet", "--device", "cpu"]
+    for method in methods:
         command += ["--method", method]
     for setting in SETTINGS:
-        command += ["--set", setting]
+        if setting.partition(".")[0] in ("base", *methods):
+            command += ["--set", setting]
     command += ["--model", model, "--task", "fiubench,pope", "--data", str(data), "--forget", "2"]
     command += ["--results", str(folder / "results"), "--store", str(folder / "store"), *options]
     folder.mkdir(exist_ok=True)
-    return subprocess.run(command, capture_output=True, text=True, timeout=500)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, env=os.environ | environment)
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -48,11 +78,19 @@ def tensors(folder: Path) -> dict[str, Any]:
     return {f"{file.relative_to(folder)} {name}": value for file in files for name, value in load_file(file).items()}
 
 
+def with_gpus(data: Path, folder: Path, model: str) -> subprocess.CompletedProcess[str]:
+    return run(data, folder, model, "--gpus", "2")
+
+
+def under_torchrun(data: Path, folder: Path, model: str) -> subprocess.CompletedProcess[str]:
+    """Told of the processes by a launcher, Accelerate counts them, as it does on GPUs."""
+    return run(data, folder, model, launcher=TORCHRUN, ACCELERATE_USE_CPU="true")
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("model", ["tiny-qwen2.5-vl", "tiny-mllama"])
-def test_two_processes_give_what_one_gives(small_data: Path, tmp_path: Path, model: str) -> None:
-    for name, options in {"one": [], "two": ["--gpus", "2"]}.items():
-        done = run(small_data, tmp_path / name, model, *options)
+@pytest.mark.parametrize(("model", "two"), [("tiny-qwen2.5-vl", under_torchrun), ("tiny-mllama", with_gpus)])
+def test_two_processes_give_what_one_gives(small_data: Path, tmp_path: Path, model: str, two: Any) -> None:
+    for done in (run(small_data, tmp_path / "one", model), two(small_data, tmp_path / "two", model)):
         assert done.returncode == 0, done.stderr
     one, two = tensors(tmp_path / "one"), tensors(tmp_path / "two")
     assert one.keys() == two.keys()
@@ -74,6 +112,16 @@ def test_a_failure_of_all_is_a_row_and_one_line(small_data: Path, tmp_path: Path
     assert done.returncode == 1
     assert {row["status"] for row in rows(tmp_path / "run")} == {"error"}
     assert done.stderr.count("diverged") == done.stderr.count("\n") == 1, done.stderr
+
+
+def test_one_that_fails_alone_says_why_and_ends_all(small_data: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "fails_alone.py"
+    plugin.write_text(FAILS_ALONE)
+    methods, options = ["finetune", "fails-alone"], ["--gpus", "2", "--plugin", str(plugin)]
+    done = run(small_data, tmp_path / "run", "tiny-qwen2.5-vl", *options, methods=methods)
+    assert done.returncode == 1
+    assert "error: process 2 of 2 failed alone, all are ended: MemoryError: no room here" in done.stderr
+    assert {row["method"]["name"] for row in rows(tmp_path / "run")} == {"finetune"}  # what was done is kept
 
 
 def test_more_gpus_than_there_are_is_a_usage_error(small_data: Path, tmp_path: Path) -> None:

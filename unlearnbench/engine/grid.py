@@ -66,8 +66,8 @@ def _attempt(plan: Plan, stages: "Stages", results: RowStore) -> Row:
         return _evaluate(plan, stages, results, started)
     except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
         _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
-        _settle()
         failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message")
+        _settle(f"{failure.type}: {failure.message}")
         # The stages remember the error, and the frames of its traceback would keep the model in memory.
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
@@ -82,11 +82,11 @@ def _agreed(done: dict[str, Row]) -> dict[str, Row]:
     return distributed.agreed(done)
 
 
-def _settle() -> None:
+def _settle(why: str) -> None:
     """Make sure that all processes failed, if there are several: one alone would leave the others waiting."""
     from ..training import distributed
 
-    distributed.settle()
+    distributed.settle(why)
 
 
 def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime) -> Row:

@@ -63,9 +63,11 @@ class AllWeights(Trainee):
             for parameter, value in zip(self.parameters, now, strict=True):
                 parameter.data = value
 
-    def edit(self) -> Weights:  # noqa: D102
+    def edit(self) -> Weights:
+        """Put together tensor by tensor, and kept by the first process alone: the others know their shapes."""
+        device = "cpu" if distributed.is_first() else "meta"
         whole = ((name, distributed.full(parameter.detach())) for name, parameter in self.named.items())
-        return Weights({name: weight.to(self.model.dtype, copy=True) for name, weight in whole})
+        return Weights({name: weight.to(device, self.model.dtype, copy=True) for name, weight in whole})
 
 
 class LowRank(Trainee):
@@ -91,10 +93,10 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     if params.gradient_checkpointing:
         model.checkpoint_activations()
     if params.full:
+        if distributed.processes() > 1:
+            _cut_up(model)
         named = {**model.language_parameters(), **model.projector_parameters()}
         with model.training(named):
-            if distributed.processes() > 1:
-                _cut_up(model, named)
             yield AllWeights(model, named)
         return
     peft = low_rank(model, params.lora)
@@ -107,16 +109,14 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
         model.refresh()
 
 
-def _cut_up(model: VLM, named: dict[str, nn.Parameter]) -> None:
-    """Leave each process its part of the language model; ``named`` then holds those parts under the same names.
+def _cut_up(model: VLM) -> None:
+    """Leave each process its part of the language model, under the same names.
 
     The projector and the frozen tower stay whole, since they are also called by themselves.
     """
     apart = {*model.language_parameters()}
     kept = [parameter for name, parameter in model.model.named_parameters() if name not in apart]
-    named.clear()  # else the whole weights would stay in memory
     distributed.cut(model.model, list(model.language_model().layers), kept, model.dtype)  # type: ignore[arg-type]
-    named.update({**model.language_parameters(), **model.projector_parameters()})
 
 
 def low_rank(model: VLM, lora: LoRAParams) -> Any:

@@ -6,6 +6,7 @@ The sums are those of one process, so results agree with its results up to the o
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -26,16 +27,20 @@ SETTLING = timedelta(seconds=60)
 _talk: Any = None
 """The group through which processes exchange plain objects, on CPUs whatever the device."""
 
+_failed: Any = None
+"""The group in which those that failed meet; its connections are its own, whatever the others wait for."""
+
 
 def start(device: str) -> None:
     """Join the processes that a launcher has started, if one has (it says so in the environment)."""
-    global _talk
+    global _talk, _failed
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
     _talk = dist.new_group(backend="gloo", timeout=PATIENCE)
+    _failed = dist.new_group(backend="gloo", timeout=SETTLING)
 
 
 def stop() -> None:
@@ -78,13 +83,18 @@ def gathered(value: T) -> list[T]:
     return values
 
 
-def settle() -> None:
-    """After a failure: go on if all processes failed alike, else end this one, so that the launcher ends them all."""
+def settle(why: str) -> None:
+    """After a failure: go on if all processes failed alike, else end this one, so that the launcher ends them all.
+
+    The others may wait for this one in the middle of a computation, so nothing but the end can reach them.
+    """
     if processes() == 1:
         return
     try:
-        dist.monitored_barrier(group=_talk, timeout=SETTLING)
+        dist.barrier(group=_failed)
     except RuntimeError:
+        sys.stderr.write(f"error: process {place() + 1} of {processes()} failed alone, all are ended: {why}\n")
+        sys.stderr.flush()
         os._exit(1)
 
 
@@ -153,16 +163,20 @@ def full(tensor: Tensor) -> Tensor:
 def cut(model: nn.Module, layers: Sequence[nn.Module], kept: Sequence[nn.Parameter], dtype: torch.dtype) -> None:
     """Cut ``model`` up among the processes, layer by layer (FSDP2), ``kept`` parameters aside.
 
-    Weights are held in their own precision, and gathered and computed with in ``dtype``; gradients add up in float32.
+    Parts are held in float32, and gathered and computed with in ``dtype``; gradients add up in float32. A layer is
+    cut before the next one is widened to float32, so that no process ever holds all weights in it.
     """
-    # What the model returns is only read: a view that is written to is what the warning is about.
-    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
+    # What the model returns is only read: a view that is written to is what the warning is about.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
-    for layer in layers:
-        fully_shard(layer, mp_policy=policy)
-    fully_shard(model, mp_policy=policy, ignored_params=set(kept))
+    mesh = init_device_mesh(next(model.parameters()).device.type, (processes(),))  # a GPU may be there and not wanted
+    for part in (*layers, model):
+        for parameter in set(whole(list(part.parameters()))) - set(kept):
+            parameter.data = parameter.data.float()
+        fully_shard(part, mesh=mesh, mp_policy=policy, ignored_params=set(kept))
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)

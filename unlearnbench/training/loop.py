@@ -132,7 +132,10 @@ class _Trainer:
     def __init__(self, parameters: list[nn.Parameter], loss: Loss, params: TrainParams, planned: int) -> None:
         self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
         # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
-        self.accelerator = Accelerator(device_placement=False, mixed_precision="no")
+        # Batches here are those of all processes, while Accelerate would count one schedule step for each process.
+        self.accelerator = Accelerator(
+            device_placement=False, mixed_precision="no", step_scheduler_with_optimizer=False
+        )
         groups = [
             {"params": group} for group in (distributed.whole(parameters), distributed.cut_up(parameters)) if group
         ]
@@ -207,6 +210,9 @@ class _Trainer:
                 "out of memory with one sample at a time: set gradient_checkpointing=true, full=false or a smaller "
                 "lora.rank, or take a smaller model"
             )
+        if distributed.processes() > 1 and distributed.cut_up(self.parameters):
+            # The others wait for this process in the middle of the model: it cannot begin anew without them.
+            raise UnlearnbenchError(f"out of memory with {size} samples at a time: set micro_batch_size={size // 2}")
         self.micro_batch_size = size // 2
         self.optimizer.zero_grad()
         gc.collect()
