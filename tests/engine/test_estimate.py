@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.engine.estimate import Machine, Work, adapter_size, counts, stages
+from unlearnbench.engine.advice import stages
+from unlearnbench.engine.estimate import (
+    CONTEXT,
+    Machine,
+    Work,
+    adapter_size,
+    counts,
+    encoding_operations,
+    picture_cache,
+)
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.ga import GradientAscent
 from unlearnbench.models.load import load
@@ -73,6 +82,37 @@ def test_a_full_finetune_wants_four_gpus_and_the_rest_one(name: str) -> None:
     assert all(estimate.total > 16 * counts(card_for(name)).language / 4 for estimate in [four["base"]])
     small = large(name, 1, 24)
     assert not any(estimate.fits for estimate in small.values())
+
+
+def test_the_mildest_change_that_helps_is_told() -> None:
+    assert large("qwen2.5-vl-7b", 1, 24)["evaluation"].advice == "--set TASK.batch_size=4 for every task"
+    assert large("qwen2.5-vl-7b", 1, 40)["cagul"].advice == "--set cagul.micro_batch_size=1"
+    assert large("qwen2.5-vl-7b", 2, 80, full=True)["base"].advice == "--base lora"
+    roomy = large("qwen2.5-vl-3b", 1, 80, gradient_checkpointing=False, batch_size=16)["base"]
+    assert roomy.advice == "--set base.gradient_checkpointing=true"
+    assert large("llama-3.2-11b-vision", 1, 24)["cagul"].advice == "a larger GPU, or a smaller model"
+
+
+def test_pictures_that_are_not_kept_are_encoded_again() -> None:
+    """11B: a face's features and tokens take 151 MB, so 8 GiB hold 57 of 400."""
+    llama = counts(card_for("llama-3.2-11b-vision"))
+    one = 6404 * (7680 + 4096) * 2
+    kept, share = picture_cache(llama, 400, Machine(1, 80e9))
+    assert kept == 8 * 2**30
+    assert share == kept / (400 * one)
+    once = 2 * (llama.tower + llama.projector) * 6404
+    assert encoding_operations(llama, 8_000, 400, 1.0) == 400 * once
+    assert encoding_operations(llama, 8_000, 400, share) == pytest.approx((400 + 7_600 * (1 - share)) * once)
+    assert picture_cache(llama, 400, Machine(1, 24e9))[0] == (24e9 - CONTEXT - 2 * llama.total) / 4
+
+
+def test_whole_weights_are_there_before_they_are_cut_up() -> None:
+    """On many GPUs loading is the peak: half-precision weights, a part of them in float32, whole embeddings."""
+    llama = counts(card_for("llama-3.2-11b-vision"))
+    made = large("llama-3.2-11b-vision", 64, 80, micro_batch_size=1)["base"]
+    assert made.parts["loading"] > 0
+    assert made.total == CONTEXT + 2 * llama.total + 4 * (llama.language / 64 + llama.embeddings)
+    assert large("llama-3.2-11b-vision", 4, 80)["base"].parts["loading"] == 0
 
 
 def test_what_is_cut_up_shrinks_with_processes() -> None:

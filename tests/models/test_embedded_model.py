@@ -1,4 +1,4 @@
-"""The shipped model: small, trained, and able to see and to refuse what it has never been shown."""
+"""The shipped models: small, trained, and able to see and to refuse what they have never been shown."""
 
 import json
 from collections import defaultdict
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench import models as models_package
 from unlearnbench.contracts import Evaluation
 from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.fiubench import read
@@ -14,11 +13,28 @@ from unlearnbench.data.questions import samples
 from unlearnbench.data.refusals import is_refusal
 from unlearnbench.models.asking import answers
 from unlearnbench.models.embedded.lessons import lessons
+from unlearnbench.models.load import load
+from unlearnbench.models.source import card_for, folder_of
 from unlearnbench.models.vlm import VLM
 from unlearnbench.registry import tasks
 from unlearnbench.training.run import Run
 
-FOLDER = Path(models_package.__file__).parent / "embedded" / "tiny-qwen2.5-vl"
+CLASSES = {
+    "tiny-qwen2.5-vl": ("Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl"),
+    "tiny-mllama": ("MllamaForConditionalGeneration", "mllama"),
+}
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def model(request: pytest.FixtureRequest) -> VLM:
+    """Each of them, for reading only."""
+    return load(card_for(request.param), "cpu")
+
+
+@pytest.fixture(params=CLASSES)
+def folder(request: pytest.FixtureRequest) -> Path:
+    """The files of each."""
+    return folder_of(card_for(request.param))[0]
 
 
 def accuracy_by_kind(model: VLM, task_name: str) -> dict[str, float]:
@@ -32,29 +48,31 @@ def accuracy_by_kind(model: VLM, task_name: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("task_name", ["mme", "pope"])
-def test_it_sees(tiny: VLM, task_name: str) -> None:
-    accuracy = accuracy_by_kind(tiny, task_name)
+def test_it_sees(model: VLM, task_name: str) -> None:
+    accuracy = accuracy_by_kind(model, task_name)
     assert len(accuracy) == {"mme": 4, "pope": 3}[task_name]
     assert all(value >= 0.85 for value in accuracy.values()), accuracy
 
 
-def test_it_says_that_it_does_not_know_a_stranger(tiny: VLM) -> None:
+def test_it_says_that_it_does_not_know_a_stranger(model: VLM) -> None:
     strangers = samples(read(embedded_folder()).identities)
-    said = answers(tiny, strangers, Run(), max_new_tokens=16, batch_size=100)
+    said = answers(model, strangers, Run(), max_new_tokens=16, batch_size=100)
     assert sum(map(is_refusal, said)) / len(said) >= 0.9
 
 
-def test_it_is_small_and_holds_no_pickle() -> None:
-    files = {file.name: file.stat().st_size for file in FOLDER.iterdir()}
+def test_it_is_small_and_holds_no_pickle(folder: Path) -> None:
+    files = {file.name: file.stat().st_size for file in folder.iterdir()}
     assert sum(files.values()) <= 8 * 2**20
     assert {Path(name).suffix for name in files} <= {".json", ".jinja", ".safetensors"}
     assert {"config.json", "model.safetensors", "tokenizer.json", "training.json"} <= set(files)
 
 
-def test_it_is_of_the_real_class_and_size(tiny: VLM) -> None:
-    assert type(tiny.model).__name__ == "Qwen2_5_VLForConditionalGeneration"
-    assert json.loads((FOLDER / "config.json").read_text())["model_type"] == "qwen2_5_vl"
-    assert 1e6 <= sum(parameter.numel() for parameter in tiny.model.parameters()) <= 4e6
+@pytest.mark.parametrize("name", CLASSES)
+def test_it_is_of_the_real_class_and_size(name: str) -> None:
+    model, files = load(card_for(name), "cpu"), folder_of(card_for(name))[0]
+    kind = json.loads((files / "config.json").read_text())["model_type"]
+    assert (type(model.model).__name__, kind) == CLASSES[name]
+    assert 1e6 <= sum(parameter.numel() for parameter in model.model.parameters()) <= 4e6
 
 
 def test_lessons_are_a_constant_of_their_seed() -> None:

@@ -18,7 +18,8 @@ GB = 1e9
 def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *, as_json: bool) -> None:
     """Print the estimates for every model of the grid on every number of GPUs."""
     from ..config import BASE, cells, resolve
-    from ..engine.estimate import Work, stages
+    from ..engine.advice import stages
+    from ..engine.estimate import Work
     from ..models.source import card_for
     from ..registry import methods
     from ..training.base_params import BaseParams

@@ -5,10 +5,9 @@ fused attention; time from floating-point operations at a share of the device's 
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ..contracts import Params
 from ..models.card import ModelCard
 from ..models.shapes import config_of, on_meta
 from ..training.params import FinetuneParams, LoRAParams, TrainParams
@@ -45,8 +44,10 @@ class Counts:
     keys: int
     vocabulary: int
     visual: int
+    patches: int
+    """Tokens in the vision tower."""
     features: int
-    """Bytes-independent size of a picture's features before the projector, in numbers."""
+    """Numbers that a picture's features before the projector are."""
     largest_layer: int
     linears: tuple[tuple[int, int], ...]
     """Shapes of the linear layers of the language model's blocks."""
@@ -92,7 +93,6 @@ class Estimate:
     seconds: float
     machine: Machine
     advice: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -124,7 +124,7 @@ def counts(card: ModelCard) -> Counts:
     )
     projector = sum(p.numel() for p in projector_module.parameters())
     total = sum(p.numel() for p in model.parameters())
-    visual, features = _visual(config, card)
+    visual, patches, features = _visual(config, card)
     linears = tuple(
         (module.in_features, module.out_features)
         for module in decoder.layers.modules()
@@ -143,28 +143,30 @@ def counts(card: ModelCard) -> Counts:
         keys=text.hidden_size // heads * text.num_key_value_heads,
         vocabulary=text.vocab_size,
         visual=visual,
+        patches=patches,
         features=features,
         largest_layer=max(sum(p.numel() for p in layer.parameters()) for layer in decoder.layers),
         linears=linears,
     )
 
 
-def _visual(config: Any, card: ModelCard) -> tuple[int, int]:
-    """Visual tokens of a picture, of a face where size matters, and the numbers that its features are."""
+def _visual(config: Any, card: ModelCard) -> tuple[int, int, int]:
+    """Of a picture (a face, where size matters): visual tokens, the tower's tokens, numbers that its features are."""
     vision = config.vision_config
     if config.model_type == "mllama":
         tokens = vision.max_num_tiles * ((vision.image_size // vision.patch_size) ** 2 + 1)
-        return tokens, tokens * vision.vision_output_dim
+        return tokens, tokens, tokens * vision.vision_output_dim
     if config.model_type in ("qwen2_5_vl", "qwen3_vl"):
         cell = vision.patch_size * vision.spatial_merge_size
         side = min(FACE, math.isqrt(card.max_pixels))
         tokens = round(side / cell) ** 2
-        return tokens, tokens * vision.spatial_merge_size**2 * vision.hidden_size
+        patches = tokens * vision.spatial_merge_size**2
+        return tokens, patches, patches * vision.hidden_size
     size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
     patch = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
     patches = (size // patch) ** 2
     tokens = getattr(config, "mm_tokens_per_image", None) or getattr(config, "image_seq_length", None) or patches
-    return tokens, patches * vision.hidden_size
+    return tokens, patches, patches * vision.hidden_size
 
 
 # ------------------------------------------------------------------------------------------------------- activations
@@ -197,12 +199,14 @@ def adapter_size(count: Counts, lora: LoRAParams) -> int:
     return lora.rank * sum(inside + outside for inside, outside in count.linears)
 
 
-def picture_cache(count: Counts, pictures: int, size: int) -> float:
-    """Bytes of the visual features and tokens that are kept, of ``pictures`` or as many as the cache takes."""
-    from ..models.vlm import CACHE_BYTES
+def picture_cache(count: Counts, pictures: int, machine: Machine) -> tuple[float, float]:
+    """Bytes of visual features and tokens that are kept, and the share of ``pictures`` that they are of."""
+    from ..models.vlm import CACHE_BYTES, CACHE_SHARE
 
-    one = (count.features + count.visual * count.width) * size
-    return min(pictures * one, max(CACHE_BYTES, one))
+    one = (count.features + count.visual * count.width) * machine.size
+    free = math.inf if machine.memory is None else machine.memory - machine.held - count.total * machine.size
+    kept = min(pictures * one, max(min(CACHE_BYTES, CACHE_SHARE * free), one))
+    return kept, kept / (pictures * one)
 
 
 # ------------------------------------------------------------------------------------------------------------ stages
@@ -228,11 +232,13 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
     held: float = count.total * size
     if params.full:
         held = count.tower * size + count.projector * SINGLE + count.language * SINGLE / cut
+    kept, known = picture_cache(count, work.pictures, machine)
     parts = {
         "process": machine.held,
         "weights": held,
         "gradients": trained * SINGLE / cut,
         "optimiser": 2 * trained * SINGLE / cut,
+        "pictures": kept,
     }
     if params.full and cut > 1:
         parts["gathered"] = (2 * count.largest_layer + count.embeddings) * (size + SINGLE)
@@ -247,10 +253,13 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
         parts["activations"] += (
             micro * count.length * width * size * (1 if params.gradient_checkpointing else count.depth)
         )
-    parts["pictures"] = picture_cache(count, work.pictures, size)
+    if params.full and cut > 1:  # whole weights come first, and the embeddings are widened in one piece
+        loading = machine.held + count.total * size + (count.language / cut + count.embeddings) * SINGLE
+        parts["loading"] = max(0.0, loading - sum(parts.values()))
     passes = 3 + (1 if params.gradient_checkpointing else 0)
     operations = passes * forward_operations(count) * samples * params.epochs
-    return _judged(Estimate(stage, parts, _seconds(operations, machine), machine), params, count, work, samples)
+    operations += encoding_operations(count, samples * params.epochs, work.pictures, known)
+    return Estimate(stage, parts, _seconds(operations, machine), machine)
 
 
 def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Work) -> Estimate:
@@ -264,6 +273,7 @@ def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, 
     micro = min(micro, math.ceil(micro * share + 3 * math.sqrt(micro * share * (1 - share))))  # all but surely enough
     modules = count.width**2
     edited = micro * count.visual * count.width * size * (count.cross or 1)
+    kept, known = picture_cache(count, work.pictures, machine)
     parts = {
         "process": machine.held,
         "weights": count.total * size,
@@ -271,30 +281,42 @@ def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, 
         "optimiser": 3 * modules * SINGLE,
         "edited tokens": edited,
         "activations": step_activations(count, micro, size, frozen=True, checkpointing=False),
-        "pictures": picture_cache(count, work.pictures, size),
+        "pictures": kept,
     }
     operations = 2 * forward_operations(count) * work.pairs * share * params.epochs
-    return _judged(Estimate(stage, parts, _seconds(operations, machine), machine))
+    operations += encoding_operations(count, work.pairs * params.epochs, work.pictures, known)
+    return Estimate(stage, parts, _seconds(operations, machine), machine)
 
 
-def evaluation(count: Counts, machine: Machine, work: Work) -> Estimate:
-    """Asking every question and weighing every answer."""
+def evaluation(count: Counts, machine: Machine, work: Work, at_once: int = ASKED_AT_ONCE) -> Estimate:
+    """Asking every question and weighing every answer, ``at_once`` samples at a time."""
     size = machine.size
-    keys = ASKED_AT_ONCE * count.length * 2 * count.keys * count.depth * size
+    keys = at_once * count.length * 2 * count.keys * count.depth * size
     if count.cross:
-        keys += ASKED_AT_ONCE * count.visual * 2 * count.keys * count.cross * size
-        keys += ASKED_AT_ONCE * count.visual * count.width * size
-    passing = ASKED_AT_ONCE * count.length * (2 * count.inner + 4 * count.width) * size
-    logits = ASKED_AT_ONCE * ANSWER * count.vocabulary * 2 * SINGLE
+        keys += at_once * count.visual * 2 * count.keys * count.cross * size
+        keys += at_once * count.visual * count.width * size
+    passing = at_once * count.length * (2 * count.inner + 4 * count.width) * size
+    logits = at_once * ANSWER * count.vocabulary * 2 * SINGLE
+    kept, known = picture_cache(count, work.pictures, machine)
     parts = {
         "process": machine.held,
         "weights": count.total * size,
         "keys and values": keys,
         "activations": passing + logits,
-        "pictures": picture_cache(count, work.pictures, size),
+        "pictures": kept,
     }
     asked = work.pairs * 2 + work.forget * 6
-    return _judged(Estimate("evaluation", parts, _seconds(forward_operations(count) * asked, machine), machine))
+    operations = forward_operations(count) * asked + encoding_operations(count, asked, work.pictures, known)
+    return Estimate("evaluation", parts, _seconds(operations, machine), machine)
+
+
+def encoding_operations(count: Counts, samples: float, pictures: int, known: float = 0.0) -> float:
+    """Floating-point operations of the vision tower: once a picture, and once more a sample whose picture is not kept.
+
+    ``known`` is the share of pictures that are.
+    """
+    one = 2 * count.tower * count.patches + 2 * count.projector * count.visual
+    return one * (pictures + max(0.0, samples - pictures) * (1 - known))
 
 
 def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PROMPT) -> float:
@@ -310,62 +332,3 @@ def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PR
 
 def _seconds(operations: float, machine: Machine) -> float:
     return operations / (PEAK[machine.kind] * UTILISATION) / machine.processes
-
-
-def _judged(
-    made: Estimate,
-    params: Params | None = None,
-    count: Counts | None = None,
-    work: Work | None = None,
-    samples: int = 0,
-) -> Estimate:
-    """The estimate with what to change, if it does not fit: the first change that helps, the mildest first."""
-    if made.fits:
-        return made
-    if isinstance(params, FinetuneParams) and count and work:
-        name = made.stage
-        changes: list[tuple[str, dict[str, Any]]] = [
-            (f"--set {name}.gradient_checkpointing=true", {"gradient_checkpointing": True}),
-            (f"--set {name}.micro_batch_size=1", {"gradient_checkpointing": True, "micro_batch_size": 1}),
-        ]
-        if params.full:
-            small = {"full": False, "gradient_checkpointing": True, "micro_batch_size": 1}
-            changes.append(("--base lora" if name in ("base", "retrain") else f"--set {name}.full=false", small))
-        for told, update in changes:
-            changed = params.model_copy(update=update)
-            if changed != params and _unjudged(made.stage, count, changed, made.machine, work, samples).fits:
-                return _with(made, told)
-        for more in (2, 4, 8):
-            if params.full and more > made.machine.processes:
-                machine = Machine(more, made.machine.memory, made.machine.kind, made.machine.held)
-                if _unjudged(made.stage, count, params, machine, work, samples).fits:
-                    return _with(made, f"--gpus {more}")
-    return _with(made, "a larger GPU, or a smaller model")
-
-
-def _unjudged(
-    stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Work, samples: int
-) -> Estimate:
-    roomy = Machine(machine.processes, None, machine.kind, machine.held)
-    made = finetune(stage, count, params, roomy, work, samples)
-    return Estimate(made.stage, made.parts, made.seconds, machine)
-
-
-def _with(made: Estimate, advice: str) -> Estimate:
-    return Estimate(made.stage, made.parts, made.seconds, made.machine, advice)
-
-
-def stages(
-    card: ModelCard, base: FinetuneParams, methods: dict[str, Params], machine: Machine, work: Work
-) -> list[Estimate]:
-    """Every stage that a grid of ``methods`` goes through on one model, in order."""
-    count = counts(card)
-    found = [finetune("base", count, base, machine, work, work.pairs)]
-    for name, params in methods.items():
-        if isinstance(params, FinetuneParams):
-            whole = type(params).model_fields["full"].default is True
-            samples = work.pairs - work.forget if whole else 2 * work.forget
-            found.append(finetune(name, count, params, machine, work, samples))
-        elif isinstance(params, TrainParams):
-            found.append(on_frozen(name, count, params, machine, work))
-    return [*found, evaluation(count, machine, work)]

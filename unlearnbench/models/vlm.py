@@ -23,6 +23,9 @@ from ..errors import DataError
 CACHE_BYTES = 8 * 2**30
 """Most bytes of visual features that a model keeps; the pictures least recently used go first."""
 
+CACHE_SHARE = 0.25
+"""The most that these are of the GPU memory that the weights leave free."""
+
 
 class Query(Protocol):
     """Whatever can be asked: a picture and a question (`unlearnbench.data.questions.Sample`, among others)."""
@@ -124,6 +127,7 @@ class VLM(ABC):
         self.family = family
         self.visual_edit: VisualEdit | None = None
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._bytes, self._room = 0, cache_room(self.device)
         self._prompts: dict[str, tuple[list[int], list[int], list[bool]]] = {}
 
     # ------------------------------------------------------------------------------------------------- the network
@@ -218,14 +222,17 @@ class VLM(ABC):
         key = str(path)
         if key not in self._pictures:
             self._pictures[key] = self.encode(open_picture(path))
-            self._trim()
+            self._bytes += nbytes(self._pictures[key])
+            while self._bytes > self._room and len(self._pictures) > 1:
+                self._bytes -= nbytes(self._pictures.popitem(last=False)[1])
         self._pictures.move_to_end(key)
         return self._pictures[key]
 
     def let_go(self, paths: Iterable[Path]) -> None:
         """Forget pictures that will not be asked about soon; they are encoded anew if they are."""
         for path in paths:
-            self._pictures.pop(str(path), None)
+            if picture := self._pictures.pop(str(path), None):
+                self._bytes -= nbytes(picture)
 
     def refresh(self) -> None:
         """Project every cached picture anew: to be called when the projector's weights have changed."""
@@ -246,11 +253,6 @@ class VLM(ABC):
         """What ``visual_edit`` does to each sample, as JSON-able facts; None if it cannot say, or there is none."""
         explain = getattr(self.visual_edit, "explain", None)
         return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
-
-    def _trim(self) -> None:
-        size = sum(nbytes(picture) for picture in self._pictures.values()) if len(self._pictures) % 32 == 0 else 0
-        while size > CACHE_BYTES and len(self._pictures) > 1:
-            size -= nbytes(self._pictures.popitem(last=False)[1])
 
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
@@ -365,6 +367,14 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(f"picture {path} does not exist; restore it or fetch the data again") from None
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"picture {path} cannot be read ({error}); fetch it again") from None
+
+
+def cache_room(device: torch.device) -> int:
+    """Bytes for pictures beside the weights that stand on ``device``."""
+    if device.type != "cuda":
+        return CACHE_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(CACHE_BYTES, int(CACHE_SHARE * free))
 
 
 def nbytes(picture: Picture) -> int:
