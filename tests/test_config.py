@@ -180,6 +180,21 @@ def test_what_was_set_wins_over_the_preset_and_that_over_the_default() -> None:
     assert resolve(Example, "x", "tiny", {"words": ["b", "c"]}).words == ("b", "c")
 
 
+def test_a_preset_of_a_family_wins_over_that_of_the_scale() -> None:
+    class Own(Example):
+        presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"mode": "narrow"}, "tiny/mllama": {"epochs": 4}}
+
+    assert resolve(Own, "x", "tiny", {}, "mllama") == Own(epochs=4, mode="narrow")
+    assert resolve(Own, "x", "tiny", {}, "qwen2_5_vl") == Own(epochs=30, mode="narrow")
+    assert resolve(Own, "x", "large", {}, "mllama") == Own()
+
+
+def test_cagul_replaces_as_many_tokens_as_the_paper() -> None:
+    kind = methods.get("cagul").Params
+    found = [resolve(kind, "cagul", "large", {}, family).k for family in ("qwen2_5_vl", "mllama")]
+    assert found == [20, 200]
+
+
 def test_a_dotted_name_changes_one_field_of_a_nested_parameter() -> None:
     assert resolve(Example, "x", "large", {"lora.rank": 4}).lora == Adapter(rank=4, alpha=256.0)
     assert resolve(Example, "x", "large", {"lora": {"alpha": 1.0}}).lora == Adapter(rank=8, alpha=1.0)

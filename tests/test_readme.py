@@ -140,6 +140,8 @@ def test_the_parameters_of_cagul_are_those_of_the_code():
             continue
         assert default == f"`{json.dumps(params.model_fields[name].default)}`"
         assert preset == (f"`{json.dumps(tiny[name])}`" if name in tiny else "")
+    assert params.presets["large/mllama"] == {"k": 200}
+    assert "For the family `mllama` the default of `k` is `200`." in DOCUMENTS["cagul.md"]
 
 
 def test_the_default_hyperparameters_are_those_of_the_code():

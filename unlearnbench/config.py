@@ -105,8 +105,8 @@ def _variants(config: RunConfig, owners: Iterable[str]) -> Iterator[Settings]:
         yield settings
 
 
-def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) -> P:
-    """Parameters from a class's defaults, its preset for the model's scale, and what was set; raises `UsageError`.
+def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any], family: str = "") -> P:
+    """Parameters from a class's defaults, its preset for the model, and what was set; raises `UsageError`.
 
     A dotted name, ``lora.rank``, sets a field of a parameter that is a model itself and leaves its others alone.
     ``variant`` sets the parameters of that named variant, if the class has any; what is set beside it prevails.
@@ -115,7 +115,7 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any]) 
     if has_variants(kind) and VARIANT in settings:
         settings = _variant(kind, owner, settings.pop(VARIANT)) | settings
     values: dict[str, Any] = {}
-    for name, value in [*kind.preset(scale).items(), *settings.items()]:
+    for name, value in [*kind.preset(scale, family).items(), *settings.items()]:
         field, _, inner = name.partition(".")
         if inner:
             default = kind.model_fields[field].default if field in kind.model_fields else {}

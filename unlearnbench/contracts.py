@@ -34,8 +34,8 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
-    """Other defaults by the scale of the model ("tiny", "large"): only the fields that differ, dotted (``lora.rank``)
-    within nested models. Those of base classes hold too."""
+    """Other defaults by the scale of the model ("tiny", "large"), or by scale and family ("large/mllama"): only the
+    fields that differ, dotted (``lora.rank``) within nested models. Those of base classes hold too."""
     trials: ClassVar[dict[str, int]] = {}
     """By scale, how many trials the defaults were chosen from on validation data; none where they were not tuned."""
     variants: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -43,11 +43,12 @@ class Params(BaseModel):
     ``full`` none."""
 
     @classmethod
-    def preset(cls, scale: str) -> dict[str, Any]:
-        """The defaults that differ for a model of this scale, those of base classes included."""
+    def preset(cls, scale: str, family: str = "") -> dict[str, Any]:
+        """The defaults that differ for a model of this scale and family, those of base classes included."""
         found: dict[str, Any] = {}
         for kind in reversed(cls.__mro__):
-            found |= vars(kind).get("presets", {}).get(scale, {})
+            own = vars(kind).get("presets", {})
+            found |= own.get(scale, {}) | own.get(f"{scale}/{family}", {})
         return found
 
 

@@ -17,7 +17,7 @@ class CAGULParams(TrainParams):
     epochs: int = Field(10, ge=0, description="joint epochs of discriminator and encoder (paper: 10 for Qwen)")
     batch_size: int = Field(4, ge=1, description="samples a step (paper: 4)")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (ours: the paper's is not known)")
-    k: int = Field(20, ge=1, description="visual tokens replaced (paper: 20 of 1369 for Qwen)")
+    k: int = Field(20, ge=1, description="visual tokens replaced (paper: 20 of 1369 for Qwen, 200 of 6404 for Llama)")
     selection: Literal["least-attended", "random"] = Field("least-attended", description="which tokens are replaced")
     layer_reduce: Literal["paper", "mean", "last"] | tuple[int, ...] = Field(
         "paper",
@@ -62,4 +62,5 @@ class CAGULParams(TrainParams):
             "discriminator_epochs": 20,
             "discriminator_learning_rate": 3e-3,
         },
+        "large/mllama": {"k": 200},  # the paper: of 6404, four tiles of 1601
     }

@@ -30,10 +30,10 @@ def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *
         card = card_for(name)
         settings = next(cell for cell in cells(config) if cell.model == name).settings
         params = {
-            method: resolve(methods.get(method).Params, method, card.scale, settings.get(method, {}))
+            method: resolve(methods.get(method).Params, method, card.scale, settings.get(method, {}), card.family)
             for method in config.methods
         }
-        base = resolve(BaseParams, BASE, card.scale, settings.get(BASE, {}))
+        base = resolve(BaseParams, BASE, card.scale, settings.get(BASE, {}), card.family)
         work = Work(pairs=400, forget=24, pictures=20, flagged=2) if card.data == "embedded" else Work()
         made += [(name, estimate) for machine in machines for estimate in stages(card, base, params, machine, work)]
     if as_json:

@@ -16,6 +16,8 @@ from ..registry import REGISTRIES, did_you_mean, load_plugin
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from ..contracts import Params
+
 _PARAMETERS = {"methods": "Params", "tasks": "Options"}
 """The nested class that holds a kind's parameters."""
 
@@ -65,12 +67,27 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
     found["description"] = inspect.cleandoc(target.__doc__ or "")
     if kind in _PARAMETERS:
         from ..config import variants_of
-        from ..models.card import Scale
 
         parameters = getattr(target, _PARAMETERS[kind])
-        found["parameters"] = [*_parameters(parameters, {scale: parameters.preset(scale) for scale in get_args(Scale)})]
+        found["parameters"] = [*_parameters(parameters, _presets(parameters))]
         found["variants"] = variants_of(parameters)
         found["n_trials_tuned"] = parameters.trials
+    return found
+
+
+def _presets(parameters: "type[Params]") -> dict[str, dict[str, Any]]:
+    """What differs by scale, base classes included, and what differs beside that for a family of a scale."""
+    from ..models.card import Scale
+
+    found = {scale: parameters.preset(scale) for scale in get_args(Scale)}
+    kinds = (key for kind in parameters.__mro__ for key in vars(kind).get("presets", {}) if "/" in key)
+    for key in sorted({*kinds}):
+        scale, _, family = key.partition("/")
+        found[key] = {
+            name: value
+            for name, value in parameters.preset(scale, family).items()
+            if found[scale].get(name, parameters) != value
+        }
     return found
 
 

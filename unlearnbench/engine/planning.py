@@ -191,8 +191,8 @@ class _Planner:
             cell=cell,
             card=card,
             method=method,
-            params=resolve(method.Params, cell.method, card.scale, cell.settings.get(cell.method, {})),
-            base=resolve(BaseParams, BASE, card.scale, cell.settings.get(BASE, {})),
+            params=resolve(method.Params, cell.method, card.scale, cell.settings.get(cell.method, {}), card.family),
+            base=resolve(BaseParams, BASE, card.scale, cell.settings.get(BASE, {}), card.family),
             task=task,
             provider=provider,
             data_source=self._data_of(task, source if provider is task else self._beside(source, task, card)),
@@ -236,7 +236,7 @@ class _Planner:
         kind, settings = tasks.get(name), cell.settings.get(name, {})
         if self.config.limit is not None and "limit" in kind.Options.model_fields:
             settings = {"limit": self.config.limit} | settings
-        return kind(resolve(kind.Options, name, card.scale, settings))
+        return kind(resolve(kind.Options, name, card.scale, settings, card.family))
 
     def _provider(self, card: ModelCard, cell: Cell) -> Task:
         """The first task that says what is forgotten, of the run's own and then of those that run by default."""
