@@ -34,8 +34,9 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
-    """Other defaults by the scale of the model ("tiny", "large"), or by scale and family ("large/mllama"): only the
-    fields that differ, dotted (``lora.rank``) within nested models. Those of base classes hold too."""
+    """Other defaults by the scale of the model ("tiny", "large"), or, for methods, by scale and family
+    ("large/mllama"): only the fields that differ, dotted (``lora.rank``) within nested models. Those of base classes
+    hold too."""
     trials: ClassVar[dict[str, int]] = {}
     """By scale, how many trials the defaults were chosen from on validation data; none where they were not tuned."""
     variants: ClassVar[dict[str, dict[str, Any]]] = {}

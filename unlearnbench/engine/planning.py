@@ -19,6 +19,7 @@ from ..data.questions import Sets
 from ..device import DTYPES, choose
 from ..errors import UsageError
 from ..models.card import ModelCard
+from ..models.families import family
 from ..models.source import card_for, folder_of, model_type
 from ..registry import methods, tasks
 from ..training.base_params import BaseParams
@@ -159,8 +160,6 @@ class _Choice:
     cell: Cell
     card: ModelCard
     method: type[Method]
-    params: Params
-    base: BaseParams
     task: Task
     provider: Task
     data_source: str
@@ -183,6 +182,7 @@ class _Planner:
     def choose(self, cell: Cell) -> _Choice:
         """Look up what the cell names."""
         card, method = card_for(cell.model), methods.get(cell.method)
+        _parameters(cell, card)  # raises for wrong settings before anything is fetched
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
         source = self.config.data or card.data
@@ -191,8 +191,6 @@ class _Planner:
             cell=cell,
             card=card,
             method=method,
-            params=resolve(method.Params, cell.method, card.scale, cell.settings.get(cell.method, {}), card.family),
-            base=resolve(BaseParams, BASE, card.scale, cell.settings.get(BASE, {}), card.family),
             task=task,
             provider=provider,
             data_source=self._data_of(task, source if provider is task else self._beside(source, task, card)),
@@ -207,13 +205,15 @@ class _Planner:
 
     def plan(self, choice: _Choice, data: TaskData, unlearning: TaskData) -> Plan:
         """The whole plan, now that the data are known to be sound."""
+        source = self._source(choice.card)  # a hub's model is of a known family from here on, which has defaults too
+        params, base = _parameters(choice.cell, source.card)
         return Plan(
             cell=choice.cell,
-            source=self._source(choice.card),
+            source=source,
             device=self.device,
             method=choice.method,
-            params=choice.params,
-            base=choice.base,
+            params=params,
+            base=base,
             task=choice.task,
             data=data,
             data_source=choice.data_source,
@@ -225,6 +225,7 @@ class _Planner:
         if card.name not in self._sources:
             folder, revision = folder_of(card, fetch=not self.dry)
             known = card if card.family else card.model_copy(update={"family": model_type(folder)})
+            family(known.family, card.name)  # raises for one that cannot be supported
             self._sources[card.name] = Source(known, folder, revision, self._digest(folder), DTYPES[self.device])
         return self._sources[card.name]
 
@@ -236,7 +237,7 @@ class _Planner:
         kind, settings = tasks.get(name), cell.settings.get(name, {})
         if self.config.limit is not None and "limit" in kind.Options.model_fields:
             settings = {"limit": self.config.limit} | settings
-        return kind(resolve(kind.Options, name, card.scale, settings, card.family))
+        return kind(resolve(kind.Options, name, card.scale, settings))
 
     def _provider(self, card: ModelCard, cell: Cell) -> Task:
         """The first task that says what is forgotten, of the run's own and then of those that run by default."""
@@ -260,6 +261,15 @@ class _Planner:
             with cache_only() if self.dry else nullcontext():
                 self._data[key] = _checked(task, task.load(data_source, forget))
         return self._data[key]
+
+
+def _parameters(cell: Cell, card: ModelCard) -> tuple[Params, BaseParams]:
+    """The method's and the base's, as set and by default for this model; raises `UsageError`."""
+    kind, set_for = methods.get(cell.method).Params, cell.settings
+    return (
+        resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family),
+        resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family),
+    )
 
 
 def _checked(task: Task, data: Any) -> TaskData:

@@ -3,8 +3,8 @@
 ``python -m unlearnbench.models.embedded.sight [MODEL]`` prints the figures of a model, by default of the shipped one.
 """
 
+import argparse
 import random
-import sys
 from collections import defaultdict
 from itertools import islice
 from typing import Any
@@ -74,7 +74,9 @@ def main() -> None:
     from ..load import load
     from ..source import card_for
 
-    model = load(card_for(sys.argv[1] if len(sys.argv) > 1 else "tiny-qwen2.5-vl"), "cpu")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default="tiny-qwen2.5-vl", help="name or folder of an embedded model")
+    model = load(card_for(parser.parse_args().model), "cpu")
     for kind, value in examine(model.model, model.processor).items():
         print(f"{kind:14} {value:.3f}")
 
