@@ -86,6 +86,7 @@ class Guard(Edit):
             facts.append(
                 {
                     "grid": list(layout.shape),
+                    "covers": list(picture.covers),
                     "flagged": flagged,
                     "scores": None if shown is None else [float(f"{value:.6g}") for value in shown],
                     "chosen": replaced.nonzero()[:, 0].tolist(),

@@ -118,6 +118,7 @@ def test_a_folder_without_rows_is_named(tmp_path: Path) -> None:
         (f"SFHQ/{FACE.name}", {"chosen": [25]}, "outside of the grid"),
         (f"SFHQ/{FACE.name}", {"scores": [0.0]}, "1 scores for 25 tokens"),
         (f"SFHQ/{FACE.name}", {"grid": [0, 5]}, "outside of the grid"),
+        (f"SFHQ/{FACE.name}", {"covers": [1.0, 0.0]}, "greater than 0"),
     ],
 )
 def test_a_damaged_explanation_leaves_out_its_picture_alone(

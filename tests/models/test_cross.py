@@ -237,6 +237,19 @@ def test_checkpointed_activations_change_no_gradient(queries: list[Asked]) -> No
             torch.testing.assert_close(again, plainly, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [*SIZES.values(), (300, 290), (1000, 90), (33, 20)])
+def test_the_picture_covers_what_the_canvas_shows_of_it(crossed: VLM, size: tuple[int, int]) -> None:
+    """A white picture: all that is not white is the canvas' padding."""
+    image = Image.new("RGB", size, "white")
+    inputs = crossed.processor.image_processor([[image]], return_tensors="pt")
+    rows, columns = crossed._tiles_of(inputs)  # type: ignore[attr-defined]
+    tiles = inputs["pixel_values"][0, 0, : rows * columns]
+    canvas = torch.cat([torch.cat(list(tiles[row * columns : (row + 1) * columns]), 2) for row in range(rows)], 1)
+    white = canvas[0] == canvas.max()
+    found = crossed.encode(image).covers
+    assert found == (float(white.any(1).float().mean()), float(white.any(0).float().mean()))
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_the_layout_is_that_of_the_picture(crossed: VLM, queries: list[Asked], name: str) -> None:
     """Patch by patch: what the processor put into the tile of a token is what the canvas shows at its place."""

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers.models.mllama.image_processing_pil_mllama import get_all_supported_aspect_ratios
+from transformers.models.mllama.image_processing_pil_mllama import (
+    get_all_supported_aspect_ratios,
+    get_image_size_fit_to_canvas,
+)
 
 from .decoder import DecoderVLM
 from .vlm import Batch, Picture
@@ -49,7 +52,8 @@ class Mllama(DecoderVLM):
         pixels = inputs["pixel_values"].to(self.dtype)
         features = self.model.model.vision_model(pixel_values=pixels, **tiles).last_hidden_state[0, 0]
         valid = tiles["aspect_ratio_mask"][0, 0].bool().repeat_interleave(features.shape[1])
-        picture = Picture(features.flatten(0, 1), torch.empty(0), [self.image_token_id], tiles, valid)
+        covers = self._covered(image, tiles)
+        picture = Picture(features.flatten(0, 1), torch.empty(0), [self.image_token_id], tiles, valid, covers)
         picture.tokens = self.project(picture)
         return picture
 
@@ -59,11 +63,22 @@ class Mllama(DecoderVLM):
     def layout(self, picture: Picture) -> Tensor:
         """The patches of the tiles put side by side; each tile's class token shows no place and is left out."""
         vision = self.model.config.vision_config
-        kind = int(picture.extra["aspect_ratio_ids"][0, 0])  # counted from one
-        rows, columns = get_all_supported_aspect_ratios(vision.max_num_tiles)[kind - 1]
+        rows, columns = self._tiles_of(picture.extra)
         side = vision.image_size // vision.patch_size
         index = torch.arange(rows * columns * (side * side + 1)).view(rows * columns, -1)[:, 1:]
         return index.view(rows, columns, side, side).transpose(1, 2).reshape(rows * side, columns * side)
+
+    def _tiles_of(self, inputs: dict[str, Tensor]) -> tuple[int, int]:
+        """Rows and columns of a picture's tiles."""
+        kind = int(inputs["aspect_ratio_ids"][0, 0])  # counted from one
+        return get_all_supported_aspect_ratios(self.model.config.vision_config.max_num_tiles)[kind - 1]  # type: ignore[no-any-return]
+
+    def _covered(self, image: Image.Image, inputs: dict[str, Tensor]) -> tuple[float, float]:
+        """How much of the tiles' height and width the picture takes; it stands in their upper left corner."""
+        side = self.model.config.vision_config.image_size
+        height, width = (side * tiles for tiles in self._tiles_of(inputs))
+        fitted = get_image_size_fit_to_canvas(image.height, image.width, height, width, side)
+        return float(fitted[0]) / height, float(fitted[1]) / width
 
     # ------------------------------------------------------------------------------------------ the language model
     def _attention_module(self, layer: int) -> nn.Module:

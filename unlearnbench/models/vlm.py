@@ -54,7 +54,8 @@ class Picture:
     ``features`` [N_f, d_v]: what the vision tower hands to the projector; ``tokens`` [N_v, d]: the projected visual
     tokens, or [streams, N_v, d] where they enter the language model more than once (Qwen3-VL's deepstack); ``ids``: the
     token ids that stand for the picture in a prompt; ``extra``: further inputs of the family; ``valid`` [N_v]: False
-    for visual tokens that show nothing of the picture, such as those of padding tiles; None if all show something.
+    for visual tokens that show nothing of the picture, such as those of padding tiles; None if all show something;
+    ``covers``: how much of the layout's height and width the picture takes, where the rest is an empty canvas.
     """
 
     features: Tensor
@@ -62,6 +63,7 @@ class Picture:
     ids: list[int]
     extra: dict[str, Tensor] = field(default_factory=dict)
     valid: Tensor | None = None
+    covers: tuple[float, float] = (1.0, 1.0)
 
     @property
     def count(self) -> int:

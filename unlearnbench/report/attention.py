@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from ..errors import DataError
 from .comparison import printable
@@ -39,11 +39,18 @@ _TALLEST = 1024
 """Longer side to which pictures are scaled down, in pixels."""
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 class Explanation(BaseModel):
-    """What was done to one picture: visual tokens lie on ``grid`` (rows, columns) in reading order."""
+    """What was done to one picture: visual tokens lie on ``grid`` (rows, columns) in reading order.
+
+    ``covers`` is how much of the grid's height and width the picture takes, from its upper left corner.
+    """
 
     image: str
     grid: tuple[int, int]
+    covers: tuple[Share, Share] = (1.0, 1.0)
     flagged: bool
     scores: tuple[FiniteFloat, ...] | None
     chosen: tuple[int, ...]
@@ -183,7 +190,11 @@ def _map(axes: "Axes", each: Explained, limits: tuple[float, float]) -> Any:
 
     rows, columns = each.explanation.grid
     extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
-    axes.imshow(each.picture.convert("L"), cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
+    right, bottom = (
+        share * size - 0.5 for share, size in zip(each.explanation.covers[::-1], (columns, rows), strict=True)
+    )
+    picture = each.picture.convert("L")
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=(-0.5, right, bottom, -0.5), aspect="auto")
     shown = None
     if each.explanation.scores is not None:
         scores = np.array(each.explanation.scores).reshape(rows, columns)
@@ -194,4 +205,5 @@ def _map(axes: "Axes", each: Explained, limits: tuple[float, float]) -> Any:
     squares = [Rectangle((i % columns - 0.5, i // columns - 0.5), 1, 1) for i in each.explanation.chosen]
     width = min(1.3, 20 / columns)  # outlines of a fine grid would cover it
     axes.add_collection(PatchCollection(squares, facecolor="none", edgecolor="#D55E00", linewidth=width))
+    axes.set(xlim=(-0.5, right), ylim=(bottom, -0.5))  # what lies beyond is empty canvas
     return shown
