@@ -291,6 +291,8 @@ def main() -> None:
             found["models"][model_name] = bench.all()
         del bench
         gc.collect()
+        if device == "cuda":
+            torch.cuda.empty_cache()
     found["seconds"] = round(time.perf_counter() - start, 1)
     if options.out:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
