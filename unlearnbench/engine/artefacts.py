@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from ..errors import StoreError
-from ..results.atomic import atomic_folder, leftovers, require_writable
+from ..results.atomic import atomic_folder, leftovers, require_writable, sha256_of
 from ..results.row import utc_now
-from .keys import canonical, digest, sha256_of
+from .keys import canonical, digest
 from .provenance import package_version, package_versions
 
 MANIFEST = "manifest.json"
@@ -79,6 +79,10 @@ class Store:
     def folder(self, kind: str, key: Mapping[str, Any]) -> Path:
         """Where the artefact of this key lies, or would."""
         return self.root / kind / digest(key)[:16]
+
+    def checkpoints(self, kind: str, key: Mapping[str, Any]) -> Path:
+        """Where the trainings of this artefact are kept while it is made."""
+        return self.root / "checkpoints" / f"{kind}-{digest(key)[:16]}"
 
     def has(self, kind: str, key: Mapping[str, Any]) -> bool:
         """Whether the artefact is there; `get_or_make` also verifies it."""

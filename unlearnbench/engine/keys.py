@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..errors import ModelError, StoreError
-from ..results.atomic import atomic_write
+from ..results.atomic import atomic_write, sha256_of
 
 _SETTLED = 2.0
 """Seconds after which a change of a file surely shows in its modification time, on any file system in use."""
@@ -43,12 +43,6 @@ def weights_digest(folder: Path, cache: Path, *, remember: bool = True) -> str:
     if not files:
         raise ModelError(f"{folder}: holds no *.safetensors: give a model's folder with its weights in that format")
     return digest([[path.name, _file_digest(path, cache, remember)] for path in files])
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _file_digest(path: Path, cache: Path, remember: bool) -> str:

@@ -1,5 +1,6 @@
 """The stages of a cell, each computed once and kept in the store: base, unlearned, and the model to evaluate."""
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..models.load import load
 from ..models.vlm import VLM
 from ..training import distributed
 from ..training.base import train_base
+from ..training.checkpoint import Checkpoints
 from ..training.run import Progress, Run
 from .artefacts import Artefact, Store
 from .journal import Journal
@@ -19,15 +21,21 @@ from .keys import digest
 from .memory import PeakMemory
 from .planning import Key, Plan
 
+CHECKPOINT_SECONDS = 300.0
+"""The least time between two checkpoints of a training, unless the command says otherwise."""
+
 ASKING_VERSION = 1
 """Raised when a model is asked otherwise than before for the same question."""
 
 
 class Stages:
-    """Makes what cells need. The model that was unlearned last stays in memory for the tasks that follow."""
+    """Makes what cells need. The model that was unlearned last stays in memory for the tasks that follow.
 
-    def __init__(self, store: Store, progress: Progress) -> None:
-        self.store, self.progress = store, progress
+    A training that is interrupted goes on from a checkpoint, written every ``checkpoint_seconds`` at the most.
+    """
+
+    def __init__(self, store: Store, progress: Progress, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
+        self.store, self.progress, self.checkpoint_seconds = store, progress, checkpoint_seconds
         self._ready: tuple[str, VLM] | None = None
         self._failed: dict[str, Exception] = {}
 
@@ -35,7 +43,7 @@ class Stages:
         """The base model's weights, trained if need be."""
 
         def make(folder: Path) -> dict[str, Any]:
-            run = Run(plan.cell.base_seed, self.progress)
+            run = self._run("base", plan.base_key, plan.cell.base_seed)
             model = load(plan.source.card, plan.device)
             edit = train_base(model, plan.sets.in_order, plan.base, run)
             if distributed.is_first():
@@ -48,7 +56,7 @@ class Stages:
         """What the method changed, or an empty artefact where it changed nothing."""
 
         def make(folder: Path) -> dict[str, Any]:
-            run = Run(plan.cell.seed, self.progress)
+            run = self._run("unlearned", plan.unlearned_key, plan.cell.seed)
             self.base_of(plan)  # what training the base takes is no cost of the method
             with PeakMemory(plan.device) as memory:
                 edit = plan.method(plan.params).unlearn(self._start(plan), plan.sets, run)
@@ -91,7 +99,10 @@ class Stages:
         if name in self._failed:
             raise self._failed[name]
         try:
-            return self._together(kind, key, make)
+            artefact = self._together(kind, key, make)
+            if artefact.made or distributed.processes() > 1:
+                self._drop_checkpoints(kind, key)
+            return artefact
         except Exception as error:
             self._failed[name] = error
             raise
@@ -120,6 +131,14 @@ class Stages:
             raise StoreError(f"{folder} has vanished; does another run clear the store?")
 
         return self.store.get_or_make(kind, key, unforeseen)
+
+    def _run(self, kind: str, key: Key, seed: int) -> Run:
+        checkpoints = Checkpoints(self.store.checkpoints(kind, key), self.checkpoint_seconds)
+        return Run(seed, self.progress, checkpoints=checkpoints)
+
+    def _drop_checkpoints(self, kind: str, key: Key) -> None:
+        if distributed.is_first():
+            shutil.rmtree(self.store.checkpoints(kind, key), ignore_errors=True)
 
     def base_of(self, plan: Plan) -> Artefact | None:
         """The base that the method starts from, if it does."""

@@ -1,5 +1,6 @@
-"""Files and folders that appear whole or not at all, whenever the process dies."""
+"""Files and folders that appear whole or not at all, whenever the process dies; and whether they are what they were."""
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -52,6 +53,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def leftovers(path: Path) -> list[Path]:
     """What killed processes left behind while they wrote ``path``; in use if one is still writing it."""
     return sorted(path.parent.glob(f".{escape(path.stem)}.tmp-*{escape(path.suffix)}"))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -16,11 +17,18 @@ from transformers import get_cosine_schedule_with_warmup
 from ..errors import UnlearnbenchError
 from . import distributed
 from .params import TrainParams
-from .run import Bar, Run
+from .run import Checkpoint, Run
+from .stopping import EarlyStopping
 
 T = TypeVar("T")
 Loss = Callable[[Any], Mapping[str, Tensor]]
 """From a batch to the parts of its loss, each a mean over the batch's items."""
+
+Stop = Callable[[int], str | None]
+"""From the number of steps done to the reason to stop, if there is one."""
+
+KEPT = ("epoch", "done", "steps", "samples", "seconds", "sums", "stopped", "micro_batch_size", "resumed_at")
+"""What a checkpoint holds of a `_Trainer`, beside the schedule."""
 
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
@@ -67,12 +75,15 @@ class Outcome:
     losses: dict[str, float]
     stopped: str
     micro_batch_size: int
+    resumed_at: list[int] = field(default_factory=list)
+    """The steps after which an interrupted training went on."""
 
     @property
     def note(self) -> dict[str, Any]:
         """What a row says of it."""
-        facts = {"epochs": self.epochs, "steps": self.steps, "stopped": self.stopped}
-        return facts | {"micro_batch_size": self.micro_batch_size} | self.losses
+        facts: dict[str, Any] = {"epochs": self.epochs, "steps": self.steps, "stopped": self.stopped}
+        resumed = {"resumed_at": self.resumed_at} if self.resumed_at else {}
+        return facts | {"micro_batch_size": self.micro_batch_size} | self.losses | resumed
 
 
 def fit(
@@ -84,50 +95,47 @@ def fit(
     *,
     what: str = "training",
     enough: Callable[[Mapping[str, float]], bool] | None = None,
-    stop: Callable[[int], str | None] | None = None,
+    stop: Stop | None = None,
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
     ``enough`` sees each epoch's mean parts and may end the training; ``stop`` is asked after every step and may end it
     by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
     samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
-    with the same accumulated gradient. Raises `UnlearnbenchError` when the training diverges, or a single sample does
-    not fit.
+    with the same accumulated gradient. A training that was interrupted goes on from the run's checkpoint. Raises
+    `UnlearnbenchError` when the training diverges, or a single sample does not fit.
     """
     trainer = _Trainer(list(parameters), loss, params, max(1, len(batches) * params.epochs))
-    start, epoch, stopped = time.perf_counter(), 0, "epochs done"
+    checkpoint = run.checkpoints.training(what)
+    trainer.go_on(checkpoint, stop)
+    start = time.perf_counter() - trainer.seconds
     with run.progress.bar(what, trainer.planned) as bar:
-        for epoch in range(1, params.epochs + 1):
-            reason = trainer.epoch(batches.epoch(epoch), bar, stop)
-            if reason is None and enough and distributed.agreed(enough(trainer.means)):
-                reason = "enough"
-            if reason:
-                stopped = reason
-                break
-    seconds = time.perf_counter() - start
-    run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + seconds
+        bar.advance(trainer.steps)
+        while trainer.stopped is None:
+            for batch in islice(batches.epoch(trainer.epoch), trainer.done, None):
+                bar.advance(1, **trainer.step(batch))
+                trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
+                trainer.seconds = time.perf_counter() - start
+                if trainer.stopped:
+                    break
+                if checkpoint.due():
+                    trainer.save(checkpoint, stop)
+            trainer.end_epoch(enough)
+    run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + trainer.seconds
     if trainer.samples:
-        run.cost["seconds_per_epoch"] = seconds * len(batches) / trainer.steps
-        run.cost["samples_per_second"] = trainer.samples / seconds
-    return Outcome(seconds, epoch, trainer.steps, trainer.means, stopped, trainer.micro_batch_size)
-
-
-@dataclass
-class _Means:
-    """Running means of loss parts over an epoch."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, parts: Mapping[str, float]) -> dict[str, float]:
-        self.count += 1
-        for name, part in parts.items():
-            self.sums[name] = self.sums.get(name, 0.0) + part
-        return {name: value / self.count for name, value in self.sums.items()}
+        run.cost["seconds_per_epoch"] = trainer.seconds * len(batches) / trainer.steps
+        run.cost["samples_per_second"] = trainer.samples / trainer.seconds
+    if checkpoint.due():  # for the trainings that follow in this stage
+        trainer.save(checkpoint, stop)
+    return trainer.outcome()
 
 
 class _Trainer:
-    """Optimiser, schedule and the size of micro-batches that memory allows."""
+    """Optimiser, schedule, the size of micro-batches that memory allows, and the place among the batches.
+
+    ``done`` batches of the running ``epoch`` are done, ``sums`` are those of their losses' parts; ``stopped`` says why
+    the training has ended, if it has.
+    """
 
     def __init__(self, parameters: list[nn.Parameter], loss: Loss, params: TrainParams, planned: int) -> None:
         self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
@@ -144,21 +152,52 @@ class _Trainer:
         schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
         self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
-        self.steps, self.samples = 0, 0
-        self.means: dict[str, float] = {}
+        self.epochs, self.epoch, self.done, self.steps, self.samples = params.epochs, 1, 0, 0, 0
+        self.seconds, self.resumed_at = 0.0, list[int]()
+        self.sums: dict[str, float] = {}
+        self.stopped: str | None = None if params.epochs else "epochs done"
 
-    def epoch(self, batches: Iterator[list[Any]], bar: Bar, stop: Callable[[int], str | None] | None) -> str | None:
-        """One pass; why it ended early, if it did."""
-        means = _Means()
-        for batch in batches:
-            self.means = means.add(self.step(batch))
-            bar.advance(1, **self.means)
-            if stop and (reason := distributed.agreed(stop(self.steps))):
-                return reason
-        return None
+    @property
+    def means(self) -> dict[str, float]:
+        """Of the losses' parts, over the running epoch."""
+        return {name: value / self.done for name, value in self.sums.items()}
+
+    def end_epoch(self, enough: Callable[[Mapping[str, float]], bool] | None) -> None:
+        """Go over to the next one, unless this was the last."""
+        if self.stopped is None and enough and distributed.agreed(enough(self.means)):
+            self.stopped = "enough"
+        elif self.stopped is None and self.epoch == self.epochs:
+            self.stopped = "epochs done"
+        if self.stopped is None:
+            self.epoch, self.done, self.sums = self.epoch + 1, 0, {}
+
+    def outcome(self) -> Outcome:
+        """How it went."""
+        epoch = self.epoch if self.epochs else 0
+        return Outcome(
+            self.seconds, epoch, self.steps, self.means, self.stopped or "", self.micro_batch_size, self.resumed_at
+        )
+
+    def save(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
+        """Keep all that the training needs to go on from here."""
+        facts = {name: getattr(self, name) for name in KEPT} | {"schedule": self.schedule.state_dict()}
+        note = {"note": stop.note} if isinstance(stop, EarlyStopping) else {}
+        checkpoint.save(self.parameters, self.optimizer, facts | note)
+
+    def go_on(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
+        """Take up what was kept, if something was."""
+        facts = checkpoint.load(self.parameters, self.optimizer)
+        if facts is None:
+            return
+        for name in KEPT:
+            setattr(self, name, facts[name])
+        self.schedule.load_state_dict(facts["schedule"])
+        if isinstance(stop, EarlyStopping):
+            stop.note = facts["note"]
+        self.resumed_at = [*self.resumed_at, self.steps]
 
     def step(self, batch: list[Any]) -> dict[str, float]:
-        """One update; the values of the loss's parts."""
+        """One update; the means of the loss's parts over the epoch so far."""
         while True:
             try:
                 parts = self._accumulate(batch)
@@ -180,7 +219,10 @@ class _Trainer:
         self.schedule.step()
         self.steps += 1
         self.samples += len(batch)
-        return parts
+        self.done += 1
+        for name, part in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + part
+        return self.means
 
     def _accumulate(self, batch: list[Any]) -> dict[str, float]:
         """Gradients of the batch's mean loss, a micro-batch at a time, each process its part of the batch.

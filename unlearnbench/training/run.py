@@ -1,11 +1,12 @@
 """What a stage is told about the run it is part of: its seed, and where to report progress."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 
 class Bar(Protocol):
@@ -27,6 +28,45 @@ class Journal(Protocol):
 
     def once(self, question: object, answer: Callable[[], Any]) -> Any:
         """What ``answer`` returned when it was last asked this; asks it if it never was."""
+
+
+class Checkpoint(Protocol):
+    """Where the state of one training is kept (`unlearnbench.training.checkpoint`)."""
+
+    def due(self) -> bool:
+        """Whether the state should be saved now."""
+
+    def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
+        """Save it."""
+
+    def load(self, parameters: Sequence[nn.Parameter], optimizer: Any) -> dict[str, Any] | None:
+        """Put back what was saved and return its facts; None if there is nothing."""
+
+
+class Checkpoints(Protocol):
+    """Where a stage's trainings are kept, so that one that is interrupted goes on."""
+
+    def training(self, what: str) -> Checkpoint:
+        """That of the stage's next training."""
+
+
+class NoCheckpoints:
+    """Keeps nothing."""
+
+    def training(self, what: str) -> Checkpoint:
+        """A checkpoint that is never due."""
+        return self
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def load(self, parameters: Sequence[nn.Parameter], optimizer: Any) -> dict[str, Any] | None:
+        """Find nothing."""
+        return None
 
 
 class Forgetful:
@@ -55,7 +95,7 @@ class Run:
 
     ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
     seconds, its seconds per epoch and its samples per second; ``notes`` what else a reader of the row should know.
-    ``journal`` remembers answers of the model that is evaluated.
+    ``journal`` remembers answers of the model that is evaluated, ``checkpoints`` the state of trainings.
     """
 
     seed: int = 0
@@ -63,6 +103,7 @@ class Run:
     cost: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     journal: Journal = field(default_factory=Forgetful)
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
 
     def generator(self) -> torch.Generator:
         """A fresh generator at the run's seed: the same numbers on every call."""
