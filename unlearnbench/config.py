@@ -67,6 +67,13 @@ class Cell(BaseModel):
     forget: int | str | None
     settings: Settings
 
+    @property
+    def typed(self) -> str:
+        """What the command set, as it would be typed."""
+        return " ".join(
+            f"{owner}.{name}={value}" for owner, own in self.settings.items() for name, value in own.items()
+        )
+
 
 def cells(config: RunConfig) -> list[Cell]:
     """The grid in the order in which work is best shared: tasks of one unlearned model stand together."""

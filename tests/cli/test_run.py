@@ -50,6 +50,8 @@ class Place:
             "results": str(self.results),
             "store": str(self.store),
         } | options
+        if words[0] == "run":  # what workers do is asked in tests/engine/test_local.py
+            given = {"executor": "inline"} | given
         return [*words, *(word for name, value in given.items() for word in (f"--{name}", value))]
 
     def run(self, *words: str, **options: str) -> Done:
@@ -296,7 +298,7 @@ def test_a_failed_cell_is_printed_as_json_too(place: Place, monkeypatch: pytest.
     done = place.run("run", "--json", **TINY)
     assert_one_line(done, 1, "pretrain on pope: ZeroDivisionError: division by zero")
     [row] = json.loads(done.out)
-    assert row["error"] == {"type": "ZeroDivisionError", "message": "division by zero"}
+    assert row["error"] == {"type": "ZeroDivisionError", "message": "division by zero", "log": None}
 
 
 @pytest.mark.parametrize("words", [["run", "--dry-run"], ["plan"]])

@@ -251,7 +251,7 @@ def test_a_failing_method_gets_error_rows_and_the_others_finish(command: Command
     ]
     for failed in finished[:2]:
         assert failed.row.error is not None
-        assert failed.row.error.model_dump() == {"type": "ValueError", "message": "broken on purpose"}
+        assert failed.row.error.model_dump() == {"type": "ValueError", "message": "broken on purpose", "log": None}
         assert failed.row.metrics == {}
     assert CALLS["failing"] == 1, "what has failed is not tried again for the next task"
 
@@ -280,8 +280,8 @@ def test_a_base_that_fails_is_tried_once_for_all_methods(command: Command, monke
     methods = ("finetune", "grid-shrink", "pretrain")
     finished = command.run(methods=methods, settings={"base": {"epochs": (4,)}})
     assert [f.row.error and f.row.error.model_dump() for f in finished] == [
-        {"type": "MemoryError", "message": "no message"},
-        {"type": "MemoryError", "message": "no message"},
+        {"type": "MemoryError", "message": "no message", "log": None},
+        {"type": "MemoryError", "message": "no message", "log": None},
         None,
     ]
     assert CALLS["base"] == 1

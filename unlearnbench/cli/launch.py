@@ -11,21 +11,29 @@ import typer
 from ..errors import UsageError
 
 
-def check(gpus: int, device: str) -> None:
-    """Raise `UsageError` where there are fewer GPUs than asked for."""
-    if device == "cpu":
-        return
+def launched() -> bool:
+    """Whether a launcher such as ``torchrun`` has started this process with others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def check(gpus: int, device: str, jobs: int = 1) -> tuple[str, ...]:
+    """The GPUs that there are, where more than one is to be used; raises `UsageError` if they are too few."""
+    if device == "cpu" or gpus * jobs == 1:
+        return ()
     import torch
 
     there = torch.cuda.device_count()
-    if there < gpus:
-        raise UsageError(f"--gpus {gpus}: this machine shows {there}; give --gpus {there}, or --device cpu")
+    if there < gpus or (gpus > 1 and there < gpus * jobs):
+        wanted = f"--gpus {gpus}" if jobs == 1 or there < gpus else f"--gpus {gpus} with --jobs {jobs}"
+        raise UsageError(f"{wanted}: this machine shows {there}; give --gpus {there}, fewer --jobs, or --device cpu")
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")) if named else tuple(map(str, range(there)))
 
 
 @contextmanager
 def joined(device: str) -> Iterator[bool]:
     """Work together with the processes that were launched with this one; whether this is the one that reports."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not launched():
         yield True
         return
     from ..training import distributed

@@ -82,17 +82,12 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
     table = Table(box=None, header_style="bold")
     for name in ("method", "model", "task", "seed", "forget", "settings", "base", "unlearned", "row"):
         table.add_column(name)
-    for cell in cells:
-        shown = cell | {"settings": _settings(cell["settings"])}
+    for each, cell in zip(plans, cells, strict=True):
+        shown = cell | {"settings": each.cell.typed}
         table.add_row(*(escape(str(shown[str(column.header)])) for column in table.columns))
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
     Console(stderr=True).print(f"{len(cells)} cells, {left} to do", style="dim")
-
-
-def _settings(settings: dict[str, dict[str, Any]]) -> str:
-    """What the command set, as it would be typed."""
-    return " ".join(f"{owner}.{name}={value}" for owner, own in settings.items() for name, value in own.items())
 
 
 def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """``unlearnbench run``: compute every cell of a grid that has no row yet, and show the rows."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +15,18 @@ from .. import errors
 from . import grid, launch
 
 if TYPE_CHECKING:
+    from ..engine.grid import Finished
+    from ..engine.local import Shown
     from ..results.row import Row
     from ..results.store import RowStore
     from ..training.run import Progress
+
+
+class Executor(StrEnum):
+    """Who computes the cells."""
+
+    LOCAL = "local"
+    INLINE = "inline"
 
 
 def run(
@@ -33,6 +45,24 @@ def run(
     device: grid.Device = None,
     gpus: grid.Gpus = 1,
     base: grid.Base = None,
+    executor: Annotated[
+        Executor,
+        typer.Option(
+            help="Who computes cells: local, processes of this machine; inline, this very process (for a debugger).",
+            rich_help_panel=grid.WHERE,
+        ),
+    ] = Executor.LOCAL,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Cells that are computed at the same time.", rich_help_panel=grid.WHERE)
+    ] = 1,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0, help="Minutes that a cell may take [default: any].", rich_help_panel=grid.WHERE),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(min=0, help="Minutes between two checkpoints of a training.", rich_help_panel=grid.WHERE),
+    ] = 5.0,
     dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
@@ -55,7 +85,10 @@ def run(
     from rich.console import Console
 
     from ..engine.artefacts import Store, default_store
+    from ..engine.grid import announce
     from ..engine.grid import run as run_grid
+    from ..engine.job import Job
+    from ..engine.local import Limits, Local
     from ..engine.planning import plan
     from ..report.terminal import plain_json, table
     from ..results.store import RowStore
@@ -69,27 +102,51 @@ def run(
     rows.check_writable()
     artefacts.check_writable()
     plans = plan(config, artefacts)
-    if gpus > 1:
+    if executor == Executor.INLINE and gpus > 1:
         launch.check(gpus, plans[0].device)
         launch.relaunch(gpus)
         return
-    with launch.joined(plans[0].device) as first, results_of(rows, first) as kept:
-        finished, troubles = [], set[str]()
-        for cell in run_grid(plans, kept, artefacts, _progress(quiet or not first)):
-            finished.append(cell.row)
-            if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
-                troubles.add(cell.row.error.message)
-                if first:
-                    typer.echo(f"error: {_told(cell.row)}", err=True)
-    if not first:
-        pass
-    elif as_json:
-        typer.echo(plain_json(finished))
+    announce(plans, rows)
+    if executor == Executor.INLINE or launch.launched():
+        with launch.joined(plans[0].device) as first, results_of(rows, first) as kept:
+            work = run_grid(plans, kept, artefacts, _progress(quiet or not first), checkpoint_minutes * 60)
+            finished, failed = _told(work, rows.folder, first=first)
     else:
-        Console().print(table(finished))
-        typer.echo(f"rows: {rows.rows}")
-    if troubles:
+        job = Job(
+            config=config,
+            plugins=tuple(file.resolve() for file in plugin or ()),
+            results=rows.folder.resolve(),
+            store=artefacts.root.resolve(),
+            command=tuple(sys.argv),
+            checkpoint_seconds=checkpoint_minutes * 60,
+        )
+        visible = launch.check(gpus, plans[0].device, jobs)
+        limits = Limits(jobs, gpus, timeout * 60 if timeout else None, visible)
+        first, work = True, Local(job, plans, limits, _shown(jobs, quiet=quiet)).run()
+        finished, failed = _told(work, rows.folder, first=True)
+    if first:
+        order = {each.row_id: place for place, each in enumerate(plans)}
+        finished.sort(key=lambda row: order[row.row_id])
+        if as_json:
+            typer.echo(plain_json(finished))
+        else:
+            Console().print(table(finished))
+            typer.echo(f"rows: {rows.rows}")
+    if failed:
         raise typer.Exit(1)
+
+
+def _told(work: "Iterator[Finished]", folder: Path, *, first: bool) -> "tuple[list[Row], bool]":
+    """The rows of the cells as they are finished, each trouble told once; whether there was one."""
+    finished, troubles = [], set[str]()
+    for cell in work:
+        finished.append(cell.row)
+        if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
+            troubles.add(cell.row.error.message)
+            if first:
+                typer.echo(f"error: {_why(cell.row)}", err=True)
+                _show_log(folder, cell.row)
+    return finished, bool(troubles)
 
 
 @contextmanager
@@ -102,12 +159,20 @@ def results_of(rows: "RowStore", first: bool) -> "Iterator[RowStore]":
         yield type(rows)(Path(scratch))
 
 
-def _told(row: "Row") -> str:
+def _show_log(folder: Path, row: "Row") -> None:
+    """With ``--debug``, the end of a failed cell's log: its traceback."""
+    if row.error and row.error.log and logging.getLogger("unlearnbench").isEnabledFor(logging.DEBUG):
+        text = (folder / row.error.log).read_text(errors="replace")
+        typer.echo("\n".join(text.splitlines()[-100:]), err=True)
+
+
+def _why(row: "Row") -> str:
     """What failed, and why; errors of ours say all that there is to say."""
     assert row.error is not None
     ours = hasattr(errors, row.error.type)
     why = row.error.message if ours else f"{row.error.type}: {row.error.message}"
-    return f"{row.method.name} on {row.task.name}: {why}"
+    log = f" (log: {row.error.log})" if row.error.log and not ours else ""
+    return f"{row.method.name} on {row.task.name}: {why}{log}"
 
 
 def _progress(quiet: bool) -> "Progress":
@@ -120,3 +185,14 @@ def _progress(quiet: bool) -> "Progress":
     from ..report.progress import TerminalProgress
 
     return TerminalProgress(Console(stderr=True))
+
+
+def _shown(jobs: int, *, quiet: bool) -> "Shown":
+    from rich.console import Console
+
+    from ..report.progress import NoWorkers, OneWorker, SeveralWorkers
+
+    if quiet:
+        return NoWorkers()
+    console = Console(stderr=True)
+    return OneWorker(console) if jobs == 1 else SeveralWorkers(console)

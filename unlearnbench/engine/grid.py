@@ -3,11 +3,15 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..results.cells import Announced, Cells
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from ..training.run import Progress
     from .stages import Stages
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -33,53 +38,131 @@ class Finished:
     cached: bool
 
 
-def run(plans: list[Plan], results: RowStore, store: Store, progress: "Progress") -> Iterator[Finished]:
-    """Evaluate the cells one after the other, yielding each as its row is written.
+def run(
+    plans: list[Plan],
+    results: RowStore,
+    store: Store,
+    progress: "Progress",
+    checkpoint_seconds: float | None = None,
+) -> Iterator[Finished]:
+    """Evaluate the cells one after the other in this process, yielding each as its row is written.
 
-    A cell that fails gets an error row and the grid goes on; running again retries it.
+    A cell that fails gets an error row and the grid goes on; running again retries it. Cells that another run is
+    computing are left to it and looked at last.
     """
-    done = _agreed({row.row_id: row for row in results.scan().rows if row.status == "ok"})
-    stages = None
-    for plan in plans:
-        if plan.row_id in done:
-            yield Finished(plan, done[plan.row_id], cached=True)
-            continue
-        if stages is None:
-            stages = _stages(store, progress)
-        row = _attempt(plan, stages, results)
-        results.append(row)
-        if row.status == "ok":
-            done[plan.row_id] = row
-        yield Finished(plan, row, cached=False)
+    cells, grid = Cells(results), Grid(results, store, progress, checkpoint_seconds)
+    left: list[Plan] = []
+    for wait in (False, True):
+        for plan in left if wait else plans:
+            if found := grid.done(plan):
+                yield found
+                continue
+            with _claimed(cells, plan, wait=wait) as mine:
+                if mine:
+                    yield grid.done(plan) or grid.compute(plan)
+                else:
+                    left.append(plan)
 
 
-def _stages(store: Store, progress: "Progress") -> "Stages":
-    """Torch is imported only when there is work to do."""
-    from .stages import Stages
+def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | None = None) -> None:
+    """Tell the results folder which cells are about to be computed, and the names of their jobs in a queue."""
+    named = jobs or {}
+    Cells(results).announce(
+        Announced(
+            row_id=plan.row_id,
+            method=plan.cell.method,
+            model=plan.cell.model,
+            task=plan.cell.task,
+            seed=plan.cell.seed,
+            settings=plan.cell.typed,
+            job=named.get(plan.row_id),
+        )
+        for plan in plans
+    )
 
-    return Stages(store, progress)
+
+class Grid:
+    """Cells' rows: those that are there, and those that are computed here."""
+
+    def __init__(
+        self, results: RowStore, store: Store, progress: "Progress", checkpoint_seconds: float | None = None
+    ) -> None:
+        self.results, self.store, self.progress = results, store, progress
+        self._checkpoint_seconds = checkpoint_seconds
+        self._seen, self._done = -1, dict[str, Row]()
+
+    def done(self, plan: Plan) -> Finished | None:
+        """The cell's row that is ok, if there is one, another run's too."""
+        size = _agreed(self.results.size())
+        if size != self._seen:
+            self._done = _agreed({row.row_id: row for row in self.results.scan().rows if row.status == "ok"})
+            self._seen = size
+        row = self._done.get(plan.row_id)
+        return Finished(plan, row, cached=True) if row else None
+
+    def compute(self, plan: Plan, log: Path | None = None) -> Finished:
+        """Compute a cell and write its row, whatever comes of it; ``log`` is where what it says goes."""
+        row = _attempt(plan, self._stages, self.results, self._named(log))
+        self.results.append(row)
+        return Finished(plan, row, cached=False)
+
+    def give_up(self, plan: Plan, kind: str, why: str, started: datetime, log: Path | None = None) -> Finished:
+        """Write the row of a cell whose process has ended without one."""
+        failure = Failure(type=kind, message=why, log=self._named(log))
+        row = Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
+        self.results.append(row)
+        return Finished(plan, row, cached=False)
+
+    def _named(self, log: Path | None) -> str | None:
+        return log.relative_to(self.results.folder).as_posix() if log else None
+
+    @cached_property
+    def _stages(self) -> "Stages":
+        """Torch is imported only when there is work to do."""
+        from .stages import CHECKPOINT_SECONDS, Stages
+
+        seconds = CHECKPOINT_SECONDS if self._checkpoint_seconds is None else self._checkpoint_seconds
+        return Stages(self.store, self.progress, seconds)
 
 
-def _attempt(plan: Plan, stages: "Stages", results: RowStore) -> Row:
+@contextmanager
+def _claimed(cells: Cells, plan: Plan, *, wait: bool) -> Iterator[bool]:
+    """Hold the claim of a cell, if it can be had; of several processes that work together the first one does."""
+    if not _is_first():
+        yield _agreed(False)
+        return
+    with cells.claimed(plan.row_id, wait=wait) as mine:
+        yield _agreed(mine)
+
+
+def _attempt(plan: Plan, stages: "Stages", results: RowStore, log: str | None) -> Row:
     started = utc_now()
     try:
         return _evaluate(plan, stages, results, started)
     except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
         _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
-        failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message")
+        failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message", log=log)
         _settle(f"{failure.type}: {failure.message}")
         # The stages remember the error, and the frames of its traceback would keep the model in memory.
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
 
 
-def _agreed(done: dict[str, Row]) -> dict[str, Row]:
+def _agreed(found: T) -> T:
     """What the first process found, if several work together: it alone looks into the results folder."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # without torch where nothing is to be computed
-        return done
+        return found
     from ..training import distributed
 
-    return distributed.agreed(done)
+    return distributed.agreed(found)
+
+
+def _is_first() -> bool:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return True
+    from ..training import distributed
+
+    return distributed.is_first()
 
 
 def _settle(why: str) -> None:

@@ -1,7 +1,7 @@
 """Progress bars on the terminal: what is going on, how far it is, how long it will take, and its losses."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.markup import escape
@@ -41,3 +41,80 @@ class TerminalBar:
         """Move on by ``steps``, showing ``figures``."""
         shown = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
         self._progress.update(self._task, advance=steps, figures=escape(shown))
+
+
+class OneWorker:
+    """The bars of a single worker process, one after the other."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._progress = console, TerminalProgress(console)
+        self._open = ExitStack()
+        self._bar: TerminalBar | None = None
+
+    def bar(self, place: int, what: str, total: int) -> None:
+        """Begin one; one that was cut off is left as it is."""
+        self.over(place)
+        self._bar = self._open.enter_context(self._progress.bar(what, total))
+
+    def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
+        """Move on."""
+        if self._bar:
+            self._bar.advance(steps, **figures)
+
+    def over(self, place: int) -> None:
+        """End it."""
+        self._open.close()
+        self._bar = None
+
+    def warning(self, line: str) -> None:
+        """A line above the bars."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class SeveralWorkers:
+    """The bars of worker processes side by side; what is finished leaves no line."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, TextColumn("[dim]{task.fields[figures]}"), console=console, transient=True)
+        self._tasks: dict[int, TaskID] = {}
+
+    def bar(self, place: int, what: str, total: int) -> None:
+        """Begin one."""
+        self.over(place)
+        self._progress.start()
+        self._tasks[place] = self._progress.add_task(escape(f"{place + 1}: {what}"), total=total, figures="")
+
+    def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
+        """Move on."""
+        if place in self._tasks:
+            shown = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            self._progress.update(self._tasks[place], advance=steps, figures=escape(shown))
+
+    def over(self, place: int) -> None:
+        """End it."""
+        if place in self._tasks:
+            self._progress.remove_task(self._tasks.pop(place))
+        if not self._tasks:
+            self._progress.stop()
+
+    def warning(self, line: str) -> None:
+        """A line above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class NoWorkers:
+    """Shows warnings alone."""
+
+    def bar(self, place: int, what: str, total: int) -> None:
+        """Do nothing."""
+
+    def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
+        """Do nothing."""
+
+    def over(self, place: int) -> None:
+        """Do nothing."""
+
+    def warning(self, line: str) -> None:
+        """A line on stderr."""
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)

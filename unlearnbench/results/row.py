@@ -34,10 +34,11 @@ class _Part(BaseModel):
 
 
 class Failure(_Part):
-    """Why a cell has no result."""
+    """Why a cell has no result; ``log`` is its log's path in the results folder, if it has one."""
 
     type: str
     message: Text
+    log: Text | None = None
 
 
 class MethodInfo(_Part):

@@ -98,6 +98,13 @@ class RowStore:
                     damage.append(Damage(number, self._reason(number, line, error)))
         return Contents(rows, damage)
 
+    def size(self) -> int:
+        """Bytes that the rows take: it only ever grows, or shrinks by a torn line."""
+        try:
+            return self.rows.stat().st_size
+        except OSError:
+            return 0
+
     def latest_ok(self, row_id: str) -> Row | None:
         """The last row of this cell that is ok, if there is one."""
         return next((row for row in reversed(self.scan().rows) if row.row_id == row_id and row.status == "ok"), None)
