@@ -120,8 +120,9 @@ def test_one_that_fails_alone_says_why_and_ends_all(small_data: Path, tmp_path: 
     methods, options = ["finetune", "fails-alone"], ["--gpus", "2", "--plugin", str(plugin)]
     done = run(small_data, tmp_path / "run", "tiny-qwen2.5-vl", *options, methods=methods)
     assert done.returncode == 1
-    assert "error: process 2 of 2 failed alone, all are ended: MemoryError: no room here" in done.stderr
-    assert {row["method"]["name"] for row in rows(tmp_path / "run")} == {"finetune"}  # what was done is kept
+    assert "process 2 of 2 failed alone, all are ended: MemoryError: no room here" in done.stderr
+    found = {(row["method"]["name"], row["status"]) for row in rows(tmp_path / "run")}
+    assert found == {("finetune", "ok"), ("fails-alone", "error")}
 
 
 def test_more_gpus_than_there_are_is_a_usage_error(small_data: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ class Grid:
         return Finished(plan, row, cached=False)
 
     def _named(self, log: Path | None) -> str | None:
-        return log.relative_to(self.results.folder).as_posix() if log else None
+        return f"{log.parent.name}/{log.name}" if log else None
 
     @cached_property
     def _stages(self) -> "Stages":

@@ -19,6 +19,9 @@ from .planning import Plan
 if TYPE_CHECKING:
     from .local import Limits
 
+ALONE = "failed alone, all are ended"
+"""What `unlearnbench.training.distributed.settle` says of a process that could not wait for the others."""
+
 GRACE = 5.0
 """Seconds that a worker with nothing to do has to end by itself."""
 
@@ -34,7 +37,7 @@ class Worker:
         self.plan: Plan | None = None
         self.last: Plan | None = None
         self.started = utc_now()
-        self._limit, self._since, self._log = limits.seconds, time.monotonic(), Path(os.devnull)
+        self._limit, self._since, self._log, self._begins = limits.seconds, time.monotonic(), Path(os.devnull), 0
         self._rest = b""
         self._boot = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self.events, write = os.pipe()
@@ -59,6 +62,7 @@ class Worker:
     def take(self, plan: Plan, log: Path) -> None:
         """Hand over a cell."""
         self.plan, self._log, self.started, self._since = plan, log, utc_now(), time.monotonic()
+        self._begins = log.stat().st_size if log.is_file() else 0
         self._tell(plan.row_id)
 
     def leave(self) -> Plan:
@@ -91,7 +95,7 @@ class Worker:
         """How it ended, and the last that its log says."""
         code = next((process.returncode for process in self._processes if process.poll()), 0)
         how = f"the process was ended by {_signal(-code)}" if code < 0 else f"the process ended with exit code {code}"
-        said = _last_line(self._log.read_bytes() if self.ready and self._log.is_file() else self._booted())
+        said = _reason(self._log.read_bytes()[self._begins :] if self.ready and self._log.is_file() else self._booted())
         return f"{how}: {said}" if said and code >= 0 else how
 
     def kill(self) -> None:
@@ -155,6 +159,8 @@ def _signal(number: int) -> str:
     return f"{name} (out of memory?)" if name == "SIGKILL" else name
 
 
-def _last_line(data: bytes) -> str:
+def _reason(data: bytes) -> str:
+    """What a log says last; of processes that worked together, what the first one said that failed."""
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    alone = next((line for line in lines if ALONE in line), None)
+    return alone.removeprefix("error: ") if alone else (lines[-1] if lines else "")
