@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
-from . import data, doctor, plan, report, run, score, show
+from . import data, doctor, plan, report, run, score, show, status, store
 from . import list as listing
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ app.command("list")(listing.list_plugins)
 app.command("show")(show.show)
 app.command("score")(score.score)
 app.command("report")(report.report)
+app.command("status")(status.status)
+app.add_typer(store.app, name="store")
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UnlearnbenchError, UsageError
+from ..garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ Format = Literal["terminal", "markdown", "csv", "latex"]
 DPI = 200
 
 
+@no_garbage_collection()  # there may be thousands of rows, which live until the end
 def report(
     results: Annotated[Path, typer.Argument(help="A results folder, or its rows.jsonl.")],
     form: Annotated[Format, typer.Option("--format", help="How to print the tables.")] = "terminal",
@@ -93,7 +95,7 @@ def _print(form: Format, rows: "Sequence[Row]", comparisons: "Sequence[Compariso
     from ..report.terminal import notes, table
 
     if form == "terminal":
-        Console().print(table(rows, full=True))
+        Console().print(table(rows, full=True, comparisons=comparisons))
         return
     typer.echo(_text(form, comparisons), nl=False)
     for note in notes(rows):

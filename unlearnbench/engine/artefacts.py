@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from .provenance import package_version, package_versions
 MANIFEST = "manifest.json"
 HASHED = 64 * 2**20
 """Bytes up to which a file is hashed at every use; larger ones only on demand."""
+
+ARTEFACTS = ("base", "unlearned")
+"""The kinds of artefacts that the stages make."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _log = logging.getLogger(__name__)
@@ -60,6 +64,17 @@ class Artefact:
     folder: Path
     manifest: Manifest
     made: bool
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Something in the store: an artefact with its manifest if that can be read, or a file or folder beside them."""
+
+    kind: str
+    folder: Path
+    manifest: Manifest | None
+    bytes: int
+    used: datetime
 
 
 class _DamagedError(Exception):
@@ -105,7 +120,10 @@ class Store:
         folder = self.folder(kind, key)
         # First without the lock, so that a store that is only readable serves too.
         with suppress(_DamagedError, FileNotFoundError):
-            return Artefact(folder, _verified(folder, key, verify), made=False)
+            manifest = _verified(folder, key, verify)
+            with suppress(OSError):
+                _lock_of(folder).touch()  # when it was last used
+            return Artefact(folder, manifest, made=False)
         with self._exclusive(folder):
             try:
                 return Artefact(folder, _verified(folder, key, verify), made=False)
@@ -115,11 +133,54 @@ class Store:
                 self._quarantine(folder, str(damage))
             return Artefact(folder, self._make(folder, kind, key, make), made=True)
 
+    def stored(self) -> list[Stored]:
+        """Everything that the store holds, artefacts first."""
+        found = [
+            Stored(kind, folder, _manifest_of(folder), _size(folder), _used(folder))
+            for kind in ARTEFACTS
+            for folder in _visible(self.root / kind)
+        ]
+        for kind in ("answers", "checkpoints", "quarantine"):
+            found += [Stored(kind, path, None, _size(path), _used(path)) for path in _visible(self.root / kind)]
+        return found
+
+    def verify(self) -> list[tuple[Path, str]]:
+        """Hash every artefact; those that are damaged are quarantined and named with the reason."""
+        damaged = []
+        for each in self.stored():
+            if each.kind not in ARTEFACTS:
+                continue
+            try:
+                _verified(each.folder, each.manifest.key if each.manifest else {}, verify=True)
+            except _DamagedError as damage:
+                with self._exclusive(each.folder), suppress(OSError):
+                    self._quarantine(each.folder, str(damage), told=False)
+                damaged.append((each.folder, str(damage)))
+            except FileNotFoundError:
+                continue  # another process removed it meanwhile
+        return damaged
+
+    def prunable(self, before: datetime) -> list[Stored]:
+        """What nobody has used since ``before``; quarantined artefacts, and what killed processes left, at any age.
+
+        What is being made right now is left alone: its lock is held.
+        """
+        found = [each for each in self.stored() if each.kind == "quarantine" or each.used < before]
+        kinds = [kind for kind in ARTEFACTS if (self.root / kind).is_dir()]
+        for temporary in (path for kind in kinds for path in (self.root / kind).glob(".*.tmp-*")):
+            name = temporary.name.removeprefix(".").partition(".tmp-")[0]
+            lock = FileLock(temporary.with_name(f".{name}.lock"))
+            with suppress(Timeout):
+                lock.acquire(blocking=False)
+                lock.release()
+                found.append(Stored("unfinished", temporary, None, _size(temporary), _used(temporary)))
+        return found
+
     @contextmanager
     def _exclusive(self, folder: Path) -> Iterator[None]:
         """Hold the lock of one artefact; the system releases it when its holder dies."""
         require_writable(folder.parent, "--store")
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        lock = FileLock(_lock_of(folder))
         try:
             lock.acquire(blocking=False)
         except Timeout:
@@ -145,12 +206,13 @@ class Store:
                 raise
             raise StoreError(f"{self.root}: {error.strerror}: free some or give another folder with --store") from error
 
-    def _quarantine(self, folder: Path, damage: str) -> None:
+    def _quarantine(self, folder: Path, damage: str, *, told: bool = True) -> None:
         """Move a damaged artefact out of the way, to be looked at or deleted by a person."""
         aside = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{secrets.token_hex(4)}"
         aside.parent.mkdir(exist_ok=True)
         folder.rename(aside)
-        warnings.warn(f"{folder}: damaged ({damage}); moved to {aside} and computed again", stacklevel=4)
+        if told:
+            warnings.warn(f"{folder}: damaged ({damage}); moved to {aside} and computed again", stacklevel=4)
 
 
 def default_store(chosen: Path | None = None) -> Path:
@@ -160,6 +222,32 @@ def default_store(chosen: Path | None = None) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # A relative path there is to be ignored, by the XDG specification.
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "unlearnbench"
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _used(path: Path) -> datetime:
+    """When it was last made or used."""
+    marks = [mark for mark in (path / MANIFEST, _lock_of(path)) if mark.is_file()] or [path]
+    return datetime.fromtimestamp(max(mark.stat().st_mtime for mark in marks), UTC)
+
+
+def _manifest_of(folder: Path) -> Manifest | None:
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _write_manifest(folder: Path, kind: str, key: Mapping[str, Any], metadata: Mapping[str, Any]) -> Manifest:

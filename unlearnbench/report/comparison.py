@@ -8,6 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from statistics import fmean, stdev
 from typing import Any
@@ -76,12 +77,12 @@ class Line:
         """Whether it competes; references do not."""
         return self.rows[0].method.role == "method"
 
-    @property
+    @cached_property
     def replicates(self) -> int:
         """How many pairs of seed and base seed the line is a mean over."""
         return len({replicate(row) for row in self.rows})
 
-    @property
+    @cached_property
     def bases(self) -> int | None:
         """How many bases they rest on; None for a method that starts from the pretrained model."""
         return len({row.base_seed for row in self.rows}) if any(row.base for row in self.rows) else None
@@ -296,8 +297,9 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
     """
     settings: dict[str, dict[str, dict[str, dict[Seeds, Row]]]]
     settings = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    text = texts()
     for row in rows:
-        settings[as_text(_method_facts(row))][row.task.name][as_text(_task_facts(row))][replicate(row)] = row
+        settings[text(_method_facts(row))][row.task.name][text(_task_facts(row))][replicate(row)] = row
     for by_task in settings.values():
         for chosen in product(*(each.values() for each in by_task.values())):
             members = tuple(row for seeds in chosen for row in seeds.values())
@@ -310,9 +312,12 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
 def _constants(model: str, rows: Iterable[Row]) -> Iterator[Constant]:
     """A line for each thing that needs no model, and another where another setting of a task scores it otherwise."""
     found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
+    text = texts()
     for row in rows:
-        for name in row.baselines:
-            found[name][row.task.name].setdefault(as_text(_task_facts(row)), row)
+        if row.baselines:
+            setting = text(_task_facts(row))
+            for name in row.baselines:
+                found[name][row.task.name].setdefault(setting, row)
     for name, by_task in found.items():
         alike: dict[str, Constant] = {}
         for chosen in product(*(each.values() for each in by_task.values())):
@@ -377,6 +382,19 @@ def _best(
 def as_text(value: object) -> str:
     """JSON, the same for equal values."""
     return json.dumps(value, sort_keys=True, default=str)
+
+
+def texts() -> Callable[[object], str]:
+    """`as_text` for many values of which most are alike: of those that look the same it makes one text."""
+    known: dict[str, str] = {}
+
+    def text(value: object) -> str:
+        look = repr(value)
+        if look not in known:
+            known[look] = as_text(value)
+        return known[look]
+
+    return text
 
 
 def printable(text: str) -> str:

@@ -27,12 +27,16 @@ class ResultsTable:
     ``full`` adds intervals, marks the best of each column and shows every cost.
     """
 
-    def __init__(self, rows: Sequence[Row], *, full: bool = False) -> None:
-        self.rows, self.full = latest(rows), full
+    def __init__(
+        self, rows: Sequence[Row], *, full: bool = False, comparisons: Sequence[Comparison] | None = None
+    ) -> None:
+        self.rows, self.full, self._comparisons = latest(rows), full, comparisons
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Called by rich with the width to fill."""
-        comparisons = [*compare(self.rows), *(details(self.rows) if self.full else ())]
+        comparisons = self._comparisons
+        if comparisons is None:
+            comparisons = [*compare(self.rows), *(details(self.rows) if self.full else ())]
         for comparison in comparisons:
             columns = [c for c in comparison.columns if self.full or c.group != COST or c.name in _BRIEF_COSTS]
 
@@ -53,9 +57,14 @@ class ResultsTable:
         yield from notes(self.rows)
 
 
-def table(rows: Sequence[Row], *, full: bool = False) -> RenderableType:
-    """What to print of rows: tables, then a line for every cell without a result and every null metric."""
-    return ResultsTable(rows, full=full)
+def table(
+    rows: Sequence[Row], *, full: bool = False, comparisons: Sequence[Comparison] | None = None
+) -> RenderableType:
+    """What to print of rows: tables, then a line for every cell without a result and every null metric.
+
+    ``comparisons`` are those of the rows with their details, where they have been made already.
+    """
+    return ResultsTable(rows, full=full, comparisons=comparisons)
 
 
 def plain_json(rows: Sequence[Row]) -> str:

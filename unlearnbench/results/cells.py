@@ -95,6 +95,10 @@ class Cells:
         found += [Status(_named(row), *_judged(row)) for row in rows.values() if row.row_id not in known]
         return found
 
+    def jobs(self) -> set[str]:
+        """The names of the jobs in a queue that cells are computed by."""
+        return {cell.job for cell in self._announced() if cell.job}
+
     def _announced(self) -> list[Announced]:
         cells = []
         for file in sorted(self._cells.glob("*.json")) if self._cells.is_dir() else ():

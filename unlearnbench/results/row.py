@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 SCHEMA_VERSION: Final = 1
 """Raised only when a field is renamed or removed or changes its meaning; new fields leave it as it is."""
@@ -21,8 +31,19 @@ def _finite(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_utf8)]
-Number = Annotated[float | None, BeforeValidator(_finite)]
-"""A finite number; NaN and the infinities become null, as JSON has no word for them."""
+
+
+class _FiniteOrNull:
+    """From Python what is not finite becomes null; JSON has no word for it, and its numbers are checked without us."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        number = core_schema.nullable_schema(core_schema.float_schema(allow_inf_nan=False))
+        ours = core_schema.no_info_before_validator_function(_finite, number)
+        return core_schema.json_or_python_schema(json_schema=number, python_schema=ours)
+
+
+Number = Annotated[float | None, _FiniteOrNull()]
+"""A finite number; NaN and the infinities become null."""
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 """A point in time, kept and written in UTC."""
 

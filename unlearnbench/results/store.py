@@ -1,12 +1,11 @@
 """The results folder: ``rows.jsonl``, which only ever grows, and the raw output of every sample under ``samples/``."""
 
-import gc
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ..errors import StoreError
+from ..garbage import no_garbage_collection
 from .atomic import atomic_write, require_writable, sync
 from .row import SCHEMA_VERSION, Row, Samples
 
@@ -88,7 +88,7 @@ class RowStore:
             with suppress(OSError), FileLock(self._lock):
                 data = self._bytes()
         rows, damage = [], []
-        with _no_garbage_collection():
+        with no_garbage_collection():
             for number, line in enumerate(data.split(b"\n"), start=1):
                 if not line.strip():
                     continue
@@ -204,18 +204,6 @@ class RowStore:
     def _unwritable(self, path: Path, error: OSError) -> StoreError:
         reason = error.strerror or str(error)
         return StoreError(f"{path}: cannot be written ({reason}): free or change the folder of --results")
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Pause it while many objects are made that all live on: it would double the time that reading takes."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _tail(data: bytes) -> bytes:
