@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +15,11 @@ from .. import errors
 from . import grid, launch
 
 if TYPE_CHECKING:
+    from ..engine.artefacts import Store
     from ..engine.grid import Finished
-    from ..engine.local import Shown
+    from ..engine.job import Job
+    from ..engine.local import Limits, Shown
+    from ..engine.planning import Plan
     from ..results.row import Row
     from ..results.store import RowStore
     from ..training.run import Progress
@@ -26,6 +29,7 @@ class Executor(StrEnum):
     """Who computes the cells."""
 
     LOCAL = "local"
+    SLURM = "slurm"
     INLINE = "inline"
 
 
@@ -48,7 +52,8 @@ def run(
     executor: Annotated[
         Executor,
         typer.Option(
-            help="Who computes cells: local, processes of this machine; inline, this very process (for a debugger).",
+            help="Who computes cells: local, processes of this machine; slurm, a job for each; inline, this very "
+            "process (for a debugger).",
             rich_help_panel=grid.WHERE,
         ),
     ] = Executor.LOCAL,
@@ -63,6 +68,15 @@ def run(
         float,
         typer.Option(min=0, help="Minutes between two checkpoints of a training.", rich_help_panel=grid.WHERE),
     ] = 5.0,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="With --executor slurm: partition, time (minutes), array (jobs at once), account, qos, cpus, mem, "
+            "constraint, or any option of sbatch.",
+            rich_help_panel=grid.WHERE,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
@@ -78,7 +92,7 @@ def run(
         forget=forget,
         data=data,
         limit=limit,
-        device=device,
+        device=device or ("cuda" if executor == Executor.SLURM else None),  # not what the submitting machine has
         plugins=plugin,
         base=base,
     )
@@ -86,7 +100,6 @@ def run(
 
     from ..engine.artefacts import Store, default_store
     from ..engine.grid import announce
-    from ..engine.grid import run as run_grid
     from ..engine.job import Job
     from ..engine.local import Limits, Local
     from ..engine.planning import plan
@@ -106,47 +119,77 @@ def run(
         launch.check(gpus, plans[0].device)
         launch.relaunch(gpus)
         return
-    announce(plans, rows)
-    if executor == Executor.INLINE or launch.launched():
-        with launch.joined(plans[0].device) as first, results_of(rows, first) as kept:
-            work = run_grid(plans, kept, artefacts, _progress(quiet or not first), checkpoint_minutes * 60)
-            finished, failed = _told(work, rows.folder, first=first)
+    job = Job(
+        config=config,
+        plugins=tuple(file.resolve() for file in plugin or ()),
+        results=rows.folder.resolve(),
+        store=artefacts.root.resolve(),
+        command=tuple(sys.argv),
+        checkpoint_seconds=checkpoint_minutes * 60,
+    )
+    seconds = timeout * 60 if timeout else None
+    outcome: Outcome | None
+    if executor == Executor.SLURM:
+        outcome = _on_slurm(job, plans, Limits(1, gpus, seconds), slurm or ())
+    elif executor == Executor.INLINE or launch.launched():
+        outcome = _inline(job, plans, rows, artefacts, quiet=quiet)
     else:
-        job = Job(
-            config=config,
-            plugins=tuple(file.resolve() for file in plugin or ()),
-            results=rows.folder.resolve(),
-            store=artefacts.root.resolve(),
-            command=tuple(sys.argv),
-            checkpoint_seconds=checkpoint_minutes * 60,
-        )
-        visible = launch.check(gpus, plans[0].device, jobs)
-        limits = Limits(jobs, gpus, timeout * 60 if timeout else None, visible)
-        first, work = True, Local(job, plans, limits, _shown(jobs, quiet=quiet)).run()
-        finished, failed = _told(work, rows.folder, first=True)
-    if first:
-        order = {each.row_id: place for place, each in enumerate(plans)}
-        finished.sort(key=lambda row: order[row.row_id])
-        if as_json:
-            typer.echo(plain_json(finished))
-        else:
-            Console().print(table(finished))
-            typer.echo(f"rows: {rows.rows}")
+        limits = Limits(jobs, gpus, seconds, launch.check(gpus, plans[0].device, jobs))
+        announce(plans, rows)
+        outcome = _told(Local(job, plans, limits, _shown(jobs, quiet=quiet)).run(), rows.folder)
+    if outcome is None:  # this process only helped another
+        return
+    finished, failed = outcome
+    order = {each.row_id: place for place, each in enumerate(plans)}
+    finished.sort(key=lambda row: order[row.row_id])
+    if as_json:
+        typer.echo(plain_json(finished))
+    else:
+        Console().print(table(finished))
+        typer.echo(f"rows: {rows.rows}")
     if failed:
         raise typer.Exit(1)
 
 
-def _told(work: "Iterator[Finished]", folder: Path, *, first: bool) -> "tuple[list[Row], bool]":
-    """The rows of the cells as they are finished, each trouble told once; whether there was one."""
-    finished, troubles = [], set[str]()
-    for cell in work:
-        finished.append(cell.row)
-        if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
-            troubles.add(cell.row.error.message)
-            if first:
-                typer.echo(f"error: {_why(cell.row)}", err=True)
-                _show_log(folder, cell.row)
-    return finished, bool(troubles)
+Outcome = tuple[list["Row"], bool]
+"""The rows of the cells in the order in which they were finished, and whether one failed."""
+
+
+def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *, quiet: bool) -> Outcome | None:
+    """Compute in this process, together with those that a launcher has started beside it; None in the latter."""
+    from ..engine.grid import announce
+    from ..engine.grid import run as run_grid
+
+    with launch.joined(plans[0].device) as first, results_of(rows, first) as kept:
+        if first:
+            announce(plans, rows)
+        work = run_grid(plans, kept, store, _progress(quiet or not first), job.checkpoint_seconds)
+        outcome = _told(work, rows.folder, told=first)
+        if first:
+            return outcome
+    if outcome[1]:
+        raise typer.Exit(1)
+    return None
+
+
+def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Outcome:
+    """Submit and wait; an interruption asks what becomes of the jobs."""
+    from ..engine.slurm import Cluster, Slurm
+    from ..errors import UsageError
+
+    pairs = [option.partition("=") for option in options]
+    if wrong := next((option for option, (name, _, value) in zip(options, pairs, strict=True) if not value), None):
+        raise UsageError(f"--slurm {wrong}: write KEY=VALUE, for instance --slurm partition=gpu --slurm time=720")
+    gpus = limits.processes if plans[0].device == "cuda" else 0
+    slurm = Slurm(job, plans, limits, Cluster(gpus, {name: value for name, _, value in pairs}))
+    try:
+        return _told(slurm.run(), job.results)
+    except KeyboardInterrupt:
+        if slurm.jobs and typer.confirm(f"cancel the {len(slurm.jobs)} jobs that are not done?", err=True):
+            slurm.cancel()
+        else:
+            typer.echo(f"they go on; see: unlearnbench status {job.results}", err=True)
+        raise
 
 
 @contextmanager
@@ -157,6 +200,19 @@ def results_of(rows: "RowStore", first: bool) -> "Iterator[RowStore]":
         return
     with TemporaryDirectory() as scratch:
         yield type(rows)(Path(scratch))
+
+
+def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Outcome:
+    """Go through the cells, each trouble ``told`` once."""
+    finished, troubles = [], set[str]()
+    for cell in work:
+        finished.append(cell.row)
+        if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
+            troubles.add(cell.row.error.message)
+            if told:
+                typer.echo(f"error: {_why(cell.row)}", err=True)
+                _show_log(folder, cell.row)
+    return finished, bool(troubles)
 
 
 def _show_log(folder: Path, row: "Row") -> None:
@@ -190,7 +246,8 @@ def _progress(quiet: bool) -> "Progress":
 def _shown(jobs: int, *, quiet: bool) -> "Shown":
     from rich.console import Console
 
-    from ..report.progress import NoWorkers, OneWorker, SeveralWorkers
+    from ..engine.local import NoWorkers
+    from ..report.progress import OneWorker, SeveralWorkers
 
     if quiet:
         return NoWorkers()

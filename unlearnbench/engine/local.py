@@ -1,6 +1,7 @@
 """The local executor: worker processes compute the cells, so that the end of one is not the end of the grid."""
 
 import selectors
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ class Local:
     def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, shown: Shown) -> None:
         self.job, self.limits, self.shown = job, limits, shown
         self.results, self.store = RowStore(job.results), Store(job.store)
-        self.cells, self.grid = Cells(self.results), Grid(self.results, self.store, _Nothing())
+        self.cells, self.grid = Cells(self.results), Grid(self.results, self.store, NoWorkers())
         self._pending = list(plans)
         self._workers: dict[int, Worker] = {}
         self._claims: dict[str, FileLock] = {}
@@ -217,8 +218,18 @@ def same_model(one: Plan, other: Plan) -> bool:
     return digest(one.unlearned_key) == digest(other.unlearned_key)
 
 
-class _Nothing:
-    """The parent computes nothing itself, so there is no progress to show."""
+class NoWorkers:
+    """Shows nothing: for a parent that computes nothing itself, and for workers that nobody looks at."""
 
-    def bar(self, what: str, total: int) -> Any:
-        raise RuntimeError(what)
+    def bar(self, *_: Any, **__: Any) -> Any:
+        """Do nothing."""
+
+    def advance(self, *_: Any, **__: Any) -> None:
+        """Do nothing."""
+
+    def over(self, place: int) -> None:
+        """Do nothing."""
+
+    def warning(self, line: str) -> None:
+        """To the job's own log."""
+        sys.stderr.write(f"{line}\n")

@@ -92,6 +92,7 @@ class Told(logging.Handler):
 def main() -> None:
     """Work until there is nothing more to do."""
     die_with(int(sys.argv[3]))
+    _heed_slurm()
     job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
     first = int(os.environ.get("RANK", "0")) == 0
     reporter = Reporter(os.fdopen(int(sys.argv[2]), "w") if first else None)
@@ -151,6 +152,22 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it died before that
             os._exit(1)
+
+
+def _heed_slurm() -> None:
+    """In a SLURM job: its warnings go to every process, and are the parent's to deal with.
+
+    At the one that comes before the end (`SIGUSR2`, with submitit) a training saves its state as soon as it can.
+    """
+    if "SLURM_JOB_ID" in os.environ:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, _hurry)
+
+
+def _hurry(*_: Any) -> None:
+    from ..training.checkpoint import urgent
+
+    urgent.set()
 
 
 @contextmanager

@@ -101,20 +101,3 @@ class SeveralWorkers:
     def warning(self, line: str) -> None:
         """A line above the bars."""
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-class NoWorkers:
-    """Shows warnings alone."""
-
-    def bar(self, place: int, what: str, total: int) -> None:
-        """Do nothing."""
-
-    def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
-        """Do nothing."""
-
-    def over(self, place: int) -> None:
-        """Do nothing."""
-
-    def warning(self, line: str) -> None:
-        """A line on stderr."""
-        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)

@@ -58,8 +58,10 @@ class Cells:
         try:
             self._cells.mkdir(parents=True, exist_ok=True)
             for cell in cells:
-                with atomic_write(self._cells / f"{cell.row_id}.json") as temporary:
-                    temporary.write_text(cell.model_dump_json() + "\n")
+                path, text = self._cells / f"{cell.row_id}.json", cell.model_dump_json() + "\n"
+                if not path.is_file() or path.read_text(errors="replace") != text:
+                    with atomic_write(path) as temporary:
+                        temporary.write_text(text)
         except OSError as error:
             raise StoreError(f"{self._cells}: cannot be written ({error.strerror}): change --results") from error
 
@@ -90,16 +92,17 @@ class Cells:
     def states(self, queue: dict[str, str] | None = None) -> list[Status]:
         """Every cell's state, in the order of their names; ``queue`` has the states of jobs by their names."""
         rows = {row.row_id: row for row in latest(self.results.scan().rows)}
-        found = [self._state(cell, rows.get(cell.row_id), queue or {}) for cell in self._announced()]
+        found = [self._state(cell, rows.get(cell.row_id), queue or {}) for cell in self.announced()]
         known = {status.cell.row_id for status in found}
         found += [Status(_named(row), *_judged(row)) for row in rows.values() if row.row_id not in known]
         return found
 
     def jobs(self) -> set[str]:
         """The names of the jobs in a queue that cells are computed by."""
-        return {cell.job for cell in self._announced() if cell.job}
+        return {cell.job for cell in self.announced() if cell.job}
 
-    def _announced(self) -> list[Announced]:
+    def announced(self) -> list[Announced]:
+        """Every cell that a run has set out to compute."""
         cells = []
         for file in sorted(self._cells.glob("*.json")) if self._cells.is_dir() else ():
             try:

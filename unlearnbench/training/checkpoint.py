@@ -6,6 +6,7 @@ Each process writes its own part as safetensors; a small JSON file, written last
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from . import distributed
 _log = logging.getLogger(__name__)
 
 FACTS = "facts"
+urgent = threading.Event()
+"""Set when this process is about to be ended: the next checkpoint is due at once."""
+
 PATIENCE = 20
 """A checkpoint is written no more often than this many times what writing the last one took: 5% of the time."""
 
@@ -52,7 +56,8 @@ class Checkpoint:
     def due(self) -> bool:
         """Whether it is time for another one; all processes get the first one's answer."""
         waited = time.perf_counter() - self._written
-        return distributed.agreed(not self._seconds or waited >= max(self._seconds, PATIENCE * self._took))
+        usual = not self._seconds or waited >= max(self._seconds, PATIENCE * self._took)
+        return distributed.agreed(usual or urgent.is_set())
 
     def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
         """Write the state; once it is whole it replaces the one before."""
@@ -76,6 +81,7 @@ class Checkpoint:
                 if old.name not in kept:
                     old.unlink(missing_ok=True)
         distributed.gathered(None)
+        urgent.clear()
         self._written = time.perf_counter()
         self._took = self._written - start
 
