@@ -45,6 +45,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
+KillWait=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} RealMemory={memory}
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PreemptMode=REQUEUE
 """
