@@ -1,5 +1,6 @@
 """What a model has answered, written down batch by batch, so that a run that was killed asks nothing twice."""
 
+import hashlib
 import json
 import logging
 import os
@@ -38,7 +39,7 @@ class Journal:
         start = time.perf_counter()
         said = answer()
         entry = {"question": key, "answer": said, "seconds": time.perf_counter() - start}
-        self._append(json.dumps(entry).encode() + b"\n")
+        self._append(json.dumps(entry | {"check": _check(entry)}).encode() + b"\n")
         return said
 
     def _append(self, line: bytes) -> None:
@@ -54,16 +55,24 @@ class Journal:
 
 
 def _entries(path: Path) -> "list[tuple[str, dict[str, Any]]]":
-    """The entries of a journal; a line that is none, as a killed process leaves behind, is passed over."""
-    found = []
+    """The entries of a journal; a line that is none, as a killed process leaves behind, is asked anew."""
+    found, damaged = [], 0
     for line in path.read_bytes().split(b"\n") if path.is_file() else ():
         try:
             entry = json.loads(line)
+            if entry.pop("check") != _check(entry):
+                raise ValueError("changed")
             found.append((entry["question"], {"answer": entry["answer"], "seconds": float(entry["seconds"])}))
-        except (ValueError, KeyError, TypeError):
-            if line.strip():
-                _log.debug("%s holds a damaged line", path)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged += bool(line.strip())
+    if damaged:
+        _log.warning("%s: %d damaged lines; what they held is asked again", path, damaged)
     return found
+
+
+def _check(entry: dict[str, Any]) -> str:
+    """What tells whether an entry is as it was written."""
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _ends_a_line(path: Path) -> bool:

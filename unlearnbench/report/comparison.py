@@ -297,9 +297,9 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
     """
     settings: dict[str, dict[str, dict[str, dict[Seeds, Row]]]]
     settings = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
-    text = texts()
+    method, task = _texts(_method_facts, _method_parts), _texts(_task_facts, _task_parts)
     for row in rows:
-        settings[text(_method_facts(row))][row.task.name][text(_task_facts(row))][replicate(row)] = row
+        settings[method(row)][row.task.name][task(row)][replicate(row)] = row
     for by_task in settings.values():
         for chosen in product(*(each.values() for each in by_task.values())):
             members = tuple(row for seeds in chosen for row in seeds.values())
@@ -312,10 +312,10 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
 def _constants(model: str, rows: Iterable[Row]) -> Iterator[Constant]:
     """A line for each thing that needs no model, and another where another setting of a task scores it otherwise."""
     found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
-    text = texts()
+    task = _texts(_task_facts, _task_parts)
     for row in rows:
         if row.baselines:
-            setting = text(_task_facts(row))
+            setting = task(row)
             for name in row.baselines:
                 found[name][row.task.name].setdefault(setting, row)
     for name, by_task in found.items():
@@ -339,6 +339,35 @@ def _task_facts(row: Row) -> dict[str, Any]:
     task = row.task
     facts = {"version": task.version, "data": task.data.id, "fingerprint": task.data.fingerprint}
     return {f"{task.name}.{name}": value for name, value in {**facts, **task.options}.items()}
+
+
+def _method_parts(row: Row) -> tuple[object, ...]:
+    """What `_method_facts` are made of."""
+    base = (row.base or {}).get("params")
+    model = row.model
+    return (
+        model.name, model.revision, model.weights_digest, model.dtype, row.method.name, row.method.version,
+        row.task.split, row.method.params, base,
+    )  # fmt: skip
+
+
+def _task_parts(row: Row) -> tuple[object, ...]:
+    """What `_task_facts` are made of."""
+    task = row.task
+    return task.name, task.version, task.data.id, task.data.fingerprint, task.options
+
+
+def _texts(facts: Callable[[Row], object], parts: Callable[[Row], object]) -> Callable[[Row], str]:
+    """`as_text` of rows' facts, made once for all rows whose parts look the same: thousands do."""
+    known: dict[str, str] = {}
+
+    def text(row: Row) -> str:
+        look = repr(parts(row))
+        if look not in known:
+            known[look] = as_text(facts(row))
+        return known[look]
+
+    return text
 
 
 def _rows(lines: Iterable[Line]) -> list[Row]:
@@ -382,19 +411,6 @@ def _best(
 def as_text(value: object) -> str:
     """JSON, the same for equal values."""
     return json.dumps(value, sort_keys=True, default=str)
-
-
-def texts() -> Callable[[object], str]:
-    """`as_text` for many values of which most are alike: of those that look the same it makes one text."""
-    known: dict[str, str] = {}
-
-    def text(value: object) -> str:
-        look = repr(value)
-        if look not in known:
-            known[look] = as_text(value)
-        return known[look]
-
-    return text
 
 
 def printable(text: str) -> str:

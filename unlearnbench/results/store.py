@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import warnings
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class RowStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._lock):
-                self._append(row.to_line())
+                self._append(sealed(row.to_line()))
         except OSError as error:
             raise self._unwritable(self.rows, error) from error
 
@@ -93,7 +94,11 @@ class RowStore:
                 if not line.strip():
                     continue
                 try:
-                    rows.append(Row.model_validate_json(line))
+                    whole = unsealed(line)
+                    if whole is None:
+                        damage.append(Damage(number, "changed since it was written: its check does not fit"))
+                    else:
+                        rows.append(Row.model_validate_json(whole))
                 except ValidationError as error:
                     damage.append(Damage(number, self._reason(number, line, error)))
         return Contents(rows, damage)
@@ -204,6 +209,24 @@ class RowStore:
     def _unwritable(self, path: Path, error: OSError) -> StoreError:
         reason = error.strerror or str(error)
         return StoreError(f"{path}: cannot be written ({reason}): free or change the folder of --results")
+
+
+_SEAL = b',"crc32":"%08x"}\n'
+
+
+def sealed(line: bytes) -> bytes:
+    """A row's line with a check of its content as the last field, so that a flipped bit does not become a score."""
+    body = line[: line.rindex(b"}")]
+    return body + _SEAL % zlib.crc32(body)
+
+
+def unsealed(line: bytes) -> bytes | None:
+    """The line without its check; None where that does not fit. Lines without one are taken as they are."""
+    start = len(line.rstrip()) - len(_SEAL % 0) + 1
+    if start <= 0 or not line[start:].startswith(b',"crc32":"'):
+        return line
+    body = line[:start]
+    return body + b"}" if line[start:].rstrip() + b"\n" == _SEAL % zlib.crc32(body) else None
 
 
 def _tail(data: bytes) -> bytes:
