@@ -54,12 +54,14 @@ def names(words: list[str], option: str) -> tuple[str, ...]:
 
 
 def test_every_verb_is_shown():
-    assert {words[0] for words in commands()} == {"run", "plan", "list", "show", "score", "report", "data", "doctor"}
+    assert {words[0] for words in commands()} == {
+        "run", "plan", "list", "show", "score", "report", "status", "store", "data", "doctor"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_has_the_options_that_it_is_shown_with(words):
-    verb = words[: 2 if words[0] == "data" else 1]
+    verb = words[: 2 if words[0] in ("data", "store") else 1]
     help_text = CliRunner().invoke(app, [*verb, "--help"]).stdout
     assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", help_text))
 

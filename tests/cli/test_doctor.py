@@ -38,6 +38,22 @@ def test_says_what_the_machine_is(offline):
     assert found["models"]["tiny-qwen2.5-vl"] == "installed"
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'main*'; echo gpu", {"state": "answers", "partitions": "main*, gpu"}),
+        ("exit 1", {"state": "installed, but does not answer (CalledProcessError)"}),
+        (None, {"state": "no SLURM here"}),
+    ],
+)
+def test_slurm_is_asked_for_its_partitions(offline, tmp_path, monkeypatch, script, said):
+    if script:
+        (tmp_path / "sinfo").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert report()["slurm"] == said
+
+
 def test_the_same_as_text(offline):
     done = CliRunner().invoke(app, ["doctor"])
     for fact in ("memory", "GiB", "torch", "tiny-qwen2.5-vl", "HF_HUB_OFFLINE"):

@@ -166,11 +166,12 @@ def test_several_workers_make_a_shared_base_once(place: Place) -> None:
     assert [row["metrics"] for row in rows] == [row["metrics"] for row in expected]
 
 
-def test_two_runs_at_once_share_the_work(place: Place) -> None:
-    """The same command twice: both end with all rows, and every cell was computed once."""
-    both = [place.start("finetune,slow,fine") for _ in range(2)]
-    ends = [process.communicate(timeout=180) for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+def test_four_runs_at_once_share_the_work(place: Place) -> None:
+    """The same command four times: all end with all rows, and every cell and every stage was computed once."""
+    runs = [place.start("finetune,slow,fine") for _ in range(4)]
+    ends = [process.communicate(timeout=180) for process in runs]
+    assert [process.returncode for process in runs] == [0] * 4, ends
+    assert len(list((place.folder / "store" / "base").glob("*/manifest.json"))) == 1
     assert all(len(json.loads(out)) == 3 for out, _ in ends)
     assert sorted(row["method"]["name"] for row in place.rows) == ["fine", "finetune", "slow"]
     assert len(place.noted("slow")) == len(place.noted("fine")) == 1

@@ -113,6 +113,17 @@ def test_one_checkpoint_is_kept_and_it_holds_no_pickle(tmp_path: Path) -> None:
     ]
 
 
+def test_a_training_goes_on_where_no_checkpoint_can_be_written(
+    tmp_path: Path, undisturbed: tuple[list[list[float]], list[Outcome]], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    stage = Stage(tmp_path / "file")  # where a folder should be
+    stage()
+    assert stage.weights == undisturbed[0]
+    assert caplog.text.count("no checkpoint can be written") == 2  # once a training
+    assert "it goes on without" in caplog.text
+
+
 def cut_short(folder: Path) -> None:
     [file] = folder.glob("01-*.safetensors")
     file.write_bytes(file.read_bytes()[:-1])

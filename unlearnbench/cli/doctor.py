@@ -31,6 +31,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         "packages": _packages(missing),
         "torch": _torch(missing),
         "hub": _hub(missing),
+        "slurm": _slurm(missing),
         "models": _models(missing),
     }
     if as_json:
@@ -152,6 +153,24 @@ def _answers(url: str) -> bool:
     threading.Thread(target=ask, daemon=True).start()
     finished.wait(HUB_SECONDS + 1)
     return answered.is_set()
+
+
+def _slurm(missing: list[Missing]) -> dict[str, str]:
+    """Whether jobs can be submitted from here, and to which partitions."""
+    import importlib.util
+    import shutil
+    import subprocess
+
+    if not (sinfo := shutil.which("sinfo")):
+        return {"state": "no SLURM here"}
+    if importlib.util.find_spec("submitit") is None:
+        missing.append(Missing("submitit, for --executor slurm", "pip install 'unlearnbench[slurm]'", required=False))
+    command = [sinfo, "--noheader", "--format=%P"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"state": f"installed, but does not answer ({type(error).__name__})"}
+    return {"state": "answers", "partitions": ", ".join(dict.fromkeys(done.stdout.split()))}
 
 
 def _models(missing: list[Missing]) -> dict[str, str]:

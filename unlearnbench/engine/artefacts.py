@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
+from safetensors import SafetensorError
 
 from ..errors import StoreError
 from ..results.atomic import atomic_folder, leftovers, require_writable, sha256_of
@@ -201,10 +202,11 @@ class Store:
             with atomic_folder(folder) as temporary:
                 metadata = make(temporary)
                 return _write_manifest(temporary, kind, key, metadata or {})
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
+        except (OSError, SafetensorError) as error:
+            if not _no_space(error):
                 raise
-            raise StoreError(f"{self.root}: {error.strerror}: free some or give another folder with --store") from error
+            why = os.strerror(errno.ENOSPC)
+            raise StoreError(f"{self.root}: {why}: free some or give another folder with --store") from error
 
     def _quarantine(self, folder: Path, damage: str, *, told: bool = True) -> None:
         """Move a damaged artefact out of the way, to be looked at or deleted by a person."""
@@ -222,6 +224,13 @@ def default_store(chosen: Path | None = None) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # A relative path there is to be ignored, by the XDG specification.
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "unlearnbench"
+
+
+def _no_space(error: Exception) -> bool:
+    """Whether a disk or a quota is full; safetensors tells it in words alone."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_SPACE
+    return any(f"os error {number}" in str(error) for number in _NO_SPACE)
 
 
 def _visible(folder: Path) -> list[Path]:

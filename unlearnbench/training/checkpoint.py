@@ -6,6 +6,7 @@ Each process writes its own part as safetensors; a small JSON file, written last
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -62,28 +63,43 @@ class Checkpoint:
     def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
         """Write the state; once it is whole it replaces the one before."""
         start = time.perf_counter()
-        self._folder.mkdir(parents=True, exist_ok=True)
         state = optimizer.state_dict()
         tensors = {f"parameter.{place}": _part(parameter.data) for place, parameter in enumerate(parameters)}
         for place, values in state["state"].items():
             tensors |= {f"optimizer.{place}.{name}": _part(value) for name, value in values.items()}
         tensors |= {f"random.{name}": value for name, value in _random().items()}
         facts = facts | {"what": self._what, "groups": state["param_groups"]}
-        mine = self._part_of(facts["steps"])
-        with atomic_write(mine) as temporary:
-            save_file(tensors, temporary, metadata={FACTS: json.dumps(facts)})
-        digests = distributed.gathered(sha256_of(mine))
+        digests = distributed.gathered(self._write(tensors, facts))
+        if None in digests:  # the training matters more
+            return
         if distributed.is_first():
-            with atomic_write(self._index) as temporary:
-                temporary.write_text(json.dumps({"step": facts["steps"], "parts": digests}))
-            kept = {self._part_of(facts["steps"], place).name for place in range(distributed.processes())}
-            for old in self._folder.glob(f"{self._name}-*.safetensors"):
-                if old.name not in kept:
-                    old.unlink(missing_ok=True)
+            self._count(facts["steps"], digests)
         distributed.gathered(None)
         urgent.clear()
         self._written = time.perf_counter()
         self._took = self._written - start
+
+    def _write(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> str | None:
+        """Write the part of this process; its digest, or None where it cannot be written."""
+        mine = self._part_of(facts["steps"])
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(mine) as temporary:
+                save_file(tensors, temporary, metadata={FACTS: json.dumps(facts)})
+            return sha256_of(mine)
+        except (OSError, SafetensorError) as error:
+            _log.warning("%s: no checkpoint can be written (%s); it goes on without", self._what, error)
+            self._seconds = math.inf
+            return None
+
+    def _count(self, step: int, digests: Sequence[str | None]) -> None:
+        """Let the checkpoint of this step be the one that counts, and remove the one before."""
+        with atomic_write(self._index) as temporary:
+            temporary.write_text(json.dumps({"step": step, "parts": list(digests)}))
+        kept = {self._part_of(step, place).name for place in range(distributed.processes())}
+        for old in self._folder.glob(f"{self._name}-*.safetensors"):
+            if old.name not in kept:
+                old.unlink(missing_ok=True)
 
     def load(self, parameters: Sequence[nn.Parameter], optimizer: Any) -> dict[str, Any] | None:
         """Put the last state back and return its facts; None where there is none, or one of another training."""
