@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.test_local import heeds_interruptions
 from tests.slurm.cluster import cluster, missing
 from unlearnbench.engine.slurm import Cluster
 from unlearnbench.errors import UsageError
@@ -63,6 +64,7 @@ class Place:
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment,
+            preexec_fn=heeds_interruptions,
         )
 
     def run(self, name: str, methods: str, *words: str) -> list[dict[str, Any]]:

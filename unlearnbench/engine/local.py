@@ -18,7 +18,6 @@ from ..results.store import RowStore
 from .artefacts import Store
 from .grid import Finished, Grid
 from .job import Job
-from .keys import digest
 from .planning import Plan
 from .process import Worker, threads_each
 
@@ -128,7 +127,7 @@ class Local:
         """Whether another cell is making what this one needs."""
         if same_model(plan, other):
             return not self.store.has("unlearned", plan.unlearned_key)
-        both = plan.method.start == other.method.start == "base" and digest(plan.base_key) == digest(other.base_key)
+        both = plan.method.start == other.method.start == "base" and plan.base_name == other.base_name
         return both and not self.store.has("base", plan.base_key)
 
     def _environment(self, place: int) -> dict[str, str]:
@@ -208,6 +207,7 @@ class Local:
 
     def _end_all(self) -> None:
         for worker in self._workers.values():
+            self.shown.over(worker.place)  # first, so that an interrupted terminal is left as it was
             worker.end() if worker.plan is None else worker.kill()
         for claim in self._claims.values():
             claim.release()
@@ -215,7 +215,7 @@ class Local:
 
 def same_model(one: Plan, other: Plan) -> bool:
     """Whether two cells evaluate the same unlearned model."""
-    return digest(one.unlearned_key) == digest(other.unlearned_key)
+    return one.unlearned_name == other.unlearned_name
 
 
 class NoWorkers:

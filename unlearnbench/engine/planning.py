@@ -111,6 +111,16 @@ class Plan:
         }
 
     @cached_property
+    def base_name(self) -> str:
+        """The digest of the base's key."""
+        return digest(self.base_key)
+
+    @cached_property
+    def unlearned_name(self) -> str:
+        """The digest of the unlearned model's key."""
+        return digest(self.unlearned_key)
+
+    @cached_property
     def row_id(self) -> str:
         """The cell's name: the digest of all that determines its result."""
         task = {

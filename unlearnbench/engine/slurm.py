@@ -19,7 +19,6 @@ from ..results.store import RowStore
 from .artefacts import Store
 from .grid import Finished, Grid, announce
 from .job import Job, chosen
-from .keys import digest
 from .local import Limits, Local, NoWorkers
 from .planning import Plan
 from .queue import states
@@ -173,7 +172,7 @@ class Slurm:
         waves: list[list[Plan]] = [[], [], []]
         made: set[str] = set()
         for plan in plans:
-            base, model = digest(plan.base_key), digest(plan.unlearned_key)
+            base, model = plan.base_name, plan.unlearned_name
             if plan.method.start == "base" and base not in made and not self.store.has("base", plan.base_key):
                 made |= {base, model}
                 waves[0].append(plan)

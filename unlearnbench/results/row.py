@@ -9,7 +9,6 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -30,7 +29,19 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Text = Annotated[str, BeforeValidator(_utf8)]
+NO_REASON = "a metric without a value needs a reason"
+
+
+class _Utf8:
+    """Of text from Python, what UTF-8 cannot hold is replaced; JSON holds no such text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        text = core_schema.str_schema()
+        ours = core_schema.no_info_before_validator_function(_utf8, text)
+        return core_schema.json_or_python_schema(json_schema=text, python_schema=ours)
+
+
+Text = Annotated[str, _Utf8()]
 
 
 class _FiniteOrNull:
@@ -107,6 +118,17 @@ class TaskInfo(_Part):
     """What the options stood for: the scorer with its version, the prompt with its digest, how much was asked."""
 
 
+def _say_why_null(fields: Any) -> Any:
+    if not isinstance(fields, dict) or fields.get("reason"):
+        return fields
+    value = fields.get("value")
+    if isinstance(value, float) and not math.isfinite(value):
+        return fields | {"reason": "not a number" if math.isnan(value) else "infinite"}
+    if value is None:
+        raise ValueError(NO_REASON)
+    return fields
+
+
 class Metric(_Part):
     """A score with its 95% interval; ``n`` counts what it is a mean of. A null ``value`` has a ``reason``."""
 
@@ -118,17 +140,12 @@ class Metric(_Part):
     """Null where neither direction is better, as for the share of yes answers."""
     reason: str | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _say_why_null(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict) or fields.get("reason"):
-            return fields
-        value = fields.get("value")
-        if isinstance(value, float) and not math.isfinite(value):
-            return fields | {"reason": "not a number" if math.isnan(value) else "infinite"}
-        if value is None:
-            raise ValueError("a metric without a value needs a reason")
-        return fields
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """What comes from Python may be no number and is given a reason; `Row` checks what comes from a file."""
+        schema = handler(source)
+        ours = core_schema.no_info_before_validator_function(_say_why_null, schema)
+        return core_schema.json_or_python_schema(json_schema=schema, python_schema=ours)
 
 
 class Cost(_Part):
@@ -207,6 +224,9 @@ class Row(_Part):
     def _ok_or_why(self) -> Self:
         if (self.status == "ok") != (self.error is None):
             raise ValueError("a row has an error exactly where its status is not ok")
+        for metric in self.metrics.values():
+            if metric.value is None and not metric.reason:
+                raise ValueError(NO_REASON)
         return self
 
     def to_line(self) -> bytes:
