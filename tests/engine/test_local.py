@@ -60,7 +60,7 @@ class Slow(Method):
 
 
 def heeds_interruptions() -> None:
-    """In the new process: where the tests run in the background, interruptions are ignored, and it would inherit that."""
+    """In the new process: tests that run in the background ignore interruptions, and it would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
