@@ -283,6 +283,7 @@ def test_rows_are_printed_as_json_and_as_a_table(place: Place) -> None:
     written = json.loads(place.rows().splitlines()[-1])
     assert written.pop("crc32")
     assert written == row
+    assert len(row["model"]["template_digest"]) == 64
     assert "pope: asking" in done.err
 
     content = place.rows()

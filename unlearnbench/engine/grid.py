@@ -245,6 +245,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
             revision=source.revision,
             weights_digest=source.digest,
             dtype=source.dtype,
+            template_digest=source.template_digest,
         ),
         "task": TaskInfo(
             name=cell.task,

@@ -22,6 +22,7 @@ from ..models.card import ModelCard
 from ..models.families import family
 from ..models.source import card_for, folder_of, model_type
 from ..registry import methods, tasks
+from ..results.atomic import sha256_of
 from ..training.base_params import BaseParams
 from .artefacts import Store
 from .keys import digest, weights_digest
@@ -34,6 +35,10 @@ STAGES_VERSION = 1
 """Raised when a stage computes something else than before from the same key."""
 
 
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "processor_config.json", "tokenizer_config.json")
+"""Where a chat template may stand, what counts first."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A model's files and what is known of them."""
@@ -43,6 +48,12 @@ class Source:
     revision: str | None
     digest: str
     dtype: str
+
+    @property
+    def template_digest(self) -> str | None:
+        """The SHA-256 (hex) of the file that the chat template stands in."""
+        files = (self.folder / name for name in TEMPLATES)
+        return next((sha256_of(file) for file in files if file.is_file()), None)
 
     @property
     def key(self) -> Key:

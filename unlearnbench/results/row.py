@@ -95,6 +95,8 @@ class ModelInfo(_Part):
     revision: str | None
     weights_digest: str | None
     dtype: str | None
+    template_digest: str | None = None
+    """Of the chat template's file, which decides what a model reads around a question."""
 
 
 class DataInfo(_Part):
