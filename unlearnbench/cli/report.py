@@ -38,7 +38,7 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..registry import load_plugin
-    from ..report.comparison import compare, details
+    from ..report.comparison import Settings, compare, details
     from .grid import listed
 
     if data is not None and not data.is_dir():
@@ -47,8 +47,9 @@ def report(
         load_plugin(file)
     store = _store(results)
     rows = _chosen(_rows(store), listed(method), listed(model))
-    comparisons = compare(rows)
-    _print(form, rows, [*comparisons, *details(rows)])
+    known = Settings()
+    comparisons = compare(rows, known)
+    _print(form, rows, [*comparisons, *details(rows, known)])
     if out is not None:
         for path in _write(out, rows, comparisons, store, data):
             typer.echo(f"wrote {path}", err=form != "terminal")

@@ -78,9 +78,13 @@ class Line:
         return self.rows[0].method.role == "method"
 
     @cached_property
+    def _seeds(self) -> list[Seeds]:
+        return [replicate(row) for row in self.rows]
+
+    @cached_property
     def replicates(self) -> int:
         """How many pairs of seed and base seed the line is a mean over."""
-        return len({replicate(row) for row in self.rows})
+        return len({*self._seeds})
 
     @cached_property
     def bases(self) -> int | None:
@@ -97,7 +101,8 @@ class Line:
 
     def metric(self, name: str) -> Estimate | None:
         """A metric over the replicates, None where no row has it."""
-        values = {replicate(row): row.metrics[name].value for row in self.rows if name in row.metrics}
+        pairs = zip(self._seeds, self.rows, strict=True)
+        values = {seeds: row.metrics[name].value for seeds, row in pairs if name in row.metrics}
         return Estimate.of([*values.values()]) if values else None
 
     def cost(self, name: str) -> Estimate | None:
@@ -198,34 +203,37 @@ class Comparison:
         return " ".join([printable(line.method), *self.settings(line), line.count]).strip()
 
 
-def compare(rows: Iterable[Row]) -> list[Comparison]:
-    """One comparison a model, in the order of appearance; rows that are not ok take no part."""
+def compare(rows: Iterable[Row], known: "Settings | None" = None) -> list[Comparison]:
+    """One comparison a model, in the order of appearance; rows that are not ok take no part.
+
+    ``known`` may serve several calls on the same rows.
+    """
     return [
         Comparison(model, tuple(lines), (*_scores(lines, headlines(_rows(lines))), *_costs(lines)))
-        for model, lines in _by_model(rows).items()
+        for model, lines in _by_model(rows, known or Settings()).items()
     ]
 
 
-def details(rows: Iterable[Row]) -> list[Comparison]:
+def details(rows: Iterable[Row], known: "Settings | None" = None) -> list[Comparison]:
     """One comparison for each task that has `details` to tell, on each model."""
     from ..registry import tasks
 
-    rows, found = list(rows), []
+    rows, found, known = list(rows), [], known or Settings()
     for name in dict.fromkeys(row.task.name for row in rows):
         columns = tasks.get(name).details if name in tasks else ()
-        for model, lines in _by_model(row for row in rows if row.task.name == name).items():
+        for model, lines in _by_model((row for row in rows if row.task.name == name), known).items():
             if scores := tuple(_scores(lines, columns)):
                 found.append(Comparison(model, tuple(lines), scores, name))
     return found
 
 
-def _by_model(rows: Iterable[Row]) -> dict[str, list[Line]]:
+def _by_model(rows: Iterable[Row], known: "Settings") -> dict[str, list[Line]]:
     """The lines of each model, what needs no model last."""
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in latest(rows):
         if row.status == "ok":
             by_model[row.model.name].append(row)
-    return {model: [*_lines(of), *_constants(model, of)] for model, of in by_model.items()}
+    return {model: [*_lines(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
 
 
 def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -289,18 +297,17 @@ def replicate(row: Row) -> Seeds:
     return row.seed, row.base_seed
 
 
-def _lines(rows: Iterable[Row]) -> Iterator[Line]:
+def _lines(rows: Iterable[Row], known: "Settings") -> Iterator[Line]:
     """The lines of the table, in the order in which their methods first appear.
 
     Rows of several tasks merge into one line. A task that was run in several settings (two scorers, say) gives its
     method a line for each.
     """
-    settings: dict[str, dict[str, dict[str, dict[Seeds, Row]]]]
-    settings = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
-    method, task = _texts(_method_facts, _method_parts), _texts(_task_facts, _task_parts)
+    found: dict[str, dict[str, dict[str, dict[Seeds, Row]]]]
+    found = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for row in rows:
-        settings[method(row)][row.task.name][task(row)][replicate(row)] = row
-    for by_task in settings.values():
+        found[known.method(row)][row.task.name][known.task(row)][replicate(row)] = row
+    for by_task in found.values():
         for chosen in product(*(each.values() for each in by_task.values())):
             members = tuple(row for seeds in chosen for row in seeds.values())
             facts = _method_facts(members[0])
@@ -309,13 +316,12 @@ def _lines(rows: Iterable[Row]) -> Iterator[Line]:
             yield Line(members[0].model.name, members[0].method.name, facts, members)
 
 
-def _constants(model: str, rows: Iterable[Row]) -> Iterator[Constant]:
+def _constants(model: str, rows: Iterable[Row], known: "Settings") -> Iterator[Constant]:
     """A line for each thing that needs no model, and another where another setting of a task scores it otherwise."""
     found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
-    task = _texts(_task_facts, _task_parts)
     for row in rows:
         if row.baselines:
-            setting = task(row)
+            setting = known.task(row)
             for name in row.baselines:
                 found[name][row.task.name].setdefault(setting, row)
     for name, by_task in found.items():
@@ -357,17 +363,32 @@ def _task_parts(row: Row) -> tuple[object, ...]:
     return task.name, task.version, task.data.id, task.data.fingerprint, task.options
 
 
-def _texts(facts: Callable[[Row], object], parts: Callable[[Row], object]) -> Callable[[Row], str]:
-    """`as_text` of rows' facts, made once for all rows whose parts look the same: thousands do."""
-    known: dict[str, str] = {}
+class Settings:
+    """The settings of rows as text, the same for equal ones: made once a row, and once for all that look the same.
 
-    def text(row: Row) -> str:
-        look = repr(parts(row))
-        if look not in known:
-            known[look] = as_text(facts(row))
-        return known[look]
+    To be kept no longer than the rows, which it knows by their identity.
+    """
 
-    return text
+    def __init__(self) -> None:
+        self._of_row: dict[tuple[str, int], str] = {}
+        self._of_look: dict[str, str] = {}
+
+    def method(self, row: Row) -> str:
+        """What the unlearned model was made from."""
+        return self._text("method", row, _method_parts, _method_facts)
+
+    def task(self, row: Row) -> str:
+        """What it was asked."""
+        return self._text("task", row, _task_parts, _task_facts)
+
+    def _text(self, what: str, row: Row, parts: Callable[[Row], object], facts: Callable[[Row], dict[str, Any]]) -> str:
+        place = what, id(row)
+        if place not in self._of_row:
+            look = repr(parts(row))
+            if look not in self._of_look:
+                self._of_look[look] = as_text(facts(row))
+            self._of_row[place] = self._of_look[look]
+        return self._of_row[place]
 
 
 def _rows(lines: Iterable[Line]) -> list[Row]:
