@@ -1,4 +1,7 @@
-"""Which device a run uses, told without importing torch: it decides the weights' precision and so a cell's key."""
+"""Which device a run uses, and whether several processes share it, told without importing torch.
+
+The device decides the weights' precision and so a cell's key.
+"""
 
 import os
 from pathlib import Path
@@ -7,6 +10,11 @@ from .errors import UsageError
 
 DTYPES = {"cpu": "float32", "cuda": "bfloat16"}
 """The precision that models compute in on each kind of device."""
+
+
+def launched() -> bool:
+    """Whether a launcher, ours or ``torchrun``, has started this process together with others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def choose(wanted: str | None) -> str:

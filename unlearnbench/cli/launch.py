@@ -8,12 +8,8 @@ from contextlib import contextmanager
 
 import typer
 
+from ..device import launched
 from ..errors import UsageError
-
-
-def launched() -> bool:
-    """Whether a launcher such as ``torchrun`` has started this process with others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def check(gpus: int, device: str, jobs: int = 1) -> tuple[str, ...]:

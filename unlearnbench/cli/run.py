@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import errors
+from ..device import launched
 from . import grid, launch
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def run(
     outcome: Outcome | None
     if executor == Executor.SLURM:
         outcome = _on_slurm(job, plans, Limits(1, gpus, seconds), slurm or ())
-    elif executor == Executor.INLINE or launch.launched():
+    elif executor == Executor.INLINE or launched():
         outcome = _inline(job, plans, rows, artefacts, quiet=quiet)
     else:
         limits = Limits(jobs, gpus, seconds, launch.check(gpus, plans[0].device, jobs))

@@ -1,7 +1,6 @@
 """Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..device import launched
 from ..results.cells import Announced, Cells
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
@@ -150,7 +150,7 @@ def _attempt(plan: Plan, stages: "Stages", results: RowStore, log: str | None) -
 
 def _agreed(found: T) -> T:
     """What the first process found, if several work together: it alone looks into the results folder."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # without torch where nothing is to be computed
+    if not launched():  # without torch where nothing is to be computed
         return found
     from ..training import distributed
 
@@ -158,7 +158,7 @@ def _agreed(found: T) -> T:
 
 
 def _is_first() -> bool:
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not launched():
         return True
     from ..training import distributed
 

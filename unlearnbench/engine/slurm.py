@@ -32,12 +32,11 @@ SAVING = 10.0
 GONE = 3
 """Looks in a row at which a job without a row is not in the queue: then it is taken for lost."""
 
-OURS = {"partition", "time", "array", "account", "qos", "cpus", "mem", "constraint", "exclude", "nodelist"}
-"""What ``--slurm`` knows by name; other keys go to ``sbatch`` as they are."""
-
-
 NUMBERS = {"time": 1440, "cpus": 0, "array": 256}
-"""Those that are whole numbers, with what they are by default; no CPUs leaves that to the cluster."""
+"""Whole numbers that ``--slurm`` knows by name, with their defaults; no CPUs leaves them to the cluster."""
+
+OURS = {"partition", "account", "qos", "mem", "constraint", "exclude", "nodelist"}
+"""What it knows besides; other keys go to ``sbatch`` as they are."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,7 @@ class Cluster:
     def parameters(self) -> dict[str, Any]:
         """In submitit's words; raises `UsageError` for a value that is none."""
         given = dict(self.options)
-        minutes, cpus, most = (
-            _whole(given, name, usual) for name, usual in (("time", 1440), ("cpus", 0), ("array", 256))
-        )
+        minutes, cpus, most = (_whole(given, name, usual) for name, usual in NUMBERS.items())
         own = {name: given.pop(name) for name in OURS & given.keys()}
         found: dict[str, Any] = {"timeout_min": minutes, "slurm_array_parallelism": most}
         found |= {f"slurm_{name}": value for name, value in own.items()}

@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
+from ..device import choose, launched
 from ..results.cells import Cells
 from ..results.store import RowStore
 from .artefacts import Store
@@ -113,10 +114,9 @@ def main() -> None:
 @contextmanager
 def _together(job: Job) -> Iterator[None]:
     """Join the other processes of this worker, if it has several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not launched():
         yield
         return
-    from ..device import choose
     from ..training import distributed
 
     distributed.start(choose(job.config.device))

@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..device import launched
+
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=12)
@@ -34,7 +36,7 @@ _failed: Any = None
 def start(device: str) -> None:
     """Join the processes that a launcher has started, if one has (it says so in the environment)."""
     global _talk, _failed
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if not launched() or dist.is_initialized():
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
