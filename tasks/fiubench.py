@@ -3,14 +3,17 @@
 Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other attributes: arXiv:2510.07567.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from math import fsum
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from unlearnbench import Evaluation, Headline, Params, Task, task
+from unlearnbench.contracts import EXAMPLE
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.hub import HubDataset
 from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_sets
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
     from unlearnbench.models.vlm import VLM
     from unlearnbench.training.run import Run
+
+T = TypeVar("T")
 
 REPORTED = {
     "forget": ("rouge_l", "exact_match", "ape", "min_k", "truth_ratio", "refusal_rate"),
@@ -60,6 +65,10 @@ class FIUBenchData:
     def fingerprint(self) -> str:
         """Digest of the files."""
         return self.dataset.fingerprint
+
+    def path_of(self, sample: Sample) -> str:
+        """A sample's picture, within the dataset's folder."""
+        return sample.image.relative_to(self.dataset.root).as_posix()
 
     @property
     def split(self) -> str:
@@ -128,11 +137,34 @@ class FIUBenchTask(Task):
 
     def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
         """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
-        records = collect(model, data.sets, self.options, run)
+        records = collect(model, data, self.options, run)
         explain(model, data, records)
-        return Evaluation(
-            [dict(record) for record in records], evaluated(records, self.options.scorer, self.options.metrics)
-        )
+        return self.measured(records)
+
+    def measured(self, records: Sequence[Any]) -> Evaluation:
+        """Every reported metric, and the further ones of the options."""
+        found = evaluated(records, self.options.scorer, self.options.metrics)
+        return Evaluation([dict(record) for record in records], found)
+
+    def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
+        """Metrics of the forget set by person."""
+        scorer = get_scorer(self.options.scorer)
+        forget = [record for record in records if record["set"] == "forget"]
+        found: dict[str, dict[str, tuple[float, int]]] = {}
+        for name in dict.fromkeys((*REPORTED["forget"], *self.options.metrics)):
+            metric, values = metrics.get(name)(), defaultdict[str, list[float]](list)
+            for record in forget:
+                values[record["unique_id"]] += [v for v in metric.values(record, scorer) if v is not None]
+            found[f"forget.{name}"] = {person: (fsum(each), len(each)) for person, each in values.items() if each}
+        return found
+
+    def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """Samples of each set, one person after the other."""
+        chosen = []
+        for name, count in EXAMPLES.items():
+            of_set = sorted((record for record in records if record["set"] == name), key=lambda record: record["id"])
+            chosen += [*islice(_in_turns(of_set, lambda record: record["unique_id"]), count)]
+        return [{key: record[key] for key in EXAMPLE if key in record} for record in chosen]
 
 
 def evaluated(records: Iterable[Record], scorer_name: str, further: Sequence[str] = ()) -> dict[str, "MetricValue"]:
@@ -163,10 +195,11 @@ class Reworded:
         return self.sample.image
 
 
-def collect(model: "VLM", sets: Sets, options: FIUBenchOptions, run: "Run") -> list[Record]:
+def collect(model: "VLM", data: FIUBenchData, options: FIUBenchOptions, run: "Run") -> list[Record]:
     """One record a sample: answers and log-probabilities."""
     from unlearnbench.models.asking import answers, log_probabilities
 
+    sets = data.sets
     named = [("forget", s) for s in sets.forget] + [("nonprivate", s) for s in sets.nonprivate]
     named += [("others", s) for s in sets.others]
     reworded = [Reworded(s, text) for s in sets.forget for text in s.question.paraphrased_questions]
@@ -202,6 +235,7 @@ def collect(model: "VLM", sets: Sets, options: FIUBenchOptions, run: "Run") -> l
                 "id": sample.id,
                 "unique_id": sample.unique_id,
                 "group": str(question.group),
+                "image": data.path_of(sample),
                 "question": question.question,
                 "answer": question.answer,
                 "keywords": list(question.keywords),
@@ -215,16 +249,16 @@ def collect(model: "VLM", sets: Sets, options: FIUBenchOptions, run: "Run") -> l
     return records
 
 
+EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2}
+"""How many samples of each set a leaderboard shows."""
+
 EXPLAINED = 8
 """How many forget samples carry what the method did to their picture."""
 
 
 def explain(model: "VLM", data: FIUBenchData, records: list[Record]) -> None:
     """Add to a few forget records, one person after the other, what an edit of visual tokens did to the picture."""
-    by_person: dict[str, list[Sample]] = {}
-    for sample in data.sets.forget:
-        by_person.setdefault(sample.unique_id, []).append(sample)
-    turns = (sample for turn in zip_longest(*by_person.values()) for sample in turn if sample)
+    turns = _in_turns(data.sets.forget, lambda sample: sample.unique_id)
     chosen = {sample.id: sample for sample in islice(turns, EXPLAINED)}
     said = model.explain(model.prepare(list(chosen.values())))
     if said is None:
@@ -232,8 +266,15 @@ def explain(model: "VLM", data: FIUBenchData, records: list[Record]) -> None:
     facts = dict(zip(chosen, said, strict=True))
     for record in records:
         if record["id"] in facts and record["set"] == "forget":
-            image = chosen[record["id"]].image.relative_to(data.dataset.root).as_posix()
-            record["explanation"] = {"image": image, **facts[record["id"]]}
+            record["explanation"] = {"image": record["image"], **facts[record["id"]]}
+
+
+def _in_turns(items: Iterable[T], whose: Callable[[T], str]) -> Iterator[T]:
+    """The first item of everybody, then everybody's second, and so on."""
+    of: defaultdict[str, list[T]] = defaultdict(list)
+    for item in items:
+        of[whose(item)].append(item)
+    yield from (item for turn in zip_longest(*of.values()) for item in turn if item is not None)
 
 
 def _weighed(sample: Sample) -> list[str]:

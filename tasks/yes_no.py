@@ -125,10 +125,14 @@ class YesNoTask(Task):
         )
         spoken = dict(zip(queries, said, strict=True))
         records = [self.record(each) | {"prediction": spoken[_key(each)]} for each in questions]
-        scores = {f"{self.name}.{name}": value for name, value in self.score(records).items()}
         limited = len(questions) < data.whole
         facts = {"questions": len(questions), "of": data.whole, "asked": len(queries), "limited": limited}
-        return Evaluation(records, scores, facts=facts, baselines=self.baselines(records))
+        return replace(self.measured(records), facts=facts)
+
+    def measured(self, records: Sequence[Any]) -> Evaluation:
+        """Scores, and those of saying the same to every question."""
+        scores = {f"{self.name}.{name}": value for name, value in self.score(records).items()}
+        return Evaluation([*records], scores, baselines=self.baselines(records))
 
     def prompt(self, question: str) -> str:
         """The question as the model is asked it."""

@@ -68,6 +68,9 @@ class Method(ABC):
     """The stage whose model the method receives."""
     role: ClassVar[Literal["method", "reference"]] = "method"
     """A reference is what methods are compared with: a table never marks it as the best."""
+    frozen_weights: ClassVar[bool] = False
+    """Whether the model's own weights stay as they are and modules beside them do the work: whoever has the weights
+    can leave those modules out, so leaderboards mark such methods."""
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: BaseModel) -> None:
@@ -124,6 +127,10 @@ class Evaluation:
     """What a reader of the scores must know: how many questions were asked of how many, say."""
     baselines: dict[str, dict[str, "MetricValue"]] = field(default_factory=dict)
     """The same metrics of what needs no model, saying always yes for instance, by its name."""
+
+
+EXAMPLE = ("set", "id", "image", "question", "answer", "prediction")
+"""What a leaderboard shows of a sample: ``image`` is the picture's path within the data's folder."""
 
 
 class Task(ABC):
@@ -191,6 +198,24 @@ class Task(ABC):
     def nested(self, scores: "dict[str, MetricValue]") -> dict[str, Any]:
         """What ``unlearnbench score --json`` prints of what `score` returned."""
         return {name: value.value for name, value in scores.items()}
+
+    def measured(self, records: Sequence[Any]) -> Evaluation:
+        """What `evaluate` finds, from its records alone, so that anybody can check a row without the model.
+
+        Raises `RecordError` or what a damaged record makes of itself, and `UsageError` where a task offers no check.
+        """
+        raise UsageError(f"task {self.name!r} cannot check records: define measured(records), as the built-in tasks do")
+
+    def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
+        """Of metrics that are means: sum and number of the values by what is independent (a person), by metric.
+
+        A leaderboard resamples these clusters to tell which methods differ; it can rank by such metrics alone.
+        """
+        return {}
+
+    def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """A few records for readers to look at, the same samples whatever the model: only `EXAMPLE`'s keys."""
+        return []
 
     @abstractmethod
     def evaluate(self, model: "VLM", data: Any, run: "Run") -> Evaluation:

@@ -19,6 +19,7 @@ class CAGUL(Method):
     """Attention-guided replacement of visual tokens behind a discriminator; the model's weights stay as they are."""
 
     start = "base"
+    frozen_weights = True
     Params = CAGULParams
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Guard":

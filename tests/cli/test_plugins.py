@@ -28,6 +28,7 @@ def test_a_single_file_adds_a_method(installation, forgetful):
         "reference": "arXiv:0000.00000",
         "start": "pretrained",
         "role": "method",
+        "frozen_weights": False,
         "description": "Forgets everything.",
         "variants": {},
         "n_trials_tuned": {},

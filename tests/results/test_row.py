@@ -24,6 +24,7 @@ def test_the_fields_have_the_published_names(row, fields):
         "notes": {},
         "baselines": {},
         "task": fields["task"] | {"protocol": {}},
+        "method": fields["method"] | {"frozen_weights": None},
         "model": fields["model"] | {"template_digest": None},
         "environment": fields["environment"] | {"processes": 1},
         "metrics": {"forget.rouge_l": fields["metrics"]["forget.rouge_l"] | {"reason": None}},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PARAMETERS = {"methods": "Params", "tasks": "Options"}
 """The nested class that holds a kind's parameters."""
 
-_FACTS = {"methods": ("start", "role"), "tasks": ("provides_sets",), "metrics": ("requires",)}
+_FACTS = {"methods": ("start", "role", "frozen_weights"), "tasks": ("provides_sets",), "metrics": ("requires",)}
 """Further class attributes worth showing."""
 
 

@@ -236,6 +236,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
             origin=methods.origin(cell.method),
             params=plan.params.model_dump(mode="json"),
             role=plan.method.role,
+            frozen_weights=plan.method.frozen_weights,
             n_trials_tuned=None if cell.settings.get(cell.method) else plan.params.trials.get(source.card.scale),
         ),
         "model": ModelInfo(

@@ -30,6 +30,8 @@ class Record(Prediction):
     set: str
     id: str
     group: str
+    image: NotRequired[str]
+    """The picture's path within the data's folder."""
     paraphrased_predictions: list[str]
     logprobs: list[float]
     paraphrased_logprobs: list[float] | None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from ..training import distributed
 from ..training.run import Run
@@ -56,13 +57,19 @@ def log_probabilities(
             queries, texts = zip(*(pairs[row] for row in rows), strict=True)
 
             def weigh(queries: Sequence[Query] = queries, texts: Sequence[str] = texts) -> list[list[float]]:
-                return [values.tolist() for values in model.answer_log_probabilities(model.prepare(queries, texts))]
+                return [_shortest(values) for values in model.answer_log_probabilities(model.prepare(queries, texts))]
 
             asked = ["log-probabilities", *map(_content, queries), *texts]
             for row, values in zip(rows, run.journal.once(asked, weigh), strict=True):
                 found[row] = values
             bar.advance(len(rows) * distributed.processes())
     return _everyones(found, [])
+
+
+def _shortest(values: Tensor) -> list[float]:
+    """The numbers as the shortest decimals that name them in their own precision, which halves files of samples."""
+    exact = values if values.dtype == torch.float64 else values.float()
+    return [float(text) for text in exact.numpy(force=True).astype(str)]
 
 
 def _everyones(mine: list[T], nothing: T) -> list[T]:

@@ -82,6 +82,8 @@ class MethodInfo(_Part):
     params: dict[str, Any]
     role: Literal["method", "reference"] = "method"
     """A reference (the base model, a retrained one) is what methods are compared with, and never the best of them."""
+    frozen_weights: bool | None = None
+    """Whether the model's own weights were left alone; null in rows from before that was told."""
     n_trials_tuned: int | None = None
     """How many trials the default hyperparameters were chosen from; null where any was set by the command."""
 
