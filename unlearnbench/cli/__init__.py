@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
-from . import data, doctor, plan, report, run, score, show, status, store
+from . import data, doctor, leaderboard, plan, report, run, score, show, status, store
 from . import list as listing
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ app.command("report")(report.report)
 app.command("status")(status.status)
 app.add_typer(store.app, name="store")
 app.add_typer(data.app, name="data")
+app.add_typer(leaderboard.app, name="leaderboard")
 app.command("doctor")(doctor.doctor)
 
 _INTERRUPTED = 130

@@ -45,7 +45,7 @@ def report(
         raise UsageError(f"--data {data}: no such folder; give the one that the rows were made with")
     for file in plugin or ():
         load_plugin(file)
-    store = _store(results)
+    store = store_of(results)
     rows = _chosen(_rows(store), listed(method), listed(model))
     known = Settings()
     comparisons = compare(rows, known)
@@ -55,7 +55,8 @@ def report(
             typer.echo(f"wrote {path}", err=form != "terminal")
 
 
-def _store(results: Path) -> "RowStore":
+def store_of(results: Path) -> "RowStore":
+    """The results folder that a command names, by itself or by its rows; raises UsageError where there is none."""
     from ..results.store import RowStore
 
     folder = results.parent if results.name == "rows.jsonl" else results

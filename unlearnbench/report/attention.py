@@ -90,7 +90,7 @@ def _readable(samples: Sequence[dict[str, Any]], folder: Path, skipped: Callable
     for sample in _one_picture_after_the_other(samples):
         try:
             explanation = _explanation(sample)
-            yield Explained(_text(sample, explanation), _picture(inside(folder, explanation.image)), explanation)
+            yield Explained(_text(sample, explanation), picture_of(inside(folder, explanation.image)), explanation)
         except DataError as error:
             skipped(printable(f"sample {sample.get('id')}: {error}"))
 
@@ -126,7 +126,8 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _picture(path: Path) -> "Image":
+def picture_of(path: Path) -> "Image":
+    """A file as a picture of moderate size; raises `DataError` if it is none."""
     from PIL import Image
 
     try:

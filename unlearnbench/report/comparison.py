@@ -170,6 +170,8 @@ class Comparison:
     lines: tuple[Line, ...]
     columns: tuple[Column, ...]
     task: str = ""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of this one, beside `legend`."""
 
     @property
     def title(self) -> str:
@@ -210,7 +212,7 @@ def compare(rows: Iterable[Row], known: "Settings | None" = None) -> list[Compar
     """
     return [
         Comparison(model, tuple(lines), (*_scores(lines, headlines(_rows(lines))), *_costs(lines)))
-        for model, lines in _by_model(rows, known or Settings()).items()
+        for model, lines in lines_by_model(rows, known or Settings()).items()
     ]
 
 
@@ -221,13 +223,13 @@ def details(rows: Iterable[Row], known: "Settings | None" = None) -> list[Compar
     rows, found, known = list(rows), [], known or Settings()
     for name in dict.fromkeys(row.task.name for row in rows):
         columns = tasks.get(name).details if name in tasks else ()
-        for model, lines in _by_model((row for row in rows if row.task.name == name), known).items():
+        for model, lines in lines_by_model((row for row in rows if row.task.name == name), known).items():
             if scores := tuple(_scores(lines, columns)):
                 found.append(Comparison(model, tuple(lines), scores, name))
     return found
 
 
-def _by_model(rows: Iterable[Row], known: "Settings") -> dict[str, list[Line]]:
+def lines_by_model(rows: Iterable[Row], known: "Settings") -> dict[str, list[Line]]:
     """The lines of each model, what needs no model last."""
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in latest(rows):
@@ -238,6 +240,7 @@ def _by_model(rows: Iterable[Row], known: "Settings") -> dict[str, list[Line]]:
 
 def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """What a reader of means and intervals must know."""
+    yield from dict.fromkeys(note for comparison in comparisons for note in comparison.notes)
     lines = [line for comparison in comparisons for line in comparison.lines]
     if any(line.replicates > 1 for line in lines):
         yield (
@@ -401,7 +404,7 @@ def _scores(lines: Sequence[Line], columns: Iterable[Headline]) -> Iterator[Colu
         if column.metric in direction:
             cells = tuple(line.metric(column.metric) for line in lines)
             better = direction[column.metric]
-            best = _best(lines, cells, better, score)
+            best = best_of([line.is_method for line in lines], cells, better, score)
             label = printable(column.label)
             yield Column(printable(column.group), column.metric, label, better, cells, best)
 
@@ -410,18 +413,18 @@ def _costs(lines: Sequence[Line]) -> Iterator[Column]:
     for name, label, unit, better in COSTS:
         cells = tuple(line.cost(name) for line in lines)
         if any(cells):
-            best = _best(lines, cells, better, memory if unit == BYTES else amount)
+            best = best_of([line.is_method for line in lines], cells, better, memory if unit == BYTES else amount)
             yield Column(COST, name, label, better, cells, best, unit)
 
 
-def _best(
-    lines: Sequence[Line], cells: Sequence[Estimate | None], better: bool | None, shown: Callable[[float], str]
+def best_of(
+    competes: Sequence[bool], cells: Sequence[Estimate | None], better: bool | None, shown: Callable[[float], str]
 ) -> frozenset[int]:
     """The places of the best of at least two competing lines; all that look alike once shown."""
     means = {
         place: cell.mean
-        for place, (line, cell) in enumerate(zip(lines, cells, strict=True))
-        if line.is_method and cell is not None and cell.mean is not None
+        for place, (takes_part, cell) in enumerate(zip(competes, cells, strict=True))
+        if takes_part and cell is not None and cell.mean is not None
     }
     if better is None or len(means) < 2:
         return frozenset()

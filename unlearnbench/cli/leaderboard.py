@@ -1,0 +1,189 @@
+"""``unlearnbench leaderboard``: show a leaderboard, build its pages, add results to it, check it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import UsageError
+from ..garbage import no_garbage_collection
+
+if TYPE_CHECKING:
+    from ..leaderboard.definition import Board
+    from ..leaderboard.submission import Problem, Submission
+
+app = typer.Typer(
+    help="Leaderboards: show one, build its web pages, add results to it, check it.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(metavar="BOARD", help="A leaderboard's name or folder.")]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE.py", help="A file with plug-ins; repeatable.")
+]
+
+
+@app.command()
+@no_garbage_collection()
+def show(
+    board: Name,
+    form: Annotated[
+        Literal["terminal", "markdown", "csv", "latex"], typer.Option("--format", help="How to print the tables.")
+    ] = "terminal",
+) -> None:
+    """Print the standings, best first."""
+    from rich.console import Console
+
+    from ..leaderboard.table import comparison
+
+    found, submissions = _sound(board)
+    tables = _tables(found, submissions)
+    comparisons = [comparison(found, table) for table in tables]
+    if form == "terminal":
+        from ..report.terminal import table as rendered
+
+        console = Console()
+        console.print(found.definition.title, style="bold", markup=False)
+        console.print(found.definition.about.strip(), style="dim", markup=False)
+        console.print()
+        if comparisons:
+            console.print(rendered((), full=True, comparisons=comparisons))
+    else:
+        from ..report.latex import latex
+        from ..report.markdown import markdown
+        from ..report.tidy import tidy
+
+        typer.echo({"markdown": markdown, "csv": tidy, "latex": latex}[form](comparisons), nl=False)
+    if not comparisons:
+        typer.echo(f"{found.name} has no rows yet: unlearnbench leaderboard add {found.name} RESULTS", err=True)
+
+
+@app.command()
+@no_garbage_collection()
+def build(
+    boards: Annotated[
+        list[str] | None, typer.Argument(metavar="[BOARD]...", help="Names or folders [default: all].")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write the pages to.")] = Path("site"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the pictures, for data that may be published and do not ship here.")
+    ] = None,
+) -> None:
+    """Write web pages for any static host; they work from a folder too and ask no other host for anything."""
+    from ..leaderboard.definition import find, known
+    from ..leaderboard.site.build import build_site
+
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data {data}: no such folder; give the one that the rows were made with")
+    names = boards or [*known()]
+    if not names:
+        raise UsageError("no leaderboard here: give a folder with leaderboard.toml")
+    sound = [_sound(name) for name in dict.fromkeys(names)]
+    if len({found.name for found, _ in sound}) < len(sound):
+        raise UsageError("two of the leaderboards have the same name: rename a folder")
+    pages = build_site([(found, of, _tables(found, of)) for found, of in sound], out, data)
+    del find
+    typer.echo(f"wrote {pages} pages; open {out / 'index.html'}")
+
+
+@app.command()
+def add(
+    board: Name,
+    results: Annotated[Path, typer.Argument(help="A results folder, or its rows.jsonl.")],
+    method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
+    name: Annotated[str | None, typer.Option(help="The file's name [default: methods and a digest].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write this file, not one among the leaderboard's rows.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who computed the rows, to be shown.")] = None,
+    link: Annotated[str | None, typer.Option(help="A page about the method, to be shown: http or https.")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Write one file with the rows that belong on a leaderboard and their samples, if all of it passes the check."""
+    from ..leaderboard.add import add as add_rows
+    from ..leaderboard.add import default_name
+    from ..leaderboard.definition import find
+    from .grid import listed
+    from .report import store_of
+
+    _load(plugin)
+    found, store = find(board), store_of(results)
+    methods = listed(method)
+    path = out or found.rows / f"{_file_name(name) or default_name(store, methods)}.jsonl"
+    added = add_rows(found, store, path, methods=methods, by=by, link=link)
+    if added.problems:
+        typer.echo(f"nothing written: {path.name} does not belong on {found.name}", err=True)
+        _refuse(added.problems)
+    for count, why in ((added.there, "stand there already"), (added.foreign, "are of other models or tasks")):
+        if count:
+            typer.echo(f"{count} rows {why}: left out", err=True)
+    typer.echo(f"wrote {added.path}: {added.rows} rows ({added.path.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
+def check(
+    board: Name,
+    only: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Compute metrics again of these submissions alone.")
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Compute every metric again from the samples, and refuse whatever cannot be believed: exit code 1."""
+    from ..leaderboard.check import check as problems_of
+    from ..leaderboard.definition import find
+
+    _load(plugin)
+    found = find(board)
+    for path in only or ():
+        if path.resolve() not in {each.resolve() for each in found.submissions}:
+            raise UsageError(f"--only {path}: not a submission in {found.rows}")
+    if problems := problems_of(found, only or ()):
+        _refuse(problems)
+    count = len(found.submissions)
+    typer.echo(f"{found.name}: {count} submission{'s' * (count != 1)}, nothing wrong")
+
+
+def _sound(name: str) -> "tuple[Board, list[Submission]]":
+    """A leaderboard whose rows keep its rules; metrics are not computed again, as `check` does."""
+    from ..leaderboard.definition import find
+    from ..leaderboard.rules import problems
+    from ..leaderboard.submission import read
+
+    board = find(name)
+    submissions = [read(path) for path in board.submissions]
+    if found := problems(board, submissions):
+        typer.echo(f"{board.name} breaks its own rules:", err=True)
+        _refuse(found)
+    return board, submissions
+
+
+def _tables(board: "Board", submissions: "Sequence[Submission]"):  # type: ignore[no-untyped-def]
+    from ..leaderboard.standings import tables
+
+    return tables(board, submissions)
+
+
+_SHOWN = 50
+"""Problems that are printed."""
+
+
+def _refuse(problems: "Sequence[Problem]") -> None:
+    """Print what is wrong, and exit."""
+    from ..report.comparison import printable
+
+    for problem in problems[:_SHOWN]:
+        typer.echo(f"refused  {printable(str(problem))}", err=True)
+    if len(problems) > _SHOWN:
+        typer.echo(f"... and {len(problems) - _SHOWN} more", err=True)
+    raise typer.Exit(1)
+
+
+def _file_name(name: str | None) -> str | None:
+    if name is not None and (not name or Path(name).name != name or name.startswith(".")):
+        raise UsageError(f"--name {name}: a file's name without folders is wanted")
+    return name
+
+
+def _load(plugins: Sequence[Path] | None) -> None:
+    from ..registry import load_plugin
+
+    for file in plugins or ():
+        load_plugin(file)

@@ -1,0 +1,195 @@
+"""What a leaderboard is: ``leaderboard.toml`` in a folder of its own, beside ``rows/`` with what was sent to it."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from ..errors import DataError, UsageError
+from ..registry import did_you_mean
+
+FILE = "leaderboard.toml"
+ROWS = "rows"
+FOLDER = "leaderboards"
+"""Where leaderboards are looked for by name, in the working folder; then among those that ship with the package."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Direction = Literal["higher", "lower", "neither"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelRule(_Part):
+    """A model that methods are compared on, and what its rows must say; whatever is left out, they must agree on."""
+
+    family: str | None = None
+    weights_digest: Digest | None = None
+    revision: str | None = None
+    dtype: str | None = None
+    base: dict[str, Any] = Field(default_factory=dict)
+    """Hyperparameters of the base model that are prescribed."""
+
+
+class DataRule(_Part):
+    """The only data that a task may have been run on."""
+
+    source: Literal["embedded", "hub", "folder"] | None = None
+    id: str | None = None
+    revision: str | None = None
+    fingerprint: Digest | None = None
+
+
+class TaskRule(_Part):
+    """A task of the leaderboard: every method must have been run on it, so."""
+
+    version: str | None = None
+    split: str | None = None
+    data: DataRule = DataRule()
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class References(_Part):
+    """The methods that scores are measured against: one that does nothing, and the ideal."""
+
+    nothing: str = "finetune"
+    ideal: str = "retrain"
+    also: tuple[str, ...] = ()
+    """Further references that are shown."""
+
+
+class Memorised(_Part):
+    """What the model that does nothing must score at least, or there was nothing to forget."""
+
+    metric: str
+    at_least: float
+
+
+class Ranking(_Part):
+    """The rule by which methods are ranked; docs/leaderboards.md has the formula."""
+
+    memorised: Memorised
+    forgetting: tuple[str, ...] = Field(min_length=1)
+    """Metrics whose mean, normalised, is the score."""
+    least_gap: float = Field(0.1, gt=0)
+    """How far apart doing nothing and the ideal must lie in each of them."""
+    utility: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    """Metrics that must be kept, with how far each may fall below the lower of the two references, in its own unit."""
+
+
+class ColumnRule(_Part):
+    """A column: a metric, its heading, which way is better, and what it says in a sentence or two."""
+
+    metric: str
+    group: str
+    label: str
+    direction: Direction
+    about: str
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """As a row says it."""
+        return {"higher": True, "lower": False, "neither": None}[self.direction]
+
+
+class Definition(_Part):
+    """``leaderboard.toml``."""
+
+    schema_version: Literal[1]
+    title: str
+    about: str
+    """What the numbers are of, and what they are not."""
+    minimum_seeds: int = Field(ge=1)
+    models: dict[str, ModelRule] = Field(min_length=1)
+    tasks: dict[str, TaskRule] = Field(min_length=1)
+    references: References = References()
+    ranking: Ranking
+    columns: tuple[ColumnRule, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ranks_by_columns(self) -> Self:
+        shown = {column.metric for column in self.columns}
+        ranked = (self.ranking.memorised.metric, *self.ranking.forgetting, *self.ranking.utility)
+        if missing := [metric for metric in ranked if metric not in shown]:
+            raise ValueError(f"the ranking uses {missing[0]}, which has no [[columns]] entry: add one")
+        if len(shown) < len(self.columns):
+            raise ValueError("two [[columns]] entries have the same metric: remove one")
+        return self
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard: its folder and its definition."""
+
+    folder: Path
+    definition: Definition
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is the leaderboard's in commands and addresses."""
+        return self.folder.name
+
+    @property
+    def rows(self) -> Path:
+        """The folder of submissions."""
+        return self.folder / ROWS
+
+    @cached_property
+    def submissions(self) -> list[Path]:
+        """The files that were sent to it, in the order of their names."""
+        return sorted(self.rows.glob("*.jsonl"))
+
+
+def read_board(folder: Path) -> Board:
+    """The leaderboard in ``folder``; raises DataError where its definition is missing, damaged or contradictory."""
+    folder = folder.resolve()
+    path = folder / FILE
+    if not _NAME.fullmatch(folder.name):
+        raise DataError(f"{folder}: a leaderboard's folder has a name of a-z, 0-9, '.', '_' and '-': rename it")
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; docs/leaderboards.md says what it holds") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); correct it") from None
+    try:
+        return Board(folder, Definition.model_validate(fields))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"{path}: {where + ': ' if where else ''}{message}") from None
+
+
+def known() -> Mapping[str, Path]:
+    """The folders of leaderboards by name: those in ``leaderboards/`` here go before those that ship with us."""
+    found: dict[str, Path] = {}
+    for parent in (_shipped(), Path(FOLDER)):
+        if parent is not None and parent.is_dir():
+            found |= {each.parent.name: each.parent for each in sorted(parent.glob(f"*/{FILE}"))}
+    return found
+
+
+def find(name: str) -> Board:
+    """The leaderboard of that name, or in the folder of that path; raises UsageError where there is none."""
+    folders = known()
+    if name in folders:
+        return read_board(folders[name])
+    if (Path(name) / FILE).is_file():
+        return read_board(Path(name))
+    hint, there = did_you_mean(name, folders), ", ".join(folders) or "none"
+    raise UsageError(f"no leaderboard {name!r}; {hint}give a folder with {FILE}, or one of those known: {there}")
+
+
+def _shipped() -> Path | None:
+    spec = find_spec("unlearnbench.leaderboards")
+    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None

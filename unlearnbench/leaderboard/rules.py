@@ -1,0 +1,274 @@
+"""What rows must fulfil to stand on a leaderboard, as far as rows alone can tell; `check` computes metrics again."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..report.comparison import Line, Seeds, Settings, as_text, lines_by_model, replicate
+from ..results.row import Row
+from .definition import Board, ColumnRule, ModelRule, TaskRule
+from .standings import Values
+from .submission import Problem, Submission, Summary
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LARGEST = 1e15
+"""Of a cost, in seconds, bytes or parameters: beyond it nothing was measured."""
+_MAY_DIFFER = {"batch_size"}
+"""Options that change the speed alone."""
+
+
+def problems(board: Board, submissions: Sequence[Submission]) -> list[Problem]:
+    """Everything that is wrong with a leaderboard's rows; none in an empty one.
+
+    What makes single rows unfit ends the examination, as nothing can be said of them together.
+    """
+    found = [problem for each in submissions for problem in each.problems]
+    found += [problem for each in submissions for problem in _of_header(board, each)]
+    placed = [(each.where(row.row_id), row) for each in submissions for row in each.rows]
+    found += [Problem(where, what) for where, row in placed for what in _of_row(board, row)]
+    found += [Problem(each.where(row_id), what) for each in submissions for row_id, what in _of_examples(each)]
+    found += _twice(placed)
+    if found or not placed:
+        return found
+    summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
+    where = {row.row_id: at for at, row in placed}
+    for model, lines in lines_by_model((row for _, row in placed), Settings()).items():
+        found += _Together(board, model, lines, where, summaries).problems()
+    return found
+
+
+def _of_header(board: Board, submission: Submission) -> Iterator[Problem]:
+    header = submission.header
+    if header is not None and header.board != board.name:
+        yield Problem(submission.path.name, f"was made for the leaderboard {header.board[:80]!r}, not {board.name!r}")
+
+
+def _of_row(board: Board, row: Row) -> Iterator[str]:
+    """What is wrong with a row by itself."""
+    if row.status != "ok":
+        yield f"status {row.status}: only what was computed can stand here"
+    for kind, name in (("method", row.method.name), ("model", row.model.name), ("task", row.task.name)):
+        if not _NAME.fullmatch(name):
+            yield f"{kind} {name[:80]!r}: not a name that a plug-in can have"
+    if row.samples is not None and _leads_out(row.samples.path):
+        yield f"samples.path {row.samples.path[:80]!r} leads out of its folder"
+    for name, value in row.cost:
+        if value is not None and not 0 <= value <= _LARGEST:
+            yield f"cost.{name}: {value:g} is not plausible"
+    model, task = board.definition.models.get(row.model.name), board.definition.tasks.get(row.task.name)
+    if model is None or task is None:
+        kind, name = ("model", row.model.name) if model is None else ("task", row.task.name)
+        yield f"{kind} {name[:80]!r} is not on this leaderboard"
+        return
+    yield from _unlike_model(model, row)
+    yield from _unlike_task(task, row)
+    for column in board.definition.columns:
+        yield from _unlike_column(column, row)
+
+
+def _of_examples(submission: Submission) -> Iterator[tuple[str, str]]:
+    """Pictures that are said to lie elsewhere than with the data, with the row's id."""
+    for row_id, summary in submission.summaries.items():
+        for example in summary.examples:
+            if example.image is not None and _leads_out(example.image):
+                yield row_id, f"the picture {example.image[:80]!r} leads out of the data's folder"
+
+
+def _leads_out(path: str) -> bool:
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts
+
+
+def _unlike_model(rule: ModelRule, row: Row) -> Iterator[str]:
+    for name in ("family", "weights_digest", "revision", "dtype"):
+        yield from _unlike(f"model.{name}", getattr(rule, name), getattr(row.model, name))
+    params = (row.base or {}).get("params")
+    for name, wanted in rule.base.items():
+        if params is not None:
+            yield from _unlike(f"base.{name}", wanted, _dotted(params, name))
+
+
+def _unlike_task(rule: TaskRule, row: Row) -> Iterator[str]:
+    yield from _unlike("task.version", rule.version, row.task.version)
+    if rule.split is not None and (row.task.split or "").partition(" (")[0] != rule.split.partition(" (")[0]:
+        yield from _unlike("task.split", rule.split, row.task.split)
+    for name in ("source", "id", "revision", "fingerprint"):
+        yield from _unlike(f"task.data.{name}", getattr(rule.data, name), getattr(row.task.data, name))
+    for name, wanted in rule.options.items():
+        yield from _unlike(f"task.options.{name}", wanted, row.task.options.get(name))
+    if row.task.protocol.get("limited"):
+        yield "only some of the questions were asked: run without a limit"
+
+
+def _unlike_column(column: ColumnRule, row: Row) -> Iterator[str]:
+    metric = row.metrics.get(column.metric)
+    if metric is not None and metric.higher_is_better is not column.higher_is_better:
+        yield f"{column.metric}: another direction than the leaderboard's ({column.direction})"
+
+
+def _unlike(name: str, wanted: Any, found: Any) -> Iterator[str]:
+    if wanted is not None and as_text(wanted) != as_text(found):
+        yield f"{name} is {as_text(found)[:80]}, and this leaderboard wants {as_text(wanted)[:80]}"
+
+
+def _dotted(params: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        params = params.get(part) if isinstance(params, dict) else None  # type: ignore[assignment]
+    return params
+
+
+def _twice(placed: Sequence[tuple[str, Row]]) -> Iterator[Problem]:
+    """Rows that are there already: the same cell, or the same method, settings and seeds under another id."""
+    known = Settings()
+    cells: dict[str, str] = {}
+    replicates: dict[tuple[object, ...], str] = {}
+    for where, row in placed:
+        what = (known.method(row), row.task.name, replicate(row))
+        if row.row_id in cells:
+            yield Problem(where, f"row {row.row_id} is there already, in {cells[row.row_id]}: keep one of them")
+        elif what in replicates:
+            same = f"{row.method.name} {row.task.name} seed {row.seed}"
+            yield Problem(where, f"{same} is there already, in {replicates[what]}, with the same settings: keep one")
+        cells.setdefault(row.row_id, where)
+        replicates.setdefault(what, where)
+
+
+class _Together:
+    """What the rows on one model must fulfil together."""
+
+    def __init__(
+        self,
+        board: Board,
+        model: str,
+        lines: Sequence[Line],
+        where: Mapping[str, str],
+        summaries: Mapping[str, Summary],
+    ) -> None:
+        self.rule = board.definition
+        self.model, self.where, self.summaries = model, where, summaries
+        self.lines = [line for line in lines if line.rows]
+        self.values = {id(line): Values(line, summaries) for line in self.lines}
+
+    def problems(self) -> list[Problem]:
+        """In the order in which a submitter would mend them."""
+        references, missing = self._references()
+        if missing:
+            return missing
+        nothing, ideal = references
+        disagreeing = [*self._disagreeing(nothing, ideal)]
+        if disagreeing:
+            return disagreeing
+        found = [problem for line in self.lines for problem in self._incomplete(line)]
+        found += [problem for line in self.lines for problem in self._alone(line, nothing, ideal)]
+        return found or [*self._not_memorised(nothing, ideal)]
+
+    def _references(self) -> tuple[list[Line], list[Problem]]:
+        found, missing = [], []
+        for name in (self.rule.references.nothing, self.rule.references.ideal):
+            lines = [line for line in self.lines if line.method == name]
+            if len(lines) == 1:
+                found.append(lines[0])
+            elif not lines:
+                missing.append(Problem(self.model, f"no rows of the reference {name!r}: nothing can be ranked without"))
+            else:
+                at = " and ".join(self._where(line) for line in lines[:2])
+                missing.append(Problem(self.model, f"rows of {name!r} in different settings, in {at}: keep one"))
+        return found, missing
+
+    def _disagreeing(self, nothing: Line, ideal: Line) -> Iterator[Problem]:
+        """What all rows must share with those of the reference that does nothing."""
+        base = (nothing.rows[0].base or {}).get("params")
+        alike = {row.task.name: row for row in reversed(nothing.rows)}
+        for row in (row for line in self.lines for row in line.rows):
+            first = alike.get(row.task.name)
+            if first is not None:
+                for name, wanted in _shared(first).items():
+                    for what in _unlike(name, wanted, _shared(row)[name]):
+                        yield Problem(self.where[row.row_id], f"{what}, as its reference {nothing.method!r} has it")
+            if row.base is not None and as_text(row.base.get("params")) != as_text(base):
+                what = f"its base was trained with other hyperparameters than that of {nothing.method!r}"
+                yield Problem(self.where[row.row_id], what)
+        if base is not None and as_text(ideal.rows[0].method.params) != as_text(base):
+            what = f"trained with other hyperparameters than the base of {nothing.method!r}: it is no ideal for that"
+            yield Problem(self._where(ideal), what)
+
+    def _incomplete(self, line: Line) -> Iterator[Problem]:
+        """Tasks, seeds and values that a line lacks."""
+        tasks = defaultdict[Seeds, set[str]](set)
+        for row in line.rows:
+            tasks[replicate(row)].add(row.task.name)
+        for seeds, of in sorted(tasks.items()):
+            if missing := [name for name in self.rule.tasks if name not in of]:
+                yield Problem(self._where(line), f"{_called(line)} seed {seeds[0]} has no row of {', '.join(missing)}")
+        if line.is_method and len(tasks) < self.rule.minimum_seeds:
+            few = f"{len(tasks)} seed{'s' * (len(tasks) != 1)}, and this leaderboard wants {self.rule.minimum_seeds}"
+            yield Problem(self._where(line), f"{_called(line)} has {few}")
+        for row in line.rows:
+            yield from self._valueless(row)
+
+    def _valueless(self, row: Row) -> Iterator[Problem]:
+        """What the ranking needs of a row and does not find."""
+        ranking, name = self.rule.ranking, row.task.name
+        for column in self.rule.columns:
+            metric = row.metrics.get(column.metric)
+            if column.metric in (*ranking.forgetting, *ranking.utility) and metric is not None and metric.value is None:
+                yield Problem(self.where[row.row_id], f"{column.metric} has no value ({metric.reason}), and ranks here")
+        clusters = self.summaries[row.row_id].clusters if row.row_id in self.summaries else {}
+        for metric_name in ranking.forgetting:
+            if metric_name in row.metrics and metric_name not in clusters:
+                what = f"{metric_name} cannot be resampled: task {name!r} must give it in by_cluster"
+                yield Problem(self.where[row.row_id], what)
+
+    def _alone(self, line: Line, nothing: Line, ideal: Line) -> Iterator[Problem]:
+        """Replicates whose references are missing, and metrics that no row has."""
+        values = self.values[id(line)]
+        for reference in (nothing, ideal):
+            for seeds in values.replicates:
+                if not self.values[id(reference)].beside(seeds):
+                    what = f"{_called(line)} seed {seeds[0]} has no {reference.method!r} on base seed {seeds[1]}"
+                    yield Problem(self._where(line), f"{what}: add the rows of both references for that base seed")
+        ranking = self.rule.ranking
+        for name in dict.fromkeys((*ranking.forgetting, *ranking.utility)):
+            if any(name not in metrics for metrics in values.metrics.values()):
+                yield Problem(self._where(line), f"{_called(line)} has no {name}, and it ranks here")
+
+    def _not_memorised(self, nothing: Line, ideal: Line) -> Iterator[Problem]:
+        """Bases that knew too little to forget, and metrics that tell too little of it."""
+        ranking, of, to = self.rule.ranking, self.values[id(nothing)], self.values[id(ideal)]
+        for seeds in of.replicates:
+            known = of.metrics[seeds][ranking.memorised.metric]
+            if known is None or known < ranking.memorised.at_least:
+                what = f"the base of seed {seeds[1]} has not memorised the forget set: {ranking.memorised.metric} is"
+                yield Problem(self._where(nothing), f"{what} {known}, and {ranking.memorised.at_least} is wanted")
+            for name in ranking.forgetting:
+                gap = abs(of.of([name], [seeds])[0] - to.of([name], to.beside(seeds))[0]) if to.beside(seeds) else 1.0
+                if not math.isfinite(gap) or gap < ranking.least_gap:
+                    what = f"doing nothing and the ideal differ by {gap:.3f} in {name} on base seed {seeds[1]}"
+                    yield Problem(self._where(nothing), f"{what}, and a score needs {ranking.least_gap}")
+
+    def _where(self, line: Line) -> str:
+        return self.where[line.rows[0].row_id]
+
+
+def _shared(row: Row) -> dict[str, Any]:
+    """What two rows of one task on one model must share to be compared."""
+    options = {name: value for name, value in row.task.options.items() if name not in _MAY_DIFFER}
+    data = row.task.data
+    return {
+        "model.weights_digest": row.model.weights_digest,
+        "model.revision": row.model.revision,
+        "model.template_digest": row.model.template_digest,
+        "model.dtype": row.model.dtype,
+        "task.version": row.task.version,
+        "task.split": row.task.split,
+        "task.data": [data.id, data.revision, data.fingerprint],
+        "task.options": options,
+        "task.protocol": row.task.protocol,
+    }
+
+
+def _called(line: Line) -> str:
+    return f"{line.method} on {line.model}"

@@ -1,0 +1,146 @@
+"""Writing the site: pages for leaderboards, methods and comparisons, with data, libraries and pictures beside them."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import unlearnbench
+
+from ...errors import StoreError
+from ...report.comparison import Comparison, amount, memory
+from ...report.tidy import tidy
+from ...results.atomic import atomic_folder, require_writable
+from ...results.row import utc_now
+from ..definition import Board
+from ..standings import Table
+from ..submission import Submission
+from ..table import comparison, utility, weights
+from .data import answers_data, board_data
+from .entries import Entry, entries, interval, mean
+from .libraries import libraries
+from .pictures import Pictures
+
+_HERE = Path(__file__).parent
+_MARK = ".unlearnbench-site"
+"""A file by which a folder is known as a site of ours, which a new one may replace."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One model of a leaderboard."""
+
+    table: Table
+    comparison: Comparison
+    entries: list[Entry]
+
+
+def build_site(
+    boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]], out: Path, data: Path | None
+) -> int:
+    """Write the pages into ``out``, in place of an earlier site there, and return how many there are.
+
+    The new site appears whole or not at all. Raises StoreError where ``out`` cannot be written or holds something else.
+    """
+    out = out.absolute()
+    _require_ours(out)
+    require_writable(out.parent, "--out")
+    fresh = out.with_name(f".{out.name}.fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    with atomic_folder(fresh) as folder:
+        pages = _Site(folder, data).write(boards)
+    if out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    return pages
+
+
+def _require_ours(out: Path) -> None:
+    if out.exists() and not (out / _MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise StoreError(f"{out}: holds something that is no site of ours: give an empty or a new folder with --out")
+
+
+def _as_script(path: Path, name: str, data: str) -> None:
+    """JSON for a page opened from a folder, where nothing but scripts and pictures can be loaded.
+
+    A string that is parsed: some names would mean something else in an object of JavaScript's own notation.
+    """
+    path.write_text(f"window.{name} = JSON.parse({json.dumps(data)});\n", encoding="utf-8")
+
+
+class _Site:
+    """The files of a site in the making."""
+
+    def __init__(self, folder: Path, data: Path | None) -> None:
+        self.folder = folder
+        self.pictures = Pictures(folder / "pictures", data)
+        self.pages = 0
+
+    @cached_property
+    def templates(self) -> Environment:
+        """Everything that they are given is escaped."""
+        loaded = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        loaded.filters |= {
+            "interval": interval, "mean": mean, "amount": amount, "memory": memory, "utility": utility,
+            "weights": weights,
+        }  # fmt: skip
+        loaded.globals |= {"version": unlearnbench.__version__, "built": utc_now()}
+        return loaded
+
+    def write(self, boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]]) -> int:
+        """Everything."""
+        (self.folder / _MARK).write_text(f"unlearnbench {unlearnbench.__version__}\n")
+        shutil.copytree(_HERE / "assets", self.folder / "assets")
+        for name, text in libraries():
+            (self.folder / "assets" / name).write_text(text, encoding="utf-8")
+        shown = [
+            (board, submissions, [*self._sections(board, submissions, tables)]) for board, submissions, tables in boards
+        ]
+        for board, submissions, sections in shown:
+            self._board(board, submissions, sections)
+        self._page("index.html", "index.html.j2", boards=shown, root=".")
+        return self.pages
+
+    def _sections(self, board: Board, submissions: Sequence[Submission], tables: Sequence[Table]):  # type: ignore[no-untyped-def]
+        for table in tables:
+            compared = comparison(board, table)
+            yield Section(table, compared, entries(board, table, compared, submissions, self.pictures))
+
+    def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
+        folder = self.folder / board.name
+        (folder / "entries").mkdir(parents=True)
+        facts = {"board": board, "rule": board.definition, "sections": sections, "submissions": submissions}
+        self._page(f"{board.name}/index.html", "board.html.j2", **facts, root="..")
+        if not sections:
+            return
+        self._page(f"{board.name}/compare.html", "compare.html.j2", **facts, root="..")
+        data = json.dumps(board_data(board, sections), allow_nan=False)
+        (folder / "standings.json").write_text(data + "\n", encoding="utf-8")
+        _as_script(folder / "standings.js", "standings", data)
+        _as_script(folder / "answers.js", "answers", json.dumps(answers_data(sections)))
+        (folder / "standings.csv").write_text(tidy([each.comparison for each in sections]), encoding="utf-8")
+        for section in sections:
+            for entry in section.entries:
+                self._entry(board, section, entry)
+
+    def _entry(self, board: Board, section: Section, entry: Entry) -> None:
+        place = f"{board.name}/entries/{entry.id}"
+        self._page(f"{place}.html", "entry.html.j2", board=board, rule=board.definition, entry=entry, root="../..")
+        rows = b",\n".join(row.to_line().rstrip() for row in entry.rows)
+        (self.folder / f"{place}.json").write_bytes(b"[" + rows + b"]\n")
+
+    def _page(self, name: str, template: str, **facts: Any) -> None:
+        self.pages += 1
+        text = self.templates.get_template(template).render(facts)
+        (self.folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,93 @@
+"""What the pages' scripts and other programs get: the standings of a leaderboard as one JSON value."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from scipy.special import stdtrit
+
+from ...report.comparison import Estimate, replicate
+from ..definition import Board
+
+if TYPE_CHECKING:
+    from .build import Section
+    from .entries import Entry
+
+_DEGREES = 30
+"""Degrees of freedom up to which quantiles are given; beyond, the last one serves."""
+
+
+def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
+    """Columns, the entries of all models, and quantiles of Student's t for differences between two of them."""
+    rule = board.definition
+    score = {
+        "metric": "score",
+        "group": "Ranking",
+        "label": "Score",
+        "higher_is_better": True,
+        "about": f"0: {rule.references.nothing}, 1: {rule.references.ideal}",
+    }
+    named = {column.metric: column for column in rule.columns}
+    columns = [
+        {
+            "metric": name,
+            "group": column.group,
+            "label": column.label,
+            "higher_is_better": column.higher_is_better,
+            "about": column.about,
+        }
+        for name, column in named.items()
+    ]
+    return {
+        "name": board.name,
+        "title": rule.title,
+        "columns": [score, *columns],
+        "utility": rule.ranking.utility,
+        "t": [float(stdtrit(df, 0.975)) for df in range(1, _DEGREES + 1)],
+        "entries": [_entry(entry, [*named]) for section in sections for entry in section.entries],
+    }
+
+
+def _entry(entry: "Entry", metrics: Sequence[str]) -> dict[str, Any]:
+    standing = entry.standing
+    return {
+        "id": entry.id,
+        "model": entry.model,
+        "method": entry.method,
+        "label": entry.label,
+        "is_method": standing.line.is_method,
+        "is_frozen": standing.is_frozen,
+        "keeps_utility": standing.keeps_utility,
+        "rank": standing.rank,
+        "place": standing.place,
+        "means": {"score": _estimate(standing.score)}
+        | {name: _estimate(standing.line.metric(name)) for name in metrics},
+        "by_seed": {"score": {_seeds(seeds): value for seeds, value in standing.scores.items()}}
+        | {name: _by_seed(entry, name) for name in metrics},
+        "losses": {name: _estimate(loss) for name, loss in standing.losses.items()},
+        "at": entry.place,
+        "beats": standing.beats,
+    }
+
+
+def answers_data(sections: "Sequence[Section]") -> dict[str, list[dict[str, Any]]]:
+    """The sample answers of every entry, by its id."""
+    shown = ("set", "question", "truth", "after", "picture")
+    return {
+        entry.id: [{name: getattr(answer, name) for name in shown} for answer in entry.answers]
+        for section in sections
+        for entry in section.entries
+    }
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None or estimate.mean is None:
+        return None
+    return {"mean": estimate.mean, "half_width": estimate.half_width, "n": estimate.n}
+
+
+def _by_seed(entry: "Entry", name: str) -> dict[str, float | None]:
+    return {_seeds(replicate(row)): row.metrics[name].value for row in entry.rows if name in row.metrics}
+
+
+def _seeds(seeds: tuple[int, int]) -> str:
+    return f"{seeds[0]}/{seeds[1]}"

@@ -1,0 +1,282 @@
+"""A submission: one file of JSON lines, a header, rows, summaries of their samples for pages and rankings, and samples.
+
+Rows come first and samples last, so that whoever ranks or shows them never reads the samples. Files come from
+strangers: lines and what they unpack to are limited, and whatever is wrong becomes a `Problem` that names its line.
+"""
+
+import base64
+import binascii
+import gzip
+import hashlib
+import io
+import math
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+import jsonlines
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
+from pydantic_core import from_json, to_json
+
+from ..errors import DataError
+from ..results.atomic import atomic_write
+from ..results.row import SCHEMA_VERSION, Moment, Row
+
+FORMAT: Final = 1
+"""Raised when a line's form changes."""
+
+LONGEST_LINE = 32 * 2**20
+"""Bytes of a line; the samples of all 8,000 FIUBench questions take about a quarter of it."""
+LONGEST_ROW = 2**20
+"""Bytes of a row or of its summary."""
+LARGEST_SAMPLES = 256 * 2**20
+"""Bytes that a row's samples may unpack to."""
+
+_SAMPLES = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","gzip":"([A-Za-z0-9+/=]*)"\}')
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps a leaderboard from being believed: where it is and what is wrong, in one line."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class Header(BaseModel):
+    """The first line: what the file is, who sent it, and the digest of all lines that follow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    submission: Literal[1] = FORMAT
+    board: str
+    by: str | None = Field(None, max_length=200)
+    link: HttpUrl | None = None
+    unlearnbench: str
+    made_at: Moment
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Example(BaseModel):
+    """A sample as a page shows it; ``image`` is the picture's path within the data's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    set: str
+    id: str
+    image: str | None = None
+    question: str
+    answer: str
+    prediction: str
+
+
+class Summary(BaseModel):
+    """What rankings and pages need of a row's samples: ``Task.by_cluster`` and ``Task.examples`` of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    summary: str
+    """The row's id."""
+    clusters: dict[str, dict[str, tuple[float, int]]] = Field(default_factory=dict)
+    """By metric and cluster: the sum of the values, and how many they are."""
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass
+class Submission:
+    """A file's content as far as it could be read, and what was wrong with it."""
+
+    path: Path
+    header: Header | None = None
+    rows: list[Row] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line of each row by its id."""
+    summaries: dict[str, Summary] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    _samples: dict[str, int] = field(default_factory=dict)
+    """Where in the file the samples of each row are."""
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def where(self, row_id: str) -> str:
+        """How a problem names a row."""
+        return f"{self.path.name}:{self.lines.get(row_id, 0)}"
+
+    def samples(self, row: Row) -> list[Any]:
+        """The records of a row; raises DataError where they are missing, damaged, too large or not those it names."""
+        if row.samples is None or row.row_id not in self._samples:
+            raise DataError("its samples are not in the file")
+        with self.path.open("rb") as file:
+            file.seek(self._samples[row.row_id])
+            packed = _SAMPLES.match(file.readline(LONGEST_LINE + 1))
+        assert packed is not None
+        data = _unpacked(packed[2])
+        if hashlib.sha256(data).hexdigest() != row.samples.sha256:
+            raise DataError("its samples are not those that it was computed from (their SHA-256 differs)")
+        try:
+            return list(jsonlines.Reader(io.BytesIO(data), loads=lambda text: from_json(text, allow_inf_nan=False)))
+        except (ValueError, jsonlines.Error) as error:
+            raise DataError(f"its samples are no JSON lines ({error})") from None
+
+
+def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, Summary, bytes]]) -> None:
+    """Write a submission whole or not at all: rows with their summaries and the bytes of their samples files."""
+    rows, summaries, samples = [], [], []
+    for row, summary, data in parts:
+        rows.append(b'{"row":' + row.to_line().rstrip() + b"}\n")
+        summaries.append(summary.model_dump_json(exclude_none=True).encode() + b"\n")
+        packed = base64.b64encode(gzip.compress(data, 9, mtime=0))
+        samples.append(b'{"samples":"%s","gzip":"%s"}\n' % (row.row_id.encode(), packed))
+    lines = [*rows, *summaries, *samples]
+    for line in lines:
+        if len(line) > LONGEST_LINE:
+            raise DataError(
+                f"{path}: a row's samples take {len(line) >> 20} MiB packed, more than {LONGEST_LINE >> 20}"
+            )
+    sha256 = hashlib.sha256(b"".join(lines)).hexdigest()
+    with atomic_write(path) as temporary:
+        first = Header(**header, sha256=sha256).model_dump_json().encode() + b"\n"
+        temporary.write_bytes(first + b"".join(lines))
+
+
+def read(path: Path, *, verify: bool = False) -> Submission:
+    """Everything but the samples; ``verify`` reads those too, for the digest of the file."""
+    found = Submission(path)
+    try:
+        with path.open("rb") as file:
+            _read(file, found, verify)
+    except OSError as error:
+        found.problems.append(Problem(path.name, f"cannot be read ({error.strerror})"))
+    return found
+
+
+def _read(file: BinaryIO, found: Submission, verify: bool) -> None:
+    digest = hashlib.sha256()
+    for number, start, line in _lines(file, found):
+        if number == 1:
+            _take_header(line, found)
+            continue
+        if verify:
+            digest.update(line)
+        packed = _SAMPLES.match(line)
+        if packed is None:
+            _take(number, line, found)
+        elif found._samples.setdefault(packed[1].decode(), start) != start:
+            found.problems.append(Problem(f"{found.path.name}:{number}", "samples of a row that has some already"))
+    if found.header and verify and digest.hexdigest() != found.header.sha256:
+        changed = "changed since it was written (the SHA-256 of its lines is another): add the results again"
+        found.problems.append(Problem(found.path.name, changed))
+    for kind, ids in (("summary", found.summaries), ("samples", found._samples)):
+        if strays := [row_id for row_id in ids if row_id not in found.lines]:
+            found.problems.append(Problem(found.path.name, f"{kind} of {strays[0]}, of which there is no row"))
+        for row_id in found.lines:
+            if row_id not in ids:
+                found.problems.append(Problem(found.where(row_id), f"the row has no {kind} in the file"))
+
+
+def _lines(file: BinaryIO, found: Submission) -> Iterator[tuple[int, int, bytes]]:
+    """Each line with its number and where it starts; one that is too long ends the reading."""
+    number = start = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            what = f"a line of more than {LONGEST_LINE >> 20} MiB; the rest of the file was not read"
+            found.problems.append(Problem(f"{found.path.name}:{number}", what))
+            return
+        yield number, start, line
+        start += len(line)
+    if not number:
+        found.problems.append(Problem(found.path.name, "empty"))
+
+
+def _take_header(line: bytes, found: Submission) -> None:
+    try:
+        found.header = Header.model_validate_json(line)
+    except ValidationError as error:
+        what = f"no header of a submission ({_first(error)}): make the file with 'unlearnbench leaderboard add'"
+        found.problems.append(Problem(f"{found.path.name}:1", what))
+
+
+def _take(number: int, line: bytes, found: Submission) -> None:
+    """A row or a summary."""
+    where = f"{found.path.name}:{number}"
+    try:
+        if len(line) > LONGEST_ROW:
+            raise ValueError(f"a row or summary of more than {LONGEST_ROW >> 20} MiB")
+        fields = from_json(line, allow_inf_nan=False)
+        if not isinstance(fields, dict):
+            raise ValueError("neither a row nor a summary nor samples")
+        require_finite(fields)
+        if fields.keys() == {"row"}:
+            _take_row(number, line.strip()[len(b'{"row":') : -1], fields["row"], found)
+        elif "summary" in fields:
+            summary = Summary.model_validate(fields)
+            if found.summaries.setdefault(summary.summary, summary) is not summary:
+                raise ValueError("a second summary of the same row")
+        else:
+            raise ValueError("neither a row nor a summary nor samples")
+    except ValidationError as error:
+        found.problems.append(Problem(where, _first(error)))
+    except ValueError as error:
+        found.problems.append(Problem(where, str(error)))
+
+
+def _take_row(number: int, line: bytes, fields: Any, found: Submission) -> None:
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"a row of schema_version {str(version)[:20]}, and this unlearnbench reads {SCHEMA_VERSION}: "
+            "install the version that wrote it"
+        )
+    row = Row.model_validate_json(line)
+    if row.row_id in found.lines:
+        raise ValueError(f"row {row.row_id} is there already, in line {found.lines[row.row_id]}: keep one of them")
+    found.rows.append(row)
+    found.lines[row.row_id] = number
+
+
+def require_finite(fields: Any, where: str = "") -> None:
+    """Raise ValueError for a number that is none or too large for any: JSON can write 1e999."""
+    match fields:
+        case float() if not math.isfinite(fields):
+            raise ValueError(f"{where or 'a number'}: not a finite number")
+        case dict():
+            for name, each in fields.items():
+                require_finite(each, f"{where}.{name}" if where else str(name)[:80])
+        case list():
+            for each in fields:
+                require_finite(each, where)
+
+
+def _unpacked(text: bytes) -> bytes:
+    """What base64 of gzip stands for, up to the limit."""
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        data = unpacker.decompress(base64.b64decode(text, validate=True), LARGEST_SAMPLES)
+    except (binascii.Error, zlib.error) as error:
+        raise DataError(f"its samples are damaged ({error})") from None
+    if unpacker.unconsumed_tail:
+        raise DataError(f"its samples unpack to more than {LARGEST_SAMPLES >> 20} MiB")
+    if not unpacker.eof:
+        raise DataError("its samples are cut short")
+    return data
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+
+
+def as_json(value: Any) -> bytes:
+    """JSON in which numbers that are not finite are null."""
+    return to_json(value, inf_nan_mode="null")

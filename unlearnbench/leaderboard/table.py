@@ -1,0 +1,92 @@
+"""Standings as a `Comparison`, which the reports' renderers print: terminal, Markdown, CSV, LaTeX."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..report.comparison import Column, Comparison, Estimate, best_of, printable, score
+from .definition import Board, ColumnRule
+from .standings import Standing, Table
+
+RANKING = "Ranking"
+"""The group of the columns that rank."""
+
+
+@dataclass(frozen=True)
+class Worded(Column):
+    """A column that shows words; its numbers are for programs."""
+
+    words: tuple[str, ...] = ()
+
+    def text(self, line: int, *, interval: bool = False) -> str:
+        """The word of a line."""
+        return self.words[line]
+
+
+@dataclass(frozen=True)
+class Score(Column):
+    """The score, in brackets where it counts for nothing as utility was lost."""
+
+    lost: frozenset[int] = frozenset()
+
+    def text(self, line: int, *, interval: bool = False) -> str:
+        """A cell as it is shown."""
+        shown = super().text(line, interval=interval)
+        return f"({shown})" if line in self.lost else shown
+
+
+def comparison(board: Board, table: Table) -> Comparison:
+    """The table of one model, best first, with the leaderboard's own columns after those that rank."""
+    standings = table.standings
+    columns = [*_ranking(standings), *(_column(rule, standings) for rule in board.definition.columns)]
+    lines = tuple(standing.line for standing in standings)
+    return Comparison(table.model, lines, tuple(columns), notes=tuple(notes(board, standings)))
+
+
+def notes(board: Board, standings: Sequence[Standing]) -> Iterator[str]:
+    """What a reader must know of the ranking."""
+    references = board.definition.references
+    yield (
+        f"Score: share of the way from {references.nothing} (0) to {references.ideal} (1) in "
+        f"{', '.join(board.definition.ranking.forgetting)}; =: a tie, by a paired bootstrap over people and seeds"
+    )
+    if any(standing.line.is_method and not standing.keeps_utility for standing in standings):
+        yield "(score): utility was lost, so the method is not ranked"
+    if any(standing.is_frozen for standing in standings):
+        yield "frozen: the model's weights are as they were, and whoever has them can leave the method out"
+
+
+def weights(standing: Standing) -> str:
+    """Whether a method changed the model's weights; a dash for references."""
+    if not standing.line.is_method:
+        return "–"
+    return "frozen" if standing.is_frozen else "changed"
+
+
+def utility(standing: Standing) -> str:
+    """Whether utility was kept."""
+    return "kept" if standing.keeps_utility else "lost"
+
+
+def _ranking(standings: Sequence[Standing]) -> Iterator[Column]:
+    lost = frozenset(place for place, each in enumerate(standings) if not each.keeps_utility)
+    ranks = tuple(None if each.rank is None else _exact(each, each.rank) for each in standings)
+    yield Worded(RANKING, "rank", "Rank", None, ranks, words=tuple(each.place for each in standings))
+    scores = tuple(each.score for each in standings)
+    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1)
+    yield Score(RANKING, "score", "Score", True, scores, best, lost=lost)
+    kept = tuple(_exact(each, each.keeps_utility) for each in standings)
+    yield Worded(RANKING, "keeps_utility", "Utility", None, kept, words=tuple(map(utility, standings)))
+    frozen = tuple(_exact(each, each.is_frozen) if each.line.is_method else None for each in standings)
+    yield Worded(RANKING, "frozen_weights", "Weights", None, frozen, words=tuple(map(weights, standings)))
+
+
+def _exact(standing: Standing, value: float) -> Estimate:
+    """A number about all the seeds of a line, which has no interval."""
+    return Estimate(float(value), None, standing.line.replicates)
+
+
+def _column(rule: ColumnRule, standings: Sequence[Standing]) -> Column:
+    cells = tuple(each.line.metric(rule.metric) for each in standings)
+    competes = [each.rank is not None for each in standings]
+    best = best_of(competes, cells, rule.higher_is_better, score)
+    return Column(printable(rule.group), rule.metric, printable(rule.label), rule.higher_is_better, cells, best)
