@@ -159,11 +159,14 @@ class FIUBenchTask(Task):
         return found
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
-        """Samples of each set, one person after the other."""
+        """Samples of each set, of every person another question."""
         chosen = []
         for name, count in EXAMPLES.items():
-            of_set = sorted((record for record in records if record["set"] == name), key=lambda record: record["id"])
-            chosen += [*islice(_in_turns(of_set, lambda record: record["unique_id"]), count)]
+            of = defaultdict[str, list[Any]](list)
+            for record in sorted((each for each in records if each["set"] == name), key=lambda each: each["id"]):
+                of[record["unique_id"]].append(record)
+            turned = (record for place, own in enumerate(of.values()) for record in own[place:] + own[:place])
+            chosen += [*islice(_in_turns(turned, lambda record: record["unique_id"]), count)]
         return [{key: record[key] for key in EXAMPLE if key in record} for record in chosen]
 
 

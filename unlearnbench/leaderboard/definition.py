@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -121,6 +120,9 @@ class Definition(_Part):
         ranked = (self.ranking.memorised.metric, *self.ranking.forgetting, *self.ranking.utility)
         if missing := [metric for metric in ranked if metric not in shown]:
             raise ValueError(f"the ranking uses {missing[0]}, which has no [[columns]] entry: add one")
+        sided = {column.metric for column in self.columns if column.higher_is_better is not None}
+        if missing := [metric for metric in self.ranking.utility if metric not in sided]:
+            raise ValueError(f"{missing[0]} is a utility, and its column says that neither direction is better")
         if len(shown) < len(self.columns):
             raise ValueError("two [[columns]] entries have the same metric: remove one")
         return self
@@ -143,7 +145,7 @@ class Board:
         """The folder of submissions."""
         return self.folder / ROWS
 
-    @cached_property
+    @property
     def submissions(self) -> list[Path]:
         """The files that were sent to it, in the order of their names."""
         return sorted(self.rows.glob("*.jsonl"))

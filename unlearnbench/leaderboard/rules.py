@@ -105,6 +105,8 @@ def _unlike_task(rule: TaskRule, row: Row) -> Iterator[str]:
 
 def _unlike_column(column: ColumnRule, row: Row) -> Iterator[str]:
     metric = row.metrics.get(column.metric)
+    if column.direction == "neither":  # the leaderboard may leave open what the metric does not
+        return
     if metric is not None and metric.higher_is_better is not column.higher_is_better:
         yield f"{column.metric}: another direction than the leaderboard's ({column.direction})"
 

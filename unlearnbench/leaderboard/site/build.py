@@ -22,7 +22,7 @@ from ..standings import Table
 from ..submission import Submission
 from ..table import comparison, utility, weights
 from .data import answers_data, board_data
-from .entries import Entry, entries, interval, mean
+from .entries import Entry, entries, interval, mean, width
 from .libraries import libraries
 from .pictures import Pictures
 
@@ -73,6 +73,17 @@ def _as_script(path: Path, name: str, data: str) -> None:
     path.write_text(f"window.{name} = JSON.parse({json.dumps(data)});\n", encoding="utf-8")
 
 
+def _abouts(board: Board) -> dict[str, str]:
+    """What columns say, by name."""
+    own = {column.metric: column.about for column in board.definition.columns}
+    return own | {
+        "rank": "One more than the number of methods that surely beat it; =: a tie. References are not ranked.",
+        "score": "0: nothing was forgotten, 1: as much as by retraining; in brackets where utility was lost.",
+        "keeps_utility": "Whether every utility lies within its tolerance of the references.",
+        "frozen_weights": "Whether the method changes the model's weights, or leaves them frozen.",
+    }
+
+
 class _Site:
     """The files of a site in the making."""
 
@@ -95,7 +106,7 @@ class _Site:
             "interval": interval, "mean": mean, "amount": amount, "memory": memory, "utility": utility,
             "weights": weights,
         }  # fmt: skip
-        loaded.globals |= {"version": unlearnbench.__version__, "built": utc_now()}
+        loaded.globals |= {"version": unlearnbench.__version__, "built": utc_now(), "weights": weights, "width": width}
         return loaded
 
     def write(self, boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]]) -> int:
@@ -120,7 +131,7 @@ class _Site:
     def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
         folder = self.folder / board.name
         (folder / "entries").mkdir(parents=True)
-        facts = {"board": board, "rule": board.definition, "sections": sections, "submissions": submissions}
+        facts = {"board": board, "rule": board.definition, "sections": sections, "abouts": _abouts(board)}
         self._page(f"{board.name}/index.html", "board.html.j2", **facts, root="..")
         if not sections:
             return

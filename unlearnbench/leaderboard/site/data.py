@@ -71,7 +71,7 @@ def _entry(entry: "Entry", metrics: Sequence[str]) -> dict[str, Any]:
 
 def answers_data(sections: "Sequence[Section]") -> dict[str, list[dict[str, Any]]]:
     """The sample answers of every entry, by its id."""
-    shown = ("set", "question", "truth", "after", "picture")
+    shown = ("set_name", "question", "truth", "after", "picture")
     return {
         entry.id: [{name: getattr(answer, name) for name in shown} for answer in entry.answers]
         for section in sections

@@ -15,6 +15,9 @@ from ..submission import Header, Submission, Summary
 from .pictures import Pictures
 
 
+_SETS = {"forget": "to be forgotten", "nonprivate": "the same people, not private", "others": "somebody else"}
+
+
 @dataclass(frozen=True)
 class MetricLine:
     """A metric with its mean over the seeds, and in each seed's row."""
@@ -36,6 +39,11 @@ class Answer:
     before: str | None
     after: str
     picture: str | None
+
+    @property
+    def set_name(self) -> str:
+        """The set in words."""
+        return _SETS.get(self.set, self.set)
 
 
 @dataclass(frozen=True)
@@ -183,5 +191,9 @@ def mean(estimate: Estimate | None) -> str:
     """A mean with half the width of its interval."""
     if estimate is None or estimate.mean is None:
         return "n/a"
-    width = "" if estimate.half_width is None else f" ± {score(estimate.half_width)}"
-    return f"{score(estimate.mean)}{width}"
+    return f"{score(estimate.mean)}{'' if estimate.half_width is None else f' ± {width(estimate)}'}"
+
+
+def width(estimate: Estimate) -> str:
+    """Half the width of an interval."""
+    return score(estimate.half_width or 0.0)

@@ -1,0 +1,307 @@
+"""What is refused, and with which words: each test spoils one thing of a sound leaderboard, as a stranger could."""
+
+import base64
+import gzip
+import hashlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.leaderboard.made_up import BASE, add_method, add_references
+from unlearnbench.errors import DataError
+from unlearnbench.leaderboard import submission as submission_module
+from unlearnbench.leaderboard.check import check
+from unlearnbench.leaderboard.submission import read
+
+
+@pytest.fixture
+def sound(board, results, sent):
+    """A leaderboard with one submission of three methods, nothing wrong."""
+    add_method(results, "half", forget=0.5)
+    assert not sent().problems
+    assert check(board) == []
+    return board
+
+
+def lines_of(board):
+    return board.submissions[0].read_bytes().splitlines(keepends=True)
+
+
+def write(board, lines, *, sealed=True):
+    """The file with these lines; a stranger can put its digest right too."""
+    header = json.loads(lines[0])
+    if sealed:
+        header["sha256"] = hashlib.sha256(b"".join(lines[1:])).hexdigest()
+    board.submissions[0].write_bytes(json.dumps(header).encode() + b"\n" + b"".join(lines[1:]))
+
+
+def spoil(board, change, *, kind="row", which=lambda fields: True, sealed=True):
+    """Change the first line of this kind that ``which`` holds of; its fields are changed in place."""
+    lines = lines_of(board)
+    for place, line in enumerate(lines[1:], start=1):
+        fields = json.loads(line)
+        if kind in fields and which(fields):
+            change(fields)
+            lines[place] = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+            break
+    else:
+        raise AssertionError("nothing to spoil")
+    write(board, lines, sealed=sealed)
+
+
+def refused(board, *words):
+    problems = [str(problem) for problem in check(board)]
+    assert any(all(word in problem for word in words) for problem in problems), problems
+    return problems
+
+
+def half(fields):
+    return fields["row"]["method"]["name"] == "half" and fields["row"]["task"]["name"] == "fiubench"
+
+
+def test_an_edited_metric(sound):
+    spoil(sound, lambda f: f["row"]["metrics"]["forget.exact_match"].update(value=0.01), which=half)
+    refused(sound, "half fiubench seed 0", "forget.exact_match.value is 0.01, and its samples give")
+
+
+@pytest.mark.parametrize("key", ["ci_low", "ci_high", "n", "higher_is_better", "reason"])
+def test_an_edited_interval_or_direction(sound, key):
+    spoil(sound, lambda f: f["row"]["metrics"]["forget.min_k"].update({key: 1}), which=half)
+    refused(sound, "forget.min_k", key)
+
+
+def edited_samples(board, change, *, honest=False):
+    """Change the records of the first samples line; ``honest`` puts the row's digest of them right too."""
+    lines = lines_of(board)
+    place = next(i for i, line in enumerate(lines) if line.startswith(b'{"samples"'))
+    fields = json.loads(lines[place])
+    records = [json.loads(line) for line in gzip.decompress(base64.b64decode(fields["gzip"])).splitlines()]
+    change(records)
+    data = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    fields["gzip"] = base64.b64encode(gzip.compress(data)).decode()
+    lines[place] = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+    if honest:
+        for i, line in enumerate(lines[1:], start=1):
+            row = json.loads(line)
+            if "row" in row and row["row"]["row_id"] == fields["samples"]:
+                row["row"]["samples"]["sha256"] = hashlib.sha256(data).hexdigest()
+                lines[i] = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    write(board, lines)
+
+
+def test_an_edited_sample(sound):
+    edited_samples(sound, lambda records: records[0].update(prediction="nothing"))
+    refused(sound, "not those that it was computed from")
+
+
+def test_an_edited_sample_with_its_digest_put_right(sound):
+    edited_samples(sound, lambda records: records[0].update(prediction="nothing"), honest=True)
+    refused(sound, "and its samples give")
+
+
+def test_another_truth_in_the_samples(sound):
+    """A row can agree with its samples and still have been marked against other answers."""
+    edited_samples(sound, lambda records: records[0].update(keywords=["anything"]), honest=True)
+    refused(sound, "takes something else for right, than the reference")
+
+
+def test_samples_left_out_or_doubled(sound):
+    edited_samples(sound, lambda records: records.pop(), honest=True)
+    refused(sound, "1 are on one side alone")
+
+
+def test_an_edited_summary(sound):
+    def change(fields):
+        fields["examples"][0]["prediction"] = "a lie"
+
+    spoil(sound, change, kind="summary", which=lambda f: f.get("examples"))
+    refused(sound, "its summary is not that of its samples")
+
+
+def test_a_changed_file_whose_digest_was_not_put_right(sound):
+    spoil(sound, lambda f: f["row"]["cost"].update(train_seconds=2.5), sealed=False)
+    refused(sound, "first.jsonl", "changed since it was written")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row["method"].update(name="<script>alert(1)</script>"), ["not a name that a plug-in can have"]),
+        (lambda row: row["samples"].update(path="../../etc/passwd"), ["samples.path", "leads out of its folder"]),
+        (lambda row: row.update(schema_version=2), ["schema_version 2", "install the version that wrote it"]),
+        (lambda row: row["cost"].update(train_seconds=1e308), ["cost.train_seconds", "not plausible"]),
+        (lambda row: row["metrics"]["forget.rouge_l"].update(value=1e308), ["forget.rouge_l.value is 1e+308"]),
+        (lambda row: row["cost"].update(eval_seconds=-1), ["cost.eval_seconds", "not plausible"]),
+        (lambda row: row["model"].update(dtype="float16"), ["model.dtype", "wants"]),
+        (lambda row: row["model"].update(name="another"), ["model 'another' is not on this leaderboard"]),
+        (lambda row: row["model"].update(weights_digest="c" * 64), ["model.weights_digest", "as its reference"]),
+        (lambda row: row["task"]["data"].update(fingerprint="c" * 64), ["task.data", "as its reference"]),
+        (lambda row: row["task"]["data"].update(source="folder"), ["task.data.source", "wants"]),
+        (lambda row: row["task"]["options"].update(scorer="fiubench"), ["task.options.scorer", "wants"]),
+        (lambda row: row["task"].update(version="0"), ["version"]),
+        (lambda row: row["task"].update(split="forget 1 of 8"), ["task.split", "as its reference"]),
+        (lambda row: row["task"]["protocol"].update(limited=True), ["only some of the questions"]),
+        (lambda row: row["base"]["params"].update(epochs=99), ["base was trained with other hyperparameters"]),
+        (lambda row: row.update(status="error", error={"type": "X", "message": "y"}), ["status error"]),
+        (lambda row: row.update(samples=None), ["samples"]),
+        (lambda row: row["metrics"].pop("forget.ape"), ["forget.ape: missing"]),
+        (lambda row: row["metrics"].update(fame=row["metrics"]["forget.ape"]), ["fame: not a metric of the task"]),
+        (lambda row: row["metrics"]["forget.ape"].update(value=None), ["needs a reason"]),
+        (lambda row: row.update(row_id="../x"), ["row_id"]),
+        (lambda row: row.update(seed=1, base_seed=1), ["half fiubench seed 1 is there already"]),
+        (lambda row: row.update(seed=9, base_seed=9), ["has no 'finetune' on base seed 9"]),
+        (lambda row: row["method"].update(params={"k": 1}), ["1 seed, and this leaderboard wants 2"]),
+        (lambda row: row.pop("command"), ["command", "required"]),
+    ],
+)  # fmt: skip
+def test_a_spoiled_row(sound, change, words):
+    spoil(sound, lambda fields: change(fields["row"]), which=half)
+    refused(sound, *words)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("where", ["value", "rate"])
+def test_numbers_that_are_none(sound, number, where):
+    lines = lines_of(sound)
+    place = next(i for i, line in enumerate(lines) if b'"half"' in line)
+    fields = json.loads(lines[place])
+    if where == "value":
+        fields["row"]["metrics"]["forget.rouge_l"]["value"] = "HERE"
+    else:
+        fields["row"]["method"]["params"]["rate"] = "HERE"
+    lines[place] = json.dumps(fields).replace('"HERE"', number).encode() + b"\n"
+    write(sound, lines)
+    assert refused(sound, "first.jsonl:")[0].startswith(f"first.jsonl:{place + 1}: ")
+
+
+def test_a_line_of_50_mb(sound):
+    lines = lines_of(sound)
+    lines.insert(2, b'{"row":{"notes":"' + b"x" * 50_000_000 + b'"}}\n')
+    write(sound, lines)
+    refused(sound, "first.jsonl:3: a line of more than 32 MiB")
+
+
+def test_samples_that_unpack_without_end(sound, monkeypatch):
+    monkeypatch.setattr(submission_module, "LARGEST_SAMPLES", 1000)
+    refused(sound, "its samples unpack to more than")
+    (found,) = map(read, sound.submissions)
+    with pytest.raises(DataError, match="unpack to more"):
+        found.samples(found.rows[0])
+
+
+def test_duplicates_in_a_file_and_between_files(sound):
+    lines = lines_of(sound)
+    row = next(line for line in lines if line.startswith(b'{"row"'))
+    write(sound, [*lines, row])
+    refused(sound, "is there already, in line")
+    write(sound, lines)
+    (sound.rows / "second.jsonl").write_bytes(sound.submissions[0].read_bytes())
+    refused(sound, "second.jsonl:", "is there already, in first.jsonl:")
+
+
+def test_lines_that_are_nothing(sound):
+    lines = lines_of(sound)
+    for junk in (b"[1,2]\n", b"hello\n", b"{}\n", b'{"row":{},"row":{}}\n', b"\xff\xfe\n", b"[" * 5000 + b"\n"):
+        write(sound, [*lines[:1], junk, *lines[1:]])
+        refused(sound, "first.jsonl:2: ")
+
+
+def test_a_file_that_is_no_submission(sound):
+    (sound.rows / "rows.jsonl").write_bytes(lines_of(sound)[1])
+    refused(sound, "rows.jsonl:1: no header of a submission")
+    (sound.rows / "rows.jsonl").write_bytes(b"")
+    refused(sound, "rows.jsonl: empty")
+
+
+def test_a_header_of_another_board_and_a_link_that_is_none(sound):
+    lines = lines_of(sound)
+    write(sound, [json.dumps(json.loads(lines[0]) | {"board": "other"}).encode() + b"\n", *lines[1:]])
+    refused(sound, "was made for the leaderboard 'other'")
+    write(sound, [json.dumps(json.loads(lines[0]) | {"link": "javascript:alert(1)"}).encode() + b"\n", *lines[1:]])
+    refused(sound, "first.jsonl:1", "link")
+
+
+def test_pictures_outside_of_the_data(sound):
+    def change(fields):
+        fields["examples"][0]["image"] = "../../../etc/passwd"
+
+    spoil(sound, change, kind="summary", which=lambda f: f.get("examples"))
+    refused(sound, "'../../../etc/passwd' leads out of the data's folder")
+
+
+@pytest.mark.parametrize("missing", ["finetune", "retrain"])
+def test_no_ranking_without_both_references(sound, missing):
+    lines = lines_of(sound)
+    gone = {
+        json.loads(line)["row"]["row_id"].encode()
+        for line in lines
+        if line.startswith(b'{"row"') and f'"{missing}"'.encode() in line
+    }
+    write(sound, [line for line in lines if not any(row_id in line for row_id in gone)])
+    refused(sound, f"no rows of the reference '{missing}'")
+
+
+def test_a_base_that_has_not_memorised(board, results, sent):
+    add_method(results, "half", forget=0.5, seeds=(5, 6))
+    add_method(results, "finetune", forget=0.4, seeds=(5, 6), role="reference")
+    add_method(results, "retrain", forget=0.1, seeds=(5, 6), role="reference", params=BASE)
+    problems = [str(problem) for problem in sent().problems]
+    assert any("has not memorised the forget set" in problem for problem in problems)
+    assert not board.submissions
+
+
+def test_an_ideal_that_knows_as_much(board, results, sent):
+    add_references(results, seeds=(5,))
+    add_method(results, "retrain", forget=1.0, seeds=(5,), role="reference", params=BASE, salt="again")
+    problems = [str(problem) for problem in sent().problems]
+    assert any("already" in problem or "differ by" in problem for problem in problems)
+
+
+def test_only_some_submissions_are_computed_again(sound, results, sent):
+    add_method(results, "other", forget=0.3)
+    assert not sent("second").problems
+    spoil(sound, lambda f: f["row"]["metrics"]["forget.ape"].update(value=0.01), which=half)
+    assert check(sound, [sound.rows / "second.jsonl"]) == []
+    assert check(sound, [sound.rows / "first.jsonl"]) != []
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_no_flipped_byte_gets_through(tmp_path_factory, data):
+    board = flipped_board(tmp_path_factory)
+    whole = board.submissions[0].read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    bit = 1 << data.draw(st.integers(0, 7))
+    spoiled = bytearray(whole)
+    spoiled[place] ^= bit
+    try:
+        board.submissions[0].write_bytes(spoiled)
+        unchecked = whole[: whole.index(b"\n")]  # who sent it, and when, are told and not checked
+        if place > len(unchecked):
+            assert check(board, [board.rows / "none"])
+        else:
+            check(board, [board.rows / "none"])
+    finally:
+        board.submissions[0].write_bytes(whole)
+
+
+_boards = {}
+
+
+def flipped_board(tmp_path_factory):
+    """One board for all examples."""
+    from tests.leaderboard.made_up import board_in
+    from unlearnbench.leaderboard.add import add
+    from unlearnbench.leaderboard.definition import read_board
+    from unlearnbench.results.store import RowStore
+
+    if "board" not in _boards:
+        folder = tmp_path_factory.mktemp("flipped")
+        store = RowStore(folder / "results")
+        store.check_writable()
+        add_references(store, seeds=(0, 1))
+        _boards["board"] = read_board(board_in(folder / "made-up"))
+        assert not add(_boards["board"], store, _boards["board"].rows / "first.jsonl").problems
+    return _boards["board"]
