@@ -14,7 +14,6 @@ from ..standings import Standing, Table
 from ..submission import Header, Submission, Summary
 from .pictures import Pictures
 
-
 _SETS = {"forget": "to be forgotten", "nonprivate": "the same people, not private", "others": "somebody else"}
 
 

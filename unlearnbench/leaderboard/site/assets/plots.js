@@ -7,18 +7,37 @@
   const named = (column) => `${column.group}: ${column.label}`;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function point(entry, across, up, index, crowded) {
-    const x = entry.means[across.metric], y = entry.means[up.metric];
-    const hue = entry.is_method ? COLOURS[index % COLOURS.length] : "#808080";
-    const hollow = entry.is_method ? "" : "-open";
-    const symbol = !entry.keeps_utility && entry.is_method ? "x-thin-open" : (entry.is_frozen && entry.is_method ? "diamond" : "circle") + hollow;
-    const bars = (value) => ({ type: "data", array: [value.half_width ?? 0], thickness: 1, width: 3, color: hue });
+  // What a point looks like: by its kind, and where there are few by its method too.
+  function look(entry, index) {
+    if (!entry.is_method) return { kind: "reference", hue: "#808080", symbol: "circle-open" };
+    const hue = COLOURS[index % COLOURS.length];
+    if (!entry.keeps_utility) return { kind: "utility lost", hue, symbol: "x-thin-open" };
+    return entry.is_frozen ? { kind: "frozen weights", hue, symbol: "diamond" } : { kind: "changed weights", hue, symbol: "circle" };
+  }
+
+  function trace(name, { hue, symbol }, points, across, up, crowded) {
+    const values = (column, key) => points.map((entry) => entry.means[column.metric][key] ?? 0);
+    const bars = (column) => ({ type: "data", array: values(column, "half_width"), thickness: 1, width: 3, color: hue, visible: !crowded });
     return {
-      type: "scatter", mode: "markers", name: escaped(entry.label), showlegend: !crowded, customdata: [entry.id],
-      x: [x.mean], y: [y.mean], error_x: bars(x), error_y: bars(y),
-      marker: { color: hue, size: 10, symbol, line: { width: symbol === "x-thin-open" ? 2.5 : 1.5, color: hue } },
-      hovertemplate: `%{fullData.name}<br>${escaped(named(across))} %{x:.3f}<br>${escaped(named(up))} %{y:.3f}<extra></extra>`,
+      type: "scatter", mode: "markers", name: escaped(name),
+      x: values(across, "mean"), y: values(up, "mean"), error_x: bars(across), error_y: bars(up),
+      text: points.map((entry) => escaped(entry.label)), customdata: points.map((entry) => entry.id),
+      marker: { color: hue, size: crowded ? 7 : 10, symbol, line: { width: symbol === "x-thin-open" ? 2.5 : 1.5, color: hue } },
+      hovertemplate: `%{text}<br>${escaped(named(across))} %{x:.3f}<br>${escaped(named(up))} %{y:.3f}<extra></extra>`,
     };
+  }
+
+  // One trace a method; of a crowd, one a kind, without intervals, as nothing could be told apart.
+  function traces(shown, across, up) {
+    const methods = shown.filter((entry) => entry.is_method);
+    if (shown.length <= CROWD) {
+      return shown.map((entry) => trace(entry.label, look(entry, methods.indexOf(entry)), [entry], across, up, false));
+    }
+    const kinds = ["changed weights", "frozen weights", "utility lost", "reference"];
+    return kinds.flatMap((kind, index) => {
+      const points = shown.filter((entry) => look(entry, index).kind === kind);
+      return points.length ? [trace(kind, look(points[0], index), points, across, up, true)] : [];
+    });
   }
 
   function axis(column) {
@@ -28,9 +47,6 @@
 
   function draw(canvas, across, up) {
     const shown = entries.filter((each) => each.model === canvas.dataset.model && each.means[across.metric] && each.means[up.metric]);
-    const crowded = shown.length > CROWD;
-    let methods = 0;
-    const traces = shown.map((entry) => point(entry, across, up, entry.is_method ? methods++ : 0, crowded));
     const narrow = canvas.clientWidth < 600;
     const layout = {
       height: narrow ? 460 : 420, margin: { l: 60, r: 20, t: 10, b: 50 }, hovermode: "closest",
@@ -38,7 +54,7 @@
       xaxis: axis(across), yaxis: axis(up),
       legend: narrow ? { orientation: "h", y: -0.25 } : {},
     };
-    window.Plotly.react(canvas, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false });
+    window.Plotly.react(canvas, traces(shown, across, up), layout, { responsive: true, displaylogo: false, displayModeBar: false });
   }
 
   for (const canvas of document.querySelectorAll(".canvas")) {

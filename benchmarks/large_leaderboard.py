@@ -1,0 +1,75 @@
+"""How long a leaderboard of many rows takes to build: ``python -m benchmarks.large_leaderboard [--rows 5000]``.
+
+The rows that ship with the package, samples included, again and again under other methods' names.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from unlearnbench.leaderboard.definition import FILE, find
+from unlearnbench.leaderboard.submission import Header
+
+MODEL = "tiny-qwen2.5-vl"
+
+
+def main() -> None:
+    """Write the leaderboard, build its pages, and print one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--keep", type=Path, help="a folder to leave the leaderboard and its site in")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        rows = _leaderboard(folder / "large", options.rows)
+        command = [sys.executable, "-m", "unlearnbench", "leaderboard", "build", "large", "--out", "site"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603
+        seconds = time.perf_counter() - start
+        size = sum(path.stat().st_size for path in (folder / "large" / "rows").iterdir())
+        print(json.dumps({"rows": rows, "megabytes": size // 10**6, "build_seconds": round(seconds, 2)}))
+
+
+def _leaderboard(folder: Path, wanted: int) -> int:
+    """A leaderboard of at least so many rows, in files of one method each; returns how many there are."""
+    (folder / "rows").mkdir(parents=True)
+    board = find("private-attributes-tiny")
+    text = (board.folder / FILE).read_text(encoding="utf-8")
+    (folder / FILE).write_text(text, encoding="utf-8")
+    lines = board.submissions[0].read_bytes().splitlines(keepends=True)
+    header = Header.model_validate_json(lines[0]).model_copy(update={"board": "large"})
+    methods: dict[str, list[bytes]] = {}
+    owner: dict[bytes, str] = {}
+    for line in lines[1:]:
+        if line.startswith(b'{"row"'):
+            row = json.loads(line)["row"]
+            owner[row["row_id"].encode()] = name = row["method"]["name"] if row["model"]["name"] == MODEL else ""
+        else:
+            name = owner[line.split(b'"', 4)[3]]
+        methods.setdefault(name, []).append(line)
+    methods.pop("", None)
+    ids = [each for each, name in owner.items() if name]
+    references = {"finetune", "retrain", "pretrain"}
+    written = copy = 0
+    while written < wanted:
+        for name, its in methods.items():
+            if copy and name in references:
+                continue
+            data = b"".join(its)
+            if copy:
+                data = data.replace(b'"name":"%s"' % name.encode(), b'"name":"%s-%d"' % (name.encode(), copy))
+                for each in ids:
+                    data = data.replace(each, b"%04x" % copy + each[4:])
+            first = header.model_dump_json().encode() + b"\n"
+            (folder / "rows" / f"{name}-{copy}.jsonl").write_bytes(first + data)
+            written += sum(line.startswith(b'{"row"') for line in its)
+        copy += 1
+    return written
+
+
+if __name__ == "__main__":
+    main()

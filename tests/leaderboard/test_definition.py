@@ -1,0 +1,67 @@
+"""Reading leaderboard.toml, and finding leaderboards by name."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.leaderboard.made_up import DEFINITION, board_in, definition
+from unlearnbench.errors import DataError, UsageError
+from unlearnbench.leaderboard.definition import find, known, read_board
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_shipped_leaderboards_are_sound_and_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {*known()} == {"private-attributes-tiny", "fiubench-qwen2.5-vl-7b", "fiubench-llama-3.2-11b-vision"}
+    for name in known():
+        assert find(name).definition.minimum_seeds >= 3
+
+
+def test_those_without_rows_hold_no_number():
+    assert not find("fiubench-qwen2.5-vl-7b").submissions
+    assert not find("fiubench-llama-3.2-11b-vision").submissions
+
+
+def test_one_here_goes_before_one_that_ships(tmp_path, monkeypatch):
+    board_in(tmp_path / "leaderboards" / "private-attributes-tiny")
+    monkeypatch.chdir(tmp_path)
+    assert find("private-attributes-tiny").definition.title == "Made up"
+    assert find("leaderboards/private-attributes-tiny").definition.title == "Made up"
+
+
+def test_an_unknown_name_gets_a_hint():
+    with pytest.raises(UsageError, match="did you mean 'private-attributes-tiny'"):
+        find("private-attribute-tiny")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("schema_version = 1", "schema_version = 2", "schema_version: Input should be 1"),
+        ('title = "Made up"', "", "title: Field required"),
+        ("minimum_seeds = 2", "minimum_seeds = 0", "minimum_seeds"),
+        ("minimum_seeds = 2", "minimum_seed = 2", "minimum_seed"),
+        ("minimum_seeds = 2", "minimum_seeds = ", "cannot be read"),
+        ("at_least = 0.9", "at_least = nan", "at_least"),
+        ('"forget.rouge_l"]', '"forget.wit"]', r"the ranking uses forget\.wit, which has no \[\[columns\]\] entry"),
+        ('direction = "higher"', 'direction = "sideways"', "columns.2.direction"),
+        ('direction = "higher"', 'direction = "neither"', "is a utility, and its column says that neither"),
+        ('metric = "forget.rouge_l"\n', 'metric = "forget.exact_match"\n', "which has no|have the same metric"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, old, new, message):
+    text = definition()
+    assert old in text
+    folder = tmp_path / "wrong"
+    folder.mkdir()
+    (folder / "leaderboard.toml").write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read_board(folder)
+
+
+def test_a_folder_whose_name_could_not_be_an_address(tmp_path):
+    with pytest.raises(DataError, match="rename it"):
+        read_board(board_in(tmp_path / "Upper Case", DEFINITION))
+    with pytest.raises(DataError, match="missing"):
+        read_board(tmp_path)
