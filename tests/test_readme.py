@@ -16,6 +16,16 @@ from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import split_sets
 from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.leaderboard.definition import (
+    ColumnRule,
+    DataRule,
+    Definition,
+    ModelRule,
+    Ranking,
+    References,
+    TaskRule,
+    known,
+)
 from unlearnbench.metrics.mme import mme
 from unlearnbench.metrics.pope import pope
 from unlearnbench.registry import REGISTRIES, load_plugin, methods, metrics, tasks
@@ -55,15 +65,27 @@ def names(words: list[str], option: str) -> tuple[str, ...]:
 
 def test_every_verb_is_shown():
     assert {words[0] for words in commands()} == {
-        "run", "plan", "list", "show", "score", "report", "status", "store", "data", "doctor"
+        "run", "plan", "list", "show", "score", "report", "status", "store", "data", "leaderboard", "doctor"
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_has_the_options_that_it_is_shown_with(words):
-    verb = words[: 2 if words[0] in ("data", "store") else 1]
+    verb = words[: 2 if words[0] in ("data", "store", "leaderboard") else 1]
     help_text = CliRunner().invoke(app, [*verb, "--help"]).stdout
     assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", help_text))
+
+
+@pytest.mark.parametrize("words", [words for words in commands("leaderboard") if len(words) > 2], ids=" ".join)
+def test_a_leaderboard_that_is_named_exists(words):
+    assert words[2].startswith("--") or words[2] == "BOARD" or words[2] in known()
+
+
+def test_the_parts_of_a_leaderboard_are_those_of_the_code():
+    table = DOCUMENTS["leaderboards.md"].partition("## Starting one of your own")[2]
+    told = {word for quoted in re.findall(r"`([^`]+)`", table) for word in re.findall(r"\w+", quoted)}
+    parts = (Definition, ModelRule, DataRule, TaskRule, References, Ranking, ColumnRule)
+    assert {name for part in parts for name in part.model_fields} - {"schema_version", "data"} <= told
 
 
 @pytest.mark.parametrize("words", commands("run", "plan"), ids=" ".join)
