@@ -20,7 +20,7 @@ LIMIT = 3.0
 """Seconds: half a second is what a free machine must reach, and this what a machine at work may take."""
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["report", "--help"]])
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["report", "--help"], ["leaderboard", "--help"]])
 def test_starts_quickly_without_heavy_imports(installation, arguments):
     traced = installation.python("-X", "importtime", "-m", "unlearnbench", *arguments)
     assert traced.returncode == 0

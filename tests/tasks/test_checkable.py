@@ -1,0 +1,66 @@
+"""What a leaderboard needs of a task: its metrics again from records, sums by cluster, the same samples as examples."""
+
+import random
+
+import pytest
+
+from tests.leaderboard.made_up import fiubench_records, pope_records
+from unlearnbench.contracts import EXAMPLE, Task
+from unlearnbench.errors import UsageError
+from unlearnbench.registry import tasks
+
+
+def made(name):
+    kind = tasks.get(name)
+    return kind(kind.Options())
+
+
+def test_the_sums_by_person_make_up_the_metrics():
+    records = fiubench_records(0.5, 0.8, seed=4)
+    task = made("fiubench")
+    metrics = task.measured(records).metrics
+    clusters = task.by_cluster(records)
+    assert {"forget.rouge_l", "forget.exact_match", "forget.ape"} <= set(clusters)
+    for name, of in clusters.items():
+        total, count = (sum(part) for part in zip(*of.values(), strict=True))
+        assert metrics[name].n == count
+        assert metrics[name].value == pytest.approx(total / count)
+
+
+def test_the_order_of_records_does_not_matter():
+    records = fiubench_records(0.5, 0.8, seed=4)
+    shuffled = random.Random(1).sample(records, len(records))
+    task = made("fiubench")
+    assert task.measured(shuffled).metrics == task.measured(records).metrics
+    assert task.examples(shuffled) == task.examples(records)
+
+
+def test_examples_are_the_same_samples_whatever_the_model_and_each_of_another_person():
+    task = made("fiubench")
+    one, other = (task.examples(fiubench_records(share, share, seed)) for share, seed in ((1.0, 1), (0.0, 2)))
+    assert [each["id"] for each in one] == [each["id"] for each in other]
+    assert all(set(each) == set(EXAMPLE) for each in one)
+    forget = [each for each in one if each["set"] == "forget"]
+    assert len({each["id"].split("/")[0] for each in forget}) == len(forget) == 4
+    assert len({each["id"].split("/")[1] for each in forget}) == 4  # and another question
+
+
+def test_yes_no_tasks_measure_records_with_their_baselines():
+    task = made("pope")
+    found = task.measured(pope_records(0.9, seed=0))
+    assert found.metrics == {f"pope.{name}": value for name, value in task.score(pope_records(0.9, seed=0)).items()}
+    assert found.baselines["always yes"]["pope.yes_ratio"].value == 1
+
+
+def test_a_task_that_offers_no_check_says_so():
+    class Silent(Task):
+        name = "silent"
+
+        def load(self, source, forget):
+            raise NotImplementedError
+
+        def evaluate(self, model, data, run):
+            raise NotImplementedError
+
+    with pytest.raises(UsageError, match="define measured"):
+        Silent(Silent.Options()).measured([])
