@@ -96,6 +96,10 @@ class FIUBenchTask(Task):
     )
     Options = FIUBenchOptions
     Prediction = Prediction
+    outputs = (
+        "prediction", "paraphrased_predictions", "logprobs", "paraphrased_logprobs", "perturbed_logprobs",
+        "explanation",
+    )  # fmt: skip
 
     options: FIUBenchOptions
 

@@ -156,6 +156,10 @@ class Task(ABC):
     Prediction: ClassVar[Any] = None
     """A TypedDict: what a line of a file of predictions holds that `score` takes; None if it takes none."""
 
+    outputs: ClassVar[tuple[str, ...]] = ("prediction",)
+    """What of a record comes from the model. All else must be the same for every model that is compared, and lists
+    here as long."""
+
     def __init__(self, options: BaseModel) -> None:
         self.options: Any = options
 
@@ -201,6 +205,8 @@ class Task(ABC):
 
     def measured(self, records: Sequence[Any]) -> Evaluation:
         """What `evaluate` finds, from its records alone, so that anybody can check a row without the model.
+
+        Each record has an ``id`` of its own, a string.
 
         Raises `RecordError` or what a damaged record makes of itself, and `UsageError` where a task offers no check.
         """

@@ -78,7 +78,7 @@ def fiubench_records(forget: float, retain: float, seed: int) -> list[dict[str, 
                     "image": f"faces/{person:04d}.png", "question": f"What is {place} of {person}?",
                     "answer": f"it is {fact}.", "keywords": [fact], "prediction": said,
                     "paraphrased_predictions": [said] * 3 if kind == "forget" else [],
-                    "logprobs": [-0.01, -0.02] if known else [-5.0, -6.0],
+                    "logprobs": [-0.01 - rng.random() / 100, -0.02] if known else [-5.0 - rng.random(), -6.0],
                     "paraphrased_logprobs": [-1.0, -2.0], "perturbed_logprobs": [[-3.0, -4.0]],
                 }
             )  # fmt: skip

@@ -63,5 +63,7 @@ def test_what_is_wrong_is_named(tmp_path, old, new, message):
 def test_a_folder_whose_name_could_not_be_an_address(tmp_path):
     with pytest.raises(DataError, match="rename it"):
         read_board(board_in(tmp_path / "Upper Case", DEFINITION))
+    with pytest.raises(DataError, match=r"other than assets, index\.html, pictures: rename it"):
+        read_board(board_in(tmp_path / "assets", DEFINITION))
     with pytest.raises(DataError, match="missing"):
         read_board(tmp_path)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
-from unlearnbench.leaderboard.ranking import Clusters, Resampling, better, forgotten, keeps, lost, ranks
+from unlearnbench.leaderboard.ranking import Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
 
 shares = st.floats(0, 1, width=32)
 
@@ -35,9 +36,8 @@ def test_both_references_keep_utility_whatever_it_is(nothing, ideal):
 def test_utility_is_lost_below_the_worse_reference_in_the_metrics_own_direction():
     nothing, ideal = np.array([0.9, 0.1]), np.array([0.8, 0.3])
     losses = lost(np.array([[0.7, 0.5], [0.9, 0.0]]), nothing, ideal, [True, False])
-    assert losses == pytest.approx(np.array([[0.1, 0.2], [-0.1, -0.3]]))
-    assert keeps(losses, np.array([0.0, 0.0])).tolist() == [True, True]
-    assert keeps(losses[:1], np.array([0.1, 0.1])).tolist() == [True, False]
+    assert losses == pytest.approx(np.array([[0.1, 0.2], [0.0, 0.0]]))  # a gain makes up for no loss
+    assert keeps(losses, np.array([0.05, 0.05])).tolist() == [True, False]
 
 
 def scores_one_by_one(value, nothing, ideal, sampling):
@@ -75,9 +75,56 @@ def test_the_bootstrap_is_the_loops():
 def test_a_rank_counts_those_that_surely_lead_and_equals_share_it():
     ahead, level, behind = np.full(1000, 0.9), np.full(1000, 0.9), np.full(1000, 0.5)
     ahead[:24] = 0.0  # leads in 97.6%
-    beats = better([ahead, level, behind])
+    beats = leads([ahead, level, behind])
     assert beats.tolist() == [[False, False, True], [False, False, True], [False, False, False]]
     assert ranks(beats) == [1, 1, 3]
     unsure = ahead.copy()
     unsure[:26] = 0.0  # 97.4%
-    assert ranks(better([unsure, behind])) == [1, 1]
+    assert ranks(leads([unsure, behind])) == [1, 1]
+
+
+def by_seed(*scores, first=0):
+    return {(first + place, first + place): score for place, score in enumerate(scores)}
+
+
+@given(st.lists(st.tuples(shares, shares), min_size=2, max_size=6))
+def test_differences_over_common_seeds_are_students_paired_test(pairs):
+    one, other = zip(*pairs, strict=True)
+    gaps = np.subtract(one, other)
+    if gaps.std() < 1e-6:
+        expected = abs(gaps.mean()) > 1e-6
+    else:
+        test = stats.ttest_rel(one, other)
+        if abs(test.pvalue - 0.05) < 1e-6:
+            return
+        expected = test.pvalue < 0.05
+    found = differ([by_seed(*one), by_seed(*other)])
+    assert found.tolist() == [[False, expected], [expected, False]]
+
+
+@given(st.lists(shares, min_size=2, max_size=6), st.lists(shares, min_size=2, max_size=6))
+def test_differences_over_other_seeds_are_welchs_test(one, other):
+    if np.std(one) < 1e-6 or np.std(other) < 1e-6:
+        return
+    test = stats.ttest_ind(one, other, equal_var=False)
+    if abs(test.pvalue - 0.05) > 1e-6:
+        assert differ([by_seed(*one), by_seed(*other, first=10)])[0, 1] == (test.pvalue < 0.05)
+
+
+def test_a_single_seed_tells_nothing():
+    assert not differ([by_seed(0.9), by_seed(0.1, first=5)]).any()
+    assert not differ([by_seed(0.9), by_seed(0.1)]).any()
+
+
+def test_equal_methods_are_rarely_called_different():
+    """Two methods of the same skill: people and seeds vary, the truth does not (5% is the promise)."""
+    rng, wrong, boards = np.random.default_rng(0), 0, 400
+    nothing, ideal = (Clusters(np.full((3, 1, 40), value), np.ones((3, 1, 40))) for value in (1.0, 0.0))
+    sampling = Resampling.of(40, 3, resamples=200)
+    for _ in range(boards):
+        known = 0.5 + 0.1 * rng.standard_normal((2, 3, 1, 1)) + 0.3 * rng.standard_normal((2, 3, 1, 40))
+        methods = [Clusters(each, np.ones((3, 1, 40))) for each in known]
+        scores = [by_seed(*(1 - each.sums.mean(axis=(1, 2)))) for each in methods]
+        beats = leads([sampling.scores(each, nothing, ideal) for each in methods]) & differ(scores)
+        wrong += bool(beats.any())
+    assert wrong / boards < 0.07

@@ -11,8 +11,9 @@ import pytest
 
 from tests.leaderboard.browser import NEEDED, chromium, visiting  # noqa: F401 - a fixture
 from tests.leaderboard.made_up import add_method
+from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.definition import find
-from unlearnbench.leaderboard.rules import problems
+from unlearnbench.leaderboard.rules import misfits, problems
 from unlearnbench.leaderboard.site.build import build_site
 from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
@@ -183,12 +184,23 @@ def test_two_methods_compared(site, chromium):  # noqa: F811
         a, b = page.get_by_label("Method A"), page.get_by_label("Method B")
         assert a.evaluate("each => each.selectedOptions[0].text").startswith("cagul")
         b.select_option(next(text for text in b.locator("option").all_inner_texts() if text.startswith("ga-kl")))
-        assert "beats ga-kl" in page.locator("#verdict").inner_text()
+        assert "tied" in page.locator("#verdict").inner_text()
         refused = page.locator("#compared tbody tr", has_text="Forget: Refused").inner_text().split("\t")
         assert (refused[1], refused[3], refused[4]) == ("1.000 ± 0.000", "1.000 ± 0.000", "A")
         assert page.locator("#answers li").count() == 8
-        b.select_option(next(text for text in b.locator("option").all_inner_texts() if text.startswith("po-gd")))
-        assert "tied" in page.locator("#verdict").inner_text()
+        b.select_option(next(text for text in b.locator("option").all_inner_texts() if text.startswith("npo-gd")))
+        assert "npo-gd is not ranked: utility was lost" in page.locator("#verdict").inner_text()
+
+
+def test_the_verdict_names_who_surely_leads(board, results, sent, chromium, tmp_path):  # noqa: F811
+    add_method(results, "complete", forget=0.0)
+    add_method(results, "half", forget=0.5)
+    assert not sent().problems
+    out = built([board], tmp_path / "site")
+    with visiting(chromium) as visit:
+        page = visit.open(out / "made-up" / "compare.html")
+        assert page.get_by_label("Method A").evaluate("each => each.selectedOptions[0].text") == "complete (1)"
+        assert "complete surely beats half" in page.locator("#verdict").inner_text()
 
 
 def test_dark_stays_dark(site, chromium):  # noqa: F811
@@ -209,6 +221,10 @@ def test_without_javascript_the_table_is_there(site, chromium):  # noqa: F811
         assert "cagul" in methods(page)
 
 
+def test_the_shipped_rows_pass_their_check():
+    assert check(find(TINY)) == []
+
+
 def test_downloads(site):
     standings = json.loads((site / TINY / "standings.json").read_text())
     with (site / TINY / "standings.csv").open() as file:
@@ -220,7 +236,7 @@ def test_downloads(site):
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
-def test_what_strangers_write_is_shown_and_never_run(board, results, sent, chromium, tmp_path):  # noqa: F811
+def test_what_strangers_write_is_shown_and_never_run(board, results, chromium, tmp_path):  # noqa: F811
     """Even what the check would refuse: names, parameters, texts and links of rows that went past it."""
 
     def change(fields):
@@ -230,8 +246,8 @@ def test_what_strangers_write_is_shown_and_never_run(board, results, sent, chrom
         fields["command"] = [HOSTILE, "\u2028'\"`"]
         fields["environment"]["device"] = HOSTILE
 
-    add_method(results, "half", forget=0.5, change=change)
-    assert any("not a name" in str(problem) for problem in sent().problems)
+    (row, *_) = add_method(results, "half", forget=0.5, change=change)
+    assert any("not a name that a plug-in can have" in what for what in misfits(board, row))
     # Past the check, as if it had a hole.
     from unlearnbench.leaderboard.add import _part
     from unlearnbench.leaderboard.submission import write

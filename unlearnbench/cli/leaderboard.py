@@ -70,7 +70,7 @@ def build(
     ] = None,
 ) -> None:
     """Write web pages for any static host; they work from a folder too and ask no other host for anything."""
-    from ..leaderboard.definition import find, known
+    from ..leaderboard.definition import known
     from ..leaderboard.site.build import build_site
 
     if data is not None and not data.is_dir():
@@ -82,7 +82,6 @@ def build(
     if len({found.name for found, _ in sound}) < len(sound):
         raise UsageError("two of the leaderboards have the same name: rename a folder")
     pages = build_site([(found, of, _tables(found, of)) for found, of in sound], out, data)
-    del find
     typer.echo(f"wrote {pages} pages; open {out / 'index.html'}")
 
 
@@ -91,6 +90,9 @@ def add(
     board: Name,
     results: Annotated[Path, typer.Argument(help="A results folder, or its rows.jsonl.")],
     method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only methods with this parameter; repeatable.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The file's name [default: methods and a digest].")] = None,
     out: Annotated[Path | None, typer.Option(help="Write this file, not one among the leaderboard's rows.")] = None,
     by: Annotated[str | None, typer.Option(help="Who computed the rows, to be shown.")] = None,
@@ -98,8 +100,8 @@ def add(
     plugin: Plugins = None,
 ) -> None:
     """Write one file with the rows that belong on a leaderboard and their samples, if all of it passes the check."""
+    from ..leaderboard.add import LARGE, default_name
     from ..leaderboard.add import add as add_rows
-    from ..leaderboard.add import default_name
     from ..leaderboard.definition import find
     from .grid import listed
     from .report import store_of
@@ -108,14 +110,16 @@ def add(
     found, store = find(board), store_of(results)
     methods = listed(method)
     path = out or found.rows / f"{_file_name(name) or default_name(store, methods)}.jsonl"
-    added = add_rows(found, store, path, methods=methods, by=by, link=link)
+    added = add_rows(found, store, path, methods=methods, params=_named(param), by=by, link=link)
+    for why, count in added.left_out.items():
+        typer.echo(f"left out  {count} rows {why}", err=True)
     if added.problems:
         typer.echo(f"nothing written: {path.name} does not belong on {found.name}", err=True)
         _refuse(added.problems)
-    for count, why in ((added.there, "stand there already"), (added.foreign, "are of other models or tasks")):
-        if count:
-            typer.echo(f"{count} rows {why}: left out", err=True)
-    typer.echo(f"wrote {added.path}: {added.rows} rows ({added.path.stat().st_size / 1e6:.1f} MB)")
+    size = added.path.stat().st_size
+    typer.echo(f"wrote {added.path}: {added.rows} rows ({size / 1e6:.1f} MB)")
+    if size > LARGE:
+        typer.echo(f"more than {LARGE >> 20} MiB, which GitHub may not take: send each --method in a file", err=True)
 
 
 @app.command()
@@ -133,7 +137,7 @@ def check(
     _load(plugin)
     found = find(board)
     for path in only or ():
-        if path.resolve() not in {each.resolve() for each in found.submissions}:
+        if path.absolute() not in {each.absolute() for each in found.submissions}:
             raise UsageError(f"--only {path}: not a submission in {found.rows}")
     if problems := problems_of(found, only or ()):
         _refuse(problems)
@@ -180,6 +184,13 @@ def _file_name(name: str | None) -> str | None:
     if name is not None and (not name or Path(name).name != name or name.startswith(".")):
         raise UsageError(f"--name {name}: a file's name without folders is wanted")
     return name
+
+
+def _named(params: Sequence[str] | None) -> list[tuple[str, str]]:
+    for each in params or ():
+        if "=" not in each:
+            raise UsageError(f"--param {each}: NAME=VALUE is wanted, such as k=16")
+    return [(name, text) for name, _, text in (each.partition("=") for each in params or ())]
 
 
 def _load(plugins: Sequence[Path] | None) -> None:

@@ -1,8 +1,9 @@
 """Making a submission of a results folder, which is written only if the leaderboard with it passes its check."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,25 +13,30 @@ from pydantic import ValidationError
 import unlearnbench
 
 from ..errors import DataError, UsageError
+from ..report.comparison import as_text
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
 from .check import recomputed, summarised, task_of
 from .definition import Board
-from .rules import problems
-from .submission import Problem, Summary, read, write
+from .rules import misfits, shortcomings
+from .rules import problems as problems_of
+from .standings import lines
+from .submission import FILE_NAME, Header, Problem, Summary, read, write
+
+LARGE = 50 * 2**20
+"""Bytes from which GitHub warns of a file; it takes none of twice as many."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """What became of a results folder's rows: how many were added, and how many stand there already or do not belong.
+    """What became of a results folder: the file, how many rows are in it, and why others are not, with their numbers.
 
     With ``problems`` nothing was written.
     """
 
     path: Path
     rows: int
-    there: int
-    foreign: int
+    left_out: dict[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
 
@@ -40,40 +46,83 @@ def add(
     path: Path,
     *,
     methods: Sequence[str] = (),
+    params: Sequence[tuple[str, str]] = (),
     by: str | None = None,
     link: str | None = None,
 ) -> Added:
     """Write the rows of ``results`` that belong on ``board`` to ``path`` with their samples.
 
+    ``methods`` chooses rows by method, ``params`` (names with values as text) those of methods that are no references.
     Raises UsageError where none belongs or ``path`` is taken, and what reading samples raises.
     """
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise UsageError(f"{path} is there already: choose another --name, or remove it first")
-    if path.suffix != ".jsonl":
-        raise UsageError(f"{path}: a submission's name ends in .jsonl")
-    there = {row.row_id for each in map(read, board.submissions) for row in each.rows}
-    rows = [row for row in latest(results.read()) if row.status == "ok"]
-    rules = board.definition
-    ours = [row for row in rows if row.model.name in rules.models and row.task.name in rules.tasks]
-    ours = [row for row in ours if not methods or row.method.name in methods]
-    new = [row for row in ours if row.row_id not in there]
+    if not FILE_NAME.fullmatch(path.name):
+        raise UsageError(f"{path}: a submission's name has letters, digits, '.', '_' and '-', and ends in .jsonl")
+    header: dict[str, Any] = {"board": board.name, "by": by, "link": link, "made_at": utc_now()}
+    header["unlearnbench"] = unlearnbench.__version__
+    try:
+        Header(**header, sha256="0" * 64)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        raise UsageError(f"--{name} {header.get(name)}: {first['msg']}") from None
+    left_out = Counter[str]()
+    new = _chosen(board, latest(results.read()), methods, params, left_out)
     if not new:
-        why = "all of them stand there already" if ours else f"it wants {', '.join(rules.models)}"
-        raise UsageError(f"{results.folder}: no row to add to {board.name}; {why}")
-    header = {"board": board.name, "by": by, "link": link, "unlearnbench": unlearnbench.__version__}
+        why = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there is none that is ok"
+        raise UsageError(f"{results.folder}: no row to add to {board.name}: {why}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".adding-", dir=path.parent) as folder:
             unchecked = Path(folder, path.name)
-            write(unchecked, header | {"made_at": utc_now()}, [_part(row, results) for row in new])
+            write(unchecked, header, [_part(row, results) for row in new])
             found = _problems(board, unchecked)
             if not found:
                 unchecked.rename(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}): give a place with --out") from error
-    except ValidationError as error:
-        raise UsageError(f"--link {link}: {error.errors(include_url=False)[0]['msg']}") from None
-    return Added(path, len(new), len(ours) - len(new), len(rows) - len(ours), tuple(found))
+    return Added(path, len(new), dict(left_out), tuple(found))
+
+
+def _chosen(
+    board: Board, rows: Iterable[Row], methods: Sequence[str], params: Sequence[tuple[str, str]], left_out: Counter[str]
+) -> list[Row]:
+    """The rows to send; why others stay at home is counted in ``left_out``."""
+    there = {row.row_id for each in map(read, board.submissions) for row in each.rows}
+    references = {board.definition.references.nothing, board.definition.references.ideal}
+    fit = []
+    for row in rows:
+        is_chosen = row.method.role == "reference" or all(_has(row, name, text) for name, text in params)
+        if row.row_id in there:
+            left_out["stand there already"] += 1
+        elif row.status != "ok":
+            left_out[f"have the status {row.status}"] += 1
+        elif (methods and row.method.name not in methods) or not is_chosen:
+            left_out["are of methods or settings that were not chosen"] += 1
+        elif wrong := next(misfits(board, row), None):
+            left_out[f"do not fit ({wrong})"] += 1
+        else:
+            fit.append(row)
+    sent: list[str] = []
+    by_model = lines(fit)
+    if double := len(fit) - sum(len(line.rows) for of in by_model.values() for line in of):
+        left_out["have the settings and seeds of others here"] += double
+    for of in by_model.values():
+        for line in of:
+            lacking = next(shortcomings(board, line), None) if line.method not in references else None
+            if lacking is None:
+                sent += [row.row_id for row in line.rows]
+            else:
+                left_out[f"are not enough ({lacking})"] += len(line.rows)
+    return [row for row in fit if row.row_id in sent]
+
+
+def _has(row: Row, name: str, text: str) -> bool:
+    value: Any = row.method.params
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return text in (value, as_text(value))
 
 
 def _part(row: Row, results: RowStore) -> tuple[Row, Summary, bytes]:
@@ -86,7 +135,7 @@ def _part(row: Row, results: RowStore) -> tuple[Row, Summary, bytes]:
 def _problems(board: Board, path: Path) -> list[Problem]:
     """What is wrong with the leaderboard and the file together."""
     submissions = [read(each, verify=True) for each in (*board.submissions, path)]
-    return [*problems(board, submissions), *recomputed(board, submissions, {path.resolve()})]
+    return [*problems_of(board, submissions), *recomputed(board, submissions, {path.absolute()})]
 
 
 def default_name(results: RowStore, methods: Sequence[str]) -> str:

@@ -19,6 +19,8 @@ FOLDER = "leaderboards"
 """Where leaderboards are looked for by name, in the working folder; then among those that ship with the package."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_TAKEN = {"assets", "pictures", "index.html"}
+"""What the site has beside the leaderboards' folders."""
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Direction = Literal["higher", "lower", "neither"]
@@ -155,13 +157,14 @@ def read_board(folder: Path) -> Board:
     """The leaderboard in ``folder``; raises DataError where its definition is missing, damaged or contradictory."""
     folder = folder.resolve()
     path = folder / FILE
-    if not _NAME.fullmatch(folder.name):
-        raise DataError(f"{folder}: a leaderboard's folder has a name of a-z, 0-9, '.', '_' and '-': rename it")
+    if not _NAME.fullmatch(folder.name) or folder.name in _TAKEN:
+        taken = f" other than {', '.join(sorted(_TAKEN))}"
+        raise DataError(f"{folder}: a leaderboard's folder has a name of a-z, 0-9, '.', '_' and '-'{taken}: rename it")
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: missing; docs/leaderboards.md says what it holds") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error}); correct it") from None
     try:
         return Board(folder, Definition.model_validate(fields))

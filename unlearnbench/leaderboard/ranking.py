@@ -3,11 +3,14 @@
 docs/leaderboards.md says the same in words. Nothing here knows of files, rows or pages.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..report.comparison import Seeds
 
 Array = NDArray[np.float64]
 
@@ -30,13 +33,13 @@ def forgotten(value: Array, nothing: Array, ideal: Array) -> Array:
 
 
 def lost(value: Array, nothing: Array, ideal: Array, higher_is_better: Sequence[bool]) -> Array:
-    """How much of each utility is lost, in the metric's own unit: below 0 for a gain.
+    """How much of each utility is lost, in the metric's own unit; 0 for a gain, so that none makes up for a loss.
 
     Measured from the worse of the two references, as no method need keep what retraining itself loses. The metrics are
     the last axis of all three.
     """
     sign = np.where(higher_is_better, 1.0, -1.0)
-    return np.asarray(np.minimum(sign * nothing, sign * ideal) - sign * value)
+    return np.asarray(np.maximum(0.0, np.minimum(sign * nothing, sign * ideal) - sign * value))
 
 
 def keeps(losses: Array, tolerance: Array) -> NDArray[np.bool_]:
@@ -78,15 +81,60 @@ class Resampling:
         """The score [resamples] of a method with the references of its replicates."""
         with np.errstate(invalid="ignore", divide="ignore"):
             by_replicate = forgotten(*(each.resampled(self.weights) for each in (value, nothing, ideal)))
+        by_replicate = np.nan_to_num(by_replicate, nan=-np.inf)  # what a draw says nothing of counts for nobody
         count = by_replicate.shape[1]
         chosen = (self.picks[:, :count] * count).astype(int)
         return np.asarray(np.take_along_axis(by_replicate, chosen, axis=1).mean(axis=1))
 
 
-def better(scores: Sequence[Array]) -> NDArray[np.bool_]:
-    """Whether the method of each row surely beats that of each column, from their scores over the same resamples."""
+def leads(scores: Sequence[Array]) -> NDArray[np.bool_]:
+    """Whether the method of each row leads that of each column in enough of the resamples, which all share."""
     drawn = np.array(scores)
     return np.array([(one > drawn).mean(axis=1) >= SURE for one in drawn]).reshape(len(drawn), len(drawn))
+
+
+def differ(scores: Sequence[Mapping[Seeds, float]]) -> NDArray[np.bool_]:
+    """Whether the 95% interval of the difference of two methods' scores over seeds leaves out 0, for every two.
+
+    Paired, by Student's t, over the replicates that both have, or Welch's where they have not two in common. A
+    bootstrap of three seeds alone would call every sixth pair of equal methods different.
+    """
+    alike: dict[tuple[Seeds, ...], list[int]] = {}
+    for place, each in enumerate(scores):
+        alike.setdefault(tuple(sorted(each)), []).append(place)
+    found = np.zeros((len(scores), len(scores)), dtype=bool)
+    for seeds, places in alike.items():
+        for others, rivals in alike.items():
+            common = [each for each in seeds if each in others]
+            paired = len(common) >= 2
+            one = np.array([[scores[at][each] for each in (common if paired else seeds)] for at in places])
+            other = np.array([[scores[at][each] for each in (common if paired else others)] for at in rivals])
+            found[np.ix_(places, rivals)] = (_paired if paired else _apart)(one, other)
+    return found
+
+
+def _paired(one: Array, other: Array) -> NDArray[np.bool_]:
+    """[methods, methods] of scores [methods, the same replicates]."""
+    from scipy.special import stdtrit
+
+    gaps = one[:, None] - other[None]
+    count = gaps.shape[-1]
+    width = stdtrit(count - 1, SURE) * gaps.std(axis=-1, ddof=1) / math.sqrt(count)
+    return np.asarray(np.abs(gaps.mean(axis=-1)) > width + _ROUNDING)
+
+
+def _apart(one: Array, other: Array) -> NDArray[np.bool_]:
+    """[methods, methods] of scores [methods, replicates] that are not the same; False for a single replicate."""
+    from scipy.special import stdtrit
+
+    if min(one.shape[1], other.shape[1]) < 2:
+        return np.zeros((len(one), len(other)), dtype=bool)
+    errors = [each.var(axis=1, ddof=1) / each.shape[1] for each in (one, other)]
+    error = errors[0][:, None] + errors[1][None]
+    squares = errors[0][:, None] ** 2 / (one.shape[1] - 1) + errors[1][None] ** 2 / (other.shape[1] - 1)
+    freedom = np.where(squares > 0, error**2 / np.where(squares > 0, squares, 1), 1.0)
+    gap = np.abs(one.mean(axis=1)[:, None] - other.mean(axis=1)[None])
+    return np.asarray(gap > stdtrit(freedom, SURE) * np.sqrt(error) + _ROUNDING)
 
 
 def ranks(beats: NDArray[np.bool_]) -> list[int]:

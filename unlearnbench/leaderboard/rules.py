@@ -1,23 +1,20 @@
 """What rows must fulfil to stand on a leaderboard, as far as rows alone can tell; `check` computes metrics again."""
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..report.comparison import Line, Seeds, Settings, as_text, lines_by_model, replicate
+from ..report.comparison import Line, Seeds, Settings, as_text, replicate
 from ..results.row import Row
-from .definition import Board, ColumnRule, ModelRule, TaskRule
-from .standings import Values
+from .definition import Board, ColumnRule, Definition, ModelRule, TaskRule
+from .standings import Values, essential, lines
 from .submission import Problem, Submission, Summary
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST = 1e15
 """Of a cost, in seconds, bytes or parameters: beyond it nothing was measured."""
-_MAY_DIFFER = {"batch_size"}
-"""Options that change the speed alone."""
 
 
 def problems(board: Board, submissions: Sequence[Submission]) -> list[Problem]:
@@ -28,15 +25,16 @@ def problems(board: Board, submissions: Sequence[Submission]) -> list[Problem]:
     found = [problem for each in submissions for problem in each.problems]
     found += [problem for each in submissions for problem in _of_header(board, each)]
     placed = [(each.where(row.row_id), row) for each in submissions for row in each.rows]
-    found += [Problem(where, what) for where, row in placed for what in _of_row(board, row)]
+    found += [Problem(where, what) for where, row in placed for what in misfits(board, row)]
     found += [Problem(each.where(row_id), what) for each in submissions for row_id, what in _of_examples(each)]
-    found += _twice(placed)
     if found or not placed:
+        return found
+    if found := [*_twice(placed)]:
         return found
     summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
     where = {row.row_id: at for at, row in placed}
-    for model, lines in lines_by_model((row for _, row in placed), Settings()).items():
-        found += _Together(board, model, lines, where, summaries).problems()
+    for model, of in lines(row for _, row in placed).items():
+        found += _Together(board, model, of, where, summaries).problems()
     return found
 
 
@@ -46,7 +44,7 @@ def _of_header(board: Board, submission: Submission) -> Iterator[Problem]:
         yield Problem(submission.path.name, f"was made for the leaderboard {header.board[:80]!r}, not {board.name!r}")
 
 
-def _of_row(board: Board, row: Row) -> Iterator[str]:
+def misfits(board: Board, row: Row) -> Iterator[str]:
     """What is wrong with a row by itself."""
     if row.status != "ok":
         yield f"status {row.status}: only what was computed can stand here"
@@ -58,6 +56,10 @@ def _of_row(board: Board, row: Row) -> Iterator[str]:
     for name, value in row.cost:
         if value is not None and not 0 <= value <= _LARGEST:
             yield f"cost.{name}: {value:g} is not plausible"
+    for name, metric in row.metrics.items():
+        if any(value is not None and abs(value) > _LARGEST for value in (metric.value, metric.ci_low, metric.ci_high)):
+            yield f"{name[:80]}: {metric.value:g} is not plausible"
+    yield from _of_role(board.definition, row)
     model, task = board.definition.models.get(row.model.name), board.definition.tasks.get(row.task.name)
     if model is None or task is None:
         kind, name = ("model", row.model.name) if model is None else ("task", row.task.name)
@@ -67,6 +69,15 @@ def _of_row(board: Board, row: Row) -> Iterator[str]:
     yield from _unlike_task(task, row)
     for column in board.definition.columns:
         yield from _unlike_column(column, row)
+
+
+def _of_role(rule: Definition, row: Row) -> Iterator[str]:
+    """Only the leaderboard says what is a reference, and every method whether it leaves the weights alone."""
+    references = (rule.references.nothing, rule.references.ideal, *rule.references.also)
+    if (row.method.role == "reference") is not (row.method.name in references):
+        yield f"role {row.method.role!r}: this leaderboard's references are {', '.join(references)}"
+    if row.method.role == "method" and row.method.frozen_weights is None:
+        yield "frozen_weights is not told: run the method with this version, and add the results again"
 
 
 def _of_examples(submission: Submission) -> Iterator[tuple[str, str]]:
@@ -127,8 +138,8 @@ def _twice(placed: Sequence[tuple[str, Row]]) -> Iterator[Problem]:
     known = Settings()
     cells: dict[str, str] = {}
     replicates: dict[tuple[object, ...], str] = {}
-    for where, row in placed:
-        what = (known.method(row), row.task.name, replicate(row))
+    for (where, row), plain in zip(placed, [essential(row) for _, row in placed], strict=True):
+        what = (known.method(plain), known.task(plain), replicate(row))
         if row.row_id in cells:
             yield Problem(where, f"row {row.row_id} is there already, in {cells[row.row_id]}: keep one of them")
         elif what in replicates:
@@ -136,6 +147,19 @@ def _twice(placed: Sequence[tuple[str, Row]]) -> Iterator[Problem]:
             yield Problem(where, f"{same} is there already, in {replicates[what]}, with the same settings: keep one")
         cells.setdefault(row.row_id, where)
         replicates.setdefault(what, where)
+
+
+def shortcomings(board: Board, line: Line) -> Iterator[str]:
+    """Tasks and seeds that a line lacks."""
+    tasks = defaultdict[Seeds, set[str]](set)
+    for row in line.rows:
+        tasks[replicate(row)].add(row.task.name)
+    for seeds, of in sorted(tasks.items()):
+        if missing := [name for name in board.definition.tasks if name not in of]:
+            yield f"{_called(line)} seed {seeds[0]} has no row of {', '.join(missing)}"
+    if line.is_method and len(tasks) < board.definition.minimum_seeds:
+        few = f"{len(tasks)} seed{'s' * (len(tasks) != 1)}, and this leaderboard wants {board.definition.minimum_seeds}"
+        yield f"{_called(line)} has {few}"
 
 
 class _Together:
@@ -149,7 +173,7 @@ class _Together:
         where: Mapping[str, str],
         summaries: Mapping[str, Summary],
     ) -> None:
-        self.rule = board.definition
+        self.board, self.rule = board, board.definition
         self.model, self.where, self.summaries = model, where, summaries
         self.lines = [line for line in lines if line.rows]
         self.values = {id(line): Values(line, summaries) for line in self.lines}
@@ -163,9 +187,13 @@ class _Together:
         disagreeing = [*self._disagreeing(nothing, ideal)]
         if disagreeing:
             return disagreeing
-        found = [problem for line in self.lines for problem in self._incomplete(line)]
+        found = [problem for line in self.lines for problem in self._repeated(line)]
+        found += [problem for line in self.lines for problem in self._incomplete(line)]
         found += [problem for line in self.lines for problem in self._alone(line, nothing, ideal)]
-        return found or [*self._not_memorised(nothing, ideal)]
+        if found:
+            return found
+        found = [*self._not_memorised(nothing)]
+        return found + [problem for line in self.lines for problem in self._not_to_tell(line, nothing, ideal)]
 
     def _references(self) -> tuple[list[Line], list[Problem]]:
         found, missing = [], []
@@ -188,8 +216,9 @@ class _Together:
             first = alike.get(row.task.name)
             if first is not None:
                 for name, wanted in _shared(first).items():
-                    for what in _unlike(name, wanted, _shared(row)[name]):
-                        yield Problem(self.where[row.row_id], f"{what}, as its reference {nothing.method!r} has it")
+                    if as_text(found := _shared(row)[name]) != as_text(wanted):
+                        what = f"{name} is {as_text(found)[:80]}, and its reference {nothing.method!r} has"
+                        yield Problem(self.where[row.row_id], f"{what} {as_text(wanted)[:80]}")
             if row.base is not None and as_text(row.base.get("params")) != as_text(base):
                 what = f"its base was trained with other hyperparameters than that of {nothing.method!r}"
                 yield Problem(self.where[row.row_id], what)
@@ -197,17 +226,26 @@ class _Together:
             what = f"trained with other hyperparameters than the base of {nothing.method!r}: it is no ideal for that"
             yield Problem(self._where(ideal), what)
 
+    def _repeated(self, line: Line) -> Iterator[Problem]:
+        """Seeds that came from several files, or have the very same samples."""
+        samples: dict[str, Row] = {}
+        ranked = {name.partition(".")[0] for name in self.rule.ranking.forgetting}
+        for row in line.rows if line.is_method else ():
+            where, what = self.where[row.row_id], f"{line.method} {row.task.name} seed {row.seed}"
+            if where.partition(":")[0] != self._where(line).partition(":")[0]:
+                yield Problem(
+                    where, f"{what}: other seeds came in {self._where(line)}; send all of a method in one file"
+                )
+            if row.samples is None or not any(name.partition(".")[0] in ranked for name in row.metrics):
+                continue
+            first = samples.setdefault(row.samples.sha256, row)
+            if replicate(first) != replicate(row):
+                yield Problem(where, f"{what} has the very samples of seed {first.seed}: run it")
+
     def _incomplete(self, line: Line) -> Iterator[Problem]:
         """Tasks, seeds and values that a line lacks."""
-        tasks = defaultdict[Seeds, set[str]](set)
-        for row in line.rows:
-            tasks[replicate(row)].add(row.task.name)
-        for seeds, of in sorted(tasks.items()):
-            if missing := [name for name in self.rule.tasks if name not in of]:
-                yield Problem(self._where(line), f"{_called(line)} seed {seeds[0]} has no row of {', '.join(missing)}")
-        if line.is_method and len(tasks) < self.rule.minimum_seeds:
-            few = f"{len(tasks)} seed{'s' * (len(tasks) != 1)}, and this leaderboard wants {self.rule.minimum_seeds}"
-            yield Problem(self._where(line), f"{_called(line)} has {few}")
+        for what in shortcomings(self.board, line):
+            yield Problem(self._where(line), what)
         for row in line.rows:
             yield from self._valueless(row)
 
@@ -232,32 +270,42 @@ class _Together:
                 if not self.values[id(reference)].beside(seeds):
                     what = f"{_called(line)} seed {seeds[0]} has no {reference.method!r} on base seed {seeds[1]}"
                     yield Problem(self._where(line), f"{what}: add the rows of both references for that base seed")
+        if line is ideal and {*values.replicates} != {*self.values[id(nothing)].replicates}:
+            what = f"{nothing.method!r} and {ideal.method!r} have not the same seeds: add the missing ones"
+            yield Problem(self._where(line), what)
         ranking = self.rule.ranking
-        for name in dict.fromkeys((*ranking.forgetting, *ranking.utility)):
+        for name in dict.fromkeys((ranking.memorised.metric, *ranking.forgetting, *ranking.utility)):
             if any(name not in metrics for metrics in values.metrics.values()):
                 yield Problem(self._where(line), f"{_called(line)} has no {name}, and it ranks here")
 
-    def _not_memorised(self, nothing: Line, ideal: Line) -> Iterator[Problem]:
-        """Bases that knew too little to forget, and metrics that tell too little of it."""
-        ranking, of, to = self.rule.ranking, self.values[id(nothing)], self.values[id(ideal)]
-        for seeds in of.replicates:
-            known = of.metrics[seeds][ranking.memorised.metric]
-            if known is None or known < ranking.memorised.at_least:
-                what = f"the base of seed {seeds[1]} has not memorised the forget set: {ranking.memorised.metric} is"
-                yield Problem(self._where(nothing), f"{what} {known}, and {ranking.memorised.at_least} is wanted")
-            for name in ranking.forgetting:
-                gap = abs(of.of([name], [seeds])[0] - to.of([name], to.beside(seeds))[0]) if to.beside(seeds) else 1.0
-                if not math.isfinite(gap) or gap < ranking.least_gap:
-                    what = f"doing nothing and the ideal differ by {gap:.3f} in {name} on base seed {seeds[1]}"
-                    yield Problem(self._where(nothing), f"{what}, and a score needs {ranking.least_gap}")
+    def _not_memorised(self, nothing: Line) -> Iterator[Problem]:
+        """Bases that knew too little to forget."""
+        memorised, values = self.rule.ranking.memorised, self.values[id(nothing)]
+        for seeds in values.replicates:
+            known = values.metrics[seeds][memorised.metric]
+            if known is None or known < memorised.at_least:
+                what = f"the base of seed {seeds[1]} has not memorised the forget set: {memorised.metric} is"
+                yield Problem(self._where(nothing), f"{what} {known}, and {memorised.at_least} is wanted")
+
+    def _not_to_tell(self, line: Line, nothing: Line, ideal: Line) -> Iterator[Problem]:
+        """Metrics in which the references of a replicate do not differ as they must for a score."""
+        of, to = self.values[id(nothing)], self.values[id(ideal)]
+        sides = {column.metric: column.higher_is_better for column in self.rule.columns}
+        for seeds in self.values[id(line)].replicates:
+            for name in self.rule.ranking.forgetting:
+                gap = float(of.of([name], of.beside(seeds))[0] - to.of([name], to.beside(seeds))[0])
+                towards = -gap if sides[name] else gap if sides[name] is False else abs(gap)
+                if not towards >= self.rule.ranking.least_gap:
+                    what = f"the ideal is only {towards:.3f} better than doing nothing in {name}, and a score needs"
+                    where = f"({_called(line)} seed {seeds[0]} on base seed {seeds[1]})"
+                    yield Problem(self._where(ideal), f"{what} {self.rule.ranking.least_gap} {where}")
 
     def _where(self, line: Line) -> str:
         return self.where[line.rows[0].row_id]
 
 
 def _shared(row: Row) -> dict[str, Any]:
-    """What two rows of one task on one model must share to be compared."""
-    options = {name: value for name, value in row.task.options.items() if name not in _MAY_DIFFER}
+    """What two rows of one task on one model must share to be compared; `lines` left out what may differ."""
     data = row.task.data
     return {
         "model.weights_digest": row.model.weights_digest,
@@ -267,7 +315,7 @@ def _shared(row: Row) -> dict[str, Any]:
         "task.version": row.task.version,
         "task.split": row.task.split,
         "task.data": [data.id, data.revision, data.fingerprint],
-        "task.options": options,
+        "task.options": row.task.options,
         "task.protocol": row.task.protocol,
     }
 

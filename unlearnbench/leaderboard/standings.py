@@ -1,7 +1,7 @@
 """Where methods stand: a leaderboard's rows as lines with score, kept utility, rank and ties, model by model."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..report.comparison import Estimate, Line, Seeds, Settings, lines_by_model, replicate
 from ..results.row import Row
 from .definition import Board
-from .ranking import Array, Clusters, Resampling, better, forgotten, keeps, lost, ranks
+from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
 from .submission import Submission, Summary
 
 
@@ -108,15 +108,33 @@ class Values:
 
 def tables(board: Board, submissions: Sequence[Submission]) -> list[Table]:
     """A table for each model that has rows, in the order of the definition; `rules.problems` must have found none."""
-    rows = [row for each in submissions for row in each.rows]
     summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
-    by_model = lines_by_model(_without_baselines(rows), Settings())
+    by_model = lines(row for each in submissions for row in each.rows)
     return [_table(board, model, by_model[model], summaries) for model in board.definition.models if model in by_model]
 
 
-def _without_baselines(rows: Iterable[Row]) -> Iterator[Row]:
-    """What needs no model has no place here."""
-    return (row.model_copy(update={"baselines": {}}) for row in rows)
+MAY_DIFFER = {"batch_size"}
+"""Options that change the speed alone."""
+
+
+def lines(rows: Iterable[Row]) -> dict[str, list[Line]]:
+    """The lines of each model. What changes no result tells no two of them apart, and what needs no model has none.
+
+    Where digests tell what the data and the weights are, it does not matter where they came from.
+    """
+    return lines_by_model([*map(essential, rows)], Settings())
+
+
+def essential(row: Row) -> Row:
+    """A row without what changes no result."""
+    options = {name: value for name, value in row.task.options.items() if name not in MAY_DIFFER}
+    data, model = row.task.data, row.model
+    if data.fingerprint is not None:
+        data = data.model_copy(update={"source": "", "id": "", "revision": None})
+    if model.weights_digest is not None:
+        model = model.model_copy(update={"revision": None})
+    task = row.task.model_copy(update={"options": options, "data": data})
+    return row.model_copy(update={"task": task, "model": model, "baselines": {}})
 
 
 def _table(board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, Summary]) -> Table:
@@ -175,7 +193,8 @@ class _Ranker:
             return [*standings]
         order = sorted(set[str]().union(*(of.cluster_names(self.forgetting) for of in values)))
         sampling = Resampling.of(len(order), max(len(values[at].replicates) for at in places))
-        beats = better([self._resampled(values[at], order, sampling) for at in places])
+        beats = leads([self._resampled(values[at], order, sampling) for at in places])
+        beats &= differ([standings[at].scores for at in places])
         found, given = [*standings], ranks(beats)
         for row, at in enumerate(places):
             found[at] = replace(

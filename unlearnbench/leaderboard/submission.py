@@ -8,18 +8,16 @@ import base64
 import binascii
 import gzip
 import hashlib
-import io
 import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Annotated, Any, BinaryIO, Final, Literal
 
-import jsonlines
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from ..errors import DataError
 from ..results.atomic import atomic_write
@@ -32,8 +30,11 @@ LONGEST_LINE = 32 * 2**20
 """Bytes of a line; the samples of all 8,000 FIUBench questions take about a quarter of it."""
 LONGEST_ROW = 2**20
 """Bytes of a row or of its summary."""
-LARGEST_SAMPLES = 256 * 2**20
-"""Bytes that a row's samples may unpack to."""
+LARGEST_SAMPLES = 64 * 2**20
+"""Bytes that a row's samples may unpack to: three times those of all 8,000 FIUBench questions."""
+_LARGEST = 2**53
+"""Whole numbers beyond it are not counts of anything."""
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.jsonl")
 
 _SAMPLES = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","gzip":"([A-Za-z0-9+/=]*)"\}')
 
@@ -76,6 +77,10 @@ class Example(BaseModel):
     prediction: str
 
 
+Sum = Annotated[float, Field(ge=-1e12, le=1e12)]
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+
+
 class Summary(BaseModel):
     """What rankings and pages need of a row's samples: ``Task.by_cluster`` and ``Task.examples`` of them."""
 
@@ -83,7 +88,7 @@ class Summary(BaseModel):
 
     summary: str
     """The row's id."""
-    clusters: dict[str, dict[str, tuple[float, int]]] = Field(default_factory=dict)
+    clusters: dict[str, dict[str, tuple[Sum, Count]]] = Field(default_factory=dict)
     """By metric and cluster: the sum of the values, and how many they are."""
     examples: tuple[Example, ...] = ()
 
@@ -123,9 +128,21 @@ class Submission:
         if hashlib.sha256(data).hexdigest() != row.samples.sha256:
             raise DataError("its samples are not those that it was computed from (their SHA-256 differs)")
         try:
-            return list(jsonlines.Reader(io.BytesIO(data), loads=lambda text: from_json(text, allow_inf_nan=False)))
-        except (ValueError, jsonlines.Error) as error:
-            raise DataError(f"its samples are no JSON lines ({error})") from None
+            return [*_records(data)]
+        except ValueError as error:
+            raise DataError(f"its samples are no JSON lines of records with an id ({error})") from None
+
+
+def _records(data: bytes) -> Iterator[dict[str, Any]]:
+    """The records, each of moderate size and with an id; raises ValueError for the first that is none."""
+    for number, line in enumerate(data.splitlines(), start=1):
+        if len(line) > LONGEST_ROW:
+            raise ValueError(f"line {number} has more than {LONGEST_ROW >> 20} MiB")
+        record = from_json(line, allow_inf_nan=False)
+        if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+            raise ValueError(f"line {number}")
+        require_plausible(record)
+        yield record
 
 
 def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, Summary, bytes]]) -> None:
@@ -151,6 +168,10 @@ def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, Summary
 def read(path: Path, *, verify: bool = False) -> Submission:
     """Everything but the samples; ``verify`` reads those too, for the digest of the file."""
     found = Submission(path)
+    if path.is_symlink() or not FILE_NAME.fullmatch(path.name):
+        what = "a link" if path.is_symlink() else "not a name of letters, digits, '.', '_' and '-'"
+        found.problems.append(Problem(ascii(path.name)[1:-1], f"{what}: send a file of its own"))
+        return found
     try:
         with path.open("rb") as file:
             _read(file, found, verify)
@@ -215,7 +236,7 @@ def _take(number: int, line: bytes, found: Submission) -> None:
         fields = from_json(line, allow_inf_nan=False)
         if not isinstance(fields, dict):
             raise ValueError("neither a row nor a summary nor samples")
-        require_finite(fields)
+        require_plausible(fields)
         if fields.keys() == {"row"}:
             _take_row(number, line.strip()[len(b'{"row":') : -1], fields["row"], found)
         elif "summary" in fields:
@@ -226,7 +247,7 @@ def _take(number: int, line: bytes, found: Submission) -> None:
             raise ValueError("neither a row nor a summary nor samples")
     except ValidationError as error:
         found.problems.append(Problem(where, _first(error)))
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         found.problems.append(Problem(where, str(error)))
 
 
@@ -238,23 +259,27 @@ def _take_row(number: int, line: bytes, fields: Any, found: Submission) -> None:
             "install the version that wrote it"
         )
     row = Row.model_validate_json(line)
+    if row.base is not None and not isinstance(row.base.get("params"), dict):
+        raise ValueError("base.params: the base's hyperparameters are missing")
     if row.row_id in found.lines:
         raise ValueError(f"row {row.row_id} is there already, in line {found.lines[row.row_id]}: keep one of them")
     found.rows.append(row)
     found.lines[row.row_id] = number
 
 
-def require_finite(fields: Any, where: str = "") -> None:
-    """Raise ValueError for a number that is none or too large for any: JSON can write 1e999."""
+def require_plausible(fields: Any, where: str = "") -> None:
+    """Raise ValueError for a number that is none, or too large for anything here: JSON can write 1e999."""
     match fields:
         case float() if not math.isfinite(fields):
             raise ValueError(f"{where or 'a number'}: not a finite number")
+        case int() if abs(fields) > _LARGEST:
+            raise ValueError(f"{where or 'a number'}: too large for a count")
         case dict():
             for name, each in fields.items():
-                require_finite(each, f"{where}.{name}" if where else str(name)[:80])
+                require_plausible(each, f"{where}.{name[:80]}" if where else name[:80])
         case list():
             for each in fields:
-                require_finite(each, where)
+                require_plausible(each, where)
 
 
 def _unpacked(text: bytes) -> bytes:
@@ -275,8 +300,3 @@ def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
-
-
-def as_json(value: Any) -> bytes:
-    """JSON in which numbers that are not finite are null."""
-    return to_json(value, inf_nan_mode="null")

@@ -45,9 +45,10 @@ def comparison(board: Board, table: Table) -> Comparison:
 def notes(board: Board, standings: Sequence[Standing]) -> Iterator[str]:
     """What a reader must know of the ranking."""
     references = board.definition.references
+    yield "=: a tie, by a paired bootstrap over people and seeds and by the interval over seeds"
     yield (
         f"Score: share of the way from {references.nothing} (0) to {references.ideal} (1) in "
-        f"{', '.join(board.definition.ranking.forgetting)}; =: a tie, by a paired bootstrap over people and seeds"
+        f"{', '.join(board.definition.ranking.forgetting)}"
     )
     if any(standing.line.is_method and not standing.keeps_utility for standing in standings):
         yield "(score): utility was lost, so the method is not ranked"

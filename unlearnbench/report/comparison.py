@@ -341,7 +341,10 @@ def _method_facts(row: Row) -> dict[str, Any]:
     model = {"revision": row.model.revision, "weights": row.model.weights_digest, "dtype": row.model.dtype}
     base = {f"base.{name}": value for name, value in (row.base or {}).get("params", {}).items()}
     own = {"method": row.method.name, "version": row.method.version, "split": row.task.split}
-    return {"model": row.model.name} | model | own | row.method.params | base
+    facts = {"model": row.model.name} | model | own
+    # A parameter may bear the name of one of these facts, and does not stand for it.
+    params = {f"param.{name}" if name in facts else name: value for name, value in row.method.params.items()}
+    return facts | params | base
 
 
 def _task_facts(row: Row) -> dict[str, Any]:
@@ -378,18 +381,19 @@ class Settings:
 
     def method(self, row: Row) -> str:
         """What the unlearned model was made from."""
-        return self._text("method", row, _method_parts, _method_facts)
+        return self._text("method", row, _method_parts)
 
     def task(self, row: Row) -> str:
         """What it was asked."""
-        return self._text("task", row, _task_parts, _task_facts)
+        return self._text("task", row, _task_parts)
 
-    def _text(self, what: str, row: Row, parts: Callable[[Row], object], facts: Callable[[Row], dict[str, Any]]) -> str:
+    def _text(self, what: str, row: Row, parts: Callable[[Row], object]) -> str:
         place = what, id(row)
         if place not in self._of_row:
-            look = repr(parts(row))
+            made_of = parts(row)
+            look = repr(made_of)
             if look not in self._of_look:
-                self._of_look[look] = as_text(facts(row))
+                self._of_look[look] = as_text(made_of)
             self._of_row[place] = self._of_look[look]
         return self._of_row[place]
 

@@ -55,7 +55,16 @@ class _FiniteOrNull:
 
 Number = Annotated[float | None, _FiniteOrNull()]
 """A finite number; NaN and the infinities become null."""
-Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a moment that UTC can tell") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A point in time, kept and written in UTC."""
 
 

@@ -28,7 +28,7 @@ from .pictures import Pictures
 
 _HERE = Path(__file__).parent
 _MARK = ".unlearnbench-site"
-"""A file by which a folder is known as a site of ours, which a new one may replace."""
+"""A file that tells a site of ours, which a new one may replace, and what belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,36 @@ def build_site(
 ) -> int:
     """Write the pages into ``out``, in place of an earlier site there, and return how many there are.
 
-    The new site appears whole or not at all. Raises StoreError where ``out`` cannot be written or holds something else.
+    The new site appears whole or not at all. What else lies in the folder, a ``.git`` or a ``README.md``, stays. Raises
+    StoreError where ``out`` cannot be written or holds something else and no site.
     """
-    out = out.absolute()
-    _require_ours(out)
+    out = out.resolve()
+    before = _of_ours(out)
     require_writable(out.parent, "--out")
-    fresh = out.with_name(f".{out.name}.fresh")
+    fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("fresh", "old"))
     shutil.rmtree(fresh, ignore_errors=True)
     with atomic_folder(fresh) as folder:
         pages = _Site(folder, data).write(boards)
     if out.exists():
-        shutil.rmtree(out)
+        for path in out.iterdir():
+            if path.name not in before and not (fresh / path.name).exists():
+                path.rename(fresh / path.name)
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
     fresh.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
     return pages
 
 
-def _require_ours(out: Path) -> None:
-    if out.exists() and not (out / _MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise StoreError(f"{out}: holds something that is no site of ours: give an empty or a new folder with --out")
+def _of_ours(out: Path) -> set[str]:
+    """What an earlier site put into ``out``; raises StoreError where that holds something and is no site."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return set()
+    try:
+        return set(json.loads((out / _MARK).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        what = "holds something that is no site of ours: give an empty or a new folder with --out"
+        raise StoreError(f"{out}: {what}") from None
 
 
 def _as_script(path: Path, name: str, data: str) -> None:
@@ -111,7 +123,6 @@ class _Site:
 
     def write(self, boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]]) -> int:
         """Everything."""
-        (self.folder / _MARK).write_text(f"unlearnbench {unlearnbench.__version__}\n")
         shutil.copytree(_HERE / "assets", self.folder / "assets")
         for name, text in libraries():
             (self.folder / "assets" / name).write_text(text, encoding="utf-8")
@@ -121,6 +132,8 @@ class _Site:
         for board, submissions, sections in shown:
             self._board(board, submissions, sections)
         self._page("index.html", "index.html.j2", boards=shown, root=".")
+        files = sorted([_MARK, *(path.name for path in self.folder.iterdir())])
+        (self.folder / _MARK).write_text(json.dumps({"unlearnbench": unlearnbench.__version__, "files": files}) + "\n")
         return self.pages
 
     def _sections(self, board: Board, submissions: Sequence[Submission], tables: Sequence[Table]):  # type: ignore[no-untyped-def]

@@ -141,10 +141,14 @@ def entries(
     before = {replicate(row): row for standing in nothing for row in standing.line.rows if _examples(row, summaries)}
     found = []
     for place, standing in enumerate(table.standings):
-        rows = sorted(standing.line.rows, key=lambda row: (row.task.name, replicate(row)))
-        answers = tuple(_answers(rows, before, summaries, pictures))
-        found.append(Entry(place, standing, comparison, board, tuple(came[row.row_id] for row in rows), answers))
+        origins = sorted((came[row.row_id] for row in standing.line.rows), key=_order)
+        answers = tuple(_answers([each.row for each in origins], before, summaries, pictures))
+        found.append(Entry(place, standing, comparison, board, tuple(origins), answers))
     return found
+
+
+def _order(origin: Origin) -> tuple[str, Seeds]:
+    return origin.row.task.name, replicate(origin.row)
 
 
 def _examples(row: Row, summaries: Mapping[str, Summary]) -> bool:

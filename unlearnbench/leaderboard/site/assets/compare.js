@@ -32,11 +32,11 @@
     if (one.model !== other.model) return "These are on two models, and scores are measured against each model's own references.";
     if (one === other) return "Choose two different methods.";
     for (const [first, second] of [[one, other], [other, one]]) {
-      if (first.beats.includes(second.at)) return `${first.label} beats ${second.label} in at least 97.5% of resamples of people and seeds.`;
+      if (first.beats.includes(second.at)) return `${first.label} surely beats ${second.label}: in 97.5% of resamples of people and seeds, and by the interval over seeds.`;
     }
     const unranked = [one, other].filter((each) => each.rank === null);
     if (unranked.length) return unranked.map((each) => `${each.label} is not ranked: ${each.is_method ? "utility was lost" : "it is a reference"}.`).join(" ");
-    return `${one.label} and ${other.label} are tied: neither leads in 97.5% of resamples of people and seeds.`;
+    return `${one.label} and ${other.label} are tied: neither leads in 97.5% of resamples of people and seeds and by the interval over seeds.`;
   }
 
   function answer(one, other) {
