@@ -268,6 +268,7 @@ def test_what_strangers_write_is_shown_and_never_run(board, results, chromium, t
             for each in summary.examples
         ]
         parts.append((row, summary.model_copy(update={"examples": tuple(hostile)}), data))
+    board.rows.mkdir()
     write(board.rows / "hostile.jsonl", header, parts)
     submissions = [read(path) for path in board.submissions]
     out = tmp_path / "site"
