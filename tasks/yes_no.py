@@ -120,7 +120,7 @@ class YesNoTask(Task):
             run,
             max_new_tokens=self.options.max_new_tokens,
             batch_size=self.options.batch_size,
-            by_picture=True,
+            let_go=True,
             what=f"{self.name}: asking",
         )
         spoken = dict(zip(queries, said, strict=True))

@@ -44,6 +44,8 @@ class RunConfig(BaseModel):
     """How many questions the tasks ask that can ask fewer: those with an option ``limit``."""
     settings: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
     device: str | None = None
+    exact: bool = False
+    """Whether models are asked the plain way, each prompt read from its start; the maths is the same."""
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class Cell(BaseModel):
     base_seed: int
     forget: int | str | None
     settings: Settings
+    exact: bool = False
 
     @property
     def typed(self) -> str:
@@ -94,6 +97,7 @@ def cells(config: RunConfig) -> list[Cell]:
             base_seed=seed if config.base_seed is None else config.base_seed,
             forget=forget,
             settings=base | own | asked,
+            exact=config.exact,
         )
         for model, seed, forget, base, method in grid
         for own in _variants(config, (method,))

@@ -346,3 +346,21 @@ def test_a_copied_model_folder_under_another_name_shares_everything_but_its_name
     [again] = command.run(methods=("grid-shrink",), models=(str(copy),))
     assert again.cached
     assert replace(again, plan=first[0].plan, cached=False) == first[0]
+
+
+def test_exact_asks_anew_and_finds_the_same(command: Command) -> None:
+    """Without shortcuts: not the answers that another run gave with them, and the row says so."""
+    options: dict[str, Any] = {
+        "methods": ("finetune",),
+        "tasks": ("fiubench",),
+        "settings": command.options["settings"] | {"fiubench": {"max_new_tokens": (4,)}},
+    }
+    [fast] = command.run(**options)
+    command.rows = RowStore(command.rows.folder.with_name("exact"))
+    [exact] = command.run(**options, exact=True)
+    assert (fast.row.environment.exact, exact.row.environment.exact) == (False, True)
+    assert len([*(command.store.root / "answers").glob("*.jsonl")]) == 2
+    assert fast.row.row_id == exact.row.row_id
+    assert exact.row.metrics.keys() == fast.row.metrics.keys()
+    for name, metric in exact.row.metrics.items():
+        assert fast.row.metrics[name].value == pytest.approx(metric.value, abs=1e-5)

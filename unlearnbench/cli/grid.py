@@ -86,6 +86,16 @@ Gpus = Annotated[
 ]
 
 
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Read every prompt from its start: no shortcut in asking; the maths is the same. Rows say so.",
+        rich_help_panel=GRID,
+    ),
+]
+
+
 def configure(
     *,
     methods: Sequence[str],
@@ -100,6 +110,7 @@ def configure(
     device: str | None,
     plugins: Sequence[Path] | None,
     base: str | None = None,
+    exact: bool = False,
 ) -> "RunConfig":
     """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
     from ..config import RunConfig, parse_settings
@@ -118,6 +129,7 @@ def configure(
         base_seed=None if base_seed is None else _integer("--base-seed", base_seed),
         limit=limit,
         device=device,
+        exact=exact,
         **_sources(data or ()),
         **{name: value for name, value in given.items() if value},
     )

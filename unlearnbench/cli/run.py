@@ -44,6 +44,7 @@ def run(
     forget: grid.Forget = None,
     data: grid.Data = None,
     limit: grid.Limit = None,
+    exact: grid.Exact = False,
     results: grid.Results = Path("results"),
     store: grid.StoreFolder = None,
     plugin: grid.Plugins = None,
@@ -93,6 +94,7 @@ def run(
         forget=forget,
         data=data,
         limit=limit,
+        exact=exact,
         device=device or ("cuda" if executor == Executor.SLURM else None),  # not what the submitting machine has
         plugins=plugin,
         base=base,

@@ -258,7 +258,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         ),
         "seed": cell.seed,
         "base_seed": cell.base_seed,
-        "environment": Environment(**environment(_device_name(plan.device)), processes=_processes()),
+        "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
         "command": sys.argv,
         "started_at": started,
         "finished_at": utc_now(),

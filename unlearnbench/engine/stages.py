@@ -83,6 +83,7 @@ class Stages:
             model = self._start(plan)
             if artefact.manifest.metadata["edit"]:
                 plan.method.edit_class().load(artefact.folder, model).apply(model)
+            model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
             self._ready = key, model
         return self._ready[1]
 
@@ -91,6 +92,7 @@ class Stages:
         base, edit = self.base_of(plan), self.unlearned(plan)
         files = [part.manifest.files if part else None for part in (base, edit)]
         key = {"version": ASKING_VERSION, "model": plan.unlearned_key, "files": files}
+        key |= {"exact": True} if plan.cell.exact else {}
         return Journal(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
 
     def _once(self, kind: str, key: Key, make: Callable[[Path], dict[str, Any]]) -> Artefact:

@@ -1,7 +1,7 @@
-"""Asking a model many questions: in batches of alike length, with a progress bar, each batch written down at once."""
+"""Asking a model many questions: in batches by picture, with a progress bar, each batch written down at once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from ..training import distributed
 from ..training.run import Run
 from .vlm import VLM, Query
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -23,23 +24,26 @@ def answers(
     *,
     max_new_tokens: int,
     batch_size: int,
-    by_picture: bool = False,
+    let_go: bool = False,
     what: str = "answering",
 ) -> list[str]:
-    """Greedy answers in the order of ``queries``; ``by_picture`` for many pictures with few questions each."""
+    """Greedy answers in the order of ``queries``; with ``let_go`` no picture is kept once it was asked about."""
     said = [""] * len(queries)
-    lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries if by_picture]
+    lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries]
     with run.progress.bar(what, len(queries)) as bar:
         for rows in distributed.shared_out(_batches(lengths, batch_size, pictures)):
             asked = [queries[row] for row in rows]
 
             def generate(asked: Sequence[Query] = asked) -> list[str]:
-                return model.generate(model.prepare(asked), max_new_tokens=max_new_tokens)
+                def ask(part: Sequence[Query]) -> list[str]:
+                    return model.generate(model.prepare(part), max_new_tokens=max_new_tokens, shared=True)
+
+                return _in_memory(ask, asked)
 
             texts = run.journal.once(["answers", max_new_tokens, *map(_content, asked)], generate)
             for row, text in zip(rows, texts, strict=True):
                 said[row] = text
-            if by_picture:  # the last one may go on in the next batch
+            if let_go:  # the last one may go on in the next batch
                 model.let_go({query.image for query in asked} - {asked[-1].image})
             bar.advance(len(rows) * distributed.processes())
     return _everyones(said, "")
@@ -53,17 +57,35 @@ def log_probabilities(
     found: list[list[float]] = [[]] * len(pairs)
     with run.progress.bar(what, len(pairs)) as bar:
         lengths = [len(query.text) + len(answer) for query, answer in pairs]
-        for rows in distributed.shared_out(_batches(lengths, batch_size)):
-            queries, texts = zip(*(pairs[row] for row in rows), strict=True)
+        for rows in distributed.shared_out(_batches(lengths, batch_size, [query.image for query, _ in pairs])):
+            chosen = [pairs[row] for row in rows]
 
-            def weigh(queries: Sequence[Query] = queries, texts: Sequence[str] = texts) -> list[list[float]]:
-                return [_shortest(values) for values in model.answer_log_probabilities(model.prepare(queries, texts))]
+            def weigh(chosen: Sequence[tuple[Query, str]] = chosen) -> list[list[float]]:
+                def ask(part: Sequence[tuple[Query, str]]) -> list[list[float]]:
+                    queries, texts = zip(*part, strict=True)
+                    batch = model.prepare(queries, texts)
+                    return [*map(_shortest, model.answer_log_probabilities(batch, shared=True))]
 
-            asked = ["log-probabilities", *map(_content, queries), *texts]
+                return _in_memory(ask, chosen)
+
+            asked = ["log-probabilities", *(_content(query) for query, _ in chosen), *(text for _, text in chosen)]
             for row, values in zip(rows, run.journal.once(asked, weigh), strict=True):
                 found[row] = values
             bar.advance(len(rows) * distributed.processes())
     return _everyones(found, [])
+
+
+def _in_memory(ask: Callable[[Sequence[S]], list[T]], asked: Sequence[S]) -> list[T]:
+    """What ``ask`` says to all; where memory runs out, to one half after the other. A single one may still fail."""
+    try:
+        return ask(asked)
+    except torch.OutOfMemoryError:
+        if len(asked) == 1:
+            raise
+    # Outside of the handler, whose exception holds on to the memory of the failed attempt.
+    torch.cuda.empty_cache()
+    half = (len(asked) + 1) // 2
+    return [*_in_memory(ask, asked[:half]), *_in_memory(ask, asked[half:])]
 
 
 def _shortest(values: Tensor) -> list[float]:
@@ -77,16 +99,15 @@ def _everyones(mine: list[T], nothing: T) -> list[T]:
     return [next((one for one in each if one != nothing), nothing) for each in zip(*distributed.gathered(mine))]  # noqa: B905
 
 
-def _batches(lengths: Sequence[int], size: int, pictures: Sequence[Path] = ()) -> list[list[int]]:
-    """Indices in batches of alike length, longest first, so that memory runs out at once or not at all.
+def _batches(lengths: Sequence[int], size: int, pictures: Sequence[Path]) -> list[list[int]]:
+    """Indices in batches, longest first, so that memory runs out at once or not at all.
 
-    With ``pictures``, those of one picture stand together, placed by the longest of them: it is seen once and can be
-    let go, however many pictures there are.
+    Those of one picture stand together, placed by the longest of them: the model reads what they share once, and can
+    let the picture go, however many pictures there are.
     """
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    if pictures:
-        first = {picture: place for place, picture in reversed([*enumerate(pictures[row] for row in order)])}
-        order.sort(key=lambda row: first[pictures[row]])
+    first = {picture: place for place, picture in reversed([*enumerate(pictures[row] for row in order)])}
+    order.sort(key=lambda row: first[pictures[row]])
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 

@@ -104,6 +104,10 @@ class Mllama(DecoderVLM):
             "cross_attention_mask": behind[:, :, None, None].long() * tiles[:, None],
         }
 
+    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
+        tiles = torch.cat([picture.extra["aspect_ratio_mask"] for picture in batch.pictures])  # [B, 1, tiles]
+        return {"cross_attention_mask": mask[:, :, None, None].long() * tiles[:, None]}
+
 
 def _only_at_first(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Drop the visual tokens once their keys are cached: `generate` passes them again with every new token."""

@@ -9,12 +9,18 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import UsageError
+from . import prefix
 from .attention import AttentionReader, reading
-from .vlm import VLM, Batch, named_within
+from .vlm import VLM, Batch, chosen_log_probabilities, named_within
 
 
 class DecoderVLM(VLM):
-    """A `transformers` model that answers from a decoder; subclasses say how visual tokens get there."""
+    """A `transformers` model that answers from a decoder; subclasses say how visual tokens get there.
+
+    ``shares_prefixes`` is False for families that cannot, and for a model whose user wants no shortcut.
+    """
+
+    shares_prefixes: bool = True
 
     def language_model(self) -> nn.Module:  # noqa: D102
         return self.model.get_decoder()  # type: ignore[no-any-return]
@@ -59,10 +65,39 @@ class DecoderVLM(VLM):
         seen = self.look(batch) if visual is None else visual
         return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
+    def answer_log_probabilities(  # noqa: D102
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[Tensor, ...]:
+        seen = self.look(batch) if visual is None else visual
+        rows = prefix.shareable(batch, seen) if shared and self.shares_prefixes else []
+        if not rows:
+            return super().answer_log_probabilities(batch, seen)
+        part = batch.take(rows)
+        found = dict(zip(rows, chosen_log_probabilities(part, prefix.answer_logits(self, part)), strict=True))
+        if others := [*prefix.apart(batch, rows)]:
+            plain = super().answer_log_probabilities(batch.take(others), [seen[row] for row in others])
+            found |= zip(others, plain, strict=True)
+        return tuple(found[row] for row in range(len(batch)))
+
     @torch.no_grad()
-    def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:  # noqa: D102
+    def generate(  # noqa: D102
+        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+    ) -> list[str]:
+        seen = self.look(batch) if visual is None else visual
+        may = shared and self.shares_prefixes and prefix.can_generate(self)
+        rows = prefix.shareable(batch, seen) if may else []
+        said: dict[int, str] = {}
+        if rows:
+            said |= zip(rows, self._read(prefix.generate(self, batch.take(rows), max_new_tokens)), strict=True)
+        if others := [*prefix.apart(batch, rows)]:
+            part = self._plainly(batch.take(others), [seen[row] for row in others], max_new_tokens)
+            said |= zip(others, self._read(part), strict=True)
+        return [said[row] for row in range(len(batch))]
+
+    def _plainly(self, batch: Batch, visual: list[Tensor], max_new_tokens: int) -> Tensor:
+        """Greedy tokens after the prompts, every prompt read from its start."""
         output = self.model.generate(
-            **self._inputs(batch, self.look(batch) if visual is None else visual),
+            **self._inputs(batch, visual),
             max_new_tokens=max_new_tokens,
             do_sample=False,
             num_beams=1,
@@ -71,8 +106,14 @@ class DecoderVLM(VLM):
             top_k=None,
             pad_token_id=self.tokenizer.pad_token_id,
         )
-        said = output[:, batch.input_ids.shape[1] :]
+        return output[:, batch.input_ids.shape[1] :]  # type: ignore[no-any-return]
+
+    def _read(self, said: Tensor) -> list[str]:
         return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
+
+    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
+        """What the family's `forward` takes besides of tokens after the picture, of which ``mask`` [B, n] are real."""
+        return {}
 
     def _forward(self, batch: Batch, visual: list[Tensor], **options: Any) -> Any:
         return self.model(**self._inputs(batch, visual), use_cache=False, **options)

@@ -94,6 +94,8 @@ class InternVL(Llava):
 class Gemma3(InternVL):
     """``transformers.Gemma3ForConditionalGeneration``: visual tokens see each other in both directions."""
 
+    shares_prefixes = False  # continued from a cache, `transformers` masks otherwise: logits differ by up to 0.005
+
     @property
     def end_token_id(self) -> int:
         """Answers end with the turn, which is not the end of the text here."""

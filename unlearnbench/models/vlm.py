@@ -120,6 +120,8 @@ class VLM(ABC):
     """
 
     layered: bool = False
+    shares_prefixes: bool = False
+    """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
 
     def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
         self.model: Any = model.eval().requires_grad_(False)
@@ -332,15 +334,26 @@ class VLM(ABC):
         log_softmax = self.answer_logits(batch, visual).float().log_softmax(-1)
         return tuple(log_softmax.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
 
-    def answer_log_probabilities(self, batch: Batch, visual: list[Tensor] | None = None) -> tuple[Tensor, ...]:
-        """Natural-log probability of every answer token, one float32 tensor a sample; differentiable."""
-        log_softmax = self.answer_logits(batch, visual).float().log_softmax(-1)
-        chosen = log_softmax.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0]
-        return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
+    def answer_log_probabilities(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Natural-log probability of every answer token, one float32 tensor a sample; differentiable unless ``shared``.
+
+        With ``shared``, rows that share a picture read it once; numbers then differ in their last digits.
+        """
+        return chosen_log_probabilities(batch, self.answer_logits(batch, visual))
 
     @abstractmethod
-    def generate(self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int) -> list[str]:
-        """Greedy answers, special tokens removed."""
+    def generate(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+    ) -> list[str]:
+        """Greedy answers, special tokens removed; ``shared`` as above."""
+
+
+def chosen_log_probabilities(batch: Batch, logits: Tensor) -> tuple[Tensor, ...]:
+    """Of the answers' logits [answer tokens, vocabulary], the log-probability of every true token, sample by sample."""
+    chosen = logits.float().log_softmax(-1).gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0]
+    return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
 
 
 def chat(question: str) -> list[dict[str, Any]]:

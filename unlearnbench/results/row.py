@@ -195,6 +195,8 @@ class Environment(_Part):
     device: str
     os: str
     processes: int = 1
+    exact: bool = False
+    """Whether the model read every prompt from its start, with no shortcut."""
 
 
 class Samples(_Part):

@@ -1,0 +1,166 @@
+"""Reading what questions share once gives what reading every prompt from its start does, for every family."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.models.tiny_families import FAMILIES, save
+from unlearnbench.data.questions import Sample
+from unlearnbench.models.load import load
+from unlearnbench.models.source import card_for
+from unlearnbench.models.vlm import VLM, Asked
+
+EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
+
+
+@pytest.fixture(scope="module", params=[*EMBEDDED, *FAMILIES])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A trained model of both kinds, a random one of every further family."""
+    if request.param in EMBEDDED:
+        return load(card_for(request.param), "cpu")
+    folder = tmp_path_factory.mktemp("models") / request.param
+    save(request.param, folder)
+    return load(card_for(str(folder)), "cpu")
+
+
+@pytest.fixture(scope="module")
+def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> list[Asked]:
+    """Several questions on each of three pictures of different shapes, in no order; a fourth has one question."""
+    folder = tmp_path_factory.mktemp("pictures")
+    sizes = [(112, 112), (96, 64), (64, 128), (112, 84)]
+    for place, (sample, size) in enumerate(zip(asked, sizes, strict=False)):
+        Image.open(sample.image).convert("RGB").resize(size).save(folder / f"{place}.png")
+    places = [0, 1, 0, 2, 1, 0, 3, 2, 0, 1]
+    return [Asked(folder / f"{place}.png", sample.text) for place, sample in zip(places, asked, strict=False)]
+
+
+@contextmanager
+def exactly(model: Any) -> Iterator[None]:
+    """Every prompt read from its start."""
+    before = model.shares_prefixes
+    model.shares_prefixes = False
+    try:
+        yield
+    finally:
+        model.shares_prefixes = before
+
+
+@contextmanager
+def counted(model: Any) -> Iterator[list[int]]:
+    """How many tokens the language model's blocks read."""
+    counts: list[int] = []
+
+    def count(module: Any, args: Any, kwargs: Any) -> None:
+        given = args[0] if args else kwargs.get("hidden_states")
+        counts.append(given.shape[0] * given.shape[1])
+
+    handle = model.language_model().layers[0].register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield counts
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def weighed(model: VLM, queries: list[Asked], answers: list[str]) -> tuple[torch.Tensor, ...]:
+    return model.answer_log_probabilities(model.prepare(queries, answers), shared=True)
+
+
+def alike(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> None:
+    for each, its in zip(one, other, strict=True):
+        torch.testing.assert_close(each, its, atol=1e-4, rtol=0)
+
+
+def answers_for(queries: list[Asked]) -> list[str]:
+    return [("Yes", "The blood type is A.", "red")[place % 3] for place in range(len(queries))]
+
+
+def test_likelihoods_are_the_same_and_cost_less(model: Any, queries: list[Asked]) -> None:
+    with counted(model) as fast:
+        shared = weighed(model, queries, answers_for(queries))
+    with exactly(model), counted(model) as slow:
+        plain = weighed(model, queries, answers_for(queries))
+    alike(shared, plain)
+    shares = model.shares_prefixes and model.family != "mllama"  # whose pictures are read by other layers
+    assert sum(fast) < sum(slow) if shares else sum(fast) <= sum(slow)
+
+
+def test_answers_are_the_same(model: Any, queries: list[Asked]) -> None:
+    shared = model.generate(model.prepare(queries), max_new_tokens=12, shared=True)
+    with exactly(model):
+        assert model.generate(model.prepare(queries), max_new_tokens=12, shared=True) == shared
+    assert any(shared)
+
+
+def test_several_answers_to_one_question(model: Any, queries: list[Asked]) -> None:
+    """As true, paraphrased and perturbed answers are weighed."""
+    pairs = [(query, answer) for query in queries[:2] for answer in ("Yes", "No, it is not.", "red", "Anna")]
+    asked, texts = map(list, zip(*pairs, strict=True))
+    shared = weighed(model, asked, texts)
+    with exactly(model):
+        alike(shared, weighed(model, asked, texts))
+
+
+def test_replaced_tokens_are_read_and_others_shared(model: Any, queries: list[Asked]) -> None:
+    """An edit of one picture, as CAGUL makes for those to be forgotten."""
+    chosen = queries[0].image
+
+    def edit(batch: Any, visual: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [
+            tokens * 0.5 if query.image == chosen else tokens
+            for query, tokens in zip(batch.queries, visual, strict=True)
+        ]
+
+    edited = copy.copy(model)
+    edited.visual_edit = edit
+    shared = (
+        weighed(edited, queries, answers_for(queries)),
+        edited.generate(edited.prepare(queries), max_new_tokens=8, shared=True),
+    )
+    with exactly(edited):
+        plain = (
+            weighed(edited, queries, answers_for(queries)),
+            edited.generate(edited.prepare(queries), max_new_tokens=8, shared=True),
+        )
+    alike(shared[0], plain[0])
+    assert shared[1] == plain[1]
+    unedited = weighed(model, queries, answers_for(queries))
+    assert not torch.allclose(unedited[0], shared[0][0])
+
+
+@torch.no_grad()
+def test_nothing_is_shared_unasked(model: Any, queries: list[Asked]) -> None:
+    """Training compares what it weighs to the last digit."""
+    batch = model.prepare(queries, answers_for(queries))
+    with exactly(model):
+        plain = model.answer_log_probabilities(batch)
+    assert all(torch.equal(one, other) for one, other in zip(model.answer_log_probabilities(batch), plain, strict=True))
+
+
+@pytest.mark.parametrize("setting", [{"repetition_penalty": 9.0}, {"no_repeat_ngram_size": 1}])
+def test_the_models_own_settings_of_generation_hold(queries: list[Asked], setting: dict[str, Any]) -> None:
+    """Qwen2.5-VL ships with a repetition penalty; what is not reproduced is left to `transformers`."""
+    model: Any = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    before = model.generate(model.prepare(queries), max_new_tokens=12, shared=True)
+    for name, value in setting.items():
+        setattr(model.model.generation_config, name, value)
+    shared = model.generate(model.prepare(queries), max_new_tokens=12, shared=True)
+    with exactly(model):
+        assert model.generate(model.prepare(queries), max_new_tokens=12, shared=True) == shared
+    assert shared != before
+
+
+def test_a_saved_family_is_read_from_its_files(tmp_path: Path) -> None:
+    """Paths play no part in what is shared: two names of one picture are two pictures, and read twice."""
+    Image.new("RGB", (112, 112), "red").save(tmp_path / "a.png")
+    Image.new("RGB", (112, 112), "red").save(tmp_path / "b.png")
+    model: Any = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    asked = [Asked(tmp_path / name, "What is it?") for name in ("a.png", "b.png", "a.png", "b.png")]
+    one, other, *_ = weighed(model, asked, ["red"] * 4)
+    torch.testing.assert_close(one, other)
