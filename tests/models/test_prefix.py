@@ -134,6 +134,25 @@ def test_replaced_tokens_are_read_and_others_shared(model: Any, queries: list[As
     assert not torch.allclose(unedited[0], shared[0][0])
 
 
+def test_a_question_that_holds_the_pictures_token_is_read_plainly(model: Any, queries: list[Asked]) -> None:
+    """As in data of LLaVA's kind: families refuse it or read it, and the shared way does as the plain one."""
+    strange = [*queries[:2], Asked(queries[0].image, f"What is {model.processor.image_token} here?"), queries[5]]
+
+    def outcome() -> Any:
+        try:
+            return weighed(model, strange, ["Yes"] * len(strange))
+        except (ValueError, RuntimeError, IndexError) as error:
+            return type(error)
+
+    shared = outcome()
+    with exactly(model):
+        plain = outcome()
+    if isinstance(plain, tuple):
+        alike(shared, plain)
+    else:
+        assert shared is plain
+
+
 @torch.no_grad()
 def test_nothing_is_shared_unasked(model: Any, queries: list[Asked]) -> None:
     """Training compares what it weighs to the last digit."""
@@ -143,7 +162,7 @@ def test_nothing_is_shared_unasked(model: Any, queries: list[Asked]) -> None:
     assert all(torch.equal(one, other) for one, other in zip(model.answer_log_probabilities(batch), plain, strict=True))
 
 
-@pytest.mark.parametrize("setting", [{"repetition_penalty": 9.0}, {"no_repeat_ngram_size": 1}])
+@pytest.mark.parametrize("setting", [{"repetition_penalty": 9.0}, {"no_repeat_ngram_size": 1}, {"eos_token_id": None}])
 def test_the_models_own_settings_of_generation_hold(queries: list[Asked], setting: dict[str, Any]) -> None:
     """Qwen2.5-VL ships with a repetition penalty; what is not reproduced is left to `transformers`."""
     model: Any = load(card_for("tiny-qwen2.5-vl"), "cpu")

@@ -90,7 +90,8 @@ Exact = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Read every prompt from its start: no shortcut in asking; the maths is the same. Rows say so.",
+        help="Read every prompt from its start: no shortcut in asking; the maths is the same. Rows say so; "
+        "give another --results, as cells that are done are not computed again.",
         rich_help_panel=GRID,
     ),
 ]

@@ -24,7 +24,7 @@ from .planning import Key, Plan
 CHECKPOINT_SECONDS = 300.0
 """The least time between two checkpoints of a training, unless the command says otherwise."""
 
-ASKING_VERSION = 1
+ASKING_VERSION = 2
 """Raised when a model is asked otherwise than before for the same question."""
 
 
@@ -76,7 +76,7 @@ class Stages:
 
     def model(self, plan: Plan) -> VLM:
         """A fresh copy of the starting model with the method's stored edit applied."""
-        key = digest(plan.unlearned_key)
+        key = f"{digest(plan.unlearned_key)} {plan.cell.exact}"
         if self._ready is None or self._ready[0] != key:
             self._ready = None  # let the old one go before the new one comes
             artefact = self.unlearned(plan)

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,19 +28,18 @@ def answers(
     what: str = "answering",
 ) -> list[str]:
     """Greedy answers in the order of ``queries``; with ``let_go`` no picture is kept once it was asked about."""
-    said = [""] * len(queries)
+
+    def ask(part: Sequence[Query]) -> list[str]:
+        return model.generate(model.prepare(part), max_new_tokens=max_new_tokens, shared=True)
+
+    said, in_memory = [""] * len(queries), _InMemory(ask)
     lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries]
     with run.progress.bar(what, len(queries)) as bar:
         for rows in distributed.shared_out(_batches(lengths, batch_size, pictures)):
             asked = [queries[row] for row in rows]
 
-            def generate(asked: Sequence[Query] = asked) -> list[str]:
-                def ask(part: Sequence[Query]) -> list[str]:
-                    return model.generate(model.prepare(part), max_new_tokens=max_new_tokens, shared=True)
-
-                return _in_memory(ask, asked)
-
-            texts = run.journal.once(["answers", max_new_tokens, *map(_content, asked)], generate)
+            key = ["answers", max_new_tokens, *map(_content, asked)]
+            texts = run.journal.once(key, partial(in_memory, asked))
             for row, text in zip(rows, texts, strict=True):
                 said[row] = text
             if let_go:  # the last one may go on in the next batch
@@ -54,38 +53,47 @@ def log_probabilities(
     model: VLM, pairs: Sequence[tuple[Query, str]], run: Run, *, batch_size: int, what: str = "scoring answers"
 ) -> list[list[float]]:
     """Natural-log probabilities of every answer's tokens, end token included, in the order of ``pairs``."""
+
+    def weigh(part: Sequence[tuple[Query, str]]) -> list[list[float]]:
+        queries, texts = zip(*part, strict=True)
+        batch = model.prepare(queries, texts)
+        return [*map(_shortest, model.answer_log_probabilities(batch, shared=True))]
+
     found: list[list[float]] = [[]] * len(pairs)
+    in_memory = _InMemory(weigh)
     with run.progress.bar(what, len(pairs)) as bar:
         lengths = [len(query.text) + len(answer) for query, answer in pairs]
         for rows in distributed.shared_out(_batches(lengths, batch_size, [query.image for query, _ in pairs])):
             chosen = [pairs[row] for row in rows]
 
-            def weigh(chosen: Sequence[tuple[Query, str]] = chosen) -> list[list[float]]:
-                def ask(part: Sequence[tuple[Query, str]]) -> list[list[float]]:
-                    queries, texts = zip(*part, strict=True)
-                    batch = model.prepare(queries, texts)
-                    return [*map(_shortest, model.answer_log_probabilities(batch, shared=True))]
-
-                return _in_memory(ask, chosen)
-
             asked = ["log-probabilities", *(_content(query) for query, _ in chosen), *(text for _, text in chosen)]
-            for row, values in zip(rows, run.journal.once(asked, weigh), strict=True):
+            for row, values in zip(rows, run.journal.once(asked, partial(in_memory, chosen)), strict=True):
                 found[row] = values
             bar.advance(len(rows) * distributed.processes())
     return _everyones(found, [])
 
 
-def _in_memory(ask: Callable[[Sequence[S]], list[T]], asked: Sequence[S]) -> list[T]:
-    """What ``ask`` says to all; where memory runs out, to one half after the other. A single one may still fail."""
-    try:
-        return ask(asked)
-    except torch.OutOfMemoryError:
-        if len(asked) == 1:
-            raise
-    # Outside of the handler, whose exception holds on to the memory of the failed attempt.
-    torch.cuda.empty_cache()
-    half = (len(asked) + 1) // 2
-    return [*_in_memory(ask, asked[:half]), *_in_memory(ask, asked[half:])]
+class _InMemory(Generic[S, T]):
+    """Asks in parts as large as memory holds: halved where it runs out, and no larger from then on."""
+
+    def __init__(self, ask: Callable[[Sequence[S]], list[T]]) -> None:
+        self.ask = ask
+        self.most: int | None = None
+
+    def __call__(self, asked: Sequence[S]) -> list[T]:
+        """What is said to all of them; raises OutOfMemoryError where memory does not hold a single one."""
+        size = min(len(asked), self.most or len(asked))
+        try:
+            first = self.ask(asked[:size])
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            first = None
+        if first is None:  # outside of the handler, whose exception holds on to the memory of the failed attempt
+            torch.cuda.empty_cache()
+            self.most = (size + 1) // 2
+            return self(asked)
+        return first if size == len(asked) else [*first, *self(asked[size:])]
 
 
 def _shortest(values: Tensor) -> list[float]:
@@ -100,7 +108,7 @@ def _everyones(mine: list[T], nothing: T) -> list[T]:
 
 
 def _batches(lengths: Sequence[int], size: int, pictures: Sequence[Path]) -> list[list[int]]:
-    """Indices in batches, longest first, so that memory runs out at once or not at all.
+    """Indices in batches, longest first, so that memory tends to run out at once or not at all.
 
     Those of one picture stand together, placed by the longest of them: the model reads what they share once, and can
     let the picture go, however many pictures there are.

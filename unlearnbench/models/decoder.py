@@ -69,7 +69,7 @@ class DecoderVLM(VLM):
         self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
     ) -> tuple[Tensor, ...]:
         seen = self.look(batch) if visual is None else visual
-        rows = prefix.shareable(batch, seen) if shared and self.shares_prefixes else []
+        rows = prefix.shareable(self, batch, seen) if shared and self.shares_prefixes else []
         if not rows:
             return super().answer_log_probabilities(batch, seen)
         part = batch.take(rows)
@@ -85,7 +85,7 @@ class DecoderVLM(VLM):
     ) -> list[str]:
         seen = self.look(batch) if visual is None else visual
         may = shared and self.shares_prefixes and prefix.can_generate(self)
-        rows = prefix.shareable(batch, seen) if may else []
+        rows = prefix.shareable(self, batch, seen) if may else []
         said: dict[int, str] = {}
         if rows:
             said |= zip(rows, self._read(prefix.generate(self, batch.take(rows), max_new_tokens)), strict=True)

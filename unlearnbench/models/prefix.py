@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _OTHER_PROCESSORS = (
     "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens",
     "min_length", "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty",
-    "sequence_bias", "guidance_scale",
+    "sequence_bias", "guidance_scale", "stop_strings",
 )  # fmt: skip
 """Settings of generation that are not reproduced here; a model that sets one is asked the plain way."""
 
@@ -30,12 +30,22 @@ _OTHER_PROCESSORS = (
 def can_generate(model: "DecoderVLM") -> bool:
     """Whether the model's own generation settings are among those that are reproduced here."""
     settings = model.model.generation_config
+    if settings.eos_token_id is None or getattr(settings, "encoder_repetition_penalty", None) not in (None, 1.0):
+        return False
     return not any(getattr(settings, name, None) for name in _OTHER_PROCESSORS)
 
 
-def shareable(batch: Batch, visual: Sequence[Tensor]) -> list[int]:
-    """The rows that share their picture with another one, and whose visual tokens nobody replaced."""
-    untouched = [row for row, picture in enumerate(batch.pictures) if visual[row] is picture.tokens]
+def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
+    """The rows that share their picture with another one, and whose visual tokens nobody replaced.
+
+    A row whose text has the picture's own token in it is not among them: where its picture ends could not be told.
+    """
+    counts = batch.image_mask.sum(1).tolist()
+    untouched = [
+        row
+        for row, picture in enumerate(batch.pictures)
+        if visual[row] is picture.tokens and counts[row] == picture.ids.count(model.image_token_id)
+    ]
     seen: dict[int, int] = {}
     for row in untouched:
         seen[id(batch.pictures[row])] = seen.get(id(batch.pictures[row]), 0) + 1
@@ -130,7 +140,7 @@ def answer_logits(model: "DecoderVLM", batch: Batch) -> Tensor:
 def generate(model: "DecoderVLM", batch: Batch, max_new_tokens: int) -> Tensor:
     """Greedy tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
     continued, settings = begin(model, batch), model.model.generation_config
-    ends = settings.eos_token_id if settings.eos_token_id is not None else model.tokenizer.eos_token_id
+    ends = settings.eos_token_id
     stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
     rules = _rules(settings, batch.input_ids.device)
     ids, mask, said = continued.rest.input_ids, continued.mask, batch.input_ids

@@ -261,7 +261,8 @@ class VLM(ABC):
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
         """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
-        pictures = [self.see(query.image) for query in queries]
+        seen = {query.image: self.see(query.image) for query in queries}  # once, however small the cache
+        pictures = [seen[query.image] for query in queries]
         rows = []
         for position, (query, picture) in enumerate(zip(queries, pictures, strict=True)):
             before, after, is_question = self._prompt(query.text)
