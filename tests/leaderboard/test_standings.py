@@ -2,11 +2,14 @@
 
 import pytest
 
-from tests.leaderboard.made_up import add_method
+from tests.leaderboard.made_up import DEFINITION, add_method, add_references, board_in
+from unlearnbench.leaderboard.add import add
+from unlearnbench.leaderboard.definition import read_board
 from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
 from unlearnbench.leaderboard.table import comparison
 from unlearnbench.report.markdown import markdown
+from unlearnbench.results.store import RowStore
 
 
 def standings(board):
@@ -90,3 +93,14 @@ def test_frozen_weights_and_lost_utility_are_marked(board, results, sent):
     assert "| kept | frozen |" in guard
     assert "| (1.000 ± 0.000) | lost | changed |" in ga
     assert "leave the method out" in text
+
+
+def test_a_model_may_be_named_by_its_id_on_the_hub(tmp_path):
+    board = read_board(board_in(tmp_path / "hub", DEFINITION.replace("[models.made-up]", '[models."org/model-7B"]')))
+    store = RowStore(tmp_path / "results")
+    store.check_writable()
+    add_references(store, model="org/model-7B")
+    add_method(store, "half", forget=0.5, model="org/model-7B")
+    assert not add(board, store, board.rows / "first.jsonl").problems
+    found, _ = standings(board)
+    assert found["half"].rank == 1

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.models.tiny_families import FAMILIES, save
+from tests.models.tiny_families import FAMILIES, resized, save
 from unlearnbench.data.questions import Sample
 from unlearnbench.errors import ModelError
 from unlearnbench.methods.cagul.edit import Guard
@@ -31,12 +31,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> list[Asked]:
     """Questions of different lengths on pictures of different shapes."""
-    folder = tmp_path_factory.mktemp("pictures")
-    found = []
-    for place, (sample, size) in enumerate(zip(asked, [(112, 112), (96, 64), (64, 128)], strict=False)):
-        Image.open(sample.image).convert("RGB").resize(size).save(folder / f"{place}.png")
-        found.append(Asked(folder / f"{place}.png", sample.text[:40]))
-    return found
+    sizes = [(112, 112), (96, 64), (64, 128)]
+    pictures = resized([sample.image for sample in asked], sizes, tmp_path_factory.mktemp("pictures"))
+    return [Asked(picture, sample.text[:40]) for picture, sample in zip(pictures, asked, strict=False)]
 
 
 def plain(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor]:

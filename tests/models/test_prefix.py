@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.models.tiny_families import FAMILIES, save
+from tests.models.tiny_families import FAMILIES, resized, save
 from unlearnbench.data.questions import Sample
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
@@ -32,12 +32,10 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> list[Asked]:
     """Several questions on each of three pictures of different shapes, in no order; a fourth has one question."""
-    folder = tmp_path_factory.mktemp("pictures")
     sizes = [(112, 112), (96, 64), (64, 128), (112, 84)]
-    for place, (sample, size) in enumerate(zip(asked, sizes, strict=False)):
-        Image.open(sample.image).convert("RGB").resize(size).save(folder / f"{place}.png")
+    pictures = resized([sample.image for sample in asked], sizes, tmp_path_factory.mktemp("pictures"))
     places = [0, 1, 0, 2, 1, 0, 3, 2, 0, 1]
-    return [Asked(folder / f"{place}.png", sample.text) for place, sample in zip(places, asked, strict=False)]
+    return [Asked(pictures[place], sample.text) for place, sample in zip(places, asked, strict=False)]
 
 
 @contextmanager

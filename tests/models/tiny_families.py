@@ -1,10 +1,11 @@
 """Tiny random-weight models of the joint kind's families, saved as any model is, to be loaded by the harness."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -186,6 +187,15 @@ def internvl() -> tuple[Any, Any]:
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     build.__name__: build for build in (qwen3_vl, llava, smolvlm, gemma3, internvl)
 }
+
+
+def resized(images: Iterable[Path], sizes: Iterable[tuple[int, int]], folder: Path) -> list[Path]:
+    """Copies of pictures in other shapes, in ``folder``."""
+    found = []
+    for place, (image, size) in enumerate(zip(images, sizes, strict=False)):
+        found.append(folder / f"{place}.png")
+        Image.open(image).convert("RGB").resize(size).save(found[-1])
+    return found
 
 
 def save(name: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from ..garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from ..leaderboard.definition import Board
+    from ..leaderboard.standings import Table
     from ..leaderboard.submission import Problem, Submission
 
 app = typer.Typer(
@@ -159,7 +160,7 @@ def _sound(name: str) -> "tuple[Board, list[Submission]]":
     return board, submissions
 
 
-def _tables(board: "Board", submissions: "Sequence[Submission]"):  # type: ignore[no-untyped-def]
+def _tables(board: "Board", submissions: "Sequence[Submission]") -> "list[Table]":
     from ..leaderboard.standings import tables
 
     return tables(board, submissions)

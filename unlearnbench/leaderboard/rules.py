@@ -48,9 +48,8 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
     """What is wrong with a row by itself."""
     if row.status != "ok":
         yield f"status {row.status}: only what was computed can stand here"
-    for kind, name in (("method", row.method.name), ("model", row.model.name), ("task", row.task.name)):
-        if not _NAME.fullmatch(name):
-            yield f"{kind} {name[:80]!r}: not a name that a plug-in can have"
+    if not _NAME.fullmatch(row.method.name):
+        yield f"method {row.method.name[:80]!r}: not a name that a plug-in can have"
     if row.samples is not None and _leads_out(row.samples.path):
         yield f"samples.path {row.samples.path[:80]!r} leads out of its folder"
     for name, value in row.cost:

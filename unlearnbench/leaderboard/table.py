@@ -10,6 +10,16 @@ from .standings import Standing, Table
 RANKING = "Ranking"
 """The group of the columns that rank."""
 
+ABOUT = {
+    "rank": "One more than the number of methods that surely beat it; =: a tie. References are not ranked.",
+    "score": "0: nothing was forgotten, 1: as much as by retraining; in brackets where utility was lost.",
+    "keeps_utility": "Whether every utility lies within its tolerance of the references.",
+    "frozen_weights": "Whether the method changes the model's weights, or leaves them frozen.",
+    "trainable_parameters": "Trained parameters.",
+    "train_seconds": "Seconds of unlearning on the machine that the method's page names; machines differ.",
+}
+"""What the columns say that every leaderboard has."""
+
 
 @dataclass(frozen=True)
 class Worded(Column):

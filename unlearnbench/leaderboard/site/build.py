@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from ...results.row import utc_now
 from ..definition import Board
 from ..standings import Table
 from ..submission import Submission
-from ..table import comparison, utility, weights
+from ..table import ABOUT, comparison, utility, weights
 from .data import answers_data, board_data
 from .entries import Entry, entries, interval, mean, width
 from .libraries import libraries
@@ -87,13 +87,7 @@ def _as_script(path: Path, name: str, data: str) -> None:
 
 def _abouts(board: Board) -> dict[str, str]:
     """What columns say, by name."""
-    own = {column.metric: column.about for column in board.definition.columns}
-    return own | {
-        "rank": "One more than the number of methods that surely beat it; =: a tie. References are not ranked.",
-        "score": "0: nothing was forgotten, 1: as much as by retraining; in brackets where utility was lost.",
-        "keeps_utility": "Whether every utility lies within its tolerance of the references.",
-        "frozen_weights": "Whether the method changes the model's weights, or leaves them frozen.",
-    }
+    return ABOUT | {column.metric: column.about for column in board.definition.columns}
 
 
 class _Site:
@@ -136,7 +130,7 @@ class _Site:
         (self.folder / _MARK).write_text(json.dumps({"unlearnbench": unlearnbench.__version__, "files": files}) + "\n")
         return self.pages
 
-    def _sections(self, board: Board, submissions: Sequence[Submission], tables: Sequence[Table]):  # type: ignore[no-untyped-def]
+    def _sections(self, board: Board, submissions: Sequence[Submission], tables: Sequence[Table]) -> Iterator[Section]:
         for table in tables:
             compared = comparison(board, table)
             yield Section(table, compared, entries(board, table, compared, submissions, self.pictures))

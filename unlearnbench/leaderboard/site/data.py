@@ -7,6 +7,7 @@ from scipy.special import stdtrit
 
 from ...report.comparison import Estimate, replicate
 from ..definition import Board
+from ..table import ABOUT, RANKING
 
 if TYPE_CHECKING:
     from .build import Section
@@ -21,10 +22,10 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
     rule = board.definition
     score = {
         "metric": "score",
-        "group": "Ranking",
+        "group": RANKING,
         "label": "Score",
         "higher_is_better": True,
-        "about": f"0: {rule.references.nothing}, 1: {rule.references.ideal}",
+        "about": ABOUT["score"],
     }
     named = {column.metric: column for column in rule.columns}
     columns = [

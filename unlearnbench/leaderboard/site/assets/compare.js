@@ -43,7 +43,7 @@
     const item = made("li");
     if (one.picture) {
       const picture = made("img");
-      Object.assign(picture, { src: `../pictures/${one.picture}`, alt: "The person asked about", width: 96, height: 96 });
+      Object.assign(picture, { src: `../pictures/${one.picture}`, alt: "The picture asked about", width: 96, height: 96 });
       item.append(picture);
     } else item.append(made("span", "picture not published here", "no-picture"));
     const text = made("div"), list = made("dl");
