@@ -25,8 +25,8 @@ from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import Sets, split_sets
 from unlearnbench.data.taxonomy import PRIVATE
 from unlearnbench.engine.estimate import PEAK, Counts, counts, forward_operations
-from unlearnbench.engine.memory import PeakMemory
 from unlearnbench.engine.provenance import environment
+from unlearnbench.memory import PeakMemory
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, training_cases

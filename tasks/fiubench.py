@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from math import fsum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -48,9 +48,9 @@ class FIUBenchOptions(Params):
     held_out: float = Field(HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time")
     metrics: tuple[str, ...] = Field((), description="further metrics, by their names, computed on every set")
     max_new_tokens: int = Field(50, ge=1, description="longest answer")
-    batch_size: int = Field(16, ge=1, description="questions asked at a time")
-
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"batch_size": 100}}
+    batch_size: int | None = Field(
+        None, ge=1, description="most questions asked at a time; none: as many as memory is found to hold, up to 128"
+    )
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ class YesNoOptions(Params):
     limit: int | None = Field(None, ge=1, description="ask about this many questions alone; the row says so")
     limit_seed: int = Field(0, description="which ones those are")
     max_new_tokens: int = Field(16, ge=1, description="longest answer")
-    batch_size: int = Field(16, ge=1, description="questions asked at a time")
+    batch_size: int | None = Field(
+        None, ge=1, description="most questions asked at a time; none: as many as memory is found to hold, up to 128"
+    )
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"batch_size": 100}}
     scorers: ClassVar[Mapping[str, YesNoScorer]] = {}
     prompts: ClassVar[Mapping[str, str]] = {}
     """Prompts by name; ``{question}`` is the question, ``{bare}`` the same without MME's request for yes or no."""

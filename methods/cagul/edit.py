@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unlearnbench.models.edits import Edit
-from unlearnbench.models.vlm import VLM, Batch, Picture
+from unlearnbench.models.pictures import Picture
+from unlearnbench.models.vlm import VLM, Batch
 
 from .modules import Discriminator, Encoder, uniform_noise
 from .params import CAGULParams

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unlearnbench.models.vlm import VLM, Batch, Picture, Query
+from unlearnbench.models.pictures import Picture
+from unlearnbench.models.vlm import VLM, Batch, Query
 
 from .params import CAGULParams
 

@@ -86,7 +86,8 @@ def test_a_run_that_is_killed_asks_no_answered_question_twice(tmp_path: Path) ->
     subprocess.run(command(tmp_path / "whole", tmp_path / "other"), env=environment, check=True, capture_output=True)
     after = [entry["question"] for entry in entries(files[0])]
     assert after[: len(before)] == before
-    assert len(after) == len(set(after)) == 294 // 3
+    (other,) = (tmp_path / "other" / "answers").glob("*.jsonl")
+    assert len(after) == len(set(after)) == len(entries(other)) >= 294 // 3
     rows = [json.loads((tmp_path / name / "rows.jsonl").read_text()) for name in ("results", "whole")]
     assert rows[0]["metrics"] == rows[1]["metrics"]
     assert rows[0]["samples"] == rows[1]["samples"]

@@ -1,13 +1,20 @@
-"""Asking many questions: the order kept whatever the batches, and memory that runs out."""
+"""Asking many questions: the order kept whatever the batches, and as many at a time as memory holds."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unlearnbench.data.questions import Sample
-from unlearnbench.models.asking import answers, log_probabilities
-from unlearnbench.models.vlm import VLM
+from unlearnbench.engine.journal import Journal
+from unlearnbench.models import held
+from unlearnbench.models.asking import answers, batches, by_picture, log_probabilities
+from unlearnbench.models.held import FEW, MANY, Held
+from unlearnbench.models.vlm import VLM, Asked
 from unlearnbench.training.run import Run
 
 
@@ -15,11 +22,15 @@ class Small:
     """The model on a machine that holds a few rows at a time; ``sizes`` are those of the attempts."""
 
     def __init__(self, model: VLM, most: int) -> None:
-        self.model, self.most = model, most
+        self.model, self.most, self.device = model, most, model.device
         self.sizes: list[int] = []
+        self.ahead: list[Path] = []
 
     def prepare(self, *given: Any) -> Any:
         return self.model.prepare(*given)
+
+    def look_ahead(self, paths: Any) -> None:
+        self.ahead = [*dict.fromkeys(paths)]
 
     def let_go(self, paths: Any) -> None:
         self.model.let_go(paths)
@@ -54,3 +65,89 @@ def test_a_single_question_that_memory_does_not_hold_fails(tiny: VLM, asked: lis
     with pytest.raises(torch.OutOfMemoryError):
         answers(small, asked[:3], Run(), max_new_tokens=8, batch_size=3)
     assert small.sizes == [3, 2, 1]
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: VLM, asked: list[Sample]) -> None:
+    held_: Held[Sample, str] = Held(lambda part: (_ for _ in ()).throw(RuntimeError("shapes differ")), tiny.device)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        held_(asked)
+    assert held_.most is None
+
+
+# ----------------------------------------------------------------------------------------- as many as memory holds
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """A machine with so many bytes free, on which a batch takes so many."""
+
+    class Taking:
+        def __init__(self, taken: int) -> None:
+            self.peak = 1000 + taken
+
+        def __enter__(self) -> "Taking":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    def set_to(free: int, taken: int) -> None:
+        monkeypatch.setattr(held, "free_memory", lambda device: free)
+        monkeypatch.setattr(held, "held_memory", lambda device: 1000)
+        monkeypatch.setattr(held, "PeakMemory", lambda device: Taking(taken))
+
+    return set_to
+
+
+@pytest.mark.parametrize(("holds", "size"), [(0, 16), (31, 16), (32, 32), (63, 32), (64, 64), (127, 64), (10**6, 128)])
+def test_the_size_is_the_power_of_two_that_half_of_the_free_memory_holds(memory: Any, holds: int, size: int) -> None:
+    memory(2 * holds * 3, 3 * FEW)  # three bytes a question
+    asked: Held[int, int] = Held(list, torch.device("cpu"))
+    assert asked(range(FEW)) == [*range(FEW)]
+    assert asked.size() == size
+    assert (FEW, MANY) == (16, 128)
+
+
+def _many(asked: list[Sample], count: int) -> list[Asked]:
+    return [Asked(asked[number % 13].image, f"{asked[number % 13].text} {number // 13}") for number in range(count)]
+
+
+def test_a_few_are_asked_first_and_then_as_many_as_memory_holds(tiny: VLM, asked: list[Sample], memory: Any) -> None:
+    memory(2 * 32, FEW)
+    queries, small, run = _many(asked, 100), Small(tiny, 10**6), Run()
+    said = answers(small, queries, run, max_new_tokens=2, what="asking")  # type: ignore[arg-type]
+    assert small.sizes[0] <= FEW < max(small.sizes[1:]) <= 32
+    assert run.notes == {"asked_at_a_time": {"asking": 32}}
+    assert said == answers(tiny, queries, Run(), max_new_tokens=2, batch_size=100)
+
+
+def test_a_run_that_goes_on_makes_the_batches_that_it_began_with(
+    tiny: VLM, asked: list[Sample], memory: Any, tmp_path: Path
+) -> None:
+    memory(2 * 32, FEW)
+    queries, first = _many(asked, 100), Small(tiny, 10**6)
+    pairs = [(query, "yes") for query in queries]
+    said = log_probabilities(first, pairs, Run(journal=Journal(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
+    lines = (tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)
+    assert len(lines) == len(first.sizes) > 3
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines[:2]))
+    memory(2 * 128, FEW)  # there is more memory now
+    again = Small(tiny, 10**6)
+    assert log_probabilities(again, pairs, Run(journal=Journal(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
+    assert again.sizes == first.sizes[2:]
+
+
+# ---------------------------------------------------------------------------------------------------------- batches
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 6)), max_size=60), st.integers(1, 20))
+def test_batches_hold_every_row_once_and_cut_up_only_what_is_too_large(rows: list[tuple[int, int]], size: int) -> None:
+    lengths, pictures = [length for length, _ in rows], [Path(str(picture)) for _, picture in rows]
+    order = by_picture(lengths, pictures)
+    made = batches(order, size, pictures)
+    assert [row for batch in made for row in batch] == order
+    assert sorted(order) == [*range(len(rows))]
+    assert all(0 < len(batch) <= size for batch in made)
+    for picture in set(pictures):
+        own = [batch for batch in made if any(pictures[row] == picture for row in batch)]
+        fewest = -(-pictures.count(picture) // size)
+        assert len(own) <= fewest if fewest == 1 else len(own) <= fewest + 1
+    if rows:
+        longest = max(range(len(rows)), key=lambda row: lengths[row])
+        assert lengths[order[0]] == lengths[longest]

@@ -246,7 +246,7 @@ def test_the_picture_covers_what_the_canvas_shows_of_it(crossed: VLM, size: tupl
     tiles = inputs["pixel_values"][0, 0, : rows * columns]
     canvas = torch.cat([torch.cat(list(tiles[row * columns : (row + 1) * columns]), 2) for row in range(rows)], 1)
     white = canvas[0] == canvas.max()
-    found = crossed.encode(image).covers
+    found = crossed.encode(crossed.preprocess(image, crossed.processor)).covers
     assert found == (float(white.any(1).double().mean()), float(white.any(0).double().mean()))
 
 

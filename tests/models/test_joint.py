@@ -12,7 +12,7 @@ from unlearnbench.models.asking import answers, log_probabilities
 from unlearnbench.models.edits import Weights
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import CACHE_BYTES, VLM, Asked, Batch, cache_room, nbytes
+from unlearnbench.models.vlm import VLM, Asked, Batch
 from unlearnbench.training.run import Run
 
 
@@ -146,35 +146,6 @@ def test_generating_leaves_the_given_tokens_as_they_are(tiny: VLM, asked: list[S
 def test_pixels_are_made_by_pil_on_every_machine(name: str) -> None:
     """Where torchvision is installed, `transformers` would prefer it, whose pixels differ."""
     assert "Pil" in type(load(card_for(name), "cpu").processor.image_processor).__name__
-
-
-def test_pictures_are_kept_as_far_as_there_is_room(asked: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    paths = list(dict.fromkeys(sample.image for sample in asked))[:4]
-    monkeypatch.setattr(model, "_room", 3 * nbytes(model.see(paths[0])))
-    encoded: list[int] = []
-    encode = model.encode
-    monkeypatch.setattr(model, "encode", lambda image: encoded.append(1) or encode(image))
-    for path in paths[:3] * 3:
-        model.see(path)
-    assert len(encoded) == 2  # the first was there
-    model.see(paths[3])
-    model.see(paths[2])
-    assert len(encoded) == 3
-    model.see(paths[0])  # the least recently seen had to go
-    assert len(encoded) == 4
-    model.let_go(paths)
-    for path in paths[:3] * 2:
-        model.see(path)
-    assert len(encoded) == 7
-
-
-def test_a_gpus_room_for_pictures_is_a_quarter_of_what_weights_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (6 * 2**30, 24 * 2**30))
-    assert cache_room(torch.device("cuda")) == 1.5 * 2**30
-    assert cache_room(torch.device("cpu")) == CACHE_BYTES
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * 2**30, 80 * 2**30))
-    assert cache_room(torch.device("cuda")) == CACHE_BYTES
 
 
 def test_gradients_reach_visual_tokens_and_no_weight(tiny: VLM, asked: list[Sample]) -> None:

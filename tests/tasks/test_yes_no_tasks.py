@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import torch
 from PIL import Image
 
 from unlearnbench.config import resolve
@@ -48,6 +49,8 @@ def task(kind: Any, **options: Any) -> Any:
 class Answering:
     """Stands in for a model: says the same to everything, and counts what it is asked and sees."""
 
+    device = torch.device("cpu")
+
     def __init__(self, says: str = "Yes") -> None:
         self.says, self.seen, self.asked = says, list[Path](), Counter[tuple[Path, str]]()
 
@@ -57,6 +60,9 @@ class Answering:
             if query.image not in self.seen[-1:]:
                 self.seen.append(query.image)
         return queries
+
+    def look_ahead(self, paths: Any) -> None:
+        self.ahead = [*dict.fromkeys(paths)]
 
     def let_go(self, paths: Any) -> None:
         assert self.seen[-1] not in paths, "still needed"
@@ -207,6 +213,7 @@ def test_questions_about_a_picture_stand_together(kind: Any) -> None:
     data = whole.load("embedded", None)
     whole.evaluate(model, data, Run())
     assert len(model.seen) == len({each.image for each in data.asked.questions})
+    assert model.ahead == model.seen
     assert all(one != other for one, other in pairwise(model.seen))
 
 

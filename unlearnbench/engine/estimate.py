@@ -201,7 +201,7 @@ def adapter_size(count: Counts, lora: LoRAParams) -> int:
 
 def picture_cache(count: Counts, pictures: int, machine: Machine) -> tuple[float, float]:
     """Bytes of visual features and tokens that are kept, and the share of ``pictures`` that they are of."""
-    from ..models.vlm import CACHE_BYTES, CACHE_SHARE
+    from ..models.pictures import CACHE_BYTES, CACHE_SHARE
 
     one = (count.features + count.visual * count.width) * machine.size
     free = math.inf if machine.memory is None else machine.memory - machine.held - count.total * machine.size

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..device import launched
+from ..memory import PeakMemory
 from ..results.cells import Announced, Cells
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
 from .artefacts import Store
-from .memory import PeakMemory
 from .planning import Plan
 from .provenance import environment
 
@@ -188,7 +188,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
         metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
-        notes=made["notes"],
+        notes=made["notes"] | run.notes,
         baselines=_baselines(plan, evaluation),
         base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
         **_header(plan, started, evaluation.facts),

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import StoreError
+from ..memory import PeakMemory
 from ..models.edits import Trained
 from ..models.load import load
 from ..models.vlm import VLM
@@ -18,7 +19,6 @@ from ..training.run import Progress, Run
 from .artefacts import Artefact, Store
 from .journal import Journal
 from .keys import digest
-from .memory import PeakMemory
 from .planning import Key, Plan
 
 CHECKPOINT_SECONDS = 300.0

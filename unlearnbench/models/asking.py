@@ -2,15 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import groupby
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..training import distributed
 from ..training.run import Run
+from .held import FEW, MANY, Held
 from .vlm import VLM, Query
 
 S = TypeVar("S")
@@ -23,34 +26,36 @@ def answers(
     run: Run,
     *,
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | None = None,
     let_go: bool = False,
     what: str = "answering",
 ) -> list[str]:
-    """Greedy answers in the order of ``queries``; with ``let_go`` no picture is kept once it was asked about."""
+    """Greedy answers in the order of ``queries``; with ``let_go`` no picture is kept once it was asked about.
+
+    ``batch_size`` is the most that are asked at a time; None: as many as memory is found to hold.
+    """
 
     def ask(part: Sequence[Query]) -> list[str]:
-        return model.generate(model.prepare(part), max_new_tokens=max_new_tokens, shared=True)
+        said = model.generate(model.prepare(part), max_new_tokens=max_new_tokens, shared=True)
+        if let_go:  # the last one may go on in the next batch
+            model.let_go({query.image for query in part} - {part[-1].image})
+        return said
 
-    said, in_memory = [""] * len(queries), _InMemory(ask)
+    def question(part: Sequence[Query]) -> list[object]:
+        return ["answers", max_new_tokens, *map(_content, part)]
+
     lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries]
-    with run.progress.bar(what, len(queries)) as bar:
-        for rows in distributed.shared_out(_batches(lengths, batch_size, pictures)):
-            asked = [queries[row] for row in rows]
-
-            key = ["answers", max_new_tokens, *map(_content, asked)]
-            texts = run.journal.once(key, partial(in_memory, asked))
-            for row, text in zip(rows, texts, strict=True):
-                said[row] = text
-            if let_go:  # the last one may go on in the next batch
-                model.let_go({query.image for query in asked} - {asked[-1].image})
-            bar.advance(len(rows) * distributed.processes())
-    return _everyones(said, "")
+    return _Asking(model, queries, lengths, pictures, ask, question, "").all(run, batch_size, what)
 
 
 @torch.no_grad()
 def log_probabilities(
-    model: VLM, pairs: Sequence[tuple[Query, str]], run: Run, *, batch_size: int, what: str = "scoring answers"
+    model: VLM,
+    pairs: Sequence[tuple[Query, str]],
+    run: Run,
+    *,
+    batch_size: int | None = None,
+    what: str = "scoring answers",
 ) -> list[list[float]]:
     """Natural-log probabilities of every answer's tokens, end token included, in the order of ``pairs``."""
 
@@ -59,41 +64,66 @@ def log_probabilities(
         batch = model.prepare(queries, texts)
         return [*map(_shortest, model.answer_log_probabilities(batch, shared=True))]
 
-    found: list[list[float]] = [[]] * len(pairs)
-    in_memory = _InMemory(weigh)
-    with run.progress.bar(what, len(pairs)) as bar:
-        lengths = [len(query.text) + len(answer) for query, answer in pairs]
-        for rows in distributed.shared_out(_batches(lengths, batch_size, [query.image for query, _ in pairs])):
-            chosen = [pairs[row] for row in rows]
+    def question(part: Sequence[tuple[Query, str]]) -> list[object]:
+        return ["log-probabilities", *(_content(query) for query, _ in part), *(text for _, text in part)]
 
-            asked = ["log-probabilities", *(_content(query) for query, _ in chosen), *(text for _, text in chosen)]
-            for row, values in zip(rows, run.journal.once(asked, partial(in_memory, chosen)), strict=True):
-                found[row] = values
-            bar.advance(len(rows) * distributed.processes())
-    return _everyones(found, [])
+    lengths, pictures = [len(query.text) + len(text) for query, text in pairs], [query.image for query, _ in pairs]
+    return _Asking(model, pairs, lengths, pictures, weigh, question, list[float]()).all(run, batch_size, what)
 
 
-class _InMemory(Generic[S, T]):
-    """Asks in parts as large as memory holds: halved where it runs out, and no larger from then on."""
+@dataclass
+class _Asking(Generic[S, T]):
+    """Items to ask about, with their lengths and pictures, and the way to ask; ``nothing`` is no possible answer."""
 
-    def __init__(self, ask: Callable[[Sequence[S]], list[T]]) -> None:
-        self.ask = ask
-        self.most: int | None = None
+    model: VLM
+    items: Sequence[S]
+    lengths: Sequence[int]
+    pictures: Sequence[Path]
+    ask: Callable[[Sequence[S]], list[T]]
+    question: Callable[[Sequence[S]], list[object]]
+    nothing: T
 
-    def __call__(self, asked: Sequence[S]) -> list[T]:
-        """What is said to all of them; raises OutOfMemoryError where memory does not hold a single one."""
-        size = min(len(asked), self.most or len(asked))
-        try:
-            first = self.ask(asked[:size])
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            first = None
-        if first is None:  # outside of the handler, whose exception holds on to the memory of the failed attempt
-            torch.cuda.empty_cache()
-            self.most = (size + 1) // 2
-            return self(asked)
-        return first if size == len(asked) else [*first, *self(asked[size:])]
+    def all(self, run: Run, batch_size: int | None, what: str) -> list[T]:
+        """What is said to each item; processes share out the batches, and the journal remembers them."""
+        found, order = [self.nothing] * len(self.items), by_picture(self.lengths, self.pictures)
+        in_memory = Held(self.ask, self.model.device)
+        with run.progress.bar(what, len(self.items)) as bar:
+
+            def answer(rows: Sequence[int], known: Callable[[list[S]], list[T]]) -> None:
+                for row, said in zip(rows, known([self.items[row] for row in rows]), strict=True):
+                    found[row] = said
+                bar.advance(len(rows) * distributed.processes())
+
+            def asked(part: list[S]) -> list[T]:
+                return run.journal.once(self.question(part), partial(in_memory, part))  # type: ignore[no-any-return]
+
+            if batch_size is None:
+                batch_size, order = self._tried(run, order, in_memory, answer)
+            mine = distributed.shared_out(batches(order, batch_size, self.pictures))
+            self.model.look_ahead(self.pictures[row] for rows in mine for row in rows)
+            for rows in mine:
+                answer(rows, asked)
+        run.notes.setdefault("asked_at_a_time", {})[what] = in_memory.most or batch_size
+        return _everyones(found, self.nothing)
+
+    def _tried(
+        self, run: Run, order: list[int], in_memory: "Held[S, T]", answer: Callable[..., None]
+    ) -> tuple[int, list[int]]:
+        """Ask a few, a batch a process, to see how many memory holds: that number, and the rows that are left."""
+        first = batches(order, FEW, self.pictures)[: distributed.processes()]
+        sizes = [MANY]
+
+        def asked(part: list[S]) -> list[T]:
+            def tried() -> dict[str, Any]:
+                return {"said": in_memory(part), "size": in_memory.size()}
+
+            known = run.journal.once(["first", *self.question(part)], tried)
+            sizes.append(known["size"])
+            return known["said"]  # type: ignore[no-any-return]
+
+        for rows in distributed.shared_out(first):
+            answer(rows, asked)
+        return min(min(each) for each in distributed.gathered(sizes)), order[sum(map(len, first)) :]
 
 
 def _shortest(values: Tensor) -> list[float]:
@@ -107,16 +137,28 @@ def _everyones(mine: list[T], nothing: T) -> list[T]:
     return [next((one for one in each if one != nothing), nothing) for each in zip(*distributed.gathered(mine))]  # noqa: B905
 
 
-def _batches(lengths: Sequence[int], size: int, pictures: Sequence[Path]) -> list[list[int]]:
-    """Indices in batches, longest first, so that memory tends to run out at once or not at all.
+def by_picture(lengths: Sequence[int], pictures: Sequence[Path]) -> list[int]:
+    """Indices, longest first, so that memory tends to run out at once or not at all.
 
     Those of one picture stand together, placed by the longest of them: the model reads what they share once, and can
     let the picture go, however many pictures there are.
     """
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     first = {picture: place for place, picture in reversed([*enumerate(pictures[row] for row in order)])}
-    order.sort(key=lambda row: first[pictures[row]])
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    return sorted(order, key=lambda row: first[pictures[row]])
+
+
+def batches(order: Sequence[int], size: int, pictures: Sequence[Path]) -> list[list[int]]:
+    """Rows, in their ``order``, in batches of ``size`` at the most that cut up no picture unless it has more rows."""
+    made: list[list[int]] = []
+    for _, group in groupby(order, key=lambda row: pictures[row]):
+        rows = [*group]
+        each = -(-len(rows) // -(-len(rows) // size))  # parts of about one size
+        for part in (rows[start : start + each] for start in range(0, len(rows), each)):
+            if not made or len(made[-1]) + len(part) > size:
+                made.append([])
+            made[-1] += part
+    return made
 
 
 def _content(query: Query) -> list[str]:

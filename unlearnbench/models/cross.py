@@ -15,7 +15,8 @@ from transformers.models.mllama.image_processing_pil_mllama import (
 )
 
 from .decoder import DecoderVLM
-from .vlm import Batch, Picture
+from .pictures import Picture
+from .vlm import Batch
 
 
 class Mllama(DecoderVLM):
@@ -45,14 +46,18 @@ class Mllama(DecoderVLM):
         return self.model.model.multi_modal_projector  # type: ignore[no-any-return]
 
     # ------------------------------------------------------------------------------------------------------ seeing
+    def preprocess(self, image: Image.Image, processor: Any) -> Any:
+        """Pixels of the tiles, and how much of them the picture covers."""
+        inputs = processor.image_processor([[image]], return_tensors="pt")
+        return inputs, self._covered(image, inputs)
+
     @torch.no_grad()
-    def encode(self, image: Image.Image) -> Picture:  # noqa: D102
-        inputs = self.processor.image_processor([[image]], return_tensors="pt").to(self.device)
+    def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
+        inputs, covers = preprocessed[0].to(self.device), preprocessed[1]
         tiles = {name: inputs[name] for name in ("aspect_ratio_ids", "aspect_ratio_mask")}
         pixels = inputs["pixel_values"].to(self.dtype)
         features = self.model.model.vision_model(pixel_values=pixels, **tiles).last_hidden_state[0, 0]
         valid = tiles["aspect_ratio_mask"][0, 0].bool().repeat_interleave(features.shape[1])
-        covers = self._covered(image, tiles)
         picture = Picture(features.flatten(0, 1), torch.empty(0), [self.image_token_id], tiles, valid, covers)
         picture.tokens = self.project(picture)
         return picture

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from .decoder import DecoderVLM
-from .vlm import Batch, Picture
+from .pictures import Picture
+from .vlm import Batch
 
 
 class JointVLM(DecoderVLM):
@@ -30,11 +31,12 @@ class JointVLM(DecoderVLM):
         return tuple(range(len(self.model.get_decoder().layers)))
 
     # ------------------------------------------------------------------------------------------------------ seeing
+    def preprocess(self, image: Image.Image, processor: Any) -> Any:  # noqa: D102
+        return processor(text=[processor.image_token], images=[[image]], return_tensors="pt", add_special_tokens=False)
+
     @torch.no_grad()
-    def encode(self, image: Image.Image) -> Picture:  # noqa: D102
-        inputs = self.processor(
-            text=[self.processor.image_token], images=[[image]], return_tensors="pt", add_special_tokens=False
-        ).to(self.device)
+    def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
+        inputs = preprocessed.to(self.device)
         see = self.model.model.get_image_features
         wanted = inspect.signature(see).parameters
         pixels = {name: value for name, value in inputs.items() if name in wanted}

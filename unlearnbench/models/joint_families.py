@@ -9,7 +9,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.vision_utils import get_vision_window_index
 
 from .joint import JointVLM
-from .vlm import Batch, Picture
+from .pictures import Picture
+from .vlm import Batch
 
 
 class QwenVL(JointVLM):

@@ -5,26 +5,22 @@ language model's width. Both steps are separate here because the first never cha
 All sequences are padded on the left, for training too, so that one preparation serves likelihoods and generation.
 """
 
+import copy
+import threading
+import weakref
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from ..errors import DataError
-
-CACHE_BYTES = 8 * 2**30
-"""Most bytes of visual features that a model keeps; the pictures least recently used go first."""
-
-CACHE_SHARE = 0.25
-"""The most that these are of the GPU memory that the weights leave free."""
+from .pictures import Picture, PictureCache, cache_room, open_picture
 
 
 class Query(Protocol):
@@ -45,30 +41,6 @@ class Asked:
 
     image: Path
     text: str
-
-
-@dataclass
-class Picture:
-    """A picture as the model sees it.
-
-    ``features`` [N_f, d_v]: what the vision tower hands to the projector; ``tokens`` [N_v, d]: the projected visual
-    tokens, or [streams, N_v, d] where they enter the language model more than once (Qwen3-VL's deepstack); ``ids``: the
-    token ids that stand for the picture in a prompt; ``extra``: further inputs of the family; ``valid`` [N_v]: False
-    for visual tokens that show nothing of the picture, such as those of padding tiles; None if all show something;
-    ``covers``: how much of the layout's height and width the picture takes, where the rest is an empty canvas.
-    """
-
-    features: Tensor
-    tokens: Tensor
-    ids: list[int]
-    extra: dict[str, Tensor] = field(default_factory=dict)
-    valid: Tensor | None = None
-    covers: tuple[float, float] = (1.0, 1.0)
-
-    @property
-    def count(self) -> int:
-        """N_v, the number of visual tokens."""
-        return self.tokens.shape[-2]
 
 
 @dataclass
@@ -130,9 +102,10 @@ class VLM(ABC):
         self.tokenizer = processor.tokenizer
         self.family = family
         self.visual_edit: VisualEdit | None = None
-        self._pictures: OrderedDict[str, Picture] = OrderedDict()
-        self._bytes, self._room = 0, cache_room(self.device)
+        self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
+        self._own_thread, self._in_thread = threading.get_ident(), threading.local()
         self._prompts: dict[str, tuple[list[int], list[int], list[bool]]] = {}
+        self._answers: dict[str, list[int]] = {}
 
     # ------------------------------------------------------------------------------------------------- the network
     @property
@@ -214,7 +187,11 @@ class VLM(ABC):
 
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod
-    def encode(self, image: Image.Image) -> Picture:
+    def preprocess(self, image: Image.Image, processor: Any) -> Any:
+        """What ``processor``, this model's or a copy of it, makes of one picture; may be called in any thread."""
+
+    @abstractmethod
+    def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector on one picture, without gradients."""
 
     @abstractmethod
@@ -223,26 +200,32 @@ class VLM(ABC):
 
     def see(self, path: Path) -> Picture:
         """The picture at ``path``, encoded at most once; raises `DataError` for a picture that cannot be read."""
-        key = str(path)
-        if key not in self._pictures:
-            self._pictures[key] = self.encode(open_picture(path))
-            self._bytes += nbytes(self._pictures[key])
-            while self._bytes > self._room and len(self._pictures) > 1:
-                self._bytes -= nbytes(self._pictures.popitem(last=False)[1])
-        self._pictures.move_to_end(key)
-        return self._pictures[key]
+        with torch.no_grad():
+            return self.pictures.see(path)
+
+    def look_ahead(self, paths: Iterable[Path]) -> None:
+        """Have pictures read and preprocessed, in other threads, by the time that they are seen in this order."""
+        self.pictures.look_ahead(paths)
 
     def let_go(self, paths: Iterable[Path]) -> None:
         """Forget pictures that will not be asked about soon; they are encoded anew if they are."""
-        for path in paths:
-            if picture := self._pictures.pop(str(path), None):
-                self._bytes -= nbytes(picture)
+        self.pictures.let_go(paths)
 
     def refresh(self) -> None:
         """Project every cached picture anew: to be called when the projector's weights have changed."""
         with torch.no_grad():
-            for picture in self._pictures.values():
-                picture.tokens = self.project(picture)
+            self.pictures.refresh()
+
+    def pixels(self, path: Path) -> Any:
+        """The picture at ``path``, read and preprocessed; in any thread, each with its own copy of the processor.
+
+        Tokenizers, which are part of it, must not be used by two threads at once.
+        """
+        if threading.get_ident() == self._own_thread:
+            return self.preprocess(open_picture(path), self.processor)
+        if not hasattr(self._in_thread, "processor"):
+            self._in_thread.processor = copy.deepcopy(self.processor)
+        return self.preprocess(open_picture(path), self._in_thread.processor)
 
     def look(self, batch: Batch) -> list[Tensor]:
         """The visual tokens that the language model sees: a batch's own, or what ``visual_edit`` makes of them."""
@@ -309,7 +292,9 @@ class VLM(ABC):
         return self._prompts[question]
 
     def _answer(self, answer: str) -> list[int]:
-        return [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.end_token_id]
+        if answer not in self._answers:
+            self._answers[answer] = [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.end_token_id]
+        return self._answers[answer]
 
     @property
     def end_token_id(self) -> int:
@@ -372,27 +357,3 @@ def linears_within(model: nn.Module, part: nn.Module) -> list[str]:
     """The names in ``model`` of the linear layers in ``part``."""
     inside = {id(module) for module in part.modules() if isinstance(module, nn.Linear)}
     return [name for name, module in model.named_modules() if id(module) in inside]
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Read a picture as RGB; raises `DataError` naming the file."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise DataError(f"picture {path} does not exist; restore it or fetch the data again") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"picture {path} cannot be read ({error}); fetch it again") from None
-
-
-def cache_room(device: torch.device) -> int:
-    """Bytes for pictures beside the weights that stand on ``device``."""
-    if device.type != "cuda":
-        return CACHE_BYTES
-    free, _ = torch.cuda.mem_get_info(device)
-    return min(CACHE_BYTES, int(CACHE_SHARE * free))
-
-
-def nbytes(picture: Picture) -> int:
-    """Bytes that a cached picture holds."""
-    return picture.features.nbytes + picture.tokens.nbytes

@@ -1,0 +1,60 @@
+"""Work that is known to come, done in other threads before its result is asked for."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+AHEAD = 8
+"""How many results wait at the most: pixels of a large picture take some 15 MB."""
+
+WORKERS = min(4, max(1, (os.cpu_count() or 1) // 2))
+"""Threads; decoding, resizing and most of NumPy let other threads run beside them."""
+
+
+class Ahead:
+    """Results of ``work`` on paths, computed in the order in which they are expected to be taken."""
+
+    def __init__(self, work: Callable[[Path], Any]) -> None:
+        self.work = work
+        self._waiting: deque[Path] = deque()
+        self._running: dict[Path, Future[Any]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def expect(self, paths: Iterable[Path]) -> None:
+        """These are taken next, in this order; what was expected before is forgotten."""
+        wanted = dict.fromkeys(paths)
+        for path in [*self._running]:
+            if path not in wanted:
+                self._running.pop(path).cancel()
+        self._waiting = deque(path for path in wanted if path not in self._running)
+        self._go_on()
+
+    def take(self, path: Path) -> Any:
+        """The result for ``path``; raises what ``work`` raised. Whatever was expected before it is given up."""
+        self._skip_to(path)
+        future = self._running.pop(path, None)
+        self._go_on()
+        return future.result() if future and not future.cancelled() else self.work(path)
+
+    def _skip_to(self, path: Path) -> None:
+        """Give up what should have been taken before ``path`` and was not, as where an answer was known already."""
+        if path in self._running:
+            for other in [*self._running]:
+                if other == path:
+                    return
+                self._running.pop(other).cancel()
+        elif path in self._waiting:
+            for other in [*self._running]:
+                self._running.pop(other).cancel()
+            while self._waiting.popleft() != path:
+                pass
+
+    def _go_on(self) -> None:
+        while self._waiting and len(self._running) < AHEAD:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="pictures")
+            path = self._waiting.popleft()
+            self._running[path] = self._threads.submit(self.work, path)
