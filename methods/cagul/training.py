@@ -17,6 +17,7 @@ from unlearnbench.models.vlm import VLM
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.run import Run
+from unlearnbench.training.seeing import see_all
 from unlearnbench.training.stopping import EarlyStopping
 
 from .edit import Guard
@@ -39,6 +40,7 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     guard = Guard(model, params)
     ascends = params.loss != "po-gd"
     cases = training_cases(sets, None if ascends else params.refusals, run)
+    see_all(model, (case.sample.image for case in cases), run)
     trainer = Trainer(model, guard)
     trainer.train_discriminator(cases, run)
     stopping = EarlyStopping(params.stop, sets, trainer.measured_nll) if ascends else None

@@ -9,14 +9,15 @@ from torch import nn
 from transformers import MllamaConfig, MllamaForConditionalGeneration, Qwen2_5_VLConfig
 from transformers import Qwen2_5_VLForConditionalGeneration as Qwen
 
-from unlearnbench.data.questions import Sample
+from unlearnbench.data.questions import Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.edits import Trained
 from unlearnbench.models.joint_families import Qwen2_5_VL
 from unlearnbench.models.load import load
+from unlearnbench.models.prefix import spared
 from unlearnbench.models.source import card_for
 from unlearnbench.models.vlm import VLM, linears_within
-from unlearnbench.training.adaptation import adapted, target_layers
+from unlearnbench.training.adaptation import AllWeights, adapted, target_layers
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.params import FinetuneParams, LoRAParams
 from unlearnbench.training.unlearning import Unlearning
@@ -215,3 +216,82 @@ def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], 
     assert {p.dtype for n, p in model.model.named_parameters() if "lora" not in n} == {torch.bfloat16}
     assert edit.trainable_parameters > 0
     assert all(torch.isfinite(values).all() for values in answers(model, few[:1]))
+
+
+# ------------------------------------------------------------------------------------------------ what prompts share
+SHARING = {
+    "full": FULL,
+    "lora": FinetuneParams(lora=LoRAParams(rank=4, alpha=8, dropout=0.0)),
+    "lora and projector": FinetuneParams(lora=LoRAParams(rank=4, alpha=8, dropout=0.0, projector=True)),
+}
+
+
+def read(model: VLM) -> list[int]:
+    """Grows by the number of tokens whenever the language model's first block reads some."""
+    counts: list[int] = []
+    block = model.language_model().layers[0]  # type: ignore[index,union-attr]
+    block.register_forward_pre_hook(  # type: ignore[union-attr]
+        lambda _, args, kwargs: counts.append((args[0] if args else kwargs["hidden_states"]).shape[:2].numel()),
+        with_kwargs=True,
+    )
+    return counts
+
+
+@pytest.mark.parametrize("params", SHARING.values(), ids=[*SHARING])
+@pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])
+def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
+    name: str, params: FinetuneParams, people: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three people's questions and one of a fourth; likelihoods and KL, each against the plain way."""
+    monkeypatch.setattr("unlearnbench.training.adaptation.WORTHWHILE", 0.01)
+    samples = [*people.others[:5], *people.others[20:26], people.others[40], *people.others[60:63]]
+    gradients, tokens = [], []
+    for shared in (True, False):
+        model = load(card_for(name), "cpu")
+        model.shares_prefixes = shared
+        counts = read(model)
+        with adapted(model, params, seed=0) as trainee:
+            if isinstance(trainee, AllWeights):
+                trainee.remember()
+            step(trainee.parameters)
+            state = Unlearning(trainee)
+            (state.nll(samples) + state.kl(samples)).backward()  # type: ignore[no-untyped-call]
+            gradients.append([parameter.grad for parameter in trainee.parameters])
+        tokens.append(sum(counts))
+    assert tokens[0] < 0.95 * tokens[1]
+    for one, other in zip(*gradients, strict=True):
+        assert one is not None
+        assert other is not None
+        assert one.abs().max() > 0
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("why", ["dropout", "checkpointing", "too little"])
+def test_prompts_are_read_from_their_start_where_sharing_is_another_maths_or_no_use(
+    why: str, model: VLM, people: Sets
+) -> None:
+    few_share = [*people.others[:2], *people.others[20:23]] if why == "too little" else people.others[:8]
+    params = FinetuneParams(
+        lora=LoRAParams(rank=4, dropout=0.1 if why == "dropout" else 0.0),
+        gradient_checkpointing=why == "checkpointing",
+    )
+    with adapted(model, params, seed=0) as trainee:
+        batch = model.prepare(few_share)
+        assert spared(batch) > 0
+        assert not trainee.shares(batch)
+    fine = FinetuneParams(lora=LoRAParams(rank=4, dropout=0.0))
+    with adapted(load(card_for("tiny-qwen2.5-vl"), "cpu"), fine, seed=0) as trainee:
+        assert trainee.shares(trainee.model.prepare(people.others[:8]))
+
+
+def test_spared_is_what_beginnings_but_one_a_picture_hold(model: VLM, people: Sets) -> None:
+    samples = [*people.others[:3], *people.others[20:22], people.others[40]]
+    batch = model.prepare(samples, [sample.answer for sample in samples])
+    spare, whole, seen = 0, 0, set()
+    for row, sample in enumerate(samples):
+        ids = batch.input_ids[row][batch.attention_mask[row].bool()].tolist()
+        whole += len(ids)
+        if sample.image in seen:
+            spare += len(ids) - ids[::-1].index(model.image_token_id)
+        seen.add(sample.image)
+    assert spared(batch) == spare / whole

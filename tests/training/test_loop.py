@@ -204,3 +204,20 @@ def test_stop_is_asked_after_every_step() -> None:
     assert asked == [1, 2, 3]
     assert (outcome.steps, outcome.epochs, outcome.stopped) == (3, 2, "seen enough")
     assert run.cost["seconds_per_epoch"] == pytest.approx(run.cost["train_seconds"] * 2 / 3)
+
+
+def test_micro_batches_take_samples_in_the_order_that_puts_them_together() -> None:
+    """The batch stays what it was, and so does its gradient."""
+    weight, seen = nn.Parameter(torch.ones(1)), list[list[int]]()
+
+    def loss(batch: list[int]) -> dict[str, torch.Tensor]:
+        seen.append(batch)
+        return {"x": (weight * torch.tensor(batch, dtype=torch.float32)).mean()}
+
+    params = TrainParams(epochs=1, batch_size=6, micro_batch_size=2, warmup_ratio=0.0)
+    fit([weight], Shuffled(range(6), 6, 0), loss, params, Run(), together=lambda item: item % 3)
+    assert [[item % 3 for item in batch] for batch in seen] == [[0, 0], [1, 1], [2, 2]]
+    assert sorted(item for batch in seen for item in batch) == [*range(6)]
+    whole = TrainParams(epochs=1, batch_size=6, warmup_ratio=0.0)
+    fit([weight], Shuffled(range(6), 6, 0), loss, whole, Run(), together=lambda item: item % 3)
+    assert seen[-1] == next(Shuffled(range(6), 6, 0).epoch(1)), "a whole batch keeps its order"

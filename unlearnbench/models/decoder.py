@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..errors import UsageError
 from . import prefix
 from .attention import AttentionReader, reading
-from .vlm import VLM, Batch, chosen_log_probabilities, named_within
+from .vlm import VLM, Batch, by_sample, named_within
 
 
 class DecoderVLM(VLM):
@@ -60,24 +60,22 @@ class DecoderVLM(VLM):
                 raise UsageError(f"layer {layer} does not attend to visual tokens; choose from {known}")
         return sorted({layer if layer >= 0 else own[layer] for layer in layers})
 
-    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None) -> Tensor:  # noqa: D102
-        predicting = batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
-        seen = self.look(batch) if visual is None else visual
-        return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
-
-    def answer_log_probabilities(  # noqa: D102
+    def answer_logits(  # noqa: D102
         self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
-    ) -> tuple[Tensor, ...]:
+    ) -> Tensor:
         seen = self.look(batch) if visual is None else visual
         rows = prefix.shareable(self, batch, seen) if shared and self.shares_prefixes else []
         if not rows:
-            return super().answer_log_probabilities(batch, seen)
+            predicting = batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
+            return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
+        if len(rows) == len(batch):
+            return prefix.answer_logits(self, batch, seen)
         part = batch.take(rows)
-        found = dict(zip(rows, chosen_log_probabilities(part, prefix.answer_logits(self, part)), strict=True))
+        found = dict(zip(rows, by_sample(part, prefix.answer_logits(self, part, [seen[r] for r in rows])), strict=True))
         if others := [*prefix.apart(batch, rows)]:
-            plain = super().answer_log_probabilities(batch.take(others), [seen[row] for row in others])
-            found |= zip(others, plain, strict=True)
-        return tuple(found[row] for row in range(len(batch)))
+            part = batch.take(others)
+            found |= zip(others, by_sample(part, self.answer_logits(part, [seen[row] for row in others])), strict=True)
+        return torch.cat([found[row] for row in range(len(batch))])
 
     @torch.no_grad()
     def generate(  # noqa: D102
@@ -88,7 +86,8 @@ class DecoderVLM(VLM):
         rows = prefix.shareable(self, batch, seen) if may else []
         said: dict[int, str] = {}
         if rows:
-            said |= zip(rows, self._read(prefix.generate(self, batch.take(rows), max_new_tokens)), strict=True)
+            part = prefix.generate(self, batch.take(rows), [seen[row] for row in rows], max_new_tokens)
+            said |= zip(rows, self._read(part), strict=True)
         if others := [*prefix.apart(batch, rows)]:
             part = self._plainly(batch.take(others), [seen[row] for row in others], max_new_tokens)
             said |= zip(others, self._read(part), strict=True)

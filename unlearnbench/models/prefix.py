@@ -6,6 +6,7 @@ prompt from its start: `transformers` itself continues generation so, from one t
 """
 
 import inspect
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -36,20 +37,24 @@ def can_generate(model: "DecoderVLM") -> bool:
 
 
 def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
-    """The rows that share their picture with another one, and whose visual tokens nobody replaced.
+    """The rows that share their visual tokens, the very same tensor, with another one.
 
     A row whose text has the picture's own token in it is not among them: where its picture ends could not be told.
     """
     counts = batch.image_mask.sum(1).tolist()
-    untouched = [
-        row
-        for row, picture in enumerate(batch.pictures)
-        if visual[row] is picture.tokens and counts[row] == picture.ids.count(model.image_token_id)
+    sound = [
+        row for row, picture in enumerate(batch.pictures) if counts[row] == picture.ids.count(model.image_token_id)
     ]
-    seen: dict[int, int] = {}
-    for row in untouched:
-        seen[id(batch.pictures[row])] = seen.get(id(batch.pictures[row]), 0) + 1
-    return [row for row in untouched if seen[id(batch.pictures[row])] > 1]
+    seen = Counter(id(visual[row]) for row in sound)
+    return [row for row in sound if seen[id(visual[row])] > 1]
+
+
+def spared(batch: Batch) -> float:
+    """The share of the batch's tokens that need not be read if pictures are read once."""
+    ends = batch.image_mask.cumsum(1).argmax(1) + 1  # behind the last token of the picture
+    lengths = (ends - (batch.attention_mask == 0).sum(1)).tolist()
+    once = {id(picture): int(length) for picture, length in zip(batch.pictures, lengths, strict=True)}
+    return float((sum(lengths) - sum(once.values())) / int(batch.attention_mask.sum()))
 
 
 @dataclass
@@ -76,19 +81,19 @@ class Continued:
         return positions if self.delta is None else (positions + self.delta).expand(3, -1, -1)
 
 
-def begin(model: "DecoderVLM", batch: Batch) -> Continued:
-    """Read the beginning of every distinct picture in ``batch`` once."""
+def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Continued:
+    """Read the beginning of every distinct picture in ``batch`` once; differentiable."""
     first: dict[int, int] = {}
-    for row, picture in enumerate(batch.pictures):
-        first.setdefault(id(picture), row)
+    for row, tokens in enumerate(visual):
+        first.setdefault(id(tokens), row)
     last = [int(row.nonzero()[-1, 0]) for row in batch.image_mask]
     beginnings = _cut(batch.take([*first.values()]), [last[row] + 1 for row in first.values()], model)
-    inputs = model._inputs(beginnings, [picture.tokens for picture in beginnings.pictures])
+    inputs = model._inputs(beginnings, [visual[row] for row in first.values()])
     if not hasattr(model.model.model, "rope_deltas"):  # those models find positions by themselves
         inputs["position_ids"] = (beginnings.attention_mask.cumsum(1) - 1).clamp_min(0)
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
-    place = {picture: at for at, picture in enumerate(first)}
-    index = torch.tensor([place[id(picture)] for picture in batch.pictures], device=batch.input_ids.device)
+    place = {tokens: at for at, tokens in enumerate(first)}
+    index = torch.tensor([place[id(tokens)] for tokens in visual], device=batch.input_ids.device)
     cache = output.cache if "cache" in output else output.past_key_values
     cache.batch_select_indices(index)
     deltas = getattr(model.model.model, "rope_deltas", None)
@@ -129,17 +134,17 @@ def _from(batch: Batch, last: Sequence[int], start: int) -> Batch:
     )
 
 
-def answer_logits(model: "DecoderVLM", batch: Batch) -> Tensor:
+def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Tensor:
     """`VLM.answer_logits` of rows that share pictures."""
-    continued = begin(model, batch)
+    continued = begin(model, batch, visual)
     predicting = continued.rest.answer_mask.roll(-1, dims=1)
     inputs = _inputs(model, continued, continued.rest.input_ids, continued.mask)
     return model.model(**inputs, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
 
-def generate(model: "DecoderVLM", batch: Batch, max_new_tokens: int) -> Tensor:
+def generate(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor], max_new_tokens: int) -> Tensor:
     """Greedy tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
-    continued, settings = begin(model, batch), model.model.generation_config
+    continued, settings = begin(model, batch, visual), model.model.generation_config
     ends = settings.eos_token_id
     stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
     rules = _rules(settings, batch.input_ids.device)

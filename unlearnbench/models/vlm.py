@@ -312,22 +312,25 @@ class VLM(ABC):
         """
 
     @abstractmethod
-    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None) -> Tensor:
-        """Logits of every answer token [answer tokens of all samples, vocabulary], sample after sample."""
+    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False) -> Tensor:
+        """Logits of every answer token [answer tokens of all samples, vocabulary], sample after sample; differentiable.
 
-    def answer_log_distributions(self, batch: Batch, visual: list[Tensor] | None = None) -> tuple[Tensor, ...]:
+        With ``shared``, rows whose visual tokens are the very same tensor read them once, where the family can do so;
+        numbers then differ in their last digits.
+        """
+
+    def answer_log_distributions(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[Tensor, ...]:
         """Natural-log distribution of every answer token, one float32 tensor [tokens, vocabulary] a sample."""
-        log_softmax = self.answer_logits(batch, visual).float().log_softmax(-1)
-        return tuple(log_softmax.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
+        return by_sample(batch, self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1))
 
     def answer_log_probabilities(
         self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
     ) -> tuple[Tensor, ...]:
-        """Natural-log probability of every answer token, one float32 tensor a sample; differentiable unless ``shared``.
-
-        With ``shared``, rows that share a picture read it once; numbers then differ in their last digits.
-        """
-        return chosen_log_probabilities(batch, self.answer_logits(batch, visual))
+        """Natural-log probability of every answer token, one float32 tensor a sample."""
+        distributions = self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1)
+        return by_sample(batch, distributions.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0])
 
     @abstractmethod
     def generate(
@@ -336,10 +339,9 @@ class VLM(ABC):
         """Greedy answers, special tokens removed; ``shared`` as above."""
 
 
-def chosen_log_probabilities(batch: Batch, logits: Tensor) -> tuple[Tensor, ...]:
-    """Of the answers' logits [answer tokens, vocabulary], the log-probability of every true token, sample by sample."""
-    chosen = logits.float().log_softmax(-1).gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0]
-    return tuple(chosen.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
+def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
+    """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
+    return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
 
 
 def chat(question: str) -> list[dict[str, Any]]:

@@ -10,9 +10,13 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..models.edits import Adapter, Trained, Weights, quiet
+from ..models.prefix import spared
 from ..models.vlm import VLM, Batch
 from . import distributed
 from .params import FinetuneParams, LoRAParams
+
+WORTHWHILE = 0.4
+"""The share of a batch's tokens from which on it is worth reading pictures apart from what follows them."""
 
 
 class Trainee(ABC):
@@ -21,8 +25,9 @@ class Trainee(ABC):
     ``sees_anew`` tells whether the projector is among what is trained, so that visual tokens change from step to step.
     """
 
-    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, sees_anew: bool) -> None:
+    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, sees_anew: bool, may_share: bool) -> None:
         self.model, self.parameters, self.sees_anew = model, list(parameters), sees_anew
+        self.may_share = may_share and not drops(model)
 
     @abstractmethod
     def reference(self) -> AbstractContextManager[None]:
@@ -36,12 +41,27 @@ class Trainee(ABC):
         """Visual tokens of a batch, with gradients into the projector where that is trained."""
         return project_once(self.model, batch) if self.sees_anew else None
 
+    def shares(self, batch: Batch) -> bool:
+        """Whether what the batch's prompts have in common is to be read once: never if that changed the maths.
+
+        It would with dropout, which is drawn for every row. For less than `WORTHWHILE` it is not worth a second pass.
+        """
+        return self.may_share and spared(batch) >= WORTHWHILE
+
+    def log_probabilities(self, batch: Batch) -> tuple[Tensor, ...]:
+        """`VLM.answer_log_probabilities` with gradients into what is trained."""
+        return self.model.answer_log_probabilities(batch, self.look(batch), shared=self.shares(batch))
+
+    def log_distributions(self, batch: Batch) -> tuple[Tensor, ...]:
+        """`VLM.answer_log_distributions` with gradients into what is trained."""
+        return self.model.answer_log_distributions(batch, self.look(batch), shared=self.shares(batch))
+
 
 class AllWeights(Trainee):
     """Language model and projector themselves. The reference is a copy of their first values."""
 
-    def __init__(self, model: VLM, named: dict[str, nn.Parameter]) -> None:
-        super().__init__(model, list(named.values()), sees_anew=True)
+    def __init__(self, model: VLM, named: dict[str, nn.Parameter], *, may_share: bool) -> None:
+        super().__init__(model, list(named.values()), sees_anew=True, may_share=may_share)
         self.named = named
         self._before: list[Tensor] | None = None
 
@@ -73,8 +93,9 @@ class AllWeights(Trainee):
 class LowRank(Trainee):
     """An adapter beside frozen weights. The reference is the model with the adapter switched off: no second copy."""
 
-    def __init__(self, model: VLM, peft: Any, *, sees_anew: bool) -> None:
-        super().__init__(model, [p for p in peft.parameters() if p.requires_grad], sees_anew=sees_anew)
+    def __init__(self, model: VLM, peft: Any, *, sees_anew: bool, may_share: bool) -> None:
+        trained = [p for p in peft.parameters() if p.requires_grad]
+        super().__init__(model, trained, sees_anew=sees_anew, may_share=may_share)
         self.peft = peft
 
     @contextmanager
@@ -90,6 +111,7 @@ class LowRank(Trainee):
 def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     """Make ``model`` ready to be trained as ``params`` say; the adapter's first weights follow ``seed``."""
     torch.manual_seed(seed)  # dropout too
+    may_share = not params.gradient_checkpointing  # which computes blocks anew, without the keys and values before
     if params.gradient_checkpointing:
         model.checkpoint_activations()
     if params.full:
@@ -97,13 +119,13 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
             _cut_up(model)
         named = {**model.language_parameters(), **model.projector_parameters()}
         with model.training(named):
-            yield AllWeights(model, named)
+            yield AllWeights(model, named, may_share=may_share and distributed.processes() == 1)
         return
     peft = low_rank(model, params.lora)
     model.model.train()
     try:
         with model.autocast():
-            yield LowRank(model, peft, sees_anew=params.lora.projector)
+            yield LowRank(model, peft, sees_anew=params.lora.projector, may_share=may_share)
     finally:
         model.model.eval()
         model.refresh()
@@ -144,6 +166,13 @@ def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
         )
     chosen = [name for name in language if not lora.targets or name.rpartition(".")[2] in lora.targets]
     return chosen + (model.projector_linears() if lora.projector else [])
+
+
+def drops(model: VLM) -> bool:
+    """Whether training draws which numbers to drop in the language model, its adapter included."""
+    modules = model.language_model().modules()
+    attention = getattr(model.model.config.get_text_config(), "attention_dropout", 0.0) or 0.0
+    return attention > 0 or any(isinstance(module, nn.Dropout) and module.p > 0 for module in modules)
 
 
 def project_once(model: VLM, batch: Batch) -> list[Tensor]:

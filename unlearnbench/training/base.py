@@ -12,6 +12,7 @@ from .base_params import BaseParams
 from .loop import Shuffled, fit
 from .losses import answer_nll
 from .run import Run
+from .seeing import see_all
 
 
 def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run) -> Trained:
@@ -21,11 +22,12 @@ def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: R
 
 def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run, what: str) -> Trained:
     """Finetune ``model`` in place on ``samples``; returns what changed. ``what`` names the work in progress bars."""
+    see_all(model, (sample.image for sample in samples), run)
     with adapted(model, params, run.seed) as trainee:
 
         def loss(batch: list[Sample]) -> dict[str, Tensor]:
             prepared = model.prepare(batch, [sample.answer for sample in batch])
-            return {"answers": answer_nll(model.answer_log_probabilities(prepared, trainee.look(prepared))).mean()}
+            return {"answers": answer_nll(trainee.log_probabilities(prepared)).mean()}
 
         outcome = fit(
             trainee.parameters,
@@ -35,6 +37,7 @@ def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run
             run,
             what=what,
             enough=lambda means: means["answers"] < params.enough_loss,
+            together=lambda sample: sample.image,
         )
     run.notes["training"] = outcome.note
     return trainee.edit()

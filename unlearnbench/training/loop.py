@@ -96,16 +96,18 @@ def fit(
     what: str = "training",
     enough: Callable[[Mapping[str, float]], bool] | None = None,
     stop: Stop | None = None,
+    together: Callable[[Any], Any] | None = None,
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
     ``enough`` sees each epoch's mean parts and may end the training; ``stop`` is asked after every step and may end it
     by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
     samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
-    with the same accumulated gradient. A training that was interrupted goes on from the run's checkpoint. Raises
+    with the same accumulated gradient; into them go samples in the order of ``together``, by which those stand side by
+    side that have something to share. A training that was interrupted goes on from the run's checkpoint. Raises
     `UnlearnbenchError` when the training diverges, or a single sample does not fit.
     """
-    trainer = _Trainer(list(parameters), loss, params, max(1, len(batches) * params.epochs))
+    trainer = _Trainer(list(parameters), loss, params, max(1, len(batches) * params.epochs), together)
     checkpoint = run.checkpoints.training(what)
     trainer.go_on(checkpoint, stop)
     start = time.perf_counter() - trainer.seconds
@@ -137,8 +139,16 @@ class _Trainer:
     the training has ended, if it has.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], loss: Loss, params: TrainParams, planned: int) -> None:
+    def __init__(
+        self,
+        parameters: list[nn.Parameter],
+        loss: Loss,
+        params: TrainParams,
+        planned: int,
+        together: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
+        self.together = together
         # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
         # Batches here are those of all processes, while Accelerate would count one schedule step for each process.
         self.accelerator = Accelerator(
@@ -232,6 +242,8 @@ class _Trainer:
         self.optimizer.zero_grad()
         sums: dict[str, float] = {}
         mine = distributed.shared_out(batch)
+        if self.together and len(mine) > self.micro_batch_size:
+            mine = sorted(mine, key=self.together)
         for start in range(0, -(-len(batch) // distributed.processes()), self.micro_batch_size):
             micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)

@@ -18,6 +18,7 @@ from .loop import fit
 from .losses import answer_nll, kl_from_reference
 from .params import AscentParams, UnlearnParams
 from .run import Run
+from .seeing import see_all
 from .stopping import EarlyStopping
 
 
@@ -69,8 +70,9 @@ class Unlearning:
 
     def log_probabilities(self, samples: Sequence[Sample], answers: Sequence[str] | None = None) -> tuple[Tensor, ...]:
         """Log-probability of every token of the true answers, or of other ``answers``; one tensor a sample."""
-        batch = self.model.prepare(samples, answers or [sample.answer for sample in samples])
-        return self.model.answer_log_probabilities(batch, self.trainee.look(batch))
+        return self.trainee.log_probabilities(
+            self.model.prepare(samples, answers or [sample.answer for sample in samples])
+        )
 
     def nll(self, samples: Sequence[Sample], answers: Sequence[str] | None = None) -> Tensor:
         """Mean over the samples of their answers' negative log-likelihood per token."""
@@ -80,9 +82,8 @@ class Unlearning:
         """Mean over the samples of KL(model before || model) on their answers' tokens."""
         batch = self.model.prepare(samples, [sample.answer for sample in samples])
         with self.trainee.reference():
-            before = self.model.answer_log_distributions(batch, self.trainee.look(batch))
-        now = self.model.answer_log_distributions(batch, self.trainee.look(batch))
-        return kl_from_reference(now, before).mean()
+            before = self.trainee.log_distributions(batch)
+        return kl_from_reference(self.trainee.log_distributions(batch), before).mean()
 
     def reference(self, samples: Sequence[Sample]) -> list[Tensor]:
         """`log_probabilities` of the model before; a constant of each sample, computed once."""
@@ -123,6 +124,9 @@ def unlearn(
     ``needs_reference`` keeps what a full finetune needs for `Unlearning.kl` and `Unlearning.reference`; an adapter
     needs nothing. Training stops early if ``params`` have a rule for it. What came of it is in ``run.notes``.
     """
+    batches = Paired(sets, refusals, params.batch_size, run.seed)
+    see_all(model, (sample.image for sample in sets.forget), run)
+    model.look_ahead(retain.image for batch in batches.epoch(1) for *_, retain in batch)  # if the method wants them
     with adapted(model, params, run.seed) as trainee:
         if needs_reference and isinstance(trainee, AllWeights):
             trainee.remember()
@@ -132,12 +136,13 @@ def unlearn(
             stopping = EarlyStopping(params.stop, sets, lambda samples: state.measured_nll(samples, params.batch_size))
         outcome = fit(
             trainee.parameters,
-            Paired(sets, refusals, params.batch_size, run.seed),
+            batches,
             lambda rows: loss(state, Pairs(*map(list, zip(*rows, strict=True)))),
             params,
             run,
             what="unlearning",
             stop=stopping,
+            together=lambda row: row[0].image,
         )
     run.notes["training"] = outcome.note
     if stopping:
