@@ -93,17 +93,13 @@ def test_the_mildest_change_that_helps_is_told() -> None:
     assert large("llama-3.2-11b-vision", 1, 24)["cagul"].advice == "a larger GPU, or a smaller model"
 
 
-def test_pictures_that_are_not_kept_are_encoded_again() -> None:
-    """11B: a face's features and tokens take 151 MB, so 8 GiB hold 57 of 400."""
+def test_pictures_take_the_memory_that_is_theirs_and_are_encoded_once() -> None:
+    """11B: a face's features and tokens take 151 MB, so 8 GiB hold 56 of 400; files hold the rest."""
     llama = counts(card_for("llama-3.2-11b-vision"))
-    one = 6404 * (7680 + 4096) * 2
-    kept, share = picture_cache(llama, 400, Machine(1, 80e9))
-    assert kept == 8 * 2**30
-    assert share == kept / (400 * one)
-    once = 2 * (llama.tower + llama.projector) * 6404
-    assert encoding_operations(llama, 8_000, 400, 1.0) == 400 * once
-    assert encoding_operations(llama, 8_000, 400, share) == pytest.approx((400 + 7_600 * (1 - share)) * once)
-    assert picture_cache(llama, 400, Machine(1, 24e9))[0] == (24e9 - CONTEXT - 2 * llama.total) / 4
+    assert picture_cache(llama, 56, Machine(1, 80e9)) < picture_cache(llama, 57, Machine(1, 80e9)) == 8 * 2**30
+    assert picture_cache(llama, 56, Machine(1, 80e9)) == 56 * 6404 * (7680 + 4096) * 2
+    assert encoding_operations(llama, 400) == 400 * 2 * (llama.tower + llama.projector) * 6404
+    assert picture_cache(llama, 400, Machine(1, 24e9)) == (24e9 - CONTEXT - 2 * llama.total) / 4
 
 
 def test_whole_weights_are_there_before_they_are_cut_up() -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import shutil
 import threading
 import time
 import weakref
@@ -97,6 +98,23 @@ def test_without_room_on_the_disk_pictures_are_encoded_anew(
     assert not model.pictures.lossless
     assert "No space left" in caplog.text
     assert len(caplog.records) == 1
+
+
+def test_the_last_fifth_of_a_disk_is_left_free(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    size = model.see(paths[0]).features.nbytes
+    usage = type(shutil.disk_usage("/"))(1000 * size, 0, 202 * size)  # room for two
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=usage.free - size * written(model)))
+    model.pictures.room = 0
+    for path in paths:
+        model.see(path)
+    assert written(model) == 2
+    assert not model.pictures.lossless
+
+
+def written(model: VLM) -> int:
+    folder = model.pictures._files._folder
+    return len([*Path(folder.name).iterdir()]) if folder else 0
 
 
 def test_what_is_let_go_is_gone_from_memory_and_files(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

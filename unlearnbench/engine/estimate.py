@@ -199,14 +199,13 @@ def adapter_size(count: Counts, lora: LoRAParams) -> int:
     return lora.rank * sum(inside + outside for inside, outside in count.linears)
 
 
-def picture_cache(count: Counts, pictures: int, machine: Machine) -> tuple[float, float]:
-    """Bytes of visual features and tokens that are kept, and the share of ``pictures`` that they are of."""
+def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
+    """Bytes of visual features and tokens that are kept in memory; files hold the rest."""
     from ..models.pictures import CACHE_BYTES, CACHE_SHARE
 
     one = (count.features + count.visual * count.width) * machine.size
     free = math.inf if machine.memory is None else machine.memory - machine.held - count.total * machine.size
-    kept = min(pictures * one, max(min(CACHE_BYTES, CACHE_SHARE * free), one))
-    return kept, kept / (pictures * one)
+    return min(pictures * one, max(min(CACHE_BYTES, CACHE_SHARE * free), one))
 
 
 # ------------------------------------------------------------------------------------------------------------ stages
@@ -232,13 +231,12 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
     held: float = count.total * size
     if params.full:
         held = count.tower * size + count.projector * SINGLE + count.language * SINGLE / cut
-    kept, known = picture_cache(count, work.pictures, machine)
     parts = {
         "process": machine.held,
         "weights": held,
         "gradients": trained * SINGLE / cut,
         "optimiser": 2 * trained * SINGLE / cut,
-        "pictures": kept,
+        "pictures": picture_cache(count, work.pictures, machine),
     }
     if params.full and cut > 1:
         parts["gathered"] = (2 * count.largest_layer + count.embeddings) * (size + SINGLE)
@@ -258,7 +256,7 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
         parts["loading"] = max(0.0, loading - sum(parts.values()))
     passes = 3 + (1 if params.gradient_checkpointing else 0)
     operations = passes * forward_operations(count) * samples * params.epochs
-    operations += encoding_operations(count, samples * params.epochs, work.pictures, known)
+    operations += encoding_operations(count, work.pictures)
     return Estimate(stage, parts, _seconds(operations, machine), machine)
 
 
@@ -273,7 +271,6 @@ def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, 
     micro = min(micro, math.ceil(micro * share + 3 * math.sqrt(micro * share * (1 - share))))  # all but surely enough
     modules = count.width**2
     edited = micro * count.visual * count.width * size * (count.cross or 1)
-    kept, known = picture_cache(count, work.pictures, machine)
     parts = {
         "process": machine.held,
         "weights": count.total * size,
@@ -281,10 +278,10 @@ def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, 
         "optimiser": 3 * modules * SINGLE,
         "edited tokens": edited,
         "activations": step_activations(count, micro, size, frozen=True, checkpointing=False),
-        "pictures": kept,
+        "pictures": picture_cache(count, work.pictures, machine),
     }
     operations = 2 * forward_operations(count) * work.pairs * share * params.epochs
-    operations += encoding_operations(count, work.pairs * params.epochs, work.pictures, known)
+    operations += encoding_operations(count, work.pictures)
     return Estimate(stage, parts, _seconds(operations, machine), machine)
 
 
@@ -297,26 +294,21 @@ def evaluation(count: Counts, machine: Machine, work: Work, at_once: int = ASKED
         keys += at_once * count.visual * count.width * size
     passing = at_once * count.length * (2 * count.inner + 4 * count.width) * size
     logits = at_once * ANSWER * count.vocabulary * 2 * SINGLE
-    kept, known = picture_cache(count, work.pictures, machine)
     parts = {
         "process": machine.held,
         "weights": count.total * size,
         "keys and values": keys,
         "activations": passing + logits,
-        "pictures": kept,
+        "pictures": picture_cache(count, work.pictures, machine),
     }
     asked = work.pairs * 2 + work.forget * 6
-    operations = forward_operations(count) * asked + encoding_operations(count, asked, work.pictures, known)
+    operations = forward_operations(count) * asked + encoding_operations(count, work.pictures)
     return Estimate("evaluation", parts, _seconds(operations, machine), machine)
 
 
-def encoding_operations(count: Counts, samples: float, pictures: int, known: float = 0.0) -> float:
-    """Floating-point operations of the vision tower: once a picture, and once more a sample whose picture is not kept.
-
-    ``known`` is the share of pictures that are.
-    """
-    one = 2 * count.tower * count.patches + 2 * count.projector * count.visual
-    return one * (pictures + max(0.0, samples - pictures) * (1 - known))
+def encoding_operations(count: Counts, pictures: int) -> float:
+    """Floating-point operations of the vision tower, which sees every picture once."""
+    return pictures * (2.0 * count.tower * count.patches + 2 * count.projector * count.visual)
 
 
 def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PROMPT) -> float:

@@ -1,7 +1,9 @@
 """Pictures as a model sees them: encoded once, kept in memory, and in memory-mapped files where that is full."""
 
+import errno
 import json
 import logging
+import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -23,6 +25,9 @@ CACHE_BYTES = 8 * 2**30
 
 CACHE_SHARE = 0.25
 """The most that these are of the GPU memory that the weights leave free."""
+
+SPARE_DISK = 0.2
+"""The share of a disk that files of features leave free."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +133,8 @@ class PictureFiles:
     """Features of pictures in a folder that vanishes with this object, a safetensors file each.
 
     They are written once and memory-mapped to be read, so that the system keeps as many of them in memory as it can.
-    The folder is where Python puts temporary ones (``TMPDIR``). Once writing has failed, nothing more is written.
+    The folder is where Python puts temporary ones (``TMPDIR``). Nothing more is written once writing has failed, or
+    the disk has less than `SPARE_DISK` free.
     """
 
     def __init__(self) -> None:
@@ -151,6 +157,9 @@ class PictureFiles:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="unlearnbench-pictures-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / f"{self._written}.safetensors"
+            usage = shutil.disk_usage(path.parent)
+            if usage.free - picture.features.nbytes < SPARE_DISK * usage.total:
+                raise OSError(errno.ENOSPC, f"less than {SPARE_DISK:.0%} of the disk is free")
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=facts)
         except (OSError, SafetensorError) as error:
             self._failed = True
