@@ -20,7 +20,7 @@ from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.training.run import Run
 
-from .plain_cagul import Plain, largest_difference
+from .plain_cagul import Plain, PlainCross, largest_difference
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def _fast(name, params, cases):  # type: ignore[no-untyped-def]
 
 def _plain(name, params, cases):  # type: ignore[no-untyped-def]
     model = load(card_for(name), "cpu")
-    plain = Plain(model, params, seed=0)
+    plain = (PlainCross if model.layered else Plain)(model, params, seed=0)
     p = params
     alone = list(plain.discriminator.parameters())
     plain.phase(cases, alone, p.discriminator_epochs, p.discriminator_learning_rate, 0, plain.gate_loss)

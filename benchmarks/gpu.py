@@ -101,7 +101,7 @@ def build(name: str, device: str) -> VLM:
     for parameter_name, parameter in model.named_parameters():
         if parameter_name.endswith("_gate"):  # shut in new models
             torch.nn.init.constant_(parameter, 0.5)
-    model.generation_config.eos_token_id = None  # answers of equal length
+    model.generation_config.eos_token_id = -1  # no token: answers are of equal length
     return _named(known.vlm)(model, processor, card.family)  # type: ignore[no-any-return]
 
 

@@ -69,10 +69,14 @@ class Plain:
         for case in batch:
             tokens = self.see(case)
             gate = (self.discriminator([tokens]).detach().sigmoid() >= self.params.threshold).float()
-            chosen = self.scores(case).argsort(stable=True)[: self.params.k]
-            selected = torch.zeros(len(tokens), 1).index_fill(0, chosen, 1.0)
+            selected = self.selected(self.scores(case))
             answers.append(self.nll(case, tokens + gate * selected * (self.encoder(tokens) - tokens)))
         return self.gate_loss(batch) + torch.stack(answers).sum() / len(batch)
+
+    def selected(self, scores: Tensor) -> Tensor:
+        """Ones at the k tokens of least score, zeros elsewhere [N_v, 1]."""
+        chosen = scores.argsort(stable=True)[: self.params.k]
+        return torch.zeros(len(scores), 1).index_fill(0, chosen, 1.0)
 
     # ------------------------------------------------------------------------------------------ transformers alone
     def inputs(self, case: Case, answer: str = "") -> dict[str, Tensor]:
@@ -93,15 +97,18 @@ class Plain:
     def scores(self, case: Case) -> Tensor:
         """Eq. 7 averaged over layers [N_v], from the full attention matrices of the eager implementation."""
         inputs = self.inputs(case)
+        image = (inputs["input_ids"][0] == self.model.config.image_token_id).nonzero()[:, 0]
+        return torch.stack([layer[:, image].mean(0) for layer in self.attended(case, inputs)]).mean(0)
+
+    def attended(self, case: Case, inputs: dict[str, Tensor]) -> list[Tensor]:
+        """Attention of the question's tokens to all keys, the mean over heads [question, keys], layer by layer."""
         self.model.set_attn_implementation("eager")
         attentions = self.model(**inputs, output_attentions=True).attentions
         self.model.set_attn_implementation("sdpa")
         ids = inputs["input_ids"][0]
         question = self.processor.tokenizer(case.sample.text, add_special_tokens=False).input_ids
         start = next(i for i in range(len(ids)) if ids[i : i + len(question)].tolist() == question)
-        image = (ids == self.model.config.image_token_id).nonzero()[:, 0]
-        layers = [layer[0].mean(0)[start : start + len(question)].mean(0)[image] for layer in attentions]
-        return torch.stack(layers).mean(0)
+        return [layer[0].mean(0)[start : start + len(question)] for layer in attentions]
 
     def nll(self, case: Case, visual: Tensor) -> Tensor:
         """Mean negative log-likelihood of the answer's tokens, from logits at every position."""
@@ -110,6 +117,42 @@ class Plain:
         inputs.pop("pixel_values")
         output = BaseModelOutputWithPooling(pooler_output=(visual,))
         logits = self.model(**inputs, mm_encoder_outputs={"image": output}, use_cache=False).logits[0]
+        return F.cross_entropy(logits[prompt - 1 : -1].float(), inputs["input_ids"][0, prompt:])
+
+
+class PlainCross(Plain):
+    """The same for Llama-3.2-Vision, each of whose cross-attention layers chooses and sees tokens of its own.
+
+    The model comes from a `VLM`, whose hooks hand [B, layers, N_v, d] out to the layers.
+    """
+
+    def selected(self, scores: Tensor) -> Tensor:
+        """For each layer [layers, N_v, 1]."""
+        return torch.stack([super(PlainCross, self).selected(layer) for layer in scores])
+
+    @torch.no_grad()
+    def see(self, case: Case) -> Tensor:
+        """Visual tokens of all tiles [N_v, d]."""
+        inputs = self.inputs(case)
+        tiles = {name: inputs[name] for name in ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")}
+        features = self.model.model.vision_model(**tiles).last_hidden_state[0, 0].flatten(0, 1)
+        return self.model.model.multi_modal_projector(features)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def scores(self, case: Case) -> Tensor:
+        """Eq. 7 of every cross-attention layer [layers, N_v]; tokens of empty tiles are never among the least."""
+        inputs = self.inputs(case)
+        layers = self.attended(case, inputs)
+        crossed = torch.stack([layers[place].mean(0) for place in self.model.config.text_config.cross_attention_layers])
+        shown = inputs["aspect_ratio_mask"][0, 0].bool()
+        return crossed.masked_fill(~shown.repeat_interleave(crossed.shape[1] // len(shown)), float("inf"))
+
+    def nll(self, case: Case, visual: Tensor) -> Tensor:
+        """Mean negative log-likelihood of the answer's tokens, from logits at every position."""
+        prompt = self.inputs(case)["input_ids"].shape[1]
+        inputs = self.inputs(case, case.answer + self.processor.tokenizer.eos_token)
+        taken = {name: inputs[name] for name in ("input_ids", "attention_mask", "cross_attention_mask")}
+        logits = self.model(**taken, cross_attention_states=visual[None], use_cache=False).logits[0]
         return F.cross_entropy(logits[prompt - 1 : -1].float(), inputs["input_ids"][0, prompt:])
 
 

@@ -1,0 +1,148 @@
+"""``python -m benchmarks.speed [--repeats N] [--only PART,..] [--out FILE.json] [--profile] [--full-size]``.
+
+Without ``--full-size`` both tiny models on a CPU, in float32; results are asserted to be equal. With it, on a GPU,
+random weights in bfloat16 at the shapes of Qwen2.5-VL-7B and Llama-3.2-11B-Vision, where equality is counted.
+"""
+
+import argparse
+import gc
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from unlearnbench.engine.provenance import environment
+
+from ..gpu import BATCH, FACE, LARGE
+from . import evaluation, growth, training
+from .case import SIDE, Case
+from .measure import Clock, product_rate
+
+TINY = ("tiny-qwen2.5-vl", "tiny-mllama")
+Parts = dict[str, list[Callable[[], dict[str, Any]]]]
+"""Measurements by what they are of."""
+
+PARTS = ("evaluation", "base", "lora", "cagul", "growth", "door")
+
+
+def main() -> None:
+    """Measure, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3, help="turns, of which medians are taken")
+    parser.add_argument("--pictures", type=int, default=2, help="that questions are asked about")
+    parser.add_argument("--questions", type=int, default=20, help="about each picture")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--full-size", action="store_true", help="real shapes with random weights, on a GPU")
+    parser.add_argument("--profile", action="store_true", help="print what evaluation's time goes to")
+    parser.add_argument("--out", type=Path, help="a file for all figures, as JSON")
+    options = parser.parse_args()
+    device = torch.device("cuda" if options.full_size else "cpu")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("--full-size needs a CUDA GPU that this torch can use")
+    name = torch.cuda.get_device_name() if options.full_size else f"cpu, {torch.get_num_threads()} threads"
+    rate = product_rate(device, torch.bfloat16 if options.full_size else torch.float32)
+    report = {"environment": environment(name), "product_gflop_per_second": round(rate / 1e9, 1)}
+    print(f"{name}: matrix products at {rate / 1e9:.0f} GFLOP/s")
+    with tempfile.TemporaryDirectory() as folder:
+        parts = (at_full_size if options.full_size else on_tiny_models)(options, Path(folder), rate)
+        for part in options.only.split(","):
+            report[part] = [show(part, measure()) for measure in parts.get(part, ())]
+        if options.profile:
+            profile(Case(TINY[0], Path(folder), options.pictures, options.questions))
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
+    """Every part's measurements: large pictures for the model that takes them, and those that ship."""
+    repeats = options.repeats
+
+    def case(name: str, *, large: bool, pictures: int, questions: int) -> Case:
+        return Case(name, folder, pictures, questions, evaluation_side(name) if large else None)
+
+    def asked(name: str) -> dict[str, Any]:
+        with_all = case(name, large=True, pictures=options.pictures, questions=options.questions)
+        return evaluation.compared(with_all, repeats, rate)
+
+    def epochs(name: str, *, full: bool, large: bool) -> dict[str, Any]:
+        taught = case(name, large=large, pictures=5 if large else 20, questions=20)
+        return training.compared(taught, repeats, rate, full=full)
+
+    kinds = [("tiny-qwen2.5-vl", True), ("tiny-qwen2.5-vl", False), ("tiny-mllama", False)]
+    return {
+        "evaluation": [lambda name=name: asked(name) for name in TINY],
+        "base": [lambda n=name, at=large: epochs(n, full=True, large=at) for name, large in kinds],
+        "lora": [lambda n=name, at=large: epochs(n, full=False, large=at) for name, large in kinds],
+        "cagul": [lambda name=name: training.cagul(name, 1, rate) for name in TINY],
+        "growth": [
+            *(lambda name=name: growth.in_questions(name, folder, repeats, "cpu", 2, SIDE) for name in TINY),
+            lambda: growth.in_visual_tokens(TINY[0], folder, repeats),
+        ],
+        "door": [growth.at_the_door],
+    }
+
+
+def evaluation_side(name: str) -> int | None:
+    """Pixels of the pictures that are asked about: large ones where the model has more tokens for them."""
+    return SIDE if name == "tiny-qwen2.5-vl" else None
+
+
+def at_full_size(
+    options: Any, folder: Path, rate: float, device: str = "cuda"
+) -> dict[str, list[Callable[[], dict[str, Any]]]]:
+    """Evaluation, an adapter's epoch and growth at real shapes; one turn each, as minutes count."""
+
+    def case(name: str, pictures: int, questions: int) -> Case:
+        gc.collect()
+        torch.cuda.empty_cache()
+        return Case(name, folder, pictures, questions, FACE, device)
+
+    def asked(name: str) -> dict[str, Any]:
+        return evaluation.compared(case(name, 1, options.questions), 1, rate)
+
+    def epoch(name: str) -> dict[str, Any]:
+        return training.compared(case(name, 2, -(-options.questions // 2)), 1, rate, full=False, batch_size=BATCH)
+
+    def grown(name: str) -> dict[str, Any]:
+        return growth.in_questions(name, folder, 1, device, 1, FACE)
+
+    measures = {"evaluation": asked, "lora": epoch, "growth": grown}
+    return {part: [lambda m=measure, n=name: m(n) for name in LARGE] for part, measure in measures.items()}
+
+
+def show(part: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Print one measurement."""
+    for what, lines in [(part, found), *((key, value) for key, value in found.items() if isinstance(value, dict))]:
+        if "ways" not in lines:
+            continue
+        about = {key: value for key, value in (found | lines).items() if not isinstance(value, dict)}
+        table = Table("way", "seconds", "x", "TFLOP", "GFLOP/s", "of products", title=f"{what} {json.dumps(about)}")
+        for way, line in lines["ways"].items():
+            table.add_row(way, *(f"{value:g}" for value in line.values()))
+        Console(width=140).print(table)
+    if not any("ways" in each for each in (found, *(v for v in found.values() if isinstance(v, dict)))):
+        print(part, json.dumps(found))
+    return found
+
+
+def profile(case: Case) -> None:
+    """What the fast way's time goes to, by operator."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiling
+
+    for what in ("generation", "likelihoods"):
+        run = evaluation.ours(case, what, shared=True)
+        run(Clock(case.device))
+        with profiling(activities=[ProfilerActivity.CPU]) as found:
+            run(Clock(case.device))
+        print(what)
+        print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=12))
+
+
+if __name__ == "__main__":
+    main()

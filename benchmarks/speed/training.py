@@ -1,0 +1,154 @@
+"""Epochs: of the base's training, of an adapter's and of CAGUL's, each against the plain loop, weights compared."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import get_cosine_schedule_with_warmup
+
+from unlearnbench.config import resolve
+from unlearnbench.data.embedded.make import make
+from unlearnbench.data.fiubench import read
+from unlearnbench.data.questions import Sample, split_sets
+from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Trainer, training_cases
+from unlearnbench.models.edits import Adapter, Weights
+from unlearnbench.training.adaptation import low_rank
+from unlearnbench.training.base import memorise
+from unlearnbench.training.base_params import BaseParams
+from unlearnbench.training.loop import Shuffled
+from unlearnbench.training.run import Run
+
+from ..plain_cagul import Plain, PlainCross
+from .case import Case, by_person, fresh, log_probabilities
+from .measure import Clock, Way, compare
+
+PRECISION = 1e-5
+"""By which weights may differ in float32 after training."""
+
+RATE = 1e-4
+"""AdamW moves a weight by so much whatever the size of its gradient, the last digits of one near zero included."""
+
+SEED = 0
+
+
+def compared(
+    case: Case, repeats: int, rate: float, *, full: bool, epochs: int = 1, batch_size: int = 32
+) -> dict[str, Any]:
+    """Training on the case's questions, seeing the pictures included; raises AssertionError where weights differ."""
+    taught = [
+        replace(sample, image=image)
+        for image, own in zip(case.images, by_person(len(case.images)), strict=True)
+        for sample in own[: case.questions]
+    ]
+    settings = {"epochs": epochs, "batch_size": batch_size, "full": full, "enough_loss": 1e-9, "learning_rate": RATE}
+    settings |= {"lora.rank": 16, "lora.alpha": 32, "lora.dropout": 0}
+    params = resolve(BaseParams, "base", "tiny", settings)
+
+    def way(train: Callable[..., dict[str, Tensor]]) -> Way:
+        def run(clock: Clock) -> dict[str, Tensor]:
+            case.renew()
+            return train(case.model, taught, params, clock)
+
+        return run
+
+    lines, results = compare({"plain loop": way(plain), "unlearnbench": way(fast)}, repeats, case.device, rate)
+    one, other = results.values()
+    case.renew()
+    must = case.model.dtype == torch.float32
+    facts = {"model": case.name, "visual_tokens": case.visual_tokens, "pictures": len(case.images)}
+    return facts | {"samples": len(taught), "epochs": epochs, "ways": lines, **agreement(one, other, must)}
+
+
+def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool) -> dict[str, float]:
+    """The largest difference of weights; raises AssertionError if it ``must`` be small and is not."""
+    assert one.keys() == other.keys()
+    with torch.no_grad():
+        worst = max(float((one[name].float().cpu() - other[name].float().cpu()).abs().max()) for name in one)
+    assert worst < PRECISION or not must, f"weights differ by {worst}"
+    return {"largest_difference": worst}
+
+
+def fast(model: Any, taught: Sequence[Sample], params: BaseParams, clock: Clock) -> dict[str, Tensor]:
+    """As a run trains."""
+    with clock:
+        edit = memorise(model, taught, params, Run(SEED), "training")
+    if isinstance(edit, Adapter):
+        return adapter_weights(edit.peft)
+    assert isinstance(edit, Weights)
+    return edit.tensors
+
+
+def plain(model: Any, taught: Sequence[Sample], params: BaseParams, clock: Clock) -> dict[str, Tensor]:
+    """Pixels of every sample through the whole model in every step, logits of all tokens."""
+    torch.manual_seed(SEED)
+    peft = None if params.full else low_rank(model, params.lora)
+    named = {**model.language_parameters(), **model.projector_parameters()} if params.full else adapter_weights(peft)
+    with clock, model.training(named) if params.full else model.autocast():
+        model.model.train()
+        parameters, start = [*named.values()], [weight.detach().clone() for weight in named.values()]
+        optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
+        batches = Shuffled(taught, params.batch_size, SEED)
+        steps = len(batches) * params.epochs
+        schedule = get_cosine_schedule_with_warmup(optimizer, round(steps * params.warmup_ratio), steps)
+        for epoch in range(1, params.epochs + 1):
+            for batch in batches.epoch(epoch):
+                optimizer.zero_grad()
+                losses = log_probabilities(model, batch, [sample.answer for sample in batch])
+                (-torch.stack([each.mean() for each in losses]).mean()).backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(parameters, params.clip_norm)
+                optimizer.step()
+                schedule.step()
+        model.model.eval()
+        assert any(not torch.equal(*pair) for pair in zip(start, parameters, strict=True)), "nothing was trained"
+    return {name: weight.detach().clone() for name, weight in named.items()}
+
+
+def adapter_weights(peft: Any) -> dict[str, Any]:
+    """What of an adapter is trained, by its names."""
+    return {name: weight for name, weight in peft.named_parameters() if weight.requires_grad}
+
+
+def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 4) -> dict[str, Any]:
+    """A joint epoch of CAGUL, ``forget`` of ``people`` to be forgotten; raises AssertionError where weights differ."""
+    params = CAGULParams(
+        epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=3e-3
+    )
+    with TemporaryDirectory() as folder:
+        make(Path(folder), identities=people, scenes=1)
+        sets = split_sets(read(Path(folder)), forget, PRIVATE)
+        cases = training_cases(sets, params.refusals, Run(SEED))
+
+        def plain_way(clock: Clock) -> dict[str, Tensor]:
+            model = fresh(name, "cpu")
+            loop = (PlainCross if model.layered else Plain)(model, params, SEED)
+            alone, rate_alone = [*loop.discriminator.parameters()], params.discriminator_learning_rate
+            loop.phase(cases, alone, params.discriminator_epochs, rate_alone, SEED, loop.gate_loss)
+            with clock:
+                loop.phase(cases, loop.parameters(), 1, params.learning_rate, SEED + 1, loop.joint_loss)
+            return numbered(loop.parameters())
+
+        def fast_way(clock: Clock) -> dict[str, Tensor]:
+            model = fresh(name, "cpu")
+            torch.manual_seed(SEED)
+            trainer = Trainer(model, Guard(model, params))
+            trainer.train_discriminator(cases, Run(SEED))
+            with clock:
+                trainer.train_jointly(cases, Run(SEED))
+            return numbered([p for module in trainer.guard.modules.values() for p in module.parameters()])
+
+        ways = {"plain loop": plain_way, "unlearnbench": fast_way}
+        lines, results = compare(ways, repeats, torch.device("cpu"), rate)
+    facts = {"model": name, "people": people, "forget": forget, "samples": len(cases)}
+    return facts | {"ways": lines, **agreement(*results.values(), must=True)}
+
+
+def numbered(parameters: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Weights by their place."""
+    return {str(place): parameter.detach() for place, parameter in enumerate(parameters)}

@@ -1,0 +1,87 @@
+"""`benchmarks.speed` in small: equal results are asserted by it, operations are those that a formula gives."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.speed import growth, training
+from benchmarks.speed.__main__ import at_full_size
+from benchmarks.speed.case import Case
+from benchmarks.speed.evaluation import compared
+from benchmarks.speed.measure import Clock, compare
+
+TINY = ["tiny-qwen2.5-vl", "tiny-mllama"]
+
+
+def test_operations_are_counted_forwards_and_backwards() -> None:
+    weight = torch.rand(30, 40, requires_grad=True)
+    with Clock(torch.device("cpu"), counting=True) as clock:
+        (torch.rand(20, 30) @ weight).sum().backward()  # type: ignore[no-untyped-call]
+    assert clock.operations == 2 * 20 * 30 * 40 * 2  # the product and the weight's gradient
+
+
+def test_operations_of_attention_are_counted() -> None:
+    query, key, value = (torch.rand(2, 3, length, 8, requires_grad=True) for length in (5, 7, 7))
+    with Clock(torch.device("cpu"), counting=True) as clock:
+        torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    assert clock.operations == 2 * (2 * 3 * 5 * 7 * 8) * 2  # scores, and what they weigh
+
+
+def test_a_way_is_timed_where_its_clock_runs() -> None:
+    def way(clock: Clock) -> str:
+        torch.rand(64, 64) @ torch.rand(64, 64)
+        with clock:
+            torch.rand(8, 8) @ torch.rand(8, 8)
+        return "done"
+
+    lines, found = compare({"one": way}, 2, torch.device("cpu"), 1e9)
+    assert found == {"one": "done"}
+    assert lines["one"]["tflop"] == round(2 * 8**3 / 1e12, 5)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_all_ways_of_asking_agree(name: str, tmp_path: Path) -> None:
+    found = compared(Case(name, tmp_path, 2, 3, 196), 1, 1e11)
+    assert found["generation"]["equal_answers"] == 1
+    assert found["likelihoods"]["largest_difference"] < 1e-4
+    for what in ("generation", "likelihoods"):
+        plain, *_, fast = found[what]["ways"].values()
+        assert plain["tflop"] > fast["tflop"] > 0
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "lora"])
+@pytest.mark.parametrize("name", TINY)
+def test_the_plain_loop_of_an_epoch_gives_the_same_weights(name: str, full: bool, tmp_path: Path) -> None:
+    found = training.compared(Case(name, tmp_path, 2, 8, 196), 1, 1e11, full=full, epochs=2)
+    assert found["largest_difference"] < 1e-5
+    plain, fast = found["ways"].values()
+    assert plain["tflop"] > fast["tflop"] > 0
+
+
+def test_every_further_question_costs_the_same(tmp_path: Path) -> None:
+    """Operations are deterministic: asked as many at a time, four times the questions take at most four times as many.
+
+    Of questions in an order of length some need less padding.
+    """
+    counted = []
+    for times in (1, 2, 4):
+        case = Case("tiny-qwen2.5-vl", tmp_path, 1, 20 * times, 196)
+        with Clock(case.device, counting=True) as clock:
+            growth.asked(case)
+        counted.append(clock.operations)
+    assert counted[2] <= 4 * counted[0]
+    assert counted[2] - counted[1] == pytest.approx(2 * (counted[1] - counted[0]), rel=0.1)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("small_shapes")
+def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights in bfloat16, pictures at their real resolution; what is said is of equal length."""
+    monkeypatch.setattr("benchmarks.speed.evaluation.NEW_TOKENS", 2)
+    monkeypatch.setattr("benchmarks.speed.__main__.BATCH", 1)
+    parts = at_full_size(argparse.Namespace(questions=2), tmp_path, 1e11, "cpu")
+    assert parts.keys() == {"evaluation", "lora", "growth"}
+    assert parts["evaluation"][0]()["visual_tokens"] == 1369
+    assert parts["lora"][1]()["visual_tokens"] == 6404
