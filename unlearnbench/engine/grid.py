@@ -205,7 +205,10 @@ def _baselines(plan: Plan, evaluation: "Evaluation") -> dict[str, dict[str, floa
 
 
 def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
-    """What unlearning took, as it was when it was computed, and what evaluating did."""
+    """What unlearning took, as it was when it was computed, and what evaluating did.
+
+    The peak of evaluating, which takes what memory is free, counts only where nothing was trained.
+    """
     cost = made["cost"]
     return Cost(
         trainable_parameters=made["trainable_parameters"],
@@ -213,7 +216,7 @@ def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
         seconds_per_epoch=cost.get("seconds_per_epoch"),
         samples_per_second=cost.get("samples_per_second"),
         eval_seconds=eval_seconds,
-        peak_memory_bytes=max(cost.get("peak_memory_bytes", 0), eval_peak),
+        peak_memory_bytes=cost.get("peak_memory_bytes", eval_peak) if made["edit"] else eval_peak,
     )
 
 

@@ -164,7 +164,8 @@ class Metric(_Part):
 class Cost(_Part):
     """What the cell took: seconds of wall clock, bytes at the peak; null where it was not measured.
 
-    ``samples_per_second`` counts training samples; the peak is that of unlearning or of evaluating, the larger.
+    ``samples_per_second`` counts training samples; the peak is that of unlearning, or of evaluating where
+    nothing is unlearned.
     """
 
     trainable_parameters: int | None = None
