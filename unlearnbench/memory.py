@@ -40,8 +40,10 @@ class PeakMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._cuda:
-            self._tell()
-            self._running.remove(self)
+            try:
+                self._tell()
+            finally:
+                self._running.remove(self)
         else:
             self._over.set()
             self._watcher.join()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.models.tiny_families import FAMILIES, resized, save
 from unlearnbench.data.questions import Sample
+from unlearnbench.device import DTYPES
 from unlearnbench.errors import ModelError
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
@@ -150,3 +151,19 @@ def test_other_families_are_refused_by_name(tmp_path: Path, family: str, reason:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(ModelError, match=f"family '{family}'.*{reason}"):
         load(card_for(str(tmp_path)), "cpu")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_is_trained_in_full(
+    name: str, tmp_path: Path, queries: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights in float32 beside a tower in bfloat16: each family takes its visual tokens as it can."""
+    save(name, tmp_path)
+    monkeypatch.setitem(DTYPES, "cpu", "bfloat16")
+    model = load(card_for(str(tmp_path)), "cpu")
+    batch = model.prepare(queries[:2], ["Yes", "No"])
+    with model.training({**model.language_parameters(), **model.projector_parameters()}) as parameters:
+        visual = [model.project(picture) for picture in batch.pictures]
+        torch.cat(model.answer_log_probabilities(batch, visual)).mean().backward()  # type: ignore[no-untyped-call]
+        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in parameters)
+        assert sum(p.grad is not None and bool(p.grad.abs().max() > 0) for p in parameters) > len(parameters) / 2

@@ -2,7 +2,10 @@
 
 import gc
 import logging
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -132,6 +135,52 @@ def test_what_is_let_go_is_gone_from_memory_and_files(paths: list[Path], monkeyp
     assert len(encoded) == 5
 
 
+def test_what_killed_processes_left_is_removed(paths: list[Path], tmp_path: Path) -> None:
+    """And what those that run have written stays, other machines' and other programs' folders too."""
+    program = (
+        "import sys; from pathlib import Path; from unlearnbench.models.load import load;"
+        "from unlearnbench.models.source import card_for; model = load(card_for('tiny-qwen2.5-vl'), 'cpu');"
+        "model.pictures.room = 0; [model.see(Path(path)) for path in sys.argv[1:]]; print('seen', flush=True);"
+        "sys.stdin.read()"
+    )
+
+    def started() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *map(str, paths[:2])],
+            env=os.environ | {"TMPDIR": str(tmp_path)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout
+        assert process.stdout.readline() == "seen\n"
+        return process
+
+    (tmp_path / "unlearnbench-pictures-elsewhere-1-abc").mkdir()
+    first = started()
+    (left,) = set(tmp_path.iterdir()) - {tmp_path / "unlearnbench-pictures-elsewhere-1-abc"}
+    assert [*left.iterdir()]
+    second = started()
+    assert left.is_dir()
+    first.kill()
+    first.wait()
+    third = started()
+    assert not left.exists()
+    for process in (second, third):
+        process.communicate()
+    assert [path.name for path in tmp_path.iterdir()] == ["unlearnbench-pictures-elsewhere-1-abc"]
+
+
+@pytest.mark.parametrize("harm", ["vanished", "damaged"])
+def test_a_file_that_came_to_harm_is_made_anew(harm: str, paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    encoded = counted(model, monkeypatch)
+    known = model.see(paths[0])
+    model.pictures.room = 0
+    model.see(paths[1])
+    (file,) = Path(model.pictures._files._folder.name).iterdir()  # type: ignore[union-attr]
+    file.unlink() if harm == "vanished" else file.write_bytes(file.read_bytes()[:-7])
+    assert_same(model.see(paths[0]), known)
+    assert len(encoded) == 3
+
+
 def test_files_go_with_the_model(paths: list[Path]) -> None:
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
     model.pictures.room = 0
@@ -162,10 +211,11 @@ def test_a_picture_that_cannot_be_read_fails_when_it_is_seen(paths: list[Path], 
     assert model.see(paths[1]).count
 
 
-def test_a_model_goes_as_soon_as_nobody_wants_it(paths: list[Path]) -> None:
+@pytest.mark.parametrize("missing", [False, True], ids=["", "pictures are missing"])
+def test_a_model_goes_as_soon_as_nobody_wants_it(missing: bool, paths: list[Path], tmp_path: Path) -> None:
     """Weights of two models at once may be more than a GPU holds, so none may wait for the garbage collector."""
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    model.look_ahead(paths)
+    model.look_ahead([paths[0], *(tmp_path / path.name if missing else path for path in paths[1:])])
     model.see(paths[0])
     time.sleep(0.2)
     gc.collect()

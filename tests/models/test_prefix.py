@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
-from tests.models.tiny_families import FAMILIES, resized, save
+from tests.models.tiny_families import FAMILIES, TEXT, ids, resized, save
 from unlearnbench.data.questions import Sample
+from unlearnbench.models.joint_families import InternVL
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.models.vlm import VLM, Asked
@@ -181,3 +183,41 @@ def test_a_saved_family_is_read_from_its_files(tmp_path: Path) -> None:
     asked = [Asked(tmp_path / name, "What is it?") for name in ("a.png", "b.png", "a.png", "b.png")]
     one, other, *_ = weighed(model, asked, ["red"] * 4)
     torch.testing.assert_close(one, other)
+
+
+def test_what_stands_before_the_picture_may_differ(
+    model: Any, queries: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No template that ships does so; each such beginning is read for itself."""
+    own = model._prompt
+
+    def hinted(question: str) -> Any:
+        before, after, inside = own(question)
+        return [*before, *model.tokenizer(question[:4], add_special_tokens=False).input_ids], after, inside
+
+    monkeypatch.setattr(model, "_prompt", hinted)
+    shared = weighed(model, queries, answers_for(queries))
+    with exactly(model):
+        alike(shared, weighed(model, queries, answers_for(queries)))
+
+
+@pytest.mark.parametrize("window", [24, 100_000])
+def test_layers_that_look_at_a_window_read_every_prompt_from_its_start(window: int, queries: list[Asked]) -> None:
+    """Padding between a beginning and what follows it would push tokens out of the window."""
+    pretrained, processor = FAMILIES["internvl"]()
+    text = Qwen2Config(
+        **TEXT, **ids(processor.tokenizer), use_sliding_window=True, sliding_window=window, max_window_layers=0
+    )
+    whole = pretrained.config
+    config = InternVLConfig(
+        text_config=text, vision_config=whole.vision_config, image_token_id=whole.image_token_id, image_seq_length=4
+    )
+    torch.manual_seed(0)
+    processor.tokenizer.padding_side = "left"
+    model: Any = InternVL(InternVLForConditionalGeneration(config).float(), processor, "internvl")
+    assert set(text.layer_types) == {"sliding_attention"}
+    with counted(model) as fast:
+        shared = weighed(model, queries, answers_for(queries))
+    with exactly(model), counted(model) as slow:
+        alike(shared, weighed(model, queries, answers_for(queries)))
+    assert (sum(fast) < sum(slow)) == (window > 24)

@@ -53,10 +53,12 @@ class Answering:
 
     def __init__(self, says: str = "Yes") -> None:
         self.says, self.seen, self.asked = says, list[Path](), Counter[tuple[Path, str]]()
+        self.held = set[Path]()
 
     def prepare(self, queries: Any) -> Any:
         for query in queries:
             self.asked[query.image, query.text] += 1
+            self.held.add(query.image)
             if query.image not in self.seen[-1:]:
                 self.seen.append(query.image)
         return queries
@@ -65,9 +67,10 @@ class Answering:
         self.ahead = [*dict.fromkeys(paths)]
 
     def let_go(self, paths: Any) -> None:
-        assert self.seen[-1] not in paths, "still needed"
+        self.held -= set(paths)
 
     def generate(self, batch: Any, *, max_new_tokens: int, shared: bool) -> list[str]:
+        assert self.held == {query.image for query in batch}, "pictures are held that nobody asks about"
         return [self.says] * len(batch)
 
 
@@ -214,6 +217,7 @@ def test_questions_about_a_picture_stand_together(kind: Any) -> None:
     whole.evaluate(model, data, Run())
     assert len(model.seen) == len({each.image for each in data.asked.questions})
     assert model.ahead == model.seen
+    assert not model.held
     assert all(one != other for one, other in pairwise(model.seen))
 
 

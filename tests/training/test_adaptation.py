@@ -266,7 +266,9 @@ def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
         torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize("why", ["dropout", "checkpointing", "too little"])
+@pytest.mark.parametrize(
+    "why", ["dropout", "dropout of the model", "checkpointing", "checkpointed before", "too little"]
+)
 def test_prompts_are_read_from_their_start_where_sharing_is_another_maths_or_no_use(
     why: str, model: VLM, people: Sets
 ) -> None:
@@ -275,6 +277,10 @@ def test_prompts_are_read_from_their_start_where_sharing_is_another_maths_or_no_
         lora=LoRAParams(rank=4, dropout=0.1 if why == "dropout" else 0.0),
         gradient_checkpointing=why == "checkpointing",
     )
+    if why == "dropout of the model":  # as Llama-3.2-Vision's is called
+        model.model.config.get_text_config().dropout = 0.1
+    if why == "checkpointed before":
+        model.checkpoint_activations()
     with adapted(model, params, seed=0) as trainee:
         batch = model.prepare(few_share)
         assert spared(batch) > 0

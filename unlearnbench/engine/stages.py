@@ -44,7 +44,7 @@ class Stages:
 
         def make(folder: Path) -> dict[str, Any]:
             run = self._run("base", plan.base_key, plan.cell.base_seed)
-            model = _loaded(plan)
+            model = load(plan.source.card, plan.device)
             edit = train_base(model, plan.sets.in_order, plan.base, run)
             if distributed.is_first():
                 edit.save(folder)
@@ -83,6 +83,7 @@ class Stages:
             model = self._start(plan)
             if artefact.manifest.metadata["edit"]:
                 plan.method.edit_class().load(artefact.folder, model).apply(model)
+            model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
             self._ready = key, model
         return self._ready[1]
 
@@ -148,17 +149,10 @@ class Stages:
     def _start(self, plan: Plan) -> VLM:
         """The model that the method starts from."""
         weights = self.base_of(plan)
-        model = _loaded(plan)
+        model = load(plan.source.card, plan.device)
         if weights:
             Trained.load(weights.folder, model).merge(model)
         return model
-
-
-def _loaded(plan: Plan) -> VLM:
-    """The pretrained model; one that shares nothing between prompts where the user wants no shortcut."""
-    model = load(plan.source.card, plan.device)
-    model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
-    return model
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -1,6 +1,7 @@
 """Work that is known to come, done in other threads before its result is asked for."""
 
 import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,17 @@ AHEAD = 8
 
 WORKERS = min(4, max(1, (os.cpu_count() or 1) // 2))
 """Threads; decoding, resizing and most of NumPy let other threads run beside them."""
+
+
+FAILED = object()
+
+
+def tried(work: Callable[[Path], Any], path: Path) -> Any:
+    """What ``work`` returns, or `FAILED`: an exception that waits would keep all that its frames hold in memory."""
+    try:
+        return work(path)
+    except Exception:  # whatever it is, it is raised when the path is taken
+        return FAILED
 
 
 class Ahead:
@@ -37,7 +49,8 @@ class Ahead:
         self._skip_to(path)
         future = self._running.pop(path, None)
         self._go_on()
-        return future.result() if future and not future.cancelled() else self.work(path)
+        found = future.result() if future and not future.cancelled() else FAILED
+        return self.work(path) if found is FAILED else found
 
     def _skip_to(self, path: Path) -> None:
         """Give up what should have been taken before ``path`` and was not, as where an answer was known already."""
@@ -56,5 +69,6 @@ class Ahead:
         while self._waiting and len(self._running) < AHEAD:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="pictures")
+                weakref.finalize(self, self._threads.shutdown, wait=False, cancel_futures=True)
             path = self._waiting.popleft()
-            self._running[path] = self._threads.submit(self.work, path)
+            self._running[path] = self._threads.submit(tried, self.work, path)

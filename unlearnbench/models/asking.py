@@ -34,18 +34,23 @@ def answers(
 
     ``batch_size`` is the most that are asked at a time; None: as many as memory is found to hold.
     """
+    seen: set[Path] = set()
 
     def ask(part: Sequence[Query]) -> list[str]:
-        said = model.generate(model.prepare(part), max_new_tokens=max_new_tokens, shared=True)
-        if let_go:  # the last one may go on in the next batch
-            model.let_go({query.image for query in part} - {part[-1].image})
-        return said
+        nonlocal seen
+        batch, before, seen = model.prepare(part), seen, {query.image for query in part}
+        if let_go:  # a picture with many questions may go on from batch to batch
+            model.let_go(before - seen)
+        return model.generate(batch, max_new_tokens=max_new_tokens, shared=True)
 
     def question(part: Sequence[Query]) -> list[object]:
         return ["answers", max_new_tokens, *map(_content, part)]
 
     lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries]
-    return _Asking(model, queries, lengths, pictures, ask, question, "").all(run, batch_size, what)
+    said = _Asking(model, queries, lengths, pictures, ask, question, "").all(run, batch_size, what)
+    if let_go:
+        model.let_go(seen)
+    return said
 
 
 @torch.no_grad()
@@ -86,10 +91,12 @@ class _Asking(Generic[S, T]):
     def all(self, run: Run, batch_size: int | None, what: str) -> list[T]:
         """What is said to each item; processes share out the batches, and the journal remembers them."""
         found, order = [self.nothing] * len(self.items), by_picture(self.lengths, self.pictures)
-        in_memory = Held(self.ask, self.model.device)
+        in_memory, largest = Held(self.ask, self.model.device), 0
         with run.progress.bar(what, len(self.items)) as bar:
 
             def answer(rows: Sequence[int], known: Callable[[list[S]], list[T]]) -> None:
+                nonlocal largest
+                largest = max(largest, len(rows))
                 for row, said in zip(rows, known([self.items[row] for row in rows]), strict=True):
                     found[row] = said
                 bar.advance(len(rows) * distributed.processes())
@@ -103,7 +110,7 @@ class _Asking(Generic[S, T]):
             self.model.look_ahead(self.pictures[row] for rows in mine for row in rows)
             for rows in mine:
                 answer(rows, asked)
-        run.notes.setdefault("asked_at_a_time", {})[what] = in_memory.most or batch_size
+        run.notes.setdefault("asked_at_a_time", {})[what] = min(largest, in_memory.most or largest)
         return _everyones(found, self.nothing)
 
     def _tried(

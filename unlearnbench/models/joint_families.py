@@ -107,7 +107,17 @@ class Gemma3(InternVL):
 
 
 class SmolVLM(JointVLM):
-    """``transformers.SmolVLMForConditionalGeneration``: crops of the picture, then the whole of it."""
+    """``transformers.SmolVLMForConditionalGeneration``: crops of the picture, then the whole of it.
+
+    It alone puts visual tokens in the model's precision between embeddings in theirs, so that these must agree where
+    embeddings are trained in float32.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
+        super().__init__(model, processor, family)
+        precision = self.dtype
+        embeddings = self.model.get_input_embeddings()
+        embeddings.register_forward_hook(lambda module, args, output: output.to(precision))
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.connector  # type: ignore[no-any-return]

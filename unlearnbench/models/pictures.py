@@ -1,8 +1,11 @@
 """Pictures as a model sees them: encoded once, kept in memory, and in memory-mapped files where that is full."""
 
 import errno
+import glob
 import json
 import logging
+import os
+import platform
 import shutil
 import tempfile
 from collections import OrderedDict
@@ -11,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import torch
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
@@ -133,7 +137,8 @@ class PictureFiles:
     """Features of pictures in a folder that vanishes with this object, a safetensors file each.
 
     They are written once and memory-mapped to be read, so that the system keeps as many of them in memory as it can.
-    The folder is where Python puts temporary ones (``TMPDIR``). Nothing more is written once writing has failed, or
+    The folder is where Python puts temporary ones (``TMPDIR``); where that is no disk but memory, files take memory. A
+    file that has vanished or was damaged is as one that never was. Nothing more is written once writing has failed, or
     the disk has less than `SPARE_DISK` free.
     """
 
@@ -155,7 +160,7 @@ class PictureFiles:
         facts = {"ids": json.dumps(picture.ids), "covers": json.dumps(picture.covers)}
         try:
             if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="unlearnbench-pictures-", ignore_cleanup_errors=True)
+                self._folder = own_folder()
             path = Path(self._folder.name) / f"{self._written}.safetensors"
             usage = shutil.disk_usage(path.parent)
             if usage.free - picture.features.nbytes < SPARE_DISK * usage.total:
@@ -174,9 +179,13 @@ class PictureFiles:
         """A picture without its tokens; None if it is not here."""
         if key not in self._paths:
             return None
-        with safe_open(self._paths[key], framework="pt", device=str(device)) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts = {name: json.loads(value) for name, value in file.metadata().items()}
+        try:
+            with safe_open(self._paths[key], framework="pt", device=str(device)) as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                facts = {name: json.loads(value) for name, value in file.metadata().items()}
+        except (OSError, SafetensorError):
+            self.drop(key)
+            return None
         extra = {name.removeprefix("extra."): tensors[name] for name in tensors if name.startswith("extra.")}
         features, valid = tensors["features"], tensors.get("valid")
         return Picture(features, torch.empty(0), facts["ids"], extra, valid, tuple(facts["covers"]))
@@ -185,6 +194,16 @@ class PictureFiles:
         """Forget a picture."""
         if path := self._paths.pop(key, None):
             path.unlink(missing_ok=True)
+
+
+def own_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for this process's files; those that killed processes of this machine have left are removed."""
+    prefix = f"unlearnbench-pictures-{platform.node()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*-*"):
+        owner = left.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True)
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -37,16 +37,38 @@ def can_generate(model: "DecoderVLM") -> bool:
 
 
 def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
-    """The rows that share their visual tokens, the very same tensor, with another one.
+    """The rows that share their beginning, with the very same tensor of visual tokens, with another one.
 
-    A row whose text has the picture's own token in it is not among them: where its picture ends could not be told.
+    A row whose text has the picture's own token in it is not among them: where its picture ends could not be told. Nor
+    is any where layers look at a window of the last tokens: padding behind a beginning would push others out of it.
     """
+    if (window := _window(model)) and window <= 2 * batch.input_ids.shape[1]:
+        return []
     counts = batch.image_mask.sum(1).tolist()
     sound = [
         row for row, picture in enumerate(batch.pictures) if counts[row] == picture.ids.count(model.image_token_id)
     ]
-    seen = Counter(id(visual[row]) for row in sound)
-    return [row for row in sound if seen[id(visual[row])] > 1]
+    keys = _beginnings(batch, visual)
+    seen = Counter(keys[row] for row in sound)
+    return [row for row in sound if seen[keys[row]] > 1]
+
+
+def _window(model: "DecoderVLM") -> int | None:
+    """How many tokens back some layer looks, where not all layers look at all."""
+    config = model.model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    used = any(kind != "full_attention" for kind in kinds) if kinds else True
+    return getattr(config, "sliding_window", None) if used else None
+
+
+def _beginnings(batch: Batch, visual: Sequence[Tensor]) -> list[tuple[int, ...]]:
+    """What each row begins with: the tokens before its picture, and which tensor of visual tokens."""
+    starts, pictures = batch.attention_mask.argmax(1).tolist(), batch.image_mask.int().argmax(1).tolist()
+    before = batch.input_ids[:, : max(pictures, default=0)].tolist()
+    return [
+        (id(tokens), *ids[start:picture])
+        for tokens, ids, start, picture in zip(visual, before, starts, pictures, strict=True)
+    ]
 
 
 def spared(batch: Batch) -> float:
@@ -83,17 +105,17 @@ class Continued:
 
 def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Continued:
     """Read the beginning of every distinct picture in ``batch`` once; differentiable."""
-    first: dict[int, int] = {}
-    for row, tokens in enumerate(visual):
-        first.setdefault(id(tokens), row)
+    keys, first = _beginnings(batch, visual), dict[tuple[int, ...], int]()
+    for row, key in enumerate(keys):
+        first.setdefault(key, row)
     last = [int(row.nonzero()[-1, 0]) for row in batch.image_mask]
     beginnings = _cut(batch.take([*first.values()]), [last[row] + 1 for row in first.values()], model)
     inputs = model._inputs(beginnings, [visual[row] for row in first.values()])
     if not hasattr(model.model.model, "rope_deltas"):  # those models find positions by themselves
         inputs["position_ids"] = (beginnings.attention_mask.cumsum(1) - 1).clamp_min(0)
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
-    place = {tokens: at for at, tokens in enumerate(first)}
-    index = torch.tensor([place[id(tokens)] for tokens in visual], device=batch.input_ids.device)
+    place = {key: at for at, key in enumerate(first)}
+    index = torch.tensor([place[key] for key in keys], device=batch.input_ids.device)
     cache = output.cache if "cache" in output else output.past_key_values
     cache.batch_select_indices(index)
     deltas = getattr(model.model.model, "rope_deltas", None)

@@ -185,6 +185,12 @@ class VLM(ABC):
         )
         enable()
 
+    @property
+    def checkpoints_activations(self) -> bool:
+        """Whether training computes activations twice."""
+        known = getattr(self.model, "is_activation_checkpointing", None)
+        return bool(self.model.is_gradient_checkpointing if known is None else known)
+
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod
     def preprocess(self, image: Image.Image, processor: Any) -> Any:

@@ -111,9 +111,10 @@ class LowRank(Trainee):
 def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     """Make ``model`` ready to be trained as ``params`` say; the adapter's first weights follow ``seed``."""
     torch.manual_seed(seed)  # dropout too
-    may_share = not params.gradient_checkpointing  # which computes blocks anew, without the keys and values before
     if params.gradient_checkpointing:
         model.checkpoint_activations()
+    # Checkpointing, once on, computes blocks anew, without keys and values from before.
+    may_share = not model.checkpoints_activations
     if params.full:
         if distributed.processes() > 1:
             _cut_up(model)
@@ -170,9 +171,9 @@ def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
 
 def drops(model: VLM) -> bool:
     """Whether training draws which numbers to drop in the language model, its adapter included."""
-    modules = model.language_model().modules()
-    attention = getattr(model.model.config.get_text_config(), "attention_dropout", 0.0) or 0.0
-    return attention > 0 or any(isinstance(module, nn.Dropout) and module.p > 0 for module in modules)
+    modules, config = model.language_model().modules(), model.model.config.get_text_config()
+    rates = [getattr(config, name, None) or 0.0 for name in ("attention_dropout", "dropout")]
+    return max(rates) > 0 or any(isinstance(module, nn.Dropout) and module.p > 0 for module in modules)
 
 
 def project_once(model: VLM, batch: Batch) -> list[Tensor]:

@@ -19,4 +19,5 @@ def see_all(model: VLM, paths: Iterable[Path], run: Run) -> None:
             bar.advance()
             if not model.pictures.lossless:  # the next would only push out the last
                 break
+    model.look_ahead([])
     run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + time.perf_counter() - start

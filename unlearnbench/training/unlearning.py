@@ -124,9 +124,7 @@ def unlearn(
     ``needs_reference`` keeps what a full finetune needs for `Unlearning.kl` and `Unlearning.reference`; an adapter
     needs nothing. Training stops early if ``params`` have a rule for it. What came of it is in ``run.notes``.
     """
-    batches = Paired(sets, refusals, params.batch_size, run.seed)
-    see_all(model, (sample.image for sample in sets.forget), run)
-    model.look_ahead(retain.image for batch in batches.epoch(1) for *_, retain in batch)  # if the method wants them
+    see_all(model, (sample.image for sample in sets.forget), run)  # not every method asks about the others
     with adapted(model, params, run.seed) as trainee:
         if needs_reference and isinstance(trainee, AllWeights):
             trainee.remember()
@@ -136,7 +134,7 @@ def unlearn(
             stopping = EarlyStopping(params.stop, sets, lambda samples: state.measured_nll(samples, params.batch_size))
         outcome = fit(
             trainee.parameters,
-            batches,
+            Paired(sets, refusals, params.batch_size, run.seed),
             lambda rows: loss(state, Pairs(*map(list, zip(*rows, strict=True)))),
             params,
             run,
