@@ -39,43 +39,45 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--full-size", action="store_true", help="real shapes with random weights, on a GPU")
     parser.add_argument("--profile", action="store_true", help="print what evaluation's time goes to")
-    parser.add_argument("--out", type=Path, help="a file for all figures, as JSON")
+    parser.add_argument("--out", type=Path, help="a file for all figures, as JSON; other parts in it stay")
     options = parser.parse_args()
     device = torch.device("cuda" if options.full_size else "cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--full-size needs a CUDA GPU that this torch can use")
     name = torch.cuda.get_device_name() if options.full_size else f"cpu, {torch.get_num_threads()} threads"
     rate = product_rate(device, torch.bfloat16 if options.full_size else torch.float32)
-    report = {"environment": environment(name), "product_gflop_per_second": round(rate / 1e9, 1)}
+    before = json.loads(options.out.read_text()) if options.out and options.out.is_file() else {}
+    report = before | {"environment": environment(name)}
     print(f"{name}: matrix products at {rate / 1e9:.0f} GFLOP/s")
     with tempfile.TemporaryDirectory() as folder:
         parts = (at_full_size if options.full_size else on_tiny_models)(options, Path(folder), rate)
         for part in options.only.split(","):
-            report[part] = [show(part, measure()) for measure in parts.get(part, ())]
+            about = {"product_gflop_per_second": round(rate / 1e9, 1)}
+            report[part] = [show(part, measure()) | about for measure in parts.get(part, ())]
+            if options.out:
+                options.out.write_text(json.dumps(report, indent=1) + "\n")
         if options.profile:
             profile(Case(TINY[0], Path(folder), options.pictures, options.questions))
-    if options.out:
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
-    """Every part's measurements: large pictures for the model that takes them, and those that ship."""
+    """Every part's measurements, with large pictures and with those that ship."""
     repeats = options.repeats
 
     def case(name: str, *, large: bool, pictures: int, questions: int) -> Case:
-        return Case(name, folder, pictures, questions, evaluation_side(name) if large else None)
+        return Case(name, folder, pictures, questions, SIDE if large else None)
 
-    def asked(name: str) -> dict[str, Any]:
-        with_all = case(name, large=True, pictures=options.pictures, questions=options.questions)
+    def asked(name: str, *, large: bool) -> dict[str, Any]:
+        with_all = case(name, large=large, pictures=options.pictures, questions=options.questions)
         return evaluation.compared(with_all, repeats, rate)
 
     def epochs(name: str, *, full: bool, large: bool) -> dict[str, Any]:
         taught = case(name, large=large, pictures=5 if large else 20, questions=20)
         return training.compared(taught, repeats, rate, full=full)
 
-    kinds = [("tiny-qwen2.5-vl", True), ("tiny-qwen2.5-vl", False), ("tiny-mllama", False)]
+    kinds = [(name, large) for name in TINY for large in (True, False)]
     return {
-        "evaluation": [lambda name=name: asked(name) for name in TINY],
+        "evaluation": [lambda n=name, at=large: asked(n, large=at) for name, large in kinds],
         "base": [lambda n=name, at=large: epochs(n, full=True, large=at) for name, large in kinds],
         "lora": [lambda n=name, at=large: epochs(n, full=False, large=at) for name, large in kinds],
         "cagul": [lambda name=name: training.cagul(name, 1, rate) for name in TINY],
@@ -85,11 +87,6 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
         ],
         "door": [growth.at_the_door],
     }
-
-
-def evaluation_side(name: str) -> int | None:
-    """Pixels of the pictures that are asked about: large ones where the model has more tokens for them."""
-    return SIDE if name == "tiny-qwen2.5-vl" else None
 
 
 def at_full_size(

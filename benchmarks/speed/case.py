@@ -13,6 +13,7 @@ from transformers.image_utils import SizeDict
 from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import Sample, samples
+from unlearnbench.models.cross import Mllama
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.models.vlm import Asked
@@ -21,6 +22,9 @@ from ..gpu import LARGE, build
 
 SIDE = 588
 """Of a large picture, in pixels: 441 visual tokens in Qwen2.5-VL's way of counting."""
+
+TILE = 280
+"""Pixels of Llama-3.2-Vision's tiles in place of 84: four of them have 404 visual tokens in place of 40."""
 
 
 class Case:
@@ -82,11 +86,27 @@ class Case:
 
 
 def fresh(name: str, device: str, side: int | None = None) -> Any:
-    """A model as nobody has changed it, that takes pictures at their full size."""
+    """A model as nobody has changed it; with a ``side``, one that takes large pictures at their full size."""
     model: Any = build(name, device) if name in LARGE else load(card_for(name), device)
     if side and model.family == "qwen2_5_vl" and name not in LARGE:
         model.processor.image_processor.size = SizeDict(shortest_edge=28 * 28, longest_edge=side * side)
+    if side and model.family == "mllama" and name not in LARGE:
+        return larger_tiles(model)
     return model
+
+
+def larger_tiles(small: Any) -> Mllama:
+    """The tiny Llama-3.2-Vision with tiles of `TILE` pixels; their embeddings of places are new and say nothing."""
+    config = copy.deepcopy(small.model.config)
+    config.vision_config.image_size = TILE
+    torch.manual_seed(0)
+    model = type(small.model)(config)
+    own = model.state_dict()
+    kept = {name: weight for name, weight in small.model.state_dict().items() if weight.shape == own[name].shape}
+    model.load_state_dict(own | kept)
+    model.generation_config = small.model.generation_config
+    small.processor.image_processor.size = SizeDict(height=TILE, width=TILE)
+    return Mllama(model, small.processor, small.family)
 
 
 def by_person(people: int) -> list[list[Sample]]:

@@ -17,6 +17,7 @@ from unlearnbench.data.questions import Sample, split_sets
 from unlearnbench.data.taxonomy import PRIVATE
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Case as TrainingCase
 from unlearnbench.methods.cagul.training import Trainer, training_cases
 from unlearnbench.models.edits import Adapter, Weights
 from unlearnbench.training.adaptation import low_rank
@@ -24,6 +25,7 @@ from unlearnbench.training.base import memorise
 from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.loop import Shuffled
 from unlearnbench.training.run import Run
+from unlearnbench.training.seeing import see_all
 
 from ..plain_cagul import Plain, PlainCross
 from .case import Case, by_person, fresh, log_probabilities
@@ -125,21 +127,22 @@ def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 
         sets = split_sets(read(Path(folder)), forget, PRIVATE)
         cases = training_cases(sets, params.refusals, Run(SEED))
 
+        gate = discriminator(name, params, cases)  # the same for both: what is measured is the joint epoch
+
         def plain_way(clock: Clock) -> dict[str, Tensor]:
             model = fresh(name, "cpu")
             loop = (PlainCross if model.layered else Plain)(model, params, SEED)
-            alone, rate_alone = [*loop.discriminator.parameters()], params.discriminator_learning_rate
-            loop.phase(cases, alone, params.discriminator_epochs, rate_alone, SEED, loop.gate_loss)
+            loop.discriminator.load_state_dict(gate)
             with clock:
                 loop.phase(cases, loop.parameters(), 1, params.learning_rate, SEED + 1, loop.joint_loss)
             return numbered(loop.parameters())
 
         def fast_way(clock: Clock) -> dict[str, Tensor]:
             model = fresh(name, "cpu")
-            torch.manual_seed(SEED)
             trainer = Trainer(model, Guard(model, params))
-            trainer.train_discriminator(cases, Run(SEED))
+            trainer.guard.modules["discriminator"].load_state_dict(gate)
             with clock:
+                see_all(model, (case.sample.image for case in cases), Run(SEED))
                 trainer.train_jointly(cases, Run(SEED))
             return numbered([p for module in trainer.guard.modules.values() for p in module.parameters()])
 
@@ -147,6 +150,15 @@ def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 
         lines, results = compare(ways, repeats, torch.device("cpu"), rate)
     facts = {"model": name, "people": people, "forget": forget, "samples": len(cases)}
     return facts | {"ways": lines, **agreement(*results.values(), must=True)}
+
+
+def discriminator(name: str, params: CAGULParams, cases: list[TrainingCase]) -> dict[str, Tensor]:
+    """The weights of a gate that was trained alone first."""
+    model = fresh(name, "cpu")
+    torch.manual_seed(SEED)
+    trainer = Trainer(model, Guard(model, params))
+    trainer.train_discriminator(cases, Run(SEED))
+    return trainer.guard.modules["discriminator"].state_dict()
 
 
 def numbered(parameters: Sequence[Tensor]) -> dict[str, Tensor]:

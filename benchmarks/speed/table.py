@@ -1,0 +1,72 @@
+"""The tables of docs/performance.md: ``python -m benchmarks.speed.table benchmarks/results/speed-cpu.json``."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAMES = {"base": "base, epoch", "lora": "adapter, epoch", "cagul": "CAGUL, joint epoch"}
+
+
+def tables(report: dict[str, Any]) -> str:
+    """Evaluation, training and growth as Markdown."""
+    return "\n\n".join("\n".join(lines) for lines in (evaluation(report), training(report), growth(report)))
+
+
+def evaluation(report: dict[str, Any]) -> Iterator[str]:
+    """Four ways of asking."""
+    yield "| evaluation | model, visual tokens | one at a time | batched | `--exact` | as it runs | TFLOP | reached |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|"
+    for found in report["evaluation"]:
+        for what in ("generation", "likelihoods"):
+            one, batched, exact, fast = found[what]["ways"].values()
+            yield _line(
+                what, _of(found), *(f"{_s(way)} ({way['times']:.1f}x)" for way in (one, batched, exact)), _s(fast),
+                f"{batched['tflop']:.4f} → {fast['tflop']:.4f}", f"{fast['share']:.0%}",
+            )  # fmt: skip
+
+
+def training(report: dict[str, Any]) -> Iterator[str]:
+    """The plain loop and ours."""
+    yield "| training | model, visual tokens | plain loop | as it runs | TFLOP | reached | weights differ by |"
+    yield "|---|---|---:|---:|---:|---:|---:|"
+    for part, name in NAMES.items():
+        for found in report[part]:
+            plain, fast = found["ways"].values()
+            tflop = f"{plain['tflop']:.3f} → {fast['tflop']:.3f}"
+            differ = f"{found['largest_difference']:.0e}"
+            yield _line(name, _of(found), f"{_s(plain)} ({plain['times']:.1f}x)", _s(fast), tflop,
+                        f"{fast['share']:.0%}", differ)  # fmt: skip
+
+
+def growth(report: dict[str, Any]) -> Iterator[str]:
+    """What more work costs."""
+    yield "| growth | | | |"
+    yield "|---|---:|---:|---:|"
+    for found in report["growth"]:
+        if "seconds_by_visual_tokens" in found:
+            each = [f"{count} tokens: {seconds:.2f} s" for count, seconds in found["seconds_by_visual_tokens"].items()]
+            yield _line(f"`{found['model']}`, visual tokens", *each)
+        else:
+            counted = zip(found["seconds_by_questions"].items(), found["peak_megabytes_by_questions"].values(),
+                          strict=True)  # fmt: skip
+            each = [f"{count} questions: {seconds:.2f} s, {peak} MB" for (count, seconds), peak in counted]
+            yield _line(f"`{found['model']}`, questions", *each)
+
+
+def _of(found: dict[str, Any]) -> str:
+    tokens = found.get("visual_tokens")
+    return f"`{found['model']}`, {tokens}" if tokens else f"`{found['model']}`, as it ships"
+
+
+def _s(way: dict[str, float]) -> str:
+    return f"{way['seconds']:.2f} s"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    print(tables(json.loads(Path(sys.argv[1]).read_text())))
