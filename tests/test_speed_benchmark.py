@@ -1,6 +1,7 @@
 """`benchmarks.speed` in small: equal results are asserted by it, operations are those that a formula gives."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.speed.__main__ import at_full_size
 from benchmarks.speed.case import Case
 from benchmarks.speed.evaluation import compared
 from benchmarks.speed.measure import Clock, compare
+from benchmarks.speed.table import tables
 
 TINY = ["tiny-qwen2.5-vl", "tiny-mllama"]
 
@@ -85,3 +87,23 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert parts.keys() == {"evaluation", "lora", "growth"}
     assert parts["evaluation"][0]()["visual_tokens"] == 1369
     assert parts["lora"][1]()["visual_tokens"] == 6404
+
+
+def test_the_documents_tables_are_those_of_the_report() -> None:
+    root = Path(__file__).parents[1]
+    report = json.loads((root / "benchmarks" / "results" / "speed-cpu.json").read_text())
+    document = (root / "docs" / "performance.md").read_text()
+    assert document.partition("<!-- speed:start -->\n")[2].partition("\n<!-- speed:end -->")[0] == tables(report)
+
+
+def test_the_report_holds_what_the_documents_promise() -> None:
+    """With more than 400 visual tokens: five times a batched `transformers`; CAGUL eight times, the base 1.5 times."""
+    root = Path(__file__).parents[1]
+    report = json.loads((root / "benchmarks" / "results" / "speed-cpu.json").read_text())
+    large = [found for found in report["evaluation"] if found["visual_tokens"] > 400]
+    assert {found["model"] for found in large} == set(TINY)
+    for found in large:
+        for what in ("generation", "likelihoods"):
+            assert found[what]["ways"]["transformers, a picture's in a batch"]["times"] >= 5
+    assert all(found["ways"]["plain loop"]["times"] >= 8 for found in report["cagul"])
+    assert all(found["ways"]["plain loop"]["times"] >= 1.5 for found in report["base"] if found["visual_tokens"] > 400)
