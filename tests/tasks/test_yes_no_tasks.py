@@ -53,7 +53,7 @@ class Answering:
 
     def __init__(self, says: str = "Yes") -> None:
         self.says, self.seen, self.asked = says, list[Path](), Counter[tuple[Path, str]]()
-        self.held = set[Path]()
+        self.held, self.ahead = set[Path](), list[Path]()
 
     def prepare(self, queries: Any) -> Any:
         for query in queries:
@@ -64,7 +64,7 @@ class Answering:
         return queries
 
     def look_ahead(self, paths: Any) -> None:
-        self.ahead = [*dict.fromkeys(paths)]
+        self.ahead = [*dict.fromkeys(paths)] or self.ahead
 
     def let_go(self, paths: Any) -> None:
         self.held -= set(paths)

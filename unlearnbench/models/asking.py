@@ -110,6 +110,7 @@ class _Asking(Generic[S, T]):
             self.model.look_ahead(self.pictures[row] for rows in mine for row in rows)
             for rows in mine:
                 answer(rows, asked)
+            self.model.look_ahead(())  # what was read for questions whose answers were known may go
         run.notes.setdefault("asked_at_a_time", {})[what] = min(largest, in_memory.most or largest)
         return _everyones(found, self.nothing)
 

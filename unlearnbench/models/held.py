@@ -16,7 +16,7 @@ FEW = 16
 """Questions that are asked first."""
 
 MANY = 128
-"""Most questions at a time: beyond it, keys and values to be read take the time that larger products save."""
+"""Most questions at a time. On two CPU cores tiny models answer 200 or 400 at a time hardly faster than 100."""
 
 SHARE = 0.5
 """The most that a batch may take of the memory that is free: pictures will want some, and pieces are lost."""

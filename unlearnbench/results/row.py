@@ -197,7 +197,7 @@ class Environment(_Part):
     os: str
     processes: int = 1
     exact: bool = False
-    """Whether the model read every prompt from its start, with no shortcut."""
+    """Whether every prompt of the evaluation was read from its start, with no shortcut."""
 
 
 class Samples(_Part):
