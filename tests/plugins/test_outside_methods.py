@@ -67,7 +67,7 @@ def test_each_did_what_it_does(rows: dict[tuple[str, str], dict[str, Any]]) -> N
     assert trained["cost"]["seconds_per_epoch"] > 0
     assert trained["base"]["params"]["epochs"] == 1
     assert rows["blindfold", "fiubench"]["cost"]["trainable_parameters"] == 0
-    assert rows["blindfold", "fiubench"]["notes"] == {"hidden": 2}
+    assert rows["blindfold", "fiubench"]["notes"]["hidden"] == 2
 
     def likelihoods(method: str, others: bool) -> list[list[float]]:
         samples = rows[method, "fiubench"]["samples"]
