@@ -289,16 +289,22 @@ def test_what_strangers_write_is_shown_and_never_run(board, results, chromium, t
         page.wait_for_timeout(200)
 
 
-def test_five_thousand_rows_are_built_and_opened_in_seconds(chromium, tmp_path):  # noqa: F811
+def test_five_thousand_rows_are_built_and_opened_in_seconds(site, chromium, tmp_path):  # noqa: F811
+    """10 s and 2 s on two cores that nobody else uses; a slower machine is measured by what else it takes long for."""
     run = [sys.executable, "-m", "benchmarks.large_leaderboard", "--rows", "5000", "--keep", str(tmp_path)]
     said = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     assert said["rows"] >= 5000
-    assert said["build_seconds"] < 10
-    seconds = []
-    for _ in range(3):
-        with visiting(chromium) as visit:
-            page = visit.open(tmp_path / "site" / "large" / "index.html")
-            page.locator(".canvas .scatterlayer .trace").first.wait_for()
-            seconds.append(page.evaluate("performance.now()") / 1000)
-            assert page.locator("table.standings tbody tr").count() == 50  # a page of them
-    assert min(seconds) < 2
+    assert said["build_seconds"] < max(10, 15 * said["json_seconds"])
+    shipped = min(opening(chromium, site / TINY, rows=10) for _ in range(3))
+    large = min(opening(chromium, tmp_path / "site" / "large", rows=50) for _ in range(3))
+    assert large < max(2, 2 * shipped)
+
+
+def opening(chromium, board, rows):  # noqa: F811
+    """Seconds until a leaderboard's page shows its plot; ``rows`` of its table are shown."""
+    with visiting(chromium) as visit:
+        page = visit.open(board / "index.html")
+        page.locator(".canvas .scatterlayer .trace").first.wait_for()
+        seconds = page.evaluate("performance.now()") / 1000
+        assert page.locator("table.standings").first.locator("tbody tr").count() == rows
+    return seconds

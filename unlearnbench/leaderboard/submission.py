@@ -267,19 +267,35 @@ def _take_row(number: int, line: bytes, fields: Any, found: Submission) -> None:
     found.lines[row.row_id] = number
 
 
-def require_plausible(fields: Any, where: str = "") -> None:
+def require_plausible(fields: Any) -> None:
     """Raise ValueError for a number that is none, or too large for anything here: JSON can write 1e999."""
-    match fields:
-        case float() if not math.isfinite(fields):
-            raise ValueError(f"{where or 'a number'}: not a finite number")
-        case int() if abs(fields) > _LARGEST:
-            raise ValueError(f"{where or 'a number'}: too large for a count")
-        case dict():
-            for name, each in fields.items():
-                require_plausible(each, f"{where}.{name[:80]}" if where else name[:80])
-        case list():
-            for each in fields:
-                require_plausible(each, where)
+    if not _plausible(fields):
+        _complain(fields, "")
+
+
+def _plausible(value: Any) -> bool:
+    """Quickly, as nearly all numbers are."""
+    kind = type(value)
+    if kind is str or value is None:
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is int:
+        return abs(value) <= _LARGEST
+    return all(map(_plausible, value.values() if kind is dict else value)) if kind in (dict, list) else True
+
+
+def _complain(value: Any, where: str) -> None:
+    """Raise for the first number that is not plausible, saying where it stands."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _complain(each, f"{where}.{name[:80]}" if where else name[:80])
+    elif isinstance(value, list):
+        for each in value:
+            _complain(each, where)
+    elif not _plausible(value):
+        fault = "not a finite number" if isinstance(value, float) else "too large for a count"
+        raise ValueError(f"{where or 'a number'}: {fault}")
 
 
 def _unpacked(text: bytes) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from ..contracts import Headline
@@ -33,6 +33,8 @@ ARROWS = {True: "↑", False: "↓", None: ""}
 
 COST = "Cost"
 """The group of the cost columns."""
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=str)  # one for all: `json.dumps` would make one a value
 
 Seeds = tuple[int, int]
 """A replicate: the seed of unlearning, and that of the base's training."""
@@ -59,7 +61,10 @@ class Estimate:
             return cls(known[0])
         from scipy.special import stdtrit
 
-        width = float(stdtrit(len(known) - 1, 0.975)) * stdev(known) / math.sqrt(len(known))
+        off = [value - known[0] for value in known]  # so that equal values have a width of exactly 0
+        middle = fmean(off)
+        variance = math.fsum((each - middle) ** 2 for each in off) / (len(known) - 1)
+        width = float(stdtrit(len(known) - 1, 0.975)) * math.sqrt(variance / len(known))
         return cls(fmean(known), width, len(known))
 
 
@@ -438,7 +443,7 @@ def best_of(
 
 def as_text(value: object) -> str:
     """JSON, the same for equal values."""
-    return json.dumps(value, sort_keys=True, default=str)
+    return _ENCODER.encode(value)
 
 
 def printable(text: str) -> str:
