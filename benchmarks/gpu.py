@@ -79,7 +79,7 @@ class Clock:
 
 
 # ----------------------------------------------------------------------------------------------------------- models
-def build(name: str, device: str) -> VLM:
+def build(name: str, device: str, dtype: torch.dtype = torch.bfloat16) -> VLM:
     """The embedded model, or a real shape with random weights, seeing pictures at their real resolution."""
     if name not in LARGE:
         return load(card_for(name), device)
@@ -97,7 +97,7 @@ def build(name: str, device: str) -> VLM:
     from transformers import AutoModelForImageTextToText
 
     with torch.device(device):
-        model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16, attn_implementation="sdpa")
+        model = AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation="sdpa")
     for parameter_name, parameter in model.named_parameters():
         if parameter_name.endswith("_gate"):  # shut in new models
             torch.nn.init.constant_(parameter, 0.5)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.gpu import LARGE
 from benchmarks.speed import growth, training
 from benchmarks.speed.__main__ import at_full_size
 from benchmarks.speed.case import Case
@@ -83,7 +84,8 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Random weights in bfloat16, pictures at their real resolution; what is said is of equal length."""
     monkeypatch.setattr("benchmarks.speed.evaluation.NEW_TOKENS", 2)
     monkeypatch.setattr("benchmarks.speed.__main__.BATCH", 1)
-    parts = at_full_size(argparse.Namespace(questions=2), tmp_path, 1e11, "cpu")
+    options = argparse.Namespace(questions=2, repeats=1, dtype=torch.bfloat16, models=",".join(LARGE))
+    parts = at_full_size(options, tmp_path, 1e11, "cpu")
     assert parts.keys() == {"evaluation", "lora", "growth"}
     assert parts["evaluation"][0]()["visual_tokens"] == 1369
     assert parts["lora"][1]()["visual_tokens"] == 6404

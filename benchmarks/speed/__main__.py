@@ -1,7 +1,8 @@
 """``python -m benchmarks.speed [--repeats N] [--only PART,..] [--out FILE.json] [--profile] [--full-size]``.
 
 Without ``--full-size`` both tiny models on a CPU, in float32; results are asserted to be equal. With it, on a GPU,
-random weights in bfloat16 at the shapes of Qwen2.5-VL-7B and Llama-3.2-11B-Vision, where equality is counted.
+random weights at the shapes of Qwen2.5-VL-7B and Llama-3.2-11B-Vision, in bfloat16 or, to see how equal results are, in
+float32; how equal is told.
 """
 
 import argparse
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=20, help="about each picture")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--full-size", action="store_true", help="real shapes with random weights, on a GPU")
+    parser.add_argument("--float32", action="store_true", help="with --full-size: weights in float32")
+    parser.add_argument("--models", default=",".join(LARGE), help="with --full-size: which shapes")
     parser.add_argument("--profile", action="store_true", help="print what evaluation's time goes to")
     parser.add_argument("--out", type=Path, help="a file for all figures, as JSON; other parts in it stay")
     options = parser.parse_args()
@@ -45,9 +48,10 @@ def main() -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--full-size needs a CUDA GPU that this torch can use")
     name = torch.cuda.get_device_name() if options.full_size else f"cpu, {torch.get_num_threads()} threads"
-    rate = product_rate(device, torch.bfloat16 if options.full_size else torch.float32)
+    options.dtype = torch.bfloat16 if options.full_size and not options.float32 else torch.float32
+    rate = product_rate(device, options.dtype)
     before = json.loads(options.out.read_text()) if options.out and options.out.is_file() else {}
-    report = before | {"environment": environment(name)}
+    report = before | {"environment": environment(name), "dtype": str(options.dtype).removeprefix("torch.")}
     print(f"{name}: matrix products at {rate / 1e9:.0f} GFLOP/s")
     with tempfile.TemporaryDirectory() as folder:
         parts = (at_full_size if options.full_size else on_tiny_models)(options, Path(folder), rate)
@@ -57,7 +61,11 @@ def main() -> None:
             if options.out:
                 options.out.write_text(json.dumps(report, indent=1) + "\n")
         if options.profile:
-            profile(Case(TINY[0], Path(folder), options.pictures, options.questions))
+            large = (1, options.questions, FACE, "cuda", options.dtype)
+            names = options.models.split(",") if options.full_size else TINY[:1]
+            for each in names:
+                known = large if options.full_size else (options.pictures, options.questions)
+                profile(Case(each, Path(folder), *known))
 
 
 def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
@@ -92,24 +100,26 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
 def at_full_size(
     options: Any, folder: Path, rate: float, device: str = "cuda"
 ) -> dict[str, list[Callable[[], dict[str, Any]]]]:
-    """Evaluation, an adapter's epoch and growth at real shapes; one turn each, as minutes count."""
+    """Evaluation, an adapter's epoch and growth at real shapes."""
 
     def case(name: str, pictures: int, questions: int) -> Case:
         gc.collect()
         torch.cuda.empty_cache()
-        return Case(name, folder, pictures, questions, FACE, device)
+        return Case(name, folder, pictures, questions, FACE, device, options.dtype)
 
     def asked(name: str) -> dict[str, Any]:
-        return evaluation.compared(case(name, 1, options.questions), 1, rate)
+        return evaluation.compared(case(name, 1, options.questions), options.repeats, rate)
 
     def epoch(name: str) -> dict[str, Any]:
-        return training.compared(case(name, 2, -(-options.questions // 2)), 1, rate, full=False, batch_size=BATCH)
+        taught = case(name, 2, -(-options.questions // 2))
+        return training.compared(taught, options.repeats, rate, full=False, batch_size=BATCH)
 
     def grown(name: str) -> dict[str, Any]:
-        return growth.in_questions(name, folder, 1, device, 1, FACE)
+        return growth.in_questions(name, folder, options.repeats, device, 1, FACE, options.dtype)
 
     measures = {"evaluation": asked, "lora": epoch, "growth": grown}
-    return {part: [lambda m=measure, n=name: m(n) for name in LARGE] for part, measure in measures.items()}
+    names = options.models.split(",")
+    return {part: [lambda m=measure, n=name: m(n) for name in names] for part, measure in measures.items()}
 
 
 def show(part: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -135,10 +145,12 @@ def profile(case: Case) -> None:
     for what in ("generation", "likelihoods"):
         run = evaluation.ours(case, what, shared=True)
         run(Clock(case.device))
-        with profiling(activities=[ProfilerActivity.CPU]) as found:
+        activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * (case.device.type == "cuda")]
+        with profiling(activities=activities) as found:
             run(Clock(case.device))
-        print(what)
-        print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=12))
+        print(what, case.name)
+        where = "cuda" if case.device.type == "cuda" else "cpu"
+        print(found.key_averages().table(sort_by=f"self_{where}_time_total", row_limit=12))
 
 
 if __name__ == "__main__":

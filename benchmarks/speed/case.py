@@ -30,14 +30,15 @@ TILE = 280
 class Case:
     """``pictures`` with ``questions`` each, asked of a model in one piece of memory.
 
-    ``side`` is the pictures' in pixels; None: as they ship. Shapes of real models get random weights.
+    ``side`` is the pictures' in pixels; None: as they ship. Shapes of real models get random weights of ``dtype``.
     """
 
     def __init__(
-        self, name: str, folder: Path, pictures: int, questions: int, side: int | None = SIDE, device: str = "cpu"
-    ) -> None:
+        self, name: str, folder: Path, pictures: int, questions: int, side: int | None = SIDE, device: str = "cpu",
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:  # fmt: skip
         self.name, self.device = name, torch.device(device)
-        self._side = side
+        self._side, self._dtype = side, dtype
         self.renew()
         known = by_person(pictures)
         self.images = [_resized(each[0].image, folder, side) for each in known]
@@ -58,7 +59,12 @@ class Case:
     def renew(self) -> None:
         """A model as nobody has changed it."""
         self.model: Any = None  # the old one goes before the new one comes
-        self.model = fresh(self.name, self.device.type, self._side)
+        self.model = fresh(self.name, self.device.type, self._side, self._dtype)
+
+    @property
+    def must_agree(self) -> bool:
+        """Whether results must be equal; with weights of a real model's size they are compared, and told."""
+        return self.name not in LARGE
 
     @property
     def visual_tokens(self) -> int:
@@ -85,9 +91,9 @@ class Case:
         return found
 
 
-def fresh(name: str, device: str, side: int | None = None) -> Any:
+def fresh(name: str, device: str, side: int | None = None, dtype: torch.dtype = torch.bfloat16) -> Any:
     """A model as nobody has changed it; with a ``side``, one that takes large pictures at their full size."""
-    model: Any = build(name, device) if name in LARGE else load(card_for(name), device)
+    model: Any = build(name, device, dtype) if name in LARGE else load(card_for(name), device)
     if side and model.family == "qwen2_5_vl" and name not in LARGE:
         model.processor.image_processor.size = SizeDict(shortest_edge=28 * 28, longest_edge=side * side)
     if side and model.family == "mllama" and name not in LARGE:

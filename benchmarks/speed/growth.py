@@ -26,12 +26,14 @@ SLACK = 0.1
 """By how much cost may outgrow work."""
 
 
-def in_questions(name: str, folder: Path, repeats: int, device: str, pictures: int, side: int) -> dict[str, Any]:
+def in_questions(
+    name: str, folder: Path, repeats: int, device: str, pictures: int, side: int, dtype: torch.dtype = torch.bfloat16
+) -> dict[str, Any]:
     """Seconds and peak memory of 1, 2 and 4 times the questions, as many at a time; both kinds of asking.
 
     Raises AssertionError where seconds a question, or memory, grow by more than `SLACK`.
     """
-    whole = Case(name, folder, pictures, QUESTIONS * TIMES[-1], side, device)
+    whole = Case(name, folder, pictures, QUESTIONS * TIMES[-1], side, device, dtype)
     cases = {times: whole.part(QUESTIONS * times) for times in TIMES}
     taken: dict[int, list[float]] = {times: [] for times in TIMES}
     for turn in range(repeats + 1):

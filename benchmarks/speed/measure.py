@@ -76,8 +76,14 @@ def compare(
     """A line for each way, the last of which is the fast one, and what each returned.
 
     ``seconds`` are medians over ``repeats`` turns; ``times`` is how many times as long as the fast way it took;
-    ``tflop`` are counted in a further turn; ``share`` is the part of the machine's ``rate`` that it reached.
+    ``tflop`` are counted in a turn before those, which warms up; ``share`` is the part of the machine's ``rate`` that
+    it reached.
     """
+    operations = {}
+    for name, way in ways.items():
+        counting = Clock(device, counting=True)
+        way(counting)
+        operations[name] = counting.operations
     found: dict[str, Any] = {}
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
@@ -87,14 +93,12 @@ def compare(
             taken[name].append(clock.seconds)
     medians = {name: statistics.median(each) for name, each in taken.items()}
     lines = {}
-    for name, way in ways.items():
-        counting = Clock(device, counting=True)
-        way(counting)
-        reached = counting.operations / medians[name]
+    for name in ways:
+        reached = operations[name] / medians[name]
         lines[name] = {
             "seconds": round(medians[name], 4),
             "times": round(medians[name] / medians[next(reversed(medians))], 2),
-            "tflop": round(counting.operations / 1e12, 5),
+            "tflop": round(operations[name] / 1e12, 5),
             "gflop_per_second": round(reached / 1e9, 2),
             "share": round(reached / rate, 3),
         }

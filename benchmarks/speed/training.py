@@ -63,9 +63,8 @@ def compared(
     lines, results = compare({"plain loop": way(plain), "unlearnbench": way(fast)}, repeats, case.device, rate)
     one, other = results.values()
     case.renew()
-    must = case.model.dtype == torch.float32
     facts = {"model": case.name, "visual_tokens": case.visual_tokens, "pictures": len(case.images)}
-    return facts | {"samples": len(taught), "epochs": epochs, "ways": lines, **agreement(one, other, must)}
+    return facts | {"samples": len(taught), "epochs": epochs, "ways": lines, **agreement(one, other, case.must_agree)}
 
 
 def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool) -> dict[str, float]:

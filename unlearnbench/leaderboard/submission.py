@@ -281,8 +281,10 @@ def _plausible(value: Any) -> bool:
     if kind is float:
         return math.isfinite(value)
     if kind is int:
-        return abs(value) <= _LARGEST
-    return all(map(_plausible, value.values() if kind is dict else value)) if kind in (dict, list) else True
+        return bool(abs(value) <= _LARGEST)
+    if kind is dict or kind is list:
+        return all(map(_plausible, value.values() if kind is dict else value))
+    return True
 
 
 def _complain(value: Any, where: str) -> None:
