@@ -32,6 +32,15 @@ def test_operations_of_attention_are_counted() -> None:
     assert clock.operations == 2 * (2 * 3 * 5 * 7 * 8) * 2  # scores, and what they weigh
 
 
+def test_operations_of_attention_are_counted_where_queries_share_a_key() -> None:
+    query, key, value = (torch.rand(2, heads, 5, 8, requires_grad=True) for heads in (6, 2, 2))
+    with Clock(torch.device("cpu"), counting=True) as clock:
+        said = torch.nn.functional.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+        forward = 2 * (2 * 6 * 5 * 5 * 8) * 2
+        said.sum().backward()  # type: ignore[no-untyped-call]
+    assert clock.operations in (forward * 3, forward * 3.5)  # with the scores computed anew, or kept
+
+
 def test_a_way_is_timed_where_its_clock_runs() -> None:
     def way(clock: Clock) -> str:
         torch.rand(64, 64) @ torch.rand(64, 64)

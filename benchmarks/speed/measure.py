@@ -6,21 +6,28 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-ATTENTION_ON_CPUS = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, out_val=None, **__: sdpa_flop_count(query.shape, key.shape, value.shape)
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda grad, query, key, value, *_, out_val=None, **__: sdpa_backward_flop_count(
-            grad.shape, query.shape, key.shape, value.shape
-        )
-    ),
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+    """Scores, and what they weigh."""
+    return 2 * query.shape[:3].numel() * key.shape[2] * (query.shape[3] + value.shape[3])
+
+
+def _attention_backward(_: Tensor, query: Tensor, key: Tensor, value: Tensor, *__: Any, **___: Any) -> int:
+    """Scores anew, gradients of scores and values, of queries and keys."""
+    return 2 * query.shape[:3].numel() * key.shape[2] * (3 * query.shape[3] + 2 * value.shape[3])
+
+
+KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
+ATTENTION = {
+    getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}{suffix}"): count
+    for kernel in KERNELS
+    for suffix, count in {"": _attention, "_backward": _attention_backward}.items()
 }
-"""What torch's counter leaves out: arguments come as tensors, as these functions ask for by ``_get_raw``."""
-for formula in ATTENTION_ON_CPUS.values():
-    formula._get_raw = True  # type: ignore[attr-defined]
+"""What torch's counter leaves out on CPUs, or before torch 2.12 where several queries share a key (GQA)."""
+_attention._get_raw = _attention_backward._get_raw = True  # type: ignore[attr-defined]  # given tensors, not shapes
 
 
 class Clock:
@@ -36,7 +43,7 @@ class Clock:
     def __enter__(self) -> Self:
         wait(self.device)
         if self.counting:
-            self._counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPUS)
+            self._counter = FlopCounterMode(display=False, custom_mapping=ATTENTION)
             self._counter.__enter__()
         self._start = time.perf_counter()
         return self

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# All that we measure on one GPU of 80 GB or more, each part within a limit of its own:
+#   bash benchmarks/on_a_gpu.sh FOLDER [smoke]
+# FOLDER gets a log and a report a part. With "smoke" every part in small: what would fail does so within two minutes.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+export PYTHONUNBUFFERED=1
+python=${PYTHON:-python3}
+
+failed=0
+
+# part NAME SECONDS WORDS..: its output to the terminal and to NAME.log; a part that fails stops no other
+part() {
+    local name=$1 limit=$2 start=$SECONDS
+    shift 2
+    printf '\n=== %s\n' "$name"
+    timeout "$limit" "$python" "$@" 2>&1 | tee "$out/$name.log"
+    local code=${PIPESTATUS[0]}
+    [ "$code" = 0 ] || failed=1
+    printf '=== %s: exit code %d after %d s\n' "$name" "$code" $((SECONDS - start))
+}
+
+run() {
+    part "$1" "$2" -m unlearnbench run --method "$3" --model "$4" --device cuda --store "$out/store" --results "$out/rows"
+}
+
+if [ "${2:-}" = smoke ]; then
+    part attention 60 -m pytest -q -p no:cacheprovider tests/models/test_cuda_attention.py
+    part gpu 60 -m benchmarks.gpu --models tiny-qwen2.5-vl tiny-mllama --out "$out/gpu.json"
+    part speed 100 -m benchmarks.speed --full-size --questions 4 --repeats 1 --only evaluation,lora --out "$out/speed.json"
+else
+    part speed 260 -m benchmarks.speed --full-size --repeats 2 --out "$out/speed-gpu.json" --profile
+    part gpu 150 -m benchmarks.gpu --out "$out/gpu.json"
+    run tiny 240 finetune,cagul,ga-kl tiny-qwen2.5-vl,tiny-mllama
+fi
+exit $failed
