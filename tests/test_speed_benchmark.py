@@ -100,11 +100,12 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert parts["lora"][1]()["visual_tokens"] == 6404
 
 
-def test_the_documents_tables_are_those_of_the_report() -> None:
+@pytest.mark.parametrize(("mark", "file"), [("speed", "speed-cpu.json"), ("gpu", "speed-h200.json")])
+def test_the_documents_tables_are_those_of_the_report(mark: str, file: str) -> None:
     root = Path(__file__).parents[1]
-    report = json.loads((root / "benchmarks" / "results" / "speed-cpu.json").read_text())
+    report = json.loads((root / "benchmarks" / "results" / file).read_text())
     document = (root / "docs" / "performance.md").read_text()
-    assert document.partition("<!-- speed:start -->\n")[2].partition("\n<!-- speed:end -->")[0] == tables(report)
+    assert document.partition(f"<!-- {mark}:start -->\n")[2].partition(f"\n<!-- {mark}:end -->")[0] == tables(report)
 
 
 def test_the_report_holds_what_the_documents_promise() -> None:

@@ -57,9 +57,11 @@ def main() -> None:
         parts = (at_full_size if options.full_size else on_tiny_models)(options, Path(folder), rate)
         for part in options.only.split(","):
             about = {"product_gflop_per_second": round(rate / 1e9, 1)}
-            report[part] = [show(part, measure()) | about for measure in parts.get(part, ())]
-            if options.out:
-                options.out.write_text(json.dumps(report, indent=1) + "\n")
+            report[part] = []
+            for measure in parts.get(part, ()):
+                report[part].append(show(part, measure()) | about)
+                if options.out:
+                    options.out.write_text(json.dumps(report, indent=1) + "\n")
         if options.profile:
             large = (1, options.questions, FACE, "cuda", options.dtype)
             names = options.models.split(",") if options.full_size else TINY[:1]

@@ -1,4 +1,7 @@
-"""The tables of docs/performance.md: ``python -m benchmarks.speed.table benchmarks/results/speed-cpu.json``."""
+"""The tables of docs/performance.md: ``python -m benchmarks.speed.table benchmarks/results/speed-cpu.json``.
+
+``speed-h200.json`` makes those of a GPU.
+"""
 
 import json
 import sys
@@ -6,12 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .growth import QUESTIONS
+
 NAMES = {"base": "base, epoch", "lora": "adapter, epoch", "cagul": "CAGUL, joint epoch"}
 
 
 def tables(report: dict[str, Any]) -> str:
-    """Evaluation, training and growth as Markdown."""
-    return "\n\n".join("\n".join(lines) for lines in (evaluation(report), training(report), growth(report)))
+    """Evaluation, training and growth as Markdown, as far as they were measured."""
+    parts = (evaluation(report), training(report), growth(report) if "growth" in report else ())
+    return "\n\n".join(text for text in map("\n".join, parts) if text)
 
 
 def evaluation(report: dict[str, Any]) -> Iterator[str]:
@@ -22,8 +28,8 @@ def evaluation(report: dict[str, Any]) -> Iterator[str]:
         for what in ("generation", "likelihoods"):
             one, batched, exact, fast = found[what]["ways"].values()
             yield _line(
-                what, _of(found), *(f"{_s(way)} ({way['times']:.1f}x)" for way in (one, batched, exact)), _s(fast),
-                f"{batched['tflop']:.4f} → {fast['tflop']:.4f}", f"{fast['share']:.0%}",
+                what, _of(found) + _few(found), *(f"{_s(way)} ({way['times']:.1f}x)" for way in (one, batched, exact)), _s(fast),
+                f"{_tflop(batched)} → {_tflop(fast)}", f"{fast['share']:.0%}",
             )  # fmt: skip
 
 
@@ -32,9 +38,9 @@ def training(report: dict[str, Any]) -> Iterator[str]:
     yield "| training | model, visual tokens | plain loop | as it runs | TFLOP | reached | weights differ by |"
     yield "|---|---|---:|---:|---:|---:|---:|"
     for part, name in NAMES.items():
-        for found in report[part]:
+        for found in report.get(part, ()):
             plain, fast = found["ways"].values()
-            tflop = f"{plain['tflop']:.3f} → {fast['tflop']:.3f}"
+            tflop = " → ".join(f"{way['tflop']:.{3 if way['tflop'] < 10 else 0}f}" for way in (plain, fast))
             differ = f"{found['largest_difference']:.0e}"
             yield _line(name, _of(found), f"{_s(plain)} ({plain['times']:.1f}x)", _s(fast), tflop,
                         f"{fast['share']:.0%}", differ)  # fmt: skip
@@ -58,6 +64,15 @@ def growth(report: dict[str, Any]) -> Iterator[str]:
 def _of(found: dict[str, Any]) -> str:
     tokens = found.get("visual_tokens")
     return f"`{found['model']}`, {tokens}" if tokens else f"`{found['model']}`, as it ships"
+
+
+def _few(found: dict[str, Any]) -> str:
+    """How many questions, where they are fewer than a picture has."""
+    return f" ({found['questions']} questions)" if found["questions"] < QUESTIONS else ""
+
+
+def _tflop(way: dict[str, float]) -> str:
+    return f"{way['tflop']:.4f}" if way["tflop"] < 1 else f"{way['tflop']:.0f}"
 
 
 def _s(way: dict[str, float]) -> str:

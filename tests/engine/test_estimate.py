@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from unlearnbench.config import resolve
 from unlearnbench.engine.advice import stages
 from unlearnbench.engine.estimate import (
     CONTEXT,
@@ -16,10 +17,14 @@ from unlearnbench.engine.estimate import (
     adapter_size,
     counts,
     encoding_operations,
+    evaluation,
+    finetune,
+    on_frozen,
     picture_cache,
 )
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.ga import GradientAscent
+from unlearnbench.methods.ga_kl import GradientAscentKL
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.training.adaptation import low_rank
@@ -130,6 +135,21 @@ def test_the_estimate_is_near_a_real_process(tmp_path: Path, name: str) -> None:
     planned = json.loads(unlearnbench("plan", *options, "--memory", "--json").stdout)
     needed = max(stage["needed_bytes"] for stage in planned if stage["stage"] in ("retrain", "evaluation"))
     assert needed == pytest.approx(measured, rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-vl-7b", "llama-3.2-11b-vision"])
+def test_the_estimate_is_near_what_a_gpu_took(name: str) -> None:
+    """Peaks of an H200 in `benchmarks/results/h200.json`: an adapter and CAGUL within 10%, evaluation no lower."""
+    report = Path(__file__).parents[2] / "benchmarks" / "results" / "h200.json"
+    took = {what: line["peak_memory_bytes"] for what, line in json.loads(report.read_text())["models"][name].items()}
+    count, machine, work = counts(card_for(name)), Machine(1, None, "H200", held=0), Work(100, 12, 5, 5)
+    params = resolve(GradientAscentKL.Params, "ga-kl", "large", {"batch_size": 4, "micro_batch_size": 4})
+    adapter = finetune("ga-kl", count, params, machine, work, 24)
+    assert adapter.total == pytest.approx(took["ga-kl step with LoRA, batch 4"], rel=0.1)
+    guard = on_frozen("cagul", count, CAGULParams(batch_size=4), machine, work)
+    assert guard.total == pytest.approx(took["CAGUL step, cached, batch 4"], rel=0.1)
+    asking = evaluation(count, machine, work).total
+    assert 0.95 < asking / took["generation, 16 questions"] < 1.2
 
 
 def test_the_command_says_what_to_change() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ..contracts import Params
 from ..models.card import ModelCard
 from ..training.params import FinetuneParams, TrainParams
-from .estimate import Counts, Estimate, Machine, Work, counts, evaluation, finetune, on_frozen
+from .estimate import Counts, Estimate, Machine, Work, counts, evaluation, finetune, learns_all, on_frozen
 
 Change = tuple[str, Callable[[], Estimate]]
 """What a user would type, and the stage as it then were."""
@@ -35,8 +35,7 @@ def _finetune(
         (f"--set {stage}.micro_batch_size=1", changed(lightest)),
     ]
     if params.full:
-        whole = type(params).model_fields["full"].default is True
-        told = "--base lora" if whole else f"--set {stage}.full=false"
+        told = "--base lora" if learns_all(params) else f"--set {stage}.full=false"
         changes.append((told, changed(lightest | {"full": False})))
         changes += [(f"--gpus {n}", changed({}, n)) for n in (2, 4, 8) if n > machine.processes]
     return advised(finetune(stage, count, params, machine, work, samples), changes)
@@ -63,8 +62,7 @@ def stages(
     found = [_finetune("base", count, base, machine, work, work.pairs)]
     for name, params in methods.items():
         if isinstance(params, FinetuneParams):
-            whole = type(params).model_fields["full"].default is True
-            samples = work.pairs - work.forget if whole else 2 * work.forget
+            samples = work.pairs - work.forget if learns_all(params) else 2 * work.forget
             found.append(_finetune(name, count, params, machine, work, samples))
         elif isinstance(params, TrainParams):
             found.append(_on_frozen(name, count, params, machine, work))

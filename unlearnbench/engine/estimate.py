@@ -173,11 +173,12 @@ def _visual(config: Any, card: ModelCard) -> tuple[int, int, int]:
 def block_activations(count: Counts, rows: int, size: int, *, frozen: bool) -> float:
     """Bytes that autograd keeps of one block for ``rows`` tokens in its sequence.
 
-    A norm keeps its input and scale, projections their inputs unless they are frozen, attention queries, keys, values
-    and output, SwiGLU gate, its activation, up and their product.
+    A norm keeps its input and scale, projections their inputs unless they are frozen, attention queries, output, and a
+    key and a value for every query (`transformers` repeats shared ones under a mask), SwiGLU gate, its activation, up
+    and their product.
     """
-    d, f, kv = count.width, count.inner, count.keys
-    kept = 2 * d * SINGLE / size + (d + 2 * kv) + d + 3 * f
+    d, f = count.width, count.inner
+    kept = 2 * d * SINGLE / size + 3 * d + d + 3 * f
     kept += 0 if frozen else 2 * d + f
     return rows * kept * size
 
@@ -189,7 +190,8 @@ def step_activations(count: Counts, samples: int, size: int, *, frozen: bool, ch
     inputs = rows * count.width * size * count.depth
     blocks: float = inputs + block if checkpointing else count.depth * block
     if count.cross:
-        blocks += samples * count.visual * (count.width + 2 * count.keys * count.cross) * size
+        at_once = 1 if checkpointing else count.cross
+        blocks += samples * count.visual * count.width * (1 + 2 * at_once) * size
     logits = samples * ANSWER * count.vocabulary * (size + 3 * SINGLE)
     return blocks + logits
 
@@ -222,15 +224,22 @@ class Work:
     flagged: int = 40
 
 
+def learns_all(params: FinetuneParams) -> bool:
+    """Whether it is a training of everything, as the base's, and none that sees a pair to keep with each to forget."""
+    return type(params).model_fields["full"].default is True
+
+
 def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Work, samples: int) -> Estimate:
     """A training of the model's own weights (cut up among the processes), or of an adapter (standing in each)."""
     n, size = machine.processes, machine.size
     micro = min(-(-params.batch_size // n), params.micro_batch_size or params.batch_size)
     trained = count.language + count.projector if params.full else adapter_size(count, params.lora)
-    cut = n if params.full else 1
+    cut, sides = n if params.full else 1, 1 if learns_all(params) else 2
     held: float = count.total * size
     if params.full:
         held = count.tower * size + count.projector * SINGLE + count.language * SINGLE / cut
+    else:
+        held += trained * SINGLE
     parts = {
         "process": machine.held,
         "weights": held,
@@ -244,12 +253,12 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
         copies = count.largest_layer + count.embeddings if params.gradient_checkpointing else count.language
         parts["half-precision copies"] = copies * HALF
     parts["activations"] = step_activations(
-        count, micro, size, frozen=False, checkpointing=params.gradient_checkpointing
+        count, micro * sides, size, frozen=False, checkpointing=params.gradient_checkpointing
     )
     if not params.full:  # an adapter keeps its own products too
         width = params.lora.rank * len(count.linears) / max(1, count.depth)
         parts["activations"] += (
-            micro * count.length * width * size * (1 if params.gradient_checkpointing else count.depth)
+            micro * sides * count.length * width * size * (1 if params.gradient_checkpointing else count.depth)
         )
     if params.full and cut > 1:  # whole weights come first, and the embeddings are widened in one piece
         loading = machine.held + count.total * size + (count.language / cut + count.embeddings) * SINGLE
