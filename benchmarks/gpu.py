@@ -3,7 +3,7 @@
 On a GPU: the shapes of Qwen2.5-VL-7B and Llama-3.2-11B-Vision with random bfloat16 weights and pictures of 1024 pixels
 (1369 and 6404 visual tokens), meant to end within 10 minutes on 80 GB. On a CPU: the embedded models. Random weights
 cost what trained ones do; what is said means nothing. Every figure stands beside the floor of its operations at the
-device's peak, or of reading the weights once. It has never been run on a GPU by us.
+device's peak, or of reading the weights once. `benchmarks/results/h200.json` is a run on an H200.
 """
 
 import argparse
