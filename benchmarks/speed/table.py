@@ -28,7 +28,8 @@ def evaluation(report: dict[str, Any]) -> Iterator[str]:
         for what in ("generation", "likelihoods"):
             one, batched, exact, fast = found[what]["ways"].values()
             yield _line(
-                what, _of(found) + _few(found), *(f"{_s(way)} ({way['times']:.1f}x)" for way in (one, batched, exact)), _s(fast),
+                what, _of(found) + _few(found),
+                *(f"{_s(way)} ({way['times']:.1f}x)" for way in (one, batched, exact)), _s(fast),
                 f"{_tflop(batched)} → {_tflop(fast)}", f"{fast['share']:.0%}",
             )  # fmt: skip
 
