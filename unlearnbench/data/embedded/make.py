@@ -112,7 +112,7 @@ def _record(unique_id: str, picture: str, qa_list: list[dict[str, Any]]) -> dict
 
 
 def _looks(number: int, rng: random.Random, first: Sequence[faces.Look] = ()) -> list[faces.Look]:
-    """Reserved looks, ``first`` and so many more that there are ``number``; any two differ in two attributes or more."""
+    """Reserved looks, ``first`` and more up to ``number``, any two of which differ in at least two attributes."""
     looks = {astuple(look): look for look in first}
     while len(looks) < number:
         look = faces.random_look(rng, reserved=True)
