@@ -104,6 +104,17 @@ class Sets:
         return self.forget + self.retain + self.held_out
 
     @property
+    def set_of(self) -> dict[str, str]:
+        """The set that each sample which the base learns is of, by the sample's id."""
+        named = {
+            "forget": self.forget,
+            "nonprivate": self.nonprivate,
+            "others": self.others,
+            "held_out": self.held_out,
+        }
+        return {sample.id: name for name, samples in named.items() for sample in samples}
+
+    @property
     def in_order(self) -> tuple[Sample, ...]:
         """`all` in an order that does not depend on who is forgotten."""
         return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
