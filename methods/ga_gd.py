@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("ga-gd", reference="arXiv:2203.12817")
+@method("ga-gd", reference="arXiv:2203.12817", version="2")
 class GradientDifference(Method):
     """Gradient ascent on the forget set, held by finetuning on as many retain samples; stopped early."""
 

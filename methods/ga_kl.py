@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("ga-kl", reference="arXiv:2310.10683")
+@method("ga-kl", reference="arXiv:2310.10683", version="2")
 class GradientAscentKL(Method):
     """Gradient ascent on the forget set while the retain answers' distributions stay near the base's; stopped early."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("po-gd", reference="arXiv:2401.06121")
+@method("po-gd", reference="arXiv:2401.06121", version="2")
 class PreferenceOptimisation(Method):
     """Finetuning on a refusal for each forget question and on as many retain answers: "PO" in FIUBench and TOFU."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("simnpo-gd", reference="arXiv:2410.07163")
+@method("simnpo-gd", reference="arXiv:2410.07163", version="2")
 class SimNPO(Method):
     """Makes the true answers unlikely by their likelihood per token, and finetunes on retain samples."""
 

@@ -217,6 +217,8 @@ def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
         samples_per_second=cost.get("samples_per_second"),
         eval_seconds=eval_seconds,
         peak_memory_bytes=cost.get("peak_memory_bytes", eval_peak) if made["edit"] else eval_peak,
+        examples=cost.get("examples") if made["edit"] else {},
+        epoch=cost.get("epoch"),
     )
 
 

@@ -16,6 +16,7 @@ from ..training import distributed
 from ..training.base import train_base
 from ..training.checkpoint import Checkpoints
 from ..training.run import Progress, Run
+from ..training.strangers import within_reach
 from .artefacts import Artefact, Store
 from .journal import Journal
 from .keys import digest
@@ -59,7 +60,8 @@ class Stages:
             run = self._run("unlearned", plan.unlearned_key, plan.cell.seed)
             self.base_of(plan)  # what training the base takes is no cost of the method
             with PeakMemory(plan.device) as memory:
-                edit = plan.method(plan.params).unlearn(self._start(plan), plan.sets, run)
+                model = self._start(plan)
+                edit = plan.method(plan.params).unlearn(model, within_reach(plan.sets, model, run), run)
             run.cost["peak_memory_bytes"] = memory.peak
             if edit is None:
                 return {"edit": False, "trainable_parameters": 0, "cost": run.cost, "notes": run.notes}

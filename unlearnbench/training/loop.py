@@ -3,8 +3,9 @@
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
+from ..data.questions import Sample
 from ..errors import UnlearnbenchError
 from . import distributed
 from .params import TrainParams
@@ -27,7 +29,10 @@ Loss = Callable[[Any], Mapping[str, Tensor]]
 Stop = Callable[[int], str | None]
 """From the number of steps done to the reason to stop, if there is one."""
 
-KEPT = ("epoch", "done", "steps", "samples", "seconds", "sums", "stopped", "micro_batch_size", "resumed_at")
+KEPT = (
+    "epoch", "done", "steps", "samples", "seconds", "working", "examples", "sums", "stopped", "micro_batch_size",
+    "resumed_at",
+)  # fmt: skip
 """What a checkpoint holds of a `_Trainer`, beside the schedule."""
 
 DIVERGED = 1e3
@@ -97,6 +102,8 @@ def fit(
     enough: Callable[[Mapping[str, float]], bool] | None = None,
     stop: Stop | None = None,
     together: Callable[[Any], Any] | None = None,
+    seen: Callable[[list[Any]], Iterable[Sample]] | None = None,
+    epoch: str = "one pass over its batches",
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
@@ -104,8 +111,10 @@ def fit(
     by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
     samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
     with the same accumulated gradient; into them go samples in the order of ``together``, by which those stand side by
-    side that have something to share. A training that was interrupted goes on from the run's checkpoint. Raises
-    `UnlearnbenchError` when the training diverges, or a single sample does not fit.
+    side that have something to share. ``seen`` gives the samples of a batch, where they are not just those that stand
+    in its items, and ``epoch`` says what an epoch is: the run's cost tells both. A training that was interrupted goes
+    on from the run's checkpoint. Raises `UnlearnbenchError` when the training diverges, or a single sample does not
+    fit.
     """
     trainer = _Trainer(list(parameters), loss, params, max(1, len(batches) * params.epochs), together)
     checkpoint = run.checkpoints.training(what)
@@ -116,6 +125,7 @@ def fit(
         while trainer.stopped is None:
             for batch in islice(batches.epoch(trainer.epoch), trainer.done, None):
                 bar.advance(1, **trainer.step(batch))
+                trainer.count((seen or samples_in)(batch), run)
                 trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
                 trainer.seconds = time.perf_counter() - start
                 if trainer.stopped:
@@ -125,11 +135,33 @@ def fit(
             trainer.end_epoch(enough)
     run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + trainer.seconds
     if trainer.samples:
-        run.cost["seconds_per_epoch"] = trainer.seconds * len(batches) / trainer.steps
-        run.cost["samples_per_second"] = trainer.samples / trainer.seconds
+        run.cost["seconds_per_epoch"] = trainer.working * len(batches) / trainer.steps
+        run.cost["samples_per_second"] = trainer.samples / trainer.working
+        run.cost["epoch"] = epoch
+    if trainer.examples or not trainer.steps:  # a training on something else than samples has none to count
+        add_examples(run, trainer.examples)
     if checkpoint.due():  # for the trainings that follow in this stage
         trainer.save(checkpoint, stop)
     return trainer.outcome()
+
+
+def samples_in(item: Any) -> Iterator[Sample]:
+    """The samples that stand in an item of a batch, or in a batch: by themselves, in sequences, in dataclasses."""
+    if isinstance(item, Sample):
+        yield item
+    elif isinstance(item, list | tuple):
+        for part in item:
+            yield from samples_in(part)
+    elif is_dataclass(item) and not isinstance(item, type):
+        for each in fields(item):
+            yield from samples_in(getattr(item, each.name))
+
+
+def add_examples(run: Run, seen: Mapping[str, int]) -> None:
+    """Add to the cost of a stage what a training of it saw of each set; a set that none saw counts zero."""
+    total = run.cost.setdefault("examples", dict.fromkeys(run.set_of.values(), 0))
+    for name, number in seen.items():
+        total[name] = total.get(name, 0) + number
 
 
 class _Trainer:
@@ -163,7 +195,8 @@ class _Trainer:
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
         self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
         self.epochs, self.epoch, self.done, self.steps, self.samples = params.epochs, 1, 0, 0, 0
-        self.seconds, self.resumed_at = 0.0, list[int]()
+        self.seconds, self.working, self.resumed_at = 0.0, 0.0, list[int]()
+        self.examples: dict[str, int] = {}
         self.sums: dict[str, float] = {}
         self.stopped: str | None = None if params.epochs else "epochs done"
 
@@ -180,6 +213,10 @@ class _Trainer:
             self.stopped = "epochs done"
         if self.stopped is None:
             self.epoch, self.done, self.sums = self.epoch + 1, 0, {}
+
+    def count(self, seen: Iterable[Sample], run: Run) -> None:
+        """Count the samples of a step by their sets; all are of one set where a stage divides nothing."""
+        self.examples = dict(Counter(self.examples) + Counter(run.set_of.get(each.id, "all") for each in seen))
 
     def outcome(self) -> Outcome:
         """How it went."""
@@ -208,6 +245,7 @@ class _Trainer:
 
     def step(self, batch: list[Any]) -> dict[str, float]:
         """One update; the means of the loss's parts over the epoch so far."""
+        start = time.perf_counter()
         while True:
             try:
                 parts = self._accumulate(batch)
@@ -232,6 +270,7 @@ class _Trainer:
         self.done += 1
         for name, part in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + part
+        self.working += time.perf_counter() - start
         return self.means
 
     def _accumulate(self, batch: list[Any]) -> dict[str, float]:
