@@ -17,6 +17,7 @@ from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, Mode
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
 from .artefacts import Store
+from .handed import checked_evaluation, plain_notes
 from .planning import Plan
 from .provenance import environment
 
@@ -180,7 +181,8 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
     journal = stages.journal(plan)
     with PeakMemory(plan.device) as memory:
         run = Run(0, stages.progress, journal=journal)
-        evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, run))
+        found, seconds = timed(lambda: plan.task.evaluate(model, plan.data, run))
+    evaluation = checked_evaluation(plan.task, found)
     made = stages.unlearned(plan).manifest.metadata
     base = stages.base_of(plan)
     return Row(
@@ -188,7 +190,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
         metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
-        notes=made["notes"] | run.notes,
+        notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,
         baselines=_baselines(plan, evaluation),
         base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
         **_header(plan, started, evaluation.facts),
