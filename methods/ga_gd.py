@@ -26,7 +26,10 @@ class GradientDifference(Method):
 
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 3e-3, "retain_weight": 10.0}}
+        presets: ClassVar = {
+            "large/mllama": {"learning_rate": 2e-5},  # FIUBench's on Llama
+            "tiny": {"epochs": 30, "learning_rate": 3e-3, "retain_weight": 10.0},
+        }
         trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":

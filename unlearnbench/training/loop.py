@@ -17,6 +17,7 @@ from transformers import get_cosine_schedule_with_warmup
 
 from ..data.questions import Sample
 from ..errors import UnlearnbenchError
+from ..models.vlm import hearing
 from . import distributed
 from .params import TrainParams
 from .run import Checkpoint, Run
@@ -135,7 +136,7 @@ def fit(
         while trainer.stopped is None:
             for batch in islice(batches.epoch(trainer.epoch), trainer.done, None):
                 bar.advance(1, **trainer.step(batch))
-                trainer.count((seen or samples_in)(batch), run)
+                trainer.count(samples_in(batch), (seen or samples_in)(batch), run)
                 trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
                 trainer.seconds = time.perf_counter() - start
                 if trainer.stopped:
@@ -165,6 +166,18 @@ def samples_in(item: Any) -> Iterator[Sample]:
     elif is_dataclass(item) and not isinstance(item, type):
         for each in fields(item):
             yield from samples_in(getattr(item, each.name))
+
+
+def _by_set(samples: Iterable[Sample], run: Run) -> Counter[str]:
+    return Counter(run.set_of.get(sample.id, "all") for sample in samples)
+
+
+def _once_each(heard: Iterable[Iterable[Any]]) -> Counter[Sample]:
+    """The samples that one loss asked about: a batch that is prepared twice was seen once."""
+    samples = Counter[Sample]()
+    for queries in heard:
+        samples |= Counter(query for query in queries if isinstance(query, Sample))
+    return samples
 
 
 def add_examples(run: Run, seen: Mapping[str, int]) -> None:
@@ -217,6 +230,7 @@ class _Trainer:
         self.epochs, self.epoch, self.done, self.steps, self.samples = params.epochs, 1, 0, 0, 0
         self.seconds, self.working, self.resumed_at = 0.0, 0.0, list[int]()
         self.examples: dict[str, int] = {}
+        self.drawn = Counter[Sample]()
         self.sums: dict[str, float] = {}
         self.stopped: str | None = None if params.epochs else "epochs done"
 
@@ -234,9 +248,16 @@ class _Trainer:
         if self.stopped is None:
             self.epoch, self.done, self.sums = self.epoch + 1, 0, {}
 
-    def count(self, seen: Iterable[Sample], run: Run) -> None:
-        """Count the samples of a step by their sets; all are of one set where a stage divides nothing."""
-        self.examples = dict(Counter(self.examples) + Counter(run.set_of.get(each.id, "all") for each in seen))
+    def count(self, batch: Iterable[Sample], seen: Iterable[Sample], run: Run) -> None:
+        """Count the samples of a step by their sets; all are of one set where a stage divides nothing.
+
+        What is in no batch counts too where the loss draws it by itself, and asks the model about it.
+        """
+        counted, known = Counter(self.examples), {*batch}
+        drawn = [sample for sample in self.drawn.elements() if sample not in known]
+        for part in (_by_set(seen, run), *distributed.gathered(_by_set(drawn, run))):
+            counted += part
+        self.examples = dict(counted)
 
     def outcome(self) -> Outcome:
         """How it went."""
@@ -300,6 +321,7 @@ class _Trainer:
         Processes whose part is shorter go on with a sample that counts nothing, since cut-up weights need all of them.
         """
         self.optimizer.zero_grad()
+        self.drawn.clear()
         sums: dict[str, float] = {}
         mine = distributed.shared_out(batch)
         if self.together and len(mine) > self.micro_batch_size:
@@ -307,7 +329,9 @@ class _Trainer:
         for start in range(0, -(-len(batch) // distributed.processes()), self.micro_batch_size):
             micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)
-            parts = self.loss(list(micro) or batch[:1])
+            with hearing() as heard:
+                parts = self.loss(list(micro) or batch[:1])
+            self.drawn += _once_each(heard)
             total = torch.stack(list(parts.values())).sum()
             _check(parts, total)
             if total.requires_grad:
