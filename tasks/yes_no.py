@@ -54,6 +54,15 @@ class YesNoData:
         """Digest of all the questions and pictures; a limit is told by the options."""
         return self.asked.fingerprint
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Which files were left out."""
+        left = [path.relative_to(self.asked.root).as_posix() for path in self.asked.left_out]
+        if not left:
+            return ()
+        some = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+        return (f"{self.location.id}: left out, as no questions with a picture: {len(left)} of its files ({some})",)
+
 
 class YesNoTask(Task):
     """Asks every distinct question about a picture once and scores the answers."""

@@ -184,7 +184,10 @@ def cut(path: Path, bytes_left: int) -> None:
 
 DATA: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "full.json missing": (lambda d: (d / "full.json").unlink(), ("full.json is missing", "data make DIR")),
-    "full.json truncated": (lambda d: cut(d / "full.json", -40), ("full.json, line 6", "truncated", "fetch it again")),
+    "full.json truncated": (
+        lambda d: cut(d / "full.json", -40),
+        ("full.json, line 6", "truncated", "or copy it again"),
+    ),
     "full.json empty": (lambda d: cut(d / "full.json", 0), ("full.json holds no identity", "data make DIR")),
     "full.json a folder": (make_a_folder, ("full.json cannot be read", "data make DIR")),
     "split.json missing": (lambda d: (d / "split.json").unlink(), ("split.json is missing", "data make DIR")),
@@ -193,7 +196,7 @@ DATA: dict[str, tuple[Edit, tuple[str, ...]]] = {
         ("split.json: split 'forget10'", "'who'", "use the split.json that belongs"),
     ),
     "picture missing": (lambda d: picture(d).unlink(), ("SFHQ_pt1_", "of identity", "is missing", "SFHQ/")),
-    "picture truncated": (lambda d: cut(picture(d), 200), ("SFHQ_pt1_", "cannot be decoded", "fetch it again")),
+    "picture truncated": (lambda d: cut(picture(d), 200), ("SFHQ_pt1_", "cannot be decoded", "replace it")),
     "picture no picture": (lambda d: picture(d).write_text("?") and None, ("SFHQ_pt1_", "not an image")),
     "question missing": (drop_a_question, ("identity shorty has 19 questions instead of 20", "complete its qa_list")),
     "scene missing": (

@@ -192,9 +192,57 @@ def test_other_bad_input(tmp_path):
         score("fiubench", empty)
     binary = tmp_path / "binary.jsonl"
     binary.write_bytes(b"\xff\xfe\n")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match="begins as UTF-16 text does and is none"):
         score("fiubench", binary)
     with pytest.raises(UsageError, match="unknown scorer 'strikt' of fiubench: Input should be 'strict' or 'fiubench'"):
         score("fiubench", empty, "strikt")
     with pytest.raises(UsageError, match="did you mean 'mme'"):
         score("mne", empty)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("form", ["lines", "array", "pretty array", "CRLF"])
+def test_whole_files_of_other_hands_give_the_same_scores(tmp_path, predictions, encoding, form):
+    before = invoke("fiubench", predictions, "--json").stdout
+    lines = predictions.read_text(encoding="utf-8").splitlines()
+    text = {
+        "lines": "\n".join(lines),
+        "array": f"[{','.join(lines)}]",
+        "pretty array": json.dumps([json.loads(line) for line in lines], indent=2),
+        "CRLF": "\r\n".join(lines) + "\r\n",
+    }[form]
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    file = tmp_path / "theirs"
+    file.write_bytes((mark + text).encode(encoding))
+    assert invoke("fiubench", file, "--json").stdout == before
+
+
+def test_records_of_an_array_are_counted(tmp_path):
+    file = tmp_path / "said.json"
+    file.write_text(json.dumps([said("a", "lupus"), said("b", None)]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"said\.json, record 2: field prediction: Input should be a valid string"):
+        score("fiubench", file)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"unique_id,question,answer,keywords,prediction\n1,q,a,a,a\n",
+            r"is a table \(CSV\) and not JSON: write a JSON",
+        ),
+        (b'\xef\xbb\xbf"unique_id";"prediction"\r\n1;a\r\n', r"is a table \(CSV\)"),
+        (b"unique_id\tprediction\n1\ta\n", r"is a table \(CSV\)"),
+        (b"PK\x03\x04...", "is a ZIP archive or an Excel sheet and no text"),
+        (b"\x1f\x8b\x08...", "is compressed by gzip and no text: unpack it"),
+        ('{"prediction": "é"}'.encode("latin-1"), "line 1: not UTF-8 text: save the file as UTF-8"),
+        ('{"prediction": "a"}'.encode("utf-16-le"), "line 1: not UTF-8 text, but perhaps UTF-16"),
+    ],
+)
+def test_files_of_other_formats_are_named_with_what_to_do(tmp_path, data, message):
+    file = tmp_path / "said.jsonl"
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=message) as caught:
+        score("fiubench", file)
+    assert "fetch" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -137,7 +137,7 @@ def test_a_missing_folder_or_file_is_named(folder: Path) -> None:
 def test_a_truncated_file_is_named_with_its_line(folder: Path, tmp_path: Path) -> None:
     full = folder / "full.json"
     full.write_text(full.read_text()[:-30])
-    refused(folder, f"{full}, line 6", "not valid JSON", "fetch it again")
+    refused(folder, f"{full}, line 6", "not valid JSON", "correct it, or copy it again")
     array = write_folder(tmp_path / "array", map(record, range(6)), array=True)
     text = (array / "full.json").read_text()[:-30]
     (array / "full.json").write_text(text)

@@ -126,14 +126,16 @@ def test_missing_files_are_named_with_the_fix(folder: Path) -> None:
 @pytest.mark.parametrize(("read", "image"), [(read_mme, "mme/images/b.png"), (read_pope, "pope/images/a.png")])
 def test_what_is_no_picture_is_named(folder: Path, read: Read, image: str) -> None:
     (folder / image).write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(DataError, match=r"\.png cannot be read .*replace it"):
+    with pytest.raises(DataError, match=r"\.png cannot be decoded .*not an image.*replace it"):
         read(folder)
 
 
-def test_pixels_are_not_decoded_before_they_are_asked_about(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    assert len(read_mme(folder).questions) == 4
-    assert len(read_pope(folder).questions) == 6
+@pytest.mark.parametrize(("read", "image"), [(read_mme, "mme/images/b.png"), (read_pope, "pope/images/a.png")])
+def test_a_cut_picture_is_named_before_it_is_asked_about(folder: Path, read: Read, image: str) -> None:
+    Image.effect_noise((64, 64), 60).save(folder / image, format="jpeg")
+    (folder / image).write_bytes((folder / image).read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"\.png cannot be decoded .*truncated.*: replace it"):
+        read(folder)
 
 
 def test_a_category_that_mme_does_not_have_is_named(folder: Path) -> None:
@@ -259,7 +261,7 @@ def test_bad_parquet_files_are_named(folder: Path, tmp_path: Path, cache: Path) 
         ({"category": "colour"}, r"row 1: MME has no subtask 'colour'"),
         ({"answer": "maybe"}, r"row 1: the answer must be yes or no, not 'maybe'"),
         ({"image": None}, r"row 1: the picture is missing"),
-        ({"image": {"bytes": b"no picture", "path": None}}, r"cannot be read"),
+        ({"image": {"bytes": b"no picture", "path": None}}, r"cannot be decoded"),
     ):
         write_parquet(tmp_path / "one" / "all.parquet", [rows[0] | change, *rows[1:]])
         with pytest.raises(DataError, match=message):
@@ -348,3 +350,86 @@ def test_the_official_pope_questions(tmp_path: Path) -> None:
 
 
 PIXEL = bytes.fromhex("424d1e000000000000001a0000000c000000010001000100180000000000")  # a bitmap of one black pixel
+
+
+# -------------------------------------------------------------------------------------- what lies about in folders
+def release_of(folder: Path, target: Path) -> Path:
+    release = as_release(folder, target, split=False)
+    shutil.rmtree(release / "eval_tool")
+    return release
+
+
+def test_what_systems_and_editors_leave_behind_is_passed_over(folder: Path, tmp_path: Path) -> None:
+    release = release_of(folder, tmp_path / "released")
+    before = read_mme(release)
+    for name in ("._a.txt", ".DS_Store", "Thumbs.db", "desktop.ini", "._a.png"):
+        (release / "color" / name).write_bytes(b"\0\5\26\7Mac OS X\260\377")
+    for name in (".ipynb_checkpoints", "__MACOSX", "@eaDir"):
+        shutil.copytree(release / "color", release / name)
+    assert read_mme(release) == before
+    for name in ("._existence.txt", ".DS_Store"):
+        (folder / "mme" / name).write_bytes(b"\0\5\26\7\377")
+    for name in ("._a.png", ".DS_Store"):
+        (folder / "pope" / "images" / name).write_bytes(b"\0\5\26\7\377")
+    (folder / "pope" / "._coco_pope_random.json").write_bytes(b"\0\5\26\7\377")
+    assert read_mme(folder).fingerprint == before.fingerprint
+    assert len(read_pope(folder).questions) == 6
+
+
+def test_texts_and_pictures_that_ask_nothing_are_left_out_and_told(folder: Path, tmp_path: Path) -> None:
+    release = release_of(folder, tmp_path / "released")
+    before = read_mme(release)
+    assert before.left_out == ()
+    (release / "color" / "license.txt").write_text("All rights reserved.\nSee\tthe paper\tand the site")
+    (release / "color" / "README.TXT").write_bytes("Größe".encode("latin-1"))
+    picture(release / "color" / "spare.jpg")
+    found = read_mme(release)
+    assert (found.questions, found.fingerprint) == (before.questions, before.fingerprint)
+    assert {path.name for path in found.left_out} == {"license.txt", "README.TXT", "spare.jpg"}
+    (folder / "mme" / "README.txt").write_text("see the paper")
+    assert [path.name for path in read_mme(folder).left_out] == ["README.txt"]
+
+
+def test_a_text_that_does_ask_is_never_left_out(folder: Path, tmp_path: Path) -> None:
+    release = release_of(folder, tmp_path / "released")
+    (release / "color" / "z.txt").write_text("Is it?\tYes\nIs it not?\tNo\n")
+    with pytest.raises(DataError, match=r"z\.txt, line 1: picture 'z.jpg or .png' is missing"):
+        read_mme(release)
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".JPG", ".Jpeg", ".webp", ".WEBP", ".bmp", ".TIFF"])
+def test_pictures_of_any_suffix_stand_beside_their_questions(folder: Path, tmp_path: Path, suffix: str) -> None:
+    release = release_of(folder, tmp_path / "released")
+    for path in list(release.rglob("*.png")):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(suffix))
+        path.unlink()
+    assert {q.image.suffix for q in read_mme(release).questions} == {suffix}
+    assert read_mme(release).left_out == ()
+
+
+def test_the_case_of_a_suffix_and_the_coding_of_accents_do_not_matter(folder: Path) -> None:
+    (folder / "mme" / "color.txt").write_text(MME_LINES.replace("b.png", "é.png"), encoding="utf-8")
+    (folder / "mme" / "images" / "b.png").rename(folder / "mme" / "images" / "e\u0301.PNG")
+    assert {q.image.name for q in read_mme(folder).questions} == {"a.png", "e\u0301.PNG"}
+    (folder / "pope" / "images" / "a.png").rename(folder / "pope" / "images" / "A.PNG")
+    assert {q.image.name for q in read_pope(folder).questions} == {"A.PNG"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_questions_in_other_encodings_are_the_same_data(folder: Path, encoding: str) -> None:
+    before = read_mme(folder).fingerprint, read_pope(folder).fingerprint
+    for path in (folder / "mme" / "color.txt", folder / "pope" / "coco_pope_random.json"):
+        path.write_text(path.read_text(), encoding=encoding)
+    assert (read_mme(folder).fingerprint, read_pope(folder).fingerprint) == before
+
+
+def test_only_what_was_fetched_is_to_be_fetched_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants as constants
+
+    (folder / "mme" / "color.txt").write_text("a.png\tIs it red?\tmaybe\n")
+    with pytest.raises(DataError, match=r"not 'maybe'; correct it$"):
+        read_mme(folder)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    with pytest.raises(DataError, match=r"not 'maybe'; delete it and fetch it again$"):
+        read_mme(folder)

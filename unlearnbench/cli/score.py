@@ -1,6 +1,7 @@
 """``unlearnbench score``: score predictions that were made anywhere."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -20,7 +21,7 @@ Records = list[tuple[str, Any]]
 
 def score(
     task: Annotated[str, typer.Argument(help="What the predictions answer: fiubench, mme, pope or a plug-in's task.")],
-    file: Annotated[Path, typer.Argument(help="The predictions, one JSON object a line.")],
+    file: Annotated[Path, typer.Argument(help="The predictions: a JSON object a line, or one array.")],
     scorer: Annotated[str | None, typer.Option(help="How answers are read; see 'show TASK' for names.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, metric name to number.")] = False,
     plugin: Annotated[
@@ -77,18 +78,29 @@ def _whole(task: "Task", scores: "dict[str, MetricValue]") -> dict[str, float | 
 
 
 def _read(file: Path, task: "Task") -> Records:
-    """The records of a JSON Lines file, each checked to be what the task scores; blank lines are passed over."""
+    """The records of a file of JSON Lines, blank ones passed over, or of a JSON array, each checked."""
     from pydantic import TypeAdapter
-
-    from ..data.folder import content, lines
 
     fix = f"give a JSON Lines file of predictions, each with {', '.join(get_type_hints(task.Prediction))}"
     adapter = TypeAdapter(task.Prediction)
-    places = [(f"{file}:{number}", line) for number, line in lines(file, content(file, fix))]
-    records = [(where, _parse(line, adapter, where, fix)) for where, line in places]
+    records = [(where, _parse(text, adapter, where, fix)) for where, text in _texts(file, fix)]
     if not records:
         raise DataError(f"{file} holds no predictions: {fix}")
     return records
+
+
+def _texts(file: Path, fix: str) -> Iterator[tuple[str, str]]:
+    """The JSON of each record, a line or an element of one array, with its place."""
+    from ..data.folder import content, json_value, lines, refuse_table
+
+    data = content(file, fix)
+    if data.lstrip().startswith(b"["):
+        for number, value in enumerate(json_value(file, data), start=1):
+            yield f"{file}, record {number}", json.dumps(value)
+    else:
+        refuse_table(file, data)
+        for number, line in lines(file, data):
+            yield f"{file}:{number}", line
 
 
 def _parse(line: str, adapter: "TypeAdapter[Any]", where: str, fix: str) -> Any:

@@ -25,9 +25,9 @@ from .folder import (
     json_records,
     json_value,
     name_of,
-    picture_digests,
     validated,
 )
+from .pictures import picture_digests
 from .questions import Dataset, Identity, Question, Sample, Variant, samples
 from .taxonomy import PRIVATE, Group, group_of
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..metrics.mme import SUBTASKS
-from .folder import DAMAGED, content, lines, name_of
+from ..metrics.yes_no import truth
+from .folder import content, damaged, files_in, is_hidden, lines, mend, name_of
 from .parquet import Table, parquet_files
+from .pictures import SUFFIXES
 from .yes_no import YesNoQuestion, YesNoSet, found, question, question_set
 
 _FIX = (
     "give MME's official release (a folder a subtask), its Parquet files, or mme/SUBTASK.txt with mme/images/; "
     "`unlearnbench data fetch mme` downloads it"
 )
-_PICTURES = (".jpg", ".png", ".jpeg")
 _PLACES = ("mme", "MME", "MME_Benchmark", "MME_Benchmark_release_version/MME_Benchmark", ".")
 
 
@@ -33,12 +34,13 @@ def read_mme(folder: Path) -> YesNoSet:
     layout = None if root is None else _layout(root)
     if root is None or layout is None:
         raise DataError(f"{folder / _PLACES[0]} holds no question file of MME: {_FIX}")
-    questions = list(layout(root))
+    left_out: list[Path] = []
+    questions = list(layout(root, left_out))
     _check_pairs(questions)
-    return question_set(questions, folder)
+    return question_set(questions, folder, left_out)
 
 
-def _layout(root: Path) -> Callable[[Path], Iterator[YesNoQuestion]] | None:
+def _layout(root: Path) -> Callable[[Path, list[Path]], Iterator[YesNoQuestion]] | None:
     """The reader of the layout in which ``root`` holds MME; None if it does not."""
     if not root.is_dir():
         return None
@@ -49,31 +51,39 @@ def _layout(root: Path) -> Callable[[Path], Iterator[YesNoQuestion]] | None:
     return _release if any((root / name).is_dir() for name in SUBTASKS) else None
 
 
-def _flat(root: Path) -> Iterator[YesNoQuestion]:
+def _flat(root: Path, left_out: list[Path]) -> Iterator[YesNoQuestion]:
     """``SUBTASK.txt`` with lines ``picture<TAB>question<TAB>Yes|No``, pictures in ``images[/SUBTASK]``."""
-    for path in sorted(root.glob("*.txt")):
-        images = root / "images"
+    for path in _texts(root):
+        if path.stem not in SUBTASKS and not _asks(path, 3):
+            left_out.append(path)
+            continue
+        pictures = files_in(root / "images" / path.stem, root / "images")
         for number, line in _lines(path):
             where = f"{path}, line {number}"
             name, text, answer = _parts(where, line, ("picture", "question", "Yes|No"))
-            yield _question(where, path.stem, name, found(name_of(name), images / path.stem, images), text, answer)
+            yield _question(where, path.stem, name, pictures.find(name_of(name)), text, answer)
 
 
-def _release(root: Path) -> Iterator[YesNoQuestion]:
+def _release(root: Path, left_out: list[Path]) -> Iterator[YesNoQuestion]:
     """``SUBTASK/PICTURE.txt`` with lines ``question<TAB>Yes|No``, beside the pictures or in a folder of their own."""
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path)):
         texts, images = folder / "questions_answers_YN", folder / "images"
         if not texts.is_dir():
             texts = images = folder
-        files = sorted(texts.glob("*.txt"))
+        pictures, files = files_in(images), _texts(texts)
+        beside = {path: pictures.find(*(path.stem + suffix for suffix in SUFFIXES)) for path in files}
         if folder.name not in SUBTASKS:
-            if any(_picture_of(path, images) for path in files):
+            if any(beside.values()):
                 raise DataError(f"{folder}: MME has no subtask {folder.name!r}; rename or remove the folder")
             continue
-        if not files:
-            raise DataError(f"{folder} holds no question file: {DAMAGED}")
-        for path in files:
-            image = _picture_of(path, images)
+        left_out += [path for path in files if not (beside[path] or _asks(path, 2))]
+        left_out += [
+            path for path in pictures.values() if path.suffix.lower() in SUFFIXES and path not in beside.values()
+        ]
+        if not (asked := [path for path in files if path not in left_out]):
+            raise DataError(f"{folder} holds no question file: {damaged(folder)}")
+        for path in asked:
+            image = beside[path]
             name = image.name if image else f"{path.stem}.jpg or .png"
             for number, line in _lines(path):
                 where = f"{path}, line {number}"
@@ -81,7 +91,29 @@ def _release(root: Path) -> Iterator[YesNoQuestion]:
                 yield _question(where, folder.name, name, image, text, answer)
 
 
-def _parquet(root: Path) -> Iterator[YesNoQuestion]:
+def _texts(folder: Path) -> list[Path]:
+    """The text files in a folder, whatever the case of their suffix."""
+    return [path for path in files_in(folder).values() if path.suffix.lower() == ".txt" and path.is_file()]
+
+
+def _asks(path: Path, parts: int) -> bool:
+    """Whether a text may hold questions: nothing at all, or a line of so many parts that ends in yes or no."""
+    try:
+        told = [line.split("\t") for _, line in lines(path, content(path, _FIX))]
+    except DataError:
+        return False
+    return not told or any(len(each) == parts and _is_answer(each[-1]) for each in told)
+
+
+def _is_answer(text: str) -> bool:
+    try:
+        truth(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parquet(root: Path, left_out: list[Path]) -> Iterator[YesNoQuestion]:
     """The columns question_id (``SUBTASK/PICTURE``), image, question, answer and category."""
     table = Table(parquet_files(root), ("question_id", "question", "answer", "category"))
     pictures = table.pictures(lambda row: f"{name_of(str(row['category']))}/{name_of(str(row['question_id']))}")
@@ -102,20 +134,14 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a question file, one at least: a subtask or a picture must not drop out of the scores unseen."""
     if numbered := lines(path, content(path, _FIX)):
         return numbered
-    raise DataError(f"{path} holds no question: {DAMAGED}")
+    raise DataError(f"{path} holds no question: {damaged(path)}")
 
 
 def _parts(where: str, line: str, names: tuple[str, ...]) -> list[str]:
     parts = [part.strip() for part in line.split("\t")]
     if len(parts) != len(names):
-        raise DataError(f"{where}: not of the form {'<TAB>'.join(names)}; {DAMAGED}")
+        raise DataError(f"{where}: not of the form {'<TAB>'.join(names)}; {mend(where)}")
     return parts
-
-
-def _picture_of(text: Path, images: Path) -> Path | None:
-    return found(f"{text.stem}{_PICTURES[0]}", images) or next(
-        (path for suffix in _PICTURES[1:] if (path := found(f"{text.stem}{suffix}", images))), None
-    )
 
 
 def _check_pairs(questions: list[YesNoQuestion]) -> None:

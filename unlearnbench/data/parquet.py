@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .folder import DAMAGED, appearing
+from .folder import appearing, damaged
 
 _ROWS = 32
 """Rows read at a time where pictures are."""
@@ -86,11 +86,12 @@ class Table:
         try:
             with ParquetFile(path) as file:
                 if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                    raise DataError(f"{path} has no column {missing[0]!r}; {DAMAGED}")
+                    raise DataError(f"{path} has no column {missing[0]!r}; {damaged(path)}")
                 for batch in file.iter_batches(batch_size=size, columns=list(columns)):
                     yield batch.to_pylist()
         except (ArrowException, OSError) as error:
-            raise DataError(f"{path} is no readable Parquet file ({' '.join(str(error).split())}); {DAMAGED}") from None
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path} is no readable Parquet file ({reason}); {damaged(path)}") from None
 
 
 def _write(path: Path, image: Any, where: str) -> None:
@@ -98,6 +99,6 @@ def _write(path: Path, image: Any, where: str) -> None:
         return
     data = image.get("bytes") if isinstance(image, dict) else None
     if not data:
-        raise DataError(f"{where}: the picture is missing; {DAMAGED}")
+        raise DataError(f"{where}: the picture is missing; {damaged(where)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)

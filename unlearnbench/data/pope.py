@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ..errors import DataError
 from ..metrics.pope import SPLITS
-from .folder import content, json_records, name_of, validated
+from .folder import content, files_in, json_records, name_of, validated
 from .parquet import Table, parquet_files
 from .yes_no import YesNoQuestion, YesNoSet, found, question, question_set
 
@@ -65,14 +65,14 @@ def _files(root: Path, folder: Path) -> Iterator[YesNoQuestion]:
     # Only what lies in the folder that was given; links are not followed first, as one to COCO's pictures is welcome.
     inside = os.path.normpath(folder.absolute())
     places = [Path(os.path.normpath(root.absolute() / name)) for name in _IMAGES]
-    images = [place for place in places if place.is_dir() and place.is_relative_to(inside)]
+    pictures = files_in(*(place for place in places if place.is_relative_to(inside)))
     for split in SPLITS:
         path = root / _file(split)
         for where, value in json_records(path, content(path, _FIX)):
             record = validated(_Record, value, where)
             name = name_of(record.image)
             number = str(record.question_id)
-            image = found(name, *images)
+            image = pictures.find(name)
             yield question(where, split, number, image, record.text, record.label, name=name, fix=_FIX)
 
 

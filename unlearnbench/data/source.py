@@ -10,11 +10,10 @@ from ..errors import DataError, UsageError
 from .embedded import embedded_folder
 from .folder import appearing
 from .hub import HubDataset, fetch
+from .pictures import SUFFIXES
 
 _UNPACKED = "files"
 """Name of the folder of a snapshot that was laid out."""
-
-_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as packed:
             for entry in packed.infolist():
                 name = PurePosixPath(entry.filename.replace("\\", "/")).name
-                if name.lower().endswith(_PICTURES) and not name.startswith("."):
+                if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                     with packed.open(entry) as source, (folder / name).open("wb") as target:
                         shutil.copyfileobj(source, target)
     except OSError:

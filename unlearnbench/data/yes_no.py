@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from ..errors import DataError
-from .folder import DAMAGED
-
-ANSWERS = {"yes": True, "no": False}
+from ..metrics.yes_no import truth
+from .folder import damaged, mend
+from .pictures import picture_digests
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,15 @@ class YesNoQuestion:
 
 @dataclass(frozen=True)
 class YesNoSet:
-    """Questions and a SHA-256 (hex) of them and of their pictures, the same in whichever layout they came."""
+    """Questions and a SHA-256 (hex) of them and of their pictures, the same in whichever layout they came.
+
+    ``left_out`` are files that lie among the questions and are none: neither asked nor in the fingerprint.
+    """
 
     questions: tuple[YesNoQuestion, ...]
     fingerprint: str
     root: Path
+    left_out: tuple[Path, ...] = ()
 
 
 def question(
@@ -53,12 +54,14 @@ def question(
 ) -> YesNoQuestion:
     """One question, checked; ``name`` is what its picture is called. Raises `DataError` that begins with ``where``."""
     if not (isinstance(text, str) and text.strip()):
-        raise DataError(f"{where}: a question is missing; {DAMAGED}")
-    if not isinstance(answer, str) or answer.strip().lower() not in ANSWERS:
-        raise DataError(f"{where}: the answer must be yes or no, not {answer!r}; {DAMAGED}")
+        raise DataError(f"{where}: a question is missing; {damaged(where)}")
+    try:
+        is_yes = truth(str(answer))
+    except ValueError:
+        raise DataError(f"{where}: the answer must be yes or no, not {answer!r}; {mend(where)}") from None
     if image is None:
         raise DataError(f"{where}: picture {name!r} is missing: {fix}")
-    return YesNoQuestion(category, question_id, image, text, ANSWERS[answer.strip().lower()], where)
+    return YesNoQuestion(category, question_id, image, text, is_yes, where)
 
 
 def found(name: str, *folders: Path) -> Path | None:
@@ -66,29 +69,14 @@ def found(name: str, *folders: Path) -> Path | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
-def question_set(questions: Sequence[YesNoQuestion], root: Path) -> YesNoSet:
+def question_set(questions: Sequence[YesNoQuestion], root: Path, left_out: Sequence[Path] = ()) -> YesNoSet:
     """The questions with their fingerprint; raises `DataError` where there is none, or a picture is none."""
     if not questions:
-        raise DataError(f"{root} holds question files without a question: {DAMAGED}")
+        raise DataError(f"{root} holds question files without a question: {damaged(root)}")
     images = list(dict.fromkeys(each.image for each in questions))
-    digests = dict(zip(images, _digests(images), strict=True))
+    digests = {image: digest.hex() for image, digest in zip(images, picture_digests(images), strict=True)}
     facts = sorted(
         [each.category, each.question_id, each.question, each.answer, digests[each.image]] for each in questions
     )
-    return YesNoSet(tuple(questions), hashlib.sha256(json.dumps(facts).encode()).hexdigest(), root)
-
-
-def _digests(images: Iterable[Path]) -> list[str]:
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(_digest, images))
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a picture's file. Only its head is read as a picture: pixels are decoded when it is asked about."""
-    try:
-        with Image.open(path):
-            pass
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except Exception as error:  # decoders raise all kinds of exception on damaged files
-        raise DataError(f"picture {path} cannot be read ({type(error).__name__}): replace it") from None
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return YesNoSet(tuple(questions), digest, root, tuple(left_out))

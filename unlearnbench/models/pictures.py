@@ -16,12 +16,11 @@ from typing import Any, Protocol
 
 import psutil
 import torch
-from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import DataError
+from ..data.pictures import open_picture as open_picture
 from .ahead import Ahead
 
 CACHE_BYTES = 8 * 2**30
@@ -204,17 +203,6 @@ def own_folder() -> "tempfile.TemporaryDirectory[str]":
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True)
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Read a picture as RGB; raises `DataError` naming the file."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise DataError(f"picture {path} does not exist; restore it or fetch the data again") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"picture {path} cannot be read ({error}); fetch it again") from None
 
 
 def cache_room(device: torch.device) -> int:

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from ..errors import DataError
 from .pictures import Picture, PictureCache, cache_room, open_picture
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
@@ -244,10 +245,21 @@ class VLM(ABC):
         Tokenizers, which are part of it, must not be used by two threads at once.
         """
         if threading.get_ident() == self._own_thread:
-            return self.preprocess(open_picture(path), self.processor)
+            return self._preprocessed(path, self.processor)
         if not hasattr(self._in_thread, "processor"):
             self._in_thread.processor = copy.deepcopy(self.processor)
-        return self.preprocess(open_picture(path), self._in_thread.processor)
+        return self._preprocessed(path, self._in_thread.processor)
+
+    def _preprocessed(self, path: Path, processor: Any) -> Any:
+        image = open_picture(path)
+        try:
+            return self.preprocess(image, processor)
+        except (ValueError, ArithmeticError, IndexError) as error:  # processors refuse shapes that they cannot take
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"picture {path} ({image.width} x {image.height} pixels) cannot be prepared for a model of the family "
+                f"{self.family} ({reason}): crop, pad or enlarge it"
+            ) from None
 
     def look(self, batch: Batch) -> list[Tensor]:
         """The visual tokens that the language model sees: a batch's own, or what ``visual_edit`` makes of them."""

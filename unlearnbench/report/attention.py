@@ -128,13 +128,9 @@ def inside(folder: Path, name: str) -> Path:
 
 def picture_of(path: Path) -> "Image":
     """A file as a picture of moderate size; raises `DataError` if it is none."""
-    from PIL import Image
+    from ..data.pictures import open_picture
 
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what damaged files raise
-        raise DataError(f"{path} cannot be read as a picture ({error}); restore the data") from None
+    picture = open_picture(path)
     picture.thumbnail((_TALLEST, _TALLEST))
     return picture
 
