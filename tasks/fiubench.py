@@ -26,6 +26,7 @@ from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
 if TYPE_CHECKING:
+    from unlearnbench import Metric
     from unlearnbench.metrics.statistics import MetricValue
     from unlearnbench.models.vlm import VLM
     from unlearnbench.training.run import Run
@@ -111,6 +112,12 @@ class FIUBenchTask(Task):
     )  # fmt: skip
 
     options: FIUBenchOptions
+
+    @classmethod
+    def metric_of(cls, name: str) -> "type[Metric] | None":
+        """Of SET.METRIC, the metric."""
+        known = name.partition(".")[2]
+        return metrics.get(known) if known in metrics else None
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from statistics import mean, stdev
 import pytest
 from scipy.stats import t as student
 
-from unlearnbench.report.comparison import amount, compare, details, legend, memory
+from unlearnbench.report.comparison import compare, details
+from unlearnbench.report.legend import legend
+from unlearnbench.report.numbers import amount, memory
 
 
 def column(rows, name):

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unlearnbench.report import latex, markdown, tidy
-from unlearnbench.report.comparison import compare, printable
+from unlearnbench.report.comparison import compare
+from unlearnbench.report.settings import printable
 
 
 @pytest.fixture

@@ -38,7 +38,8 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..registry import load_plugin
-    from ..report.comparison import Settings, compare, details
+    from ..report.comparison import compare, details
+    from ..report.settings import Settings
     from .grid import listed
 
     if data is not None and not data.is_dir():

@@ -127,6 +127,6 @@ def _print_table(task: "Task", scores: "dict[str, MetricValue]", baselines: dict
 
 def _number(value: float | None) -> str:
     """A score in about five characters."""
-    from ..report.comparison import score as shown
+    from ..report.numbers import score as shown
 
     return "-" if value is None else shown(value)

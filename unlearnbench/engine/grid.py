@@ -21,7 +21,7 @@ from .planning import Plan
 from .provenance import environment
 
 if TYPE_CHECKING:
-    from ..contracts import Evaluation
+    from ..contracts import Evaluation, TaskData
     from ..training.run import Progress
     from .stages import Stages
 
@@ -222,21 +222,16 @@ def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a row says of its cell, whatever came of it."""
-    from ..registry import methods
+    from ..registry import methods, tasks
 
-    cell, source, location = plan.cell, plan.source, plan.data.location
-    data = DataInfo(
-        source=plan.data_source if plan.data_source in ("embedded", "hub") else "folder",
-        id=location.id,
-        revision=location.revision,
-        fingerprint=plan.data.fingerprint,
-    )
+    cell, source = plan.cell, plan.source
     return {
         "row_id": plan.row_id,
         "method": MethodInfo(
             name=cell.method,
             version=plan.method.version,
             origin=methods.origin(cell.method),
+            code=methods.code(cell.method),
             params=plan.params.model_dump(mode="json"),
             role=plan.method.role,
             frozen_weights=plan.method.frozen_weights,
@@ -254,18 +249,29 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         "task": TaskInfo(
             name=cell.task,
             version=plan.task.version,
-            data=data,
+            code=tasks.code(cell.task),
+            data=_data(plan.data_source, plan.data),
             split=plan.unlearning.split,
             options=plan.task.options.model_dump(mode="json"),
             protocol=plan.task.protocol | (facts or {}),
         ),
         "seed": cell.seed,
         "base_seed": cell.base_seed,
+        "trained_on": _data(plan.unlearning_source, plan.unlearning),
         "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
         "command": sys.argv,
         "started_at": started,
         "finished_at": utc_now(),
     }
+
+
+def _data(source: str, data: "TaskData") -> DataInfo:
+    return DataInfo(
+        source=source if source in ("embedded", "hub") else "folder",
+        id=data.location.id,
+        revision=data.location.revision,
+        fingerprint=data.fingerprint,
+    )
 
 
 def _device_name(device: str) -> str:

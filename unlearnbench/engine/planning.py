@@ -82,6 +82,7 @@ class Plan:
     data: TaskData
     data_source: str
     unlearning: TaskData
+    unlearning_source: str
     sets: Sets
 
     @cached_property
@@ -240,6 +241,7 @@ class _Planner:
             data=data,
             data_source=choice.data_source,
             unlearning=unlearning,
+            unlearning_source=choice.unlearning_source,
             sets=choice.provider.sets(unlearning),
         )
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import unlearnbench
 
 from ..errors import DataError, UsageError
-from ..report.comparison import as_text
+from ..report.settings import as_text
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
 from .check import recomputed, summarised, task_of

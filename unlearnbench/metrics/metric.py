@@ -7,11 +7,11 @@ from typing import Any, ClassVar, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
+from ..errors import PluginError
+from .direction import FORGET as FORGET
+from .direction import Direction, side
 from .scorers import Scorer
 from .statistics import MetricValue, summarise
-
-FORGET = "forget"
-"""The set on which knowing less is better."""
 
 
 class Prediction(TypedDict):
@@ -44,7 +44,7 @@ class Metric(ABC):
     """A number between 0 and 1 about one sample, and which way is better.
 
     A metric of knowledge should rise on every set but the forget set; one that measures something else says so in
-    ``higher_is_better``.
+    ``direction``.
     """
 
     name: ClassVar[str]
@@ -54,9 +54,21 @@ class Metric(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     """Optional keys of a record; where one is missing or empty the metric is undefined."""
 
-    def higher_is_better(self, set_name: str) -> bool:
-        """The direction on the set "forget", "nonprivate" or "retain"."""
-        return set_name != FORGET
+    def __init_subclass__(cls, **named: Any) -> None:
+        """Refuse what earlier versions asked for: it would be left unread."""
+        super().__init_subclass__(**named)
+        if "higher_is_better" in vars(cls):
+            raise PluginError(
+                f"metric {cls.__name__}: higher_is_better(set_name) is now direction(set_name); return 'higher', "
+                "'lower', 'retrained' (best near the retrained model) or None"
+            )
+
+    def direction(self, set_name: str) -> Direction | None:
+        """Which values are best on the set "forget", "nonprivate" or "retain"; None where none are.
+
+        On the forget set "lower" is the way from the base to the retrained model, and best is what is nearest to that.
+        """
+        return "lower" if set_name == FORGET else "higher"
 
     def values(self, record: Record, scorer: Scorer) -> list[float | None]:
         """The values of one record, at least one; None where the metric is undefined."""
@@ -85,7 +97,7 @@ def measure(metric: Metric, records: Iterable[Record], scorer: Scorer, *, set_na
         [value for value, _ in samples],
         clusters=[identity for _, identity in samples],
         seed=seed,
-        higher_is_better=metric.higher_is_better(set_name),
+        higher_is_better=side(metric.direction(set_name)),
     )
     if samples and summary.n == 0 and metric.requires:
         return replace(summary, reason=f"no {set_name} sample has {' and '.join(metric.requires)}")
