@@ -162,14 +162,15 @@ def split(
     """Print who is forgotten as leaderboard.toml prescribes it: how many of how many, and the digest of the people."""
     from ..config import parse_settings, resolve
     from ..registry import tasks
+    from .grid import number_or_name
 
     _load(plugin)
     kind = tasks.get(task)
-    given = parse_settings(settings or (), {task}).get(task, {})
+    given = parse_settings(settings or (), [task]).get(task, {})
     if several := next((name for name, values in given.items() if len(values) > 1), None):
         raise UsageError(f"--set {task}.{several}: one value is wanted")
     options = resolve(kind.Options, task, "tiny", {name: values[0] for name, values in given.items()})
-    found = kind(options).load(data, int(forget) if forget and forget.isdecimal() else forget).split
+    found = kind(options).load(data, number_or_name(forget) if forget else None).split
     if found is None:
         raise UsageError(f"task {task!r} has no forget set: nobody is forgotten")
     typer.echo(f"[tasks.{task}.split]")

@@ -127,8 +127,7 @@ def _has(row: Row, name: str, text: str) -> bool:
 
 def _part(row: Row, results: RowStore) -> tuple[Row, Summary, bytes]:
     records: list[Any] = results.read_samples(row)
-    assert row.samples is not None  # read_samples has raised otherwise
-    data = (results.folder / row.samples.path).read_bytes()
+    data = results.samples_of(row)
     return row, summarised(task_of(row), row.row_id, records), data
 
 

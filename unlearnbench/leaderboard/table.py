@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..contracts import Headline
+from ..report.best import is_sure
 from ..report.comparison import Column, Comparison, Estimate, scores_of
 from ..report.settings import Settings
 from .definition import Board, ColumnRule
@@ -86,7 +87,7 @@ def _ranking(standings: Sequence[Standing]) -> Iterator[Column]:
     ranks = tuple(None if each.rank is None else _exact(each, each.rank) for each in standings)
     yield Worded(RANKING, "rank", "Rank", None, ranks, words=tuple(each.place for each in standings))
     scores = tuple(each.score for each in standings)
-    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1)
+    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1 and is_sure(each.score, 1.0))
     yield Score(RANKING, "score", "Score", "higher", scores, best, lost=lost)
     kept = tuple(_exact(each, each.keeps_utility) for each in standings)
     yield Worded(RANKING, "keeps_utility", "Utility", None, kept, words=tuple(map(utility, standings)))

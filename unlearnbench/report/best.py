@@ -44,9 +44,9 @@ def best_of(
     found: set[int] = set()
     for places in contests.values():
         if direction is not None and len(places) > 1:
-            sure = [place for place in places if _is_sure(entrants[place].cell, scale)]
+            sure = [place for place in places if is_sure(entrants[place].cell, scale)]
             if near_ideal:
-                sure = [place for place in sure if _is_sure(entrants[place].ideal, scale)]
+                sure = [place for place in sure if is_sure(entrants[place].ideal, scale)]
             found |= _first({place: _behind(entrants[place], direction, near_ideal) for place in sure}, shown)
     return frozenset(found)
 
@@ -68,7 +68,8 @@ def _mean(cell: "Estimate | None") -> float | None:
     return None if cell is None else cell.mean
 
 
-def _is_sure(cell: "Estimate | None", scale: float | None) -> bool:
+def is_sure(cell: "Estimate | None", scale: float | None) -> bool:
+    """Whether there is a mean whose interval over seeds does not span most of the scale."""
     if cell is None or cell.mean is None:
         return False
     return scale is None or cell.half_width is None or 2 * cell.half_width <= _MOST * scale
