@@ -138,7 +138,7 @@ class Split(_Part):
     """How many people are forgotten."""
     of: int | None = None
     """How many people the data have."""
-    digest: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 of the forgotten and held-out people's ids and of the private groups' names: see `made`."""
 
     @model_validator(mode="before")
