@@ -54,7 +54,8 @@ class Grid:
                 self.command += ["--set", setting]
 
     def start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
+        """The command, on one thread."""
+        return subprocess.Popen(  # noqa: S603
             self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
         )
 
@@ -68,6 +69,7 @@ class Grid:
         raise AssertionError(err.decode())
 
     def rows(self) -> list[dict[str, Any]]:
+        """What has been written so far."""
         file = self.results / "rows.jsonl"
         lines = file.read_bytes().split(b"\n") if file.is_file() else []
         return [json.loads(line) for line in lines if line.strip()]
