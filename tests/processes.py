@@ -16,8 +16,8 @@ from subprocess import CompletedProcess
 from tempfile import mkdtemp
 from typing import Any
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["torch", "transformers", "peft", "scipy.stats", "unlearnbench.engine.stages"])
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["torch", "transformers", "peft", "scipy.stats", "unlearnbench.engine.stages"])
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def start(*words: object, before: Callable[..., None] | None = None, given: tupl
     for name in ("out", "err"):
         (folder / name).touch()
     arguments = (text, dict(os.environ), Path.cwd(), folder, before, given)
-    process = _context.Process(target=_command, args=arguments)
+    process = context.Process(target=_command, args=arguments)
     process.start()
     return Started(process, text, folder)
 

@@ -17,16 +17,7 @@ from unlearnbench.errors import StoreError
 from unlearnbench.results.store import RowStore
 
 CELLS = ("run", "--task", "fiubench,pope", "--quiet", "--json", "--set", "base.epochs=1", "--set", "ga-gd.epochs=1")
-SHORT = (
-    "--limit",
-    "12",
-    "--set",
-    "pope.max_new_tokens=2",
-    "--set",
-    "fiubench.max_new_tokens=2",
-    "--set",
-    "ga-gd.lora.rank=2",
-)
+SHORT = ("--set", "pope.max_new_tokens=2", "--set", "fiubench.max_new_tokens=2", "--set", "ga-gd.lora.rank=2")
 
 
 def run(place: Place, **options: str) -> tuple[int, dict[str, dict[str, object]], str]:  # noqa: F811
