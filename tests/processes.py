@@ -7,6 +7,7 @@ variables that libraries read when they are imported come too late here: `tests.
 import atexit
 import multiprocessing
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Started:
         """Wait for its end."""
         self.process.join()
         said = [(self.folder / name).read_text() for name in ("out", "err")]
+        shutil.rmtree(self.folder)
         assert self.process.exitcode is not None
         return CompletedProcess(self.words, self.process.exitcode, *said)
 
