@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -365,10 +364,8 @@ def test_without_a_network_a_model_of_the_hub_is_named(
     place: Place, installation: Any, model: str, environment: dict[str, str]
 ) -> None:
     """Port 9 of this machine answers nobody: the attempt really fails."""
-    start = time.monotonic()
     done = real(installation, place, *place.words("run", model=model), **environment)
     assert_one_line(done, 1, "hf download", "--model a local folder")
-    assert time.monotonic() - start < 60, "a second or two on a free machine"
     assert place.rows() == place.earlier
 
 
