@@ -234,6 +234,8 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
     n, size = machine.processes, machine.size
     micro = min(-(-params.batch_size // n), params.micro_batch_size or params.batch_size)
     trained = count.language + count.projector if params.full else adapter_size(count, params.lora)
+    if not params.full and params.lora.projector == "full":
+        trained += count.projector
     cut, sides = n if params.full else 1, 1 if learns_all(params) else 2
     held: float = count.total * size
     if params.full:
