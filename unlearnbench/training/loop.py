@@ -72,6 +72,15 @@ class Shuffled(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Group:
+    """Parameters with a peak learning rate, and a largest norm of their gradient, of their own."""
+
+    parameters: Sequence[nn.Parameter]
+    learning_rate: float
+    clip_norm: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a training went: seconds, epochs and steps done, the last epoch's mean of every loss part, why it ended."""
 
@@ -93,7 +102,7 @@ class Outcome:
 
 
 def fit(
-    parameters: Sequence[nn.Parameter],
+    parameters: Sequence[nn.Parameter] | Sequence[Group],
     batches: Batches,
     loss: Loss,
     params: TrainParams,
@@ -108,6 +117,7 @@ def fit(
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
+    They are one group at the learning rate and the largest norm of ``params``, or `Group`s that have their own.
     ``enough`` sees each epoch's mean parts and may end the training; ``stop`` is asked after every step and may end it
     by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
     samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
@@ -117,7 +127,7 @@ def fit(
     on from the run's checkpoint. Raises `UnlearnbenchError` when the training diverges, or a single sample does not
     fit.
     """
-    trainer = _Trainer(list(parameters), loss, params, max(1, len(batches) * params.epochs), together)
+    trainer = _Trainer(grouped(parameters, params), loss, params, max(1, len(batches) * params.epochs), together)
     checkpoint = run.checkpoints.training(what)
     trainer.go_on(checkpoint, stop)
     start = time.perf_counter() - trainer.seconds
@@ -177,6 +187,13 @@ def add_examples(run: Run, seen: Mapping[str, int]) -> None:
         total[name] = total.get(name, 0) + number
 
 
+def grouped(parameters: Sequence[nn.Parameter] | Sequence[Group], params: TrainParams) -> list[Group]:
+    """The groups among ``parameters``, and what is in none as one with the values of ``params``."""
+    groups = [each for each in parameters if isinstance(each, Group)]
+    loose = [each for each in parameters if not isinstance(each, Group)]
+    return groups + ([Group(loose, params.learning_rate, params.clip_norm)] if loose else [])
+
+
 class _Trainer:
     """Optimiser, schedule, the size of micro-batches that memory allows, and the place among the batches.
 
@@ -186,24 +203,27 @@ class _Trainer:
 
     def __init__(
         self,
-        parameters: list[nn.Parameter],
+        groups: list[Group],
         loss: Loss,
         params: TrainParams,
         planned: int,
         together: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.parameters, self.loss, self.clip_norm, self.planned = parameters, loss, params.clip_norm, planned
-        self.together = together
+        self.groups, self.loss, self.planned, self.together = groups, loss, planned, together
+        self.parameters = [parameter for group in groups for parameter in group.parameters]
         # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
         # Batches here are those of all processes, while Accelerate would count one schedule step for each process.
         self.accelerator = Accelerator(
             device_placement=False, mixed_precision="no", step_scheduler_with_optimizer=False
         )
-        groups = [
-            {"params": group} for group in (distributed.whole(parameters), distributed.cut_up(parameters)) if group
+        parts = [
+            {"params": part, "lr": group.learning_rate}
+            for group in groups
+            for part in (distributed.whole(group.parameters), distributed.cut_up(group.parameters))
+            if part
         ]
-        optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, weight_decay=params.weight_decay)
-        distributed.same_start(parameters)
+        optimizer = torch.optim.AdamW(parts, weight_decay=params.weight_decay)
+        distributed.same_start(self.parameters)
         schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
         self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
@@ -279,11 +299,12 @@ class _Trainer:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         distributed.add_up_gradients(self.parameters)
-        norm = distributed.norm_of_gradients(self.parameters)
-        if not torch.isfinite(norm):
-            raise _diverged("the gradient is not finite")
-        for group in (distributed.whole(self.parameters), distributed.cut_up(self.parameters)):
-            torch.nn.utils.clip_grads_with_norm_(group, self.clip_norm, norm)
+        for group in self.groups:
+            norm = distributed.norm_of_gradients(group.parameters)
+            if not torch.isfinite(norm):
+                raise _diverged("the gradient is not finite")
+            for part in (distributed.whole(group.parameters), distributed.cut_up(group.parameters)):
+                torch.nn.utils.clip_grads_with_norm_(part, group.clip_norm, norm)
         self.optimizer.step()
         self.schedule.step()
         self.steps += 1
