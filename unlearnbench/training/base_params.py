@@ -11,8 +11,8 @@ class BaseParams(FinetuneParams):
     """Finetuning of language model and projector on all pairs; the vision tower stays frozen.
 
     Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
-    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the weights, which fits where a full
-    finetune does not.
+    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
+    weights, which fits where a full finetune does not.
     """
 
     epochs: int = Field(10, ge=1, description="most passes over all pairs")
