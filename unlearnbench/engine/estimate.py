@@ -197,8 +197,9 @@ def step_activations(count: Counts, samples: int, size: int, *, frozen: bool, ch
 
 
 def adapter_size(count: Counts, lora: LoRAParams) -> int:
-    """Parameters of an adapter on all linear layers of the blocks."""
-    return lora.rank * sum(inside + outside for inside, outside in count.linears)
+    """Parameters of an adapter on all linear layers of the blocks, and of a projector that is trained beside it."""
+    beside = count.projector if lora.projector == "full" else 0
+    return lora.rank * sum(inside + outside for inside, outside in count.linears) + beside
 
 
 def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
@@ -234,8 +235,6 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
     n, size = machine.processes, machine.size
     micro = min(-(-params.batch_size // n), params.micro_batch_size or params.batch_size)
     trained = count.language + count.projector if params.full else adapter_size(count, params.lora)
-    if not params.full and params.lora.projector == "full":
-        trained += count.projector
     cut, sides = n if params.full else 1, 1 if learns_all(params) else 2
     held: float = count.total * size
     if params.full:
