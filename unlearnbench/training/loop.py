@@ -310,8 +310,8 @@ class _Trainer:
         self.steps += 1
         self.samples += len(batch)
         self.done += 1
-        for name, part in parts.items():
-            self.sums[name] = self.sums.get(name, 0.0) + part
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
         self.working += time.perf_counter() - start
         return self.means
 
