@@ -106,12 +106,12 @@ class Guard(Edit):
         for name, module in self.modules.items():
             state = {key: tensor.cpu() for key, tensor in module.state_dict().items()}
             save_file(state, folder / f"{name}.safetensors")
-        (folder / "params.json").write_text(self.params.model_dump_json(indent=1) + "\n")
+        (folder / "params.json").write_text(self.params.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, model: VLM) -> Self:
         """Rebuild the modules on the model's device."""
-        guard = cls(model, CAGULParams.model_validate_json((folder / "params.json").read_text()))
+        guard = cls(model, CAGULParams.model_validate_json((folder / "params.json").read_bytes()))
         for name, module in guard.modules.items():
             module.load_state_dict(load_file(folder / f"{name}.safetensors"))
         return guard
