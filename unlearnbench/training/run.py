@@ -94,7 +94,8 @@ class Run:
     """A stage's surroundings.
 
     ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
-    seconds, its seconds per epoch and its samples per second; ``notes`` what else a reader of the row should know.
+    seconds, its seconds per epoch and its samples per second; ``notes`` what else a reader of the row should know, kept
+    as JSON: tensors and arrays become numbers.
     ``journal`` remembers answers of the model that is evaluated, ``checkpoints`` the state of trainings.
     """
 
