@@ -56,7 +56,7 @@ def advice(error: OSError) -> str | None:
     if isinstance(error, FileNotFoundError) and "usable temporary directory" in str(error):
         return "temporary files cannot be written anywhere: free some space, or set TMPDIR to a folder with room"
     if error.errno in _NO_ROOM:
-        where = error.filename or f"a file (temporary ones are in {tempfile.gettempdir()})"
+        where = error.filename or f"the output, or a temporary file in {tempfile.gettempdir()}"
         return f"{where}: {error.strerror}: free some space or choose another folder"
     return None
 

@@ -189,7 +189,8 @@ def checked_evaluation(task: Task, found: Any) -> Evaluation:
         for name, scores in _pairs(task, "baselines", found.baselines)
     }
     facts = plain_notes(f"task {task.name!r}", found.facts)
-    return Evaluation(_records(task, found.records), metrics, facts, baselines)
+    records = _records(task, found.records)
+    return replace(found, records=records, metrics=metrics, facts=facts, baselines=baselines)
 
 
 def _pairs(task: Task, what: str, found: Any) -> list[tuple[str, Any]]:
