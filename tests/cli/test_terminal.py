@@ -127,15 +127,21 @@ class Prints(Method):
     start = "pretrained"
 
     def unlearn(self, model, sets, run):
-        print("é 😀")
+        from letters import TEXT
+
+        print(TEXT)
 """
 
 
 def test_a_run_in_poor_surroundings_keeps_and_shows_its_rows(tmp_path: Path) -> None:
-    """No UTF-8, no home, no width, a results folder whose name is no text, and a plug-in that prints what it likes."""
+    """No UTF-8, no home, no width, a results folder whose name is no text, and a plug-in that prints what it likes.
+
+    What it prints is in a file beside it, which its worker finds too.
+    """
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     Path(os.fsdecode(folder)).mkdir()
-    (tmp_path / "prints.py").write_text(PRINTS, encoding="utf-8")
+    (tmp_path / "prints.py").write_text(PRINTS)
+    (tmp_path / "letters.py").write_text('TEXT = "é 😀"\n', encoding="utf-8")
     words = ["run", "--method", "prints-letters", "--model", "tiny-qwen2.5-vl", "--task", "pope", "--limit", "2", "-q"]
     words += ["--data", "embedded", "--plugin", str(tmp_path / "prints.py"), "--store", str(tmp_path / "é")]
     command = [sys.executable, "-m", "unlearnbench", *words, "--results", folder + b"/r"]
