@@ -82,7 +82,7 @@ class Method(ABC):
         """Make ``model`` forget ``sets.forget``; returns what was changed of it, or None where nothing was.
 
         What is evaluated is a fresh copy of the starting model with that edit applied, so the model itself may be
-        left in any state.
+        left in any state; but where None is returned it must be as it came, or there is an error and no row.
         """
 
     @classmethod

@@ -232,7 +232,7 @@ def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Out
 def _show_log(folder: Path, row: "Row") -> None:
     """With ``--debug``, the end of a failed cell's log: its traceback."""
     if row.error and row.error.log and logging.getLogger("unlearnbench").isEnabledFor(logging.DEBUG):
-        text = (folder / row.error.log).read_text(errors="replace")
+        text = (folder / row.error.log).read_text("utf-8", "replace")
         typer.echo("\n".join(text.splitlines()[-100:]), err=True)
 
 

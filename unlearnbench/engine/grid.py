@@ -10,9 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
 from ..device import launch, launched
 from ..memory import PeakMemory
 from ..results.cells import Announced, Cells
+from ..results.plain import Plain, utf8
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
@@ -72,10 +75,10 @@ def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | Non
         Announced(
             row_id=plan.row_id,
             method=plan.cell.method,
-            model=plan.cell.model,
+            model=utf8(plan.cell.model),
             task=plan.cell.task,
             seed=plan.cell.seed,
-            settings=plan.cell.typed,
+            settings=utf8(plan.cell.typed),
             job=named.get(plan.row_id),
         )
         for plan in plans
@@ -207,7 +210,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
         samples=results.write_samples(plan.row_id, evaluation.records),
         notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,
         baselines=_baselines(plan, evaluation),
-        base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
+        base={"params": _plain(plan.base), **base.manifest.metadata} if base else None,
         **_header(plan, started, evaluation.facts),
     )
 
@@ -246,7 +249,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
     cell, source, location = plan.cell, plan.source, plan.data.location
     data = DataInfo(
         source=plan.data_source if plan.data_source in ("embedded", "hub") else "folder",
-        id=location.id,
+        id=utf8(location.id),
         revision=location.revision,
         fingerprint=plan.data.fingerprint,
     )
@@ -255,16 +258,16 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         "method": MethodInfo(
             name=cell.method,
             version=plan.method.version,
-            origin=methods.origin(cell.method),
-            params=plan.params.model_dump(mode="json"),
+            origin=utf8(methods.origin(cell.method)),
+            params=_plain(plan.params),
             role=plan.method.role,
             frozen_weights=plan.method.frozen_weights,
             n_trials_tuned=None if cell.settings.get(cell.method) else plan.params.trials.get(source.card.scale),
         ),
         "model": ModelInfo(
-            name=cell.model,
+            name=utf8(cell.model),
             family=source.card.family,
-            source=source.card.source,
+            source=utf8(source.card.source),
             revision=source.revision,
             weights_digest=source.digest,
             dtype=source.dtype,
@@ -275,7 +278,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
             version=plan.task.version,
             data=data,
             split=plan.unlearning.split,
-            options=plan.task.options.model_dump(mode="json"),
+            options=_plain(plan.task.options),
             protocol=plan.task.protocol | (facts or {}),
         ),
         "seed": cell.seed,
@@ -285,6 +288,12 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         "started_at": started,
         "finished_at": utc_now(),
     }
+
+
+def _plain(params: BaseModel) -> dict[str, Any]:
+    """Parameters as a row has them: what the command line gave may hold bytes that are no UTF-8."""
+    found: dict[str, Any] = Plain()(params.model_dump(mode="json"), "params")
+    return found
 
 
 def _device_name(device: str) -> str:

@@ -26,7 +26,7 @@ from ..results.atomic import sha256_of
 from ..results.row import Split
 from ..training.base_params import BaseParams
 from .artefacts import Store
-from .keys import digest, weights_digest
+from .keys import canonical, digest, weights_digest
 
 Key = dict[str, Any]
 
@@ -259,7 +259,9 @@ class _Planner:
         kind, settings = tasks.get(name), cell.settings.get(name, {})
         if self.config.limit is not None and "limit" in kind.Options.model_fields:
             settings = {"limit": self.config.limit} | settings
-        return kind(resolve(kind.Options, name, card.scale, settings))
+        options = resolve(kind.Options, name, card.scale, settings)
+        canonical(options, name)
+        return kind(options)
 
     def _provider(self, card: ModelCard, cell: Cell) -> Task:
         """The first task that says what is forgotten, of the run's own and then of those that run by default."""
@@ -288,10 +290,9 @@ class _Planner:
 def _parameters(cell: Cell, card: ModelCard) -> tuple[Params, BaseParams]:
     """The method's and the base's, as set and by default for this model; raises `UsageError`."""
     kind, set_for = methods.get(cell.method).Params, cell.settings
-    return (
-        resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family),
-        resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family),
-    )
+    own = resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family)
+    canonical(own, cell.method)  # raises for one of a type that names no artefact
+    return own, resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family)
 
 
 def _checked(task: Task, data: Any) -> TaskData:

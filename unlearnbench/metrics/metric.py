@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
+from ..errors import PluginError
 from .scorers import Scorer
 from .statistics import MetricValue, summarise
 
@@ -62,11 +63,23 @@ class Metric(ABC):
         """The values of one record, at least one; None where the metric is undefined."""
         if not all(record.get(key) for key in self.requires):
             return [None]
-        return self.evaluate(record, scorer)
+        return _numbers(self.name, self.evaluate(record, scorer))
 
     @abstractmethod
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """The values of a record that has all that the metric requires."""
+
+
+def _numbers(metric: str, found: Any) -> list[float | None]:
+    """What a metric's ``evaluate`` returned, as floats; raises `PluginError` for what is no list of numbers."""
+    try:
+        if isinstance(found, (list, tuple)):
+            return [None if value is None else float(value) for value in found]
+    except (TypeError, ValueError, RuntimeError):  # the last of a tensor of several numbers
+        pass
+    raise PluginError(
+        f"metric {metric!r}: its evaluate returned {found!r:.60}; return a list of numbers, None where it is undefined"
+    )
 
 
 def measure(metric: Metric, records: Iterable[Record], scorer: Scorer, *, set_name: str, seed: int) -> MetricValue:

@@ -44,7 +44,7 @@ def _card_of_folder(folder: Path) -> ModelCard:
 def model_type(folder: Path) -> str:
     """The architecture family that a model folder's ``config.json`` names, "" if none; raises `ModelError`."""
     try:
-        return str(json.loads((folder / "config.json").read_text()).get("model_type", ""))
+        return str(json.loads((folder / "config.json").read_bytes()).get("model_type", ""))
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder}/config.json cannot be read ({error}); save or download the model again") from None
 
