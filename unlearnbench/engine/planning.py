@@ -19,8 +19,8 @@ from ..data.questions import Sets
 from ..device import DTYPES, choose
 from ..errors import UsageError
 from ..models.card import ModelCard
-from ..models.families import family
-from ..models.source import card_for, folder_of, model_type
+from ..models.files import check
+from ..models.source import card_for, folder_of, model_type, shadowed
 from ..registry import methods, tasks
 from ..results.atomic import sha256_of
 from ..results.row import Split
@@ -204,6 +204,8 @@ class _Planner:
     def choose(self, cell: Cell) -> _Choice:
         """Look up what the cell names."""
         card, method = card_for(cell.model), methods.get(cell.method)
+        if said := shadowed(cell.model):
+            self.notices[said] = None
         _parameters(cell, card)  # raises for wrong settings before anything is fetched
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
@@ -246,8 +248,8 @@ class _Planner:
     def _source(self, card: ModelCard) -> Source:
         if card.name not in self._sources:
             folder, revision = folder_of(card, fetch=not self.dry)
+            check(card, folder)  # raises for one that cannot be run
             known = card if card.family else card.model_copy(update={"family": model_type(folder)})
-            family(known.family, card.name)  # raises for one that cannot be supported
             self._sources[card.name] = Source(known, folder, revision, self._digest(folder), DTYPES[self.device])
         return self._sources[card.name]
 
@@ -290,6 +292,11 @@ class _Planner:
 def _parameters(cell: Cell, card: ModelCard) -> tuple[Params, BaseParams]:
     """The method's and the base's, as set and by default for this model; raises `UsageError`."""
     kind, set_for = methods.get(cell.method).Params, cell.settings
+    if set_for.get(BASE, {}).get("epochs") == 0:
+        raise UsageError(
+            "--set base.epochs=0: a base model of your own cannot be handed in yet; the base is always finetuned here, "
+            "from --model: give it one epoch at least"
+        )
     own = resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family)
     canonical(own, cell.method)  # raises for one of a type that names no artefact
     return own, resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family)
