@@ -281,6 +281,7 @@ class _Planner:
         if key not in self._data:
             with cache_only() if self.dry else nullcontext():
                 self._data[key] = _checked(task, task.load(data_source, forget))
+            self.notices |= dict.fromkeys(getattr(self._data[key], "notices", ()))
         return self._data[key]
 
 
