@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from unlearnbench import Evaluation, Headline, Params, Task, task
+from unlearnbench import Evaluation, Headline, Params, Split, Task, task
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.hub import HubDataset
 from unlearnbench.data.published import FORGET
-from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_digest, split_name, split_sets
+from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_of, split_sets
 from unlearnbench.data.source import Location, locate, unpacked
 from unlearnbench.data.summary import PROTOCOLS, remarks
 from unlearnbench.data.taxonomy import PRIVATE, Group
@@ -26,7 +26,6 @@ from unlearnbench.metrics.scorers import get_scorer
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
-from unlearnbench.results.row import Split
 
 if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
@@ -100,13 +99,8 @@ class FIUBenchData:
 
     @property
     def split(self) -> Split:
-        """Who is forgotten, and a digest of all that divides the data."""
-        return Split(
-            name=split_name(self.dataset, self.sets.forget_ids),
-            identities=len(self.sets.forget_ids),
-            of=len(self.dataset.identities),
-            digest=split_digest(self.sets, self.private),
-        )
+        """Who is forgotten, who is held out, and which groups of questions are private."""
+        return split_of(self.dataset, self.sets, self.private)
 
 
 @task("fiubench", reference="arXiv:2411.03554")

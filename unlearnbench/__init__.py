@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
+    from .results.row import Split as Split
 
     __version__: str
 
@@ -25,6 +26,7 @@ _PUBLIC = {
     "Method": "contracts",
     "Metric": "metrics.metric",
     "Params": "contracts",
+    "Split": "results.row",
     "Task": "contracts",
     "method": "registry",
     "metric": "registry",

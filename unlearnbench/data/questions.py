@@ -1,7 +1,5 @@
 """Identities and their questions, and the forget, non-private and retain sets that they are divided into."""
 
-import hashlib
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import DataError, UsageError
+from ..results.row import Split
 from . import published
 from .taxonomy import Group
 
@@ -214,14 +213,15 @@ def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
     return f"{name} (this split.json's)" if name in taken else name
 
 
-def split_digest(sets: Sets, private: Iterable[Group]) -> str:
-    """SHA-256 (hex) of all that divides a dataset: who is forgotten, who is held out, what is private."""
-    facts = {
-        "forget": sorted(set(sets.forget_ids)),
-        "held_out": sorted(set(sets.held_out_ids)),
-        "private": sorted({str(group) for group in private}),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def split_of(dataset: Dataset, sets: Sets, private: Iterable[Group]) -> Split:
+    """How a row names the division of ``dataset`` into ``sets``."""
+    return Split.made(
+        split_name(dataset, sets.forget_ids),
+        of=len(dataset.identities),
+        forget=sets.forget_ids,
+        held_out=sets.held_out_ids,
+        private=map(str, private),
+    )
 
 
 def samples(identities: Iterable[Identity]) -> tuple[Sample, ...]:

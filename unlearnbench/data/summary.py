@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import UnlearnbenchError
-from .questions import HELD_OUT, Dataset, Sample, by_default, samples, split_digest, split_name, split_sets
+from .questions import HELD_OUT, Dataset, Sample, by_default, samples, split_of, split_sets
 from .taxonomy import PRIVATE, Group, told
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
@@ -88,10 +88,10 @@ def _sizes(dataset: Dataset, number: int) -> dict[str, Any]:
     forget = sets["paper"].forget
     return {
         "people": number,
-        "name": split_name(dataset, sets["paper"].forget_ids),
+        "name": split_of(dataset, sets["paper"], PRIVATE).name,
         "with_paraphrases": sum(bool(sample.question.paraphrased_questions) for sample in forget),
         "with_perturbed_answers": sum(bool(sample.question.perturbed_answers) for sample in forget),
-        **{name: each.sizes | {"digest": split_digest(each, PRIVATE)} for name, each in sets.items()},
+        **{name: each.sizes | {"digest": split_of(dataset, each, PRIVATE).digest} for name, each in sets.items()},
     }
 
 
