@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from math import fsum
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import Evaluation, Headline, Params, Split, Task, task
 from unlearnbench.contracts import EXAMPLE
@@ -68,13 +68,14 @@ class FIUBenchOptions(Params):
             return {"held_out": PROTOCOLS["paper"]} | values
         return values
 
-    @model_validator(mode="after")
-    def _as_in_the_paper(self) -> Self:
-        if self.protocol == "paper" and self.held_out:
-            raise ValueError("protocol=paper holds nobody out: leave held_out out, or choose protocol=default")
-        if self.protocol == "paper" and set(self.private) != PRIVATE:
-            raise ValueError("protocol=paper forgets health and criminal records: leave private out, or the protocol")
-        return self
+    @field_validator("private", "held_out")
+    @classmethod
+    def _as_in_the_paper(cls, value: Any, info: ValidationInfo) -> Any:
+        paper = {"private": PRIVATE, "held_out": PROTOCOLS["paper"]}[info.field_name or ""]
+        given = frozenset(value) if isinstance(value, tuple) else value
+        if info.data.get("protocol") == "paper" and given != paper:
+            raise ValueError("protocol=paper forgets health and criminal records and holds nobody out: leave this out")
+        return value
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def summary(
     _print_tables(counts, f"{folder} (split.json: {dataset.variant})")
     _print_forget_sets(counts)
     for what, number in counts["left_out"].items():
-        typer.echo(f"left out: {number} {what}")
+        typer.echo(f"left out: {what}: {number}")
     for remark in remarks(dataset):
         if not remark.startswith("left out"):
             typer.echo(f"warning: {remark}")
@@ -93,14 +93,14 @@ def _print_forget_sets(counts: dict[str, Any]) -> None:
     for each in counts["forget"]:
         if "impossible" in each:
             typer.echo(f"--forget {each['people']}: {each['impossible']}")
-    people = "FIUBench's people: numbers mean rows, whatever split.json says. " if counts["fiubench"] else ""
-    typer.echo(f"{people}{_ABOUT}")
+    if counts["fiubench"]:
+        typer.echo("These are FIUBench's people: a number stands for rows of the data, whatever split.json says.")
+    typer.echo(_ABOUT)
 
 
-_ABOUT = (
-    "Paraphrased, perturbed: forget questions with such variants. protocol=paper (--set fiubench.protocol=paper) holds "
-    "nobody out; early stopping then looks at the forget set alone."
-)
+_ABOUT = """\
+Paraphrased and perturbed count the forget questions that have such variants. Under --set fiubench.protocol=paper
+nobody is held out, and early stopping looks at the forget set alone."""
 
 
 def _print_tables(counts: dict[str, Any], title: str) -> None:

@@ -168,8 +168,8 @@ def _question(index: int, qa: _QA, where: str) -> Question:
     group = qa.group or (found.group if found else None)
     if group is None:
         raise DataError(
-            f"{where}: question {index} {qa.question!r} is of no known group: say which beside it, "
-            '"group": "health", "criminal", "biography" or "filler"'
+            f"{where}: question {index} {qa.question!r} is of no known group (health, criminal, biography or filler): "
+            'say which beside it, as in "group": "biography"'
         )
     return Question(
         index=index,

@@ -209,7 +209,7 @@ def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
         taken = frozenset(published.FORGET)
     name = next((name for name, ids in dataset.splits.items() if frozenset(ids) == wanted), None)
     if name is None:
-        return f"{len(wanted)} people"
+        return "1 person" if len(wanted) == 1 else f"{len(wanted)} people"
     return f"{name} (this split.json's)" if name in taken else name
 
 

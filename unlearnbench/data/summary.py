@@ -76,7 +76,7 @@ def remarks(dataset: Dataset) -> Iterator[str]:
             "about; they can only be forgotten together"
         )
     if dataset.left_out and not dataset.is_fiubench:
-        yield f"left out: {', '.join(f'{number} {what}' for what, number in dataset.left_out)}"
+        yield f"left out: {', '.join(f'{what}: {number}' for what, number in dataset.left_out)}"
 
 
 def _sizes(dataset: Dataset, number: int) -> dict[str, Any]:
