@@ -133,11 +133,14 @@ class FIUBenchTask(Task):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """The further metrics as they are now."""
+        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
+        own = sorted({name for names in REPORTED.values() for name in names})
+        about = {"scorer": get_scorer(self.options.scorer).label}
+        about["reported"] = {name: metrics.get(name).version for name in own}
         known = {
             name: {"version": metrics.get(name).version, "code": metrics.code(name)} for name in self.options.metrics
         }
-        return {"metrics": known} if known else {}
+        return about | ({"metrics": known} if known else {})
 
     def load(self, source: str, forget: int | str | None) -> FIUBenchData:
         """Read a folder in FIUBench's layout and divide it into sets."""

@@ -43,7 +43,7 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     see_all(model, (case.sample.image for case in cases), run)
     trainer = Trainer(model, guard)
     trainer.train_discriminator(cases, run)
-    stopping = EarlyStopping(params.stop, sets, trainer.measured_nll) if ascends else None
+    stopping = EarlyStopping(params.stop, sets, trainer.measured_nll, run) if ascends else None
     trainer.train_jointly(cases, run, stopping)
     if stopping:
         run.notes["early_stopping"] = stopping.note

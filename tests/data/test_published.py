@@ -214,6 +214,8 @@ def test_what_early_stopping_looks_at_is_said(folder: Path) -> None:
     words = {share: split_sets(dataset, 2, PRIVATE, share).early_stopping for share in (0.0, 0.4)}
     assert words[0.0].startswith("looks at the forget set alone: nobody is held out")
     assert words[0.4] == "looks at the forget set and at the 2 people held out"
+    beside = split_sets(replace(dataset, strangers=dataset.identities[:3]), 2, PRIVATE, 0).early_stopping
+    assert beside.startswith("looks at the forget set alone, bounded by what 3 strangers lose: nobody is held out")
 
 
 def test_a_name_that_means_other_people_than_the_papers_is_said(real_hf: Path, real_github: Path) -> None:
@@ -264,14 +266,16 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     for each in records[:5]:
         each["age"] = 3
         each["qa_list"][2]["source"] = "own"
+    records[401]["qa_list"] = []
     folder = write_folder(tmp_path, records)
     (folder / "SFHQ" / ".DS_Store").write_bytes(b"")
-    found = summary(read(folder))["left_out"]
-    assert found == {
-        "records of full.json after the first 400": 3,
+    found = summary(read(folder))
+    assert found["strangers"] == 2
+    assert found["left_out"] == {
+        "records of full.json after the first 400 that are not whole or have no picture": 1,
         "values of the unknown field 'age'": 5,
         "values of the unknown field qa_list: 'source'": 5,
-        "files in SFHQ/ that no record read names": 4,
+        "files in SFHQ/ that no record read names": 2,
     }
 
 

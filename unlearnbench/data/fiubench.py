@@ -2,12 +2,16 @@
 
 What is read here of the published files: ``full.json`` is JSON Lines despite its name; its first 400 records are the
 benchmark; two versions of ``split.json`` are in circulation; paraphrases exist for some identities only.
+
+People whom no model is trained on are read too: the records after the first 400, and those of an optional file
+``strangers.json`` of the same form.
 """
 
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,22 +100,26 @@ def read(folder: Path) -> Dataset:
     pictures = files_in(folder / "SFHQ", folder / "images", folder)
     identities = _identities(path, records[:IDENTITIES], pictures)
     splits = _splits(folder / "split.json", split, {identity.unique_id for identity in identities})
-    texts = [hashlib.sha256(data).digest() for data in (full, split)]
-    digests = picture_digests(identity.image for identity in identities)
+    beyond, (others, own) = _beyond(records[IDENTITIES:], pictures), _strangers(folder / "strangers.json", pictures)
+    people = _each_once(folder, identities, (*beyond, *others))
+    texts = [hashlib.sha256(data).digest() for data in (full, split, *own)]
+    digests = picture_digests(person.image for person in people)
+    people = tuple(replace(each, picture=digest.hex()) for each, digest in zip(people, digests, strict=True))
     return Dataset(
-        identities=tuple(replace(each, picture=own.hex()) for each, own in zip(identities, digests, strict=True)),
+        identities=people[: len(identities)],
+        strangers=people[len(identities) :],
         splits=splits,
         variant=_VARIANTS.get(len(splits.get("forget5", ())), "custom"),
         fingerprint=fingerprint(texts + digests),
         root=folder,
-        left_out=(*_unread(records), *_unnamed(folder, identities)),
+        left_out=(*_unread(records, len(beyond)), *_unnamed(folder, people)),
     )
 
 
-def _unread(records: list[tuple[str, Any]]) -> Iterable[tuple[str, int]]:
-    """What of ``full.json`` is left out: records after the benchmark's, fields that mean nothing here."""
-    if len(records) > IDENTITIES:
-        yield f"records of full.json after the first {IDENTITIES}", len(records) - IDENTITIES
+def _unread(records: list[tuple[str, Any]], strangers: int) -> Iterable[tuple[str, int]]:
+    """What of ``full.json`` is left out: records that are not whole, fields that mean nothing here."""
+    if number := len(records[IDENTITIES:]) - strangers:
+        yield f"records of full.json after the first {IDENTITIES} that are not whole or have no picture", number
     values = [value for _, value in records[:IDENTITIES]]
     asked = [qa for value in values for qa in value["qa_list"]]
     for model, of, unused, whose in ((_Record, values, _UNUSED[0], ""), (_QA, asked, _UNUSED[1], "qa_list: ")):
@@ -121,9 +129,9 @@ def _unread(records: list[tuple[str, Any]]) -> Iterable[tuple[str, int]]:
                 yield f"values of the unknown field {whose}{name!r}", found[name]
 
 
-def _unnamed(folder: Path, identities: tuple[Identity, ...]) -> Iterable[tuple[str, int]]:
+def _unnamed(folder: Path, people: tuple[Identity, ...]) -> Iterable[tuple[str, int]]:
     """Files among the pictures that no record names."""
-    named = {identity.image for identity in identities}
+    named = {person.image for person in people}
     for place in ("SFHQ", "images"):
         if number := len(set(files_in(folder / place).values()) - named):
             yield f"files in {place}/ that no record read names", number
@@ -137,6 +145,36 @@ def _identities(path: Path, records: list[tuple[str, Any]], pictures: dict[str, 
     if twice:
         raise DataError(f"{path} has more than one identity {twice[0]}: give each its own unique_id")
     return identities
+
+
+def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> list[Identity]:
+    """People of the records after the benchmark's; nothing says that they are whole, and one that is not is left out."""
+    found = []
+    for where, value in records:
+        with suppress(DataError):
+            found.append(_identity(validated(_Record, value, where), where, pictures))
+    return found
+
+
+def _strangers(path: Path, pictures: dict[str, Path]) -> tuple[list[Identity], list[bytes]]:
+    """The people of ``strangers.json``, which must be right, and its bytes; nothing where there is no such file."""
+    if not path.is_file():
+        return [], []
+    data = content(path, _LAYOUT)
+    records = json_records(path, data)
+    return [_identity(validated(_Record, value, where), where, pictures) for where, value in records], [data]
+
+
+def _each_once(folder: Path, known: tuple[Identity, ...], strangers: tuple[Identity, ...]) -> tuple[Identity, ...]:
+    """The benchmark's people and the strangers; raises `DataError` for an id of two."""
+    times = Counter(person.unique_id for person in (*known, *strangers))
+    for person in strangers:
+        if times[person.unique_id] > 1:
+            raise DataError(
+                f"{folder}: stranger {person.unique_id} is there more than once, or among the benchmark's people: "
+                "give each person a unique_id of their own"
+            )
+    return (*known, *strangers)
 
 
 def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identity:

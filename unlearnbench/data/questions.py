@@ -51,7 +51,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything in a folder of identities.
+    """Everything in a folder of identities; ``strangers`` are further people, of whom no model ever learns anything.
 
     ``splits`` maps a name to unique ids; ``fingerprint`` is the SHA-256 (hex) of the files' content, pictures included.
     ``left_out`` says what of the folder was not taken up, in words, and how many of it there are.
@@ -62,6 +62,7 @@ class Dataset:
     variant: Variant
     fingerprint: str
     root: Path
+    strangers: tuple[Identity, ...] = ()
     left_out: tuple[tuple[str, int], ...] = ()
 
     @cached_property
@@ -78,8 +79,8 @@ class Dataset:
     def sharing(self) -> tuple[tuple[str, ...], ...]:
         """People whose picture is the very same file: the ids of each such picture."""
         of = defaultdict[str, list[str]](list)
-        for identity in self.identities:
-            of[identity.picture or identity.unique_id].append(identity.unique_id)
+        for person in (*self.identities, *self.strangers):
+            of[person.picture or person.unique_id].append(person.unique_id)
         return tuple(tuple(ids) for ids in of.values() if len(ids) > 1)
 
 
@@ -109,7 +110,8 @@ class Sets:
 
     ``forget`` are their private questions, ``nonprivate`` their others, on the same pictures; ``others`` are all
     questions about everybody else but the ``held_out``: people whom the base model knows like the others, but on whom
-    no method trains and no score rests, so that training may look at them to decide when to stop.
+    no method trains and no score rests, so that training may look at them to decide when to stop. ``strangers`` are
+    people whom no model ever learns of: not the base, not the retrained model, no method.
     """
 
     forget: tuple[Sample, ...]
@@ -117,6 +119,7 @@ class Sets:
     others: tuple[Sample, ...]
     forget_ids: tuple[str, ...]
     held_out: tuple[Sample, ...] = ()
+    strangers: tuple[Sample, ...] = ()
 
     @property
     def retain(self) -> tuple[Sample, ...]:
@@ -125,18 +128,29 @@ class Sets:
 
     @property
     def all(self) -> tuple[Sample, ...]:
-        """Every sample, each once."""
+        """Every sample that the base learns, each once."""
         return self.forget + self.retain + self.held_out
 
     @property
+    def set_of(self) -> dict[str, str]:
+        """The set that each sample which the base learns is of, by the sample's id."""
+        named = {
+            "forget": self.forget,
+            "nonprivate": self.nonprivate,
+            "others": self.others,
+            "held_out": self.held_out,
+        }
+        return {sample.id: name for name, samples in named.items() for sample in samples}
+
+    @property
     def in_order(self) -> tuple[Sample, ...]:
-        """Every sample in an order that does not depend on who is forgotten."""
+        """`all` in an order that does not depend on who is forgotten."""
         return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
 
     @property
     def held_out_ids(self) -> tuple[str, ...]:
         """The people held out."""
-        return tuple(dict.fromkeys(sample.unique_id for sample in self.held_out))
+        return self._people(self.held_out)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -147,9 +161,16 @@ class Sets:
     @property
     def early_stopping(self) -> str:
         """Whose losses a training may look at to stop in time, in words."""
+        bounded = f", bounded by what {len(self._people(self.strangers))} strangers lose" if self.strangers else ""
         if self.held_out:
-            return f"looks at the forget set and at the {len(self.held_out_ids)} people held out"
-        return "looks at the forget set alone: nobody is held out, so a bound on what held-out people lose never binds"
+            return f"looks at the forget set{bounded} and at the {len(self.held_out_ids)} people held out"
+        return (
+            f"looks at the forget set alone{bounded}: nobody is held out, so a bound on what held-out people lose "
+            "never binds"
+        )
+
+    def _people(self, asked: tuple[Sample, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(sample.unique_id for sample in asked))
 
 
 def split_sets(
@@ -179,6 +200,7 @@ def split_sets(
         others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen | aside),
         forget_ids=tuple(identity.unique_id for identity in forgotten),
         held_out=samples(identity for identity in dataset.identities if identity.unique_id in aside),
+        strangers=samples(dataset.strangers),
     )
     if not sets.forget:
         groups = ", ".join(sorted(private)) or "none"

@@ -28,6 +28,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "questions": len(asked),
         "groups": {group.value: groups[group] for group in Group},
         "private": _private(asked),
+        "strangers": len(dataset.strangers),
         "splits": {
             name: {
                 "identities": len(ids),
