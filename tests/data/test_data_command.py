@@ -28,7 +28,6 @@ def test_summary_as_json(folder: Path) -> None:
         "private": 72,
         "strangers": 0,
         "splits": {"forget10": {"identities": 2, "questions": 40, "private": 24}},
-        "strangers": 0,
         "fiubench": False,
         "groups_told_by": {"data": 0, "wording": 120, "rule": 0},
         "people_sharing_a_picture": [],

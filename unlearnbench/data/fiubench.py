@@ -148,7 +148,7 @@ def _identities(path: Path, records: list[tuple[str, Any]], pictures: dict[str, 
 
 
 def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> list[Identity]:
-    """People of the records after the benchmark's; nothing says that they are whole, and one that is not is left out."""
+    """People of the records after the benchmark's; nothing says that these are whole: one that is not is left out."""
     found = []
     for where, value in records:
         with suppress(DataError):
