@@ -81,7 +81,7 @@ def test_a_group_in_the_data_goes_first(folder: Path, rewrite: Rewrite) -> None:
     assert [question.told_by for question in questions[:3]] == ["data", "data", "wording"]
     assert summary(dataset)["groups_told_by"] == {"data": 2, "wording": 118, "rule": 0}
     (remark,) = remarks(dataset)
-    assert remark.startswith("1 questions have a group in the data that their wording does not have in FIUBench")
+    assert remark.startswith("of 120 questions 1 have a group in the data that FIUBench does not give")
 
 
 def test_an_unknown_group_is_named_with_the_known_ones(rewrite: Rewrite) -> None:
@@ -98,7 +98,7 @@ def test_what_a_rule_guessed_is_counted_and_said(rewrite: Rewrite) -> None:
     dataset = read(rewrite(reword))
     assert summary(dataset)["groups_told_by"] == {"data": 0, "wording": 118, "rule": 2}
     (remark,) = remarks(dataset)
-    assert "2 of 120 questions" in remark
+    assert "of 120 questions 2 are worded unlike" in remark
     assert "1 biography, 1 health" in remark
     assert "question 0 of 00000000, 'What is the full legal name" in remark
 

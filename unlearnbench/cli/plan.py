@@ -94,7 +94,8 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
 
 def _sets_of(plan: "Plan") -> str:
     """Who is forgotten, how many questions each set has, and what early stopping can look at."""
-    sizes = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in plan.sets.sizes.items())
+    said = {"nonprivate": "non-private", "held_out": "held out"}
+    sizes = ", ".join(f"{number:,} {said.get(name, name)}" for name, number in plan.sets.sizes.items())
     split = plan.unlearning.split
     return f"{split.name if split else 'forget set'}: {sizes}; early stopping {plan.sets.early_stopping}"
 

@@ -59,15 +59,15 @@ def remarks(dataset: Dataset) -> Iterator[str]:
     if guessed:
         groups = Counter(str(sample.question.group) for sample in guessed)
         yield (
-            f"{len(guessed)} of {len(asked)} questions are worded unlike FIUBench's, so rules guessed their groups "
+            f"of {len(asked)} questions {len(guessed)} are worded unlike FIUBench's, so rules guessed their groups "
             f"({', '.join(f'{number} {group}' for group, number in sorted(groups.items()))}), for instance "
             f'{_quoted(guessed[0])}: where one is wrong, give the question its "group"'
         )
     unlike = [sample for sample in asked if _unlike_wording(sample)]
     if unlike:
         yield (
-            f"{len(unlike)} questions have a group in the data that their wording does not have in FIUBench, for "
-            f"instance {_quoted(unlike[0])}: the data's holds"
+            f"of {len(asked)} questions {len(unlike)} have a group in the data that FIUBench does not give their wording, "
+            f"for instance {_quoted(unlike[0])}: the data's holds"
         )
     if dataset.sharing:
         people = sum(map(len, dataset.sharing))
