@@ -81,7 +81,7 @@ def test_a_group_in_the_data_goes_first(folder: Path, rewrite: Rewrite) -> None:
     assert [question.told_by for question in questions[:3]] == ["data", "data", "wording"]
     assert summary(dataset)["groups_told_by"] == {"data": 2, "wording": 118, "rule": 0}
     (remark,) = remarks(dataset)
-    assert remark.startswith("of 120 questions 1 have a group in the data that FIUBench does not give")
+    assert remark.startswith("of 120 questions 1 have a group in the data that is not that of")
 
 
 def test_an_unknown_group_is_named_with_the_known_ones(rewrite: Rewrite) -> None:

@@ -66,7 +66,7 @@ def remarks(dataset: Dataset) -> Iterator[str]:
     unlike = [sample for sample in asked if _unlike_wording(sample)]
     if unlike:
         yield (
-            f"of {len(asked)} questions {len(unlike)} have a group in the data that FIUBench does not give their wording, "
+            f"of {len(asked)} questions {len(unlike)} have a group in the data that is not that of their wording, "
             f"for instance {_quoted(unlike[0])}: the data's holds"
         )
     if dataset.sharing:
