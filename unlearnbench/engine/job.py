@@ -46,7 +46,7 @@ class Job(BaseModel):
         for file in self.plugins:
             load_plugin(file)
         sys.argv[:] = self.command
-        return {each.row_id: each for each in plan(self.config, Store(self.store))}
+        return {each.row_id: each for each in plan(self.config, Store(self.store), told=True)}
 
 
 def chosen(plans: dict[str, Plan], row_id: str) -> Plan:

@@ -146,8 +146,10 @@ class Plan:
         return digest({"model": self.unlearned_key, "task": task})[:32]
 
 
-def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:
+def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = False) -> list[Plan]:
     """Resolve every cell of the grid, each once; a ``dry`` plan fetches no model and writes nothing.
+
+    What is worth saying is said, unless it was ``told`` already, by the process that a worker plans for.
 
     Raises `UsageError`, `DataError` or `ModelError` for the first that cannot be. Names and values of all cells are
     checked before any data are read, and those before a model is fetched.
@@ -159,7 +161,7 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
         made = planner.plan(choice, data, unlearning)
         plans.setdefault(made.row_id, made)
-    for notice in planner.notices:
+    for notice in () if told else planner.notices:
         _log.warning("%s", notice)
     return list(plans.values())
 
@@ -286,6 +288,7 @@ class _Planner:
         if key not in self._data:
             with cache_only() if self.dry else nullcontext():
                 self._data[key] = _checked(task, task.load(data_source, forget))
+            self.notices |= dict.fromkeys(getattr(self._data[key], "notices", ()))
         return self._data[key]
 
 

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic reads these, and before Pyth
 
 from ..errors import PluginError
 from .scorers import Scorer
-from .statistics import MetricValue, summarise
+from .statistics import MetricValue, over_questions
 
 FORGET = "forget"
 """The set on which knowing less is better."""
@@ -85,21 +85,11 @@ def _numbers(metric: str, found: Any) -> list[float | None]:
 def measure(metric: Metric, records: Iterable[Record], scorer: Scorer, *, set_name: str, seed: int) -> MetricValue:
     """The metric's mean over the records of one set, with an interval that resamples identities.
 
-    Records that lack what the metric requires do not enter it: ``n`` counts the values that do, and where there are
-    none the value is None, with the reason.
+    Records that lack what the metric requires do not enter it: ``n`` counts the values that do, ``questions`` the
+    records that have any, and where there are none the value is None, with the reason.
     """
-    samples = [
-        (value, record["unique_id"])
-        for record in records
-        if record["set"] == set_name
-        for value in metric.values(record, scorer)
-    ]
-    summary = summarise(
-        [value for value, _ in samples],
-        clusters=[identity for _, identity in samples],
-        seed=seed,
-        higher_is_better=metric.higher_is_better(set_name),
-    )
+    samples = [(each["unique_id"], metric.values(each, scorer)) for each in records if each["set"] == set_name]
+    summary = over_questions(samples, seed=seed, higher_is_better=metric.higher_is_better(set_name))
     if samples and summary.n == 0 and metric.requires:
         return replace(summary, reason=f"no {set_name} sample has {' and '.join(metric.requires)}")
     return summary
