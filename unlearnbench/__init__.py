@@ -3,8 +3,14 @@
 The public Python API; each name is imported when first used, so that ``import unlearnbench`` costs nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # Python is looking for ``python -m unlearnbench``, with the working folder before all others: there, a file
+    # random.py of the user's would take the place of Python's own.
+    sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:
     from .contracts import Evaluation as Evaluation

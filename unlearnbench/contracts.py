@@ -85,7 +85,7 @@ class Method(ABC):
         """Make ``model`` forget ``sets.forget``; returns what was changed of it, or None where nothing was.
 
         What is evaluated is a fresh copy of the starting model with that edit applied, so the model itself may be
-        left in any state.
+        left in any state; but where None is returned it must be as it came, or there is an error and no row.
         """
 
     @classmethod
@@ -118,7 +118,10 @@ class TaskData(Protocol):
 
     @property
     def split(self) -> "Split | None":
-        """How the data are divided (`unlearnbench.Split`); None where they are not."""
+        """How the data are divided (`unlearnbench.Split`); None where they are not.
+
+        What a user should know of the data before anything is computed may stand in ``notices``, lines of text.
+        """
 
 
 @dataclass(frozen=True)

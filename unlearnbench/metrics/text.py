@@ -7,26 +7,27 @@ from ..data.refusals import is_refusal
 from .direction import FORGET, Direction
 from .metric import Metric, Record
 from .scorers import Scorer
+from .words import Tokenizer
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer
 
 
 @cache
-def _rouge() -> "RougeScorer":
+def _rouge(any_script: bool) -> "RougeScorer":
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    return RougeScorer(["rougeL"], use_stemmer=True, tokenizer=Tokenizer() if any_script else None)
 
 
 class RougeL(Metric):
-    """Recall of the longest common subsequence of stemmed words, against the answer in full."""
+    """Recall of the longest common subsequence of words, English ones stemmed, against the answer in full."""
 
     name = "rouge_l"
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""
-        scores = _rouge().score(record["answer"], scorer.read(record["prediction"]))
+        scores = _rouge(scorer.any_script).score(record["answer"], scorer.read(record["prediction"]))
         return [float(scores["rougeL"].recall)]
 
 
@@ -58,6 +59,7 @@ class RefusalRate(Metric):
     """
 
     name = "refusal_rate"
+    version = "2"
 
     def direction(self, set_name: str) -> Direction | None:
         """Lower, but neither on the forget set."""

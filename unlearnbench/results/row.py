@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    NonNegativeInt,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -214,7 +215,8 @@ class Cost(_Part):
     """What the cell took: seconds of wall clock, bytes at the peak; null where it was not measured.
 
     ``samples_per_second`` counts training samples; the peak is that of unlearning, or of evaluating where
-    nothing is unlearned.
+    nothing is unlearned. The seconds of an epoch and the samples per second are those of training steps: looks at
+    losses, by which training stops early, count in ``train_seconds`` alone.
     """
 
     trainable_parameters: int | None = None
@@ -223,6 +225,11 @@ class Cost(_Part):
     samples_per_second: Number = None
     eval_seconds: Number = None
     peak_memory_bytes: int | None = None
+    examples: dict[str, NonNegativeInt] | None = None
+    """How many examples of each set (``forget``, ``nonprivate``, ``others``, ``held_out``) training saw, repeats
+    counted; empty where nothing was trained."""
+    epoch: str | None = None
+    """What an epoch of ``seconds_per_epoch`` is, in words: methods go through different sets."""
 
 
 class Git(_Part):
