@@ -4,6 +4,7 @@ Rows are averaged, joined to a curve or put in one line only where all of it agr
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +17,10 @@ MAY_DIFFER = frozenset({"batch_size"})
 SPLIT = "split"
 """The fact that says who is forgotten."""
 
+TRAINED_ON = "trained_on"
+"""The fact that says what data the model was trained on: their fingerprint."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGITS = 8
 """Of a digest, where it is shown."""
 _NAME = 17
@@ -44,7 +49,7 @@ def method_facts(row: Row) -> dict[str, Any]:
     model = {"revision": row.model.revision, "weights": row.model.weights_digest, "dtype": row.model.dtype}
     model["template"] = row.model.template_digest
     base = {f"base.{name}": value for name, value in (row.base or {}).get("params", {}).items()}
-    model["trained_on"] = row.trained_on.fingerprint if row.trained_on else None
+    model[TRAINED_ON] = row.trained_on.fingerprint if row.trained_on else None
     own = {"method": row.method.name, "version": row.method.version, "code": row.method.code, SPLIT: row.task.split}
     facts = {"model": row.model.name} | model | own
     # A parameter may bear the name of one of these facts, and does not stand for it.
@@ -73,9 +78,20 @@ def told_apart(facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> list[s
         usual = len(alike) > 2 and counts[as_text(value)] > len(alike) / 2
         if len(counts) > 1 and not usual:
             told[name] = printable(f"{name}={_shown(value, [each.get(name) for each in alike])}")
-    # What options stand for is said only where the options are the same.
-    by_option = {name.partition(".")[0] for name in told if _PROTOCOL not in name}
-    return [text for name, text in told.items() if _PROTOCOL not in name or name.partition(".")[0] not in by_option]
+    if any(name.endswith(".fingerprint") and facts[name] == facts.get(TRAINED_ON) for name in told):
+        told.pop(TRAINED_ON, None)  # the same data, which the task's own fact names
+    return [text for name, text in told.items() if _PROTOCOL not in name or _says_more(name, facts, alike)]
+
+
+def _says_more(name: str, facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> bool:
+    """Whether what options stand for differs from a line of the very same options."""
+    task = name.partition(".")[0]
+    options = [each for each in facts if each.startswith(f"{task}.") and _PROTOCOL not in each]
+    return any(
+        as_text(other.get(name)) != as_text(facts[name])
+        and all(as_text(other.get(option)) == as_text(facts[option]) for option in options)
+        for other in alike
+    )
 
 
 def _shown(value: object, among: Iterable[object]) -> str:
@@ -84,6 +100,9 @@ def _shown(value: object, among: Iterable[object]) -> str:
         if len(namesakes) == 1 or value.digest is None:
             return value.name
         return f"{value.name[:_NAME]}#{value.digest[:_DIGITS]}"
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        digests = {each for each in among if isinstance(each, str)}
+        return value[:_DIGITS] if len({each[:_DIGITS] for each in digests}) == len(digests) else value
     return value if isinstance(value, str) else as_text(value)
 
 
