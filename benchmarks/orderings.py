@@ -13,6 +13,7 @@ from typing import Any
 
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
+from unlearnbench.report.settings import Settings
 from unlearnbench.results.row import Row, Split, latest
 from unlearnbench.results.store import RowStore
 
@@ -37,6 +38,7 @@ class Figures:
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = [row for row in rows if row.status == "ok"]
+        self._settings = Settings()
         splits = [_people(row) for row in self.rows]
         self.usual = max(splits, key=splits.count, default="")
 
@@ -48,12 +50,25 @@ class Figures:
     def mean(self, method: str, metric: str, **params: Any) -> float:
         """The mean over the seeds of a metric or a cost; raises `LookupError` without a row."""
         rows = self.find(method, **params)
+        self._require_alike(
+            [row for row in rows if metric in row.metrics] or rows, f"{method} {params or ''}: {metric}"
+        )
         values = [row.metrics[metric].value for row in rows if metric in row.metrics]
         values = values or [v for row in rows if (v := getattr(row.cost, metric, None)) is not None]
         known = [value for value in values if value is not None]
         if not known:
             raise LookupError(f"{method} {params or ''}: no {metric}")
         return fmean(known)
+
+    def _require_alike(self, rows: list[Row], what: str) -> None:
+        """Nothing is a mean over different settings, of the method or of what it was asked."""
+        if len({self._settings.method(row) for row in rows}) > 1:
+            raise LookupError(f"{what}: several settings of the method in these rows: give folders with one of each")
+        asked: dict[str, set[str]] = {}
+        for row in rows:
+            asked.setdefault(row.task.name, set()).add(self._settings.task(row))
+        if twice := [name for name, settings in asked.items() if len(settings) > 1]:
+            raise LookupError(f"{what}: several settings of {twice[0]} in these rows: give folders with one of each")
 
 
 VARIED = ("discriminator", "encoder", "selection", "loss", "k")
@@ -75,8 +90,19 @@ def _people(row: Row) -> str:
 
 def main(folders: list[Path]) -> int:
     """Print every statement."""
-    figures = Figures(latest(row for folder in folders for row in RowStore(folder).scan().rows))
-    complete = True
+    rows = latest(row for folder in folders for row in RowStore(folder).scan().rows)
+    models = dict.fromkeys(row.model.name for row in rows)
+    told = [
+        _of_model(name if len(models) > 1 else "", [row for row in rows if row.model.name == name]) for name in models
+    ]
+    return 0 if told and all(told) else 1
+
+
+def _of_model(heading: str, rows: list[Row]) -> bool:
+    """Print every statement about one model; whether no rows are missing."""
+    if heading:
+        print(heading)
+    figures, complete = Figures(rows), True
     for part in (references, cagul, ascent, ablations, sweeps):
         try:
             for said, holds, shown in part(figures):
@@ -84,7 +110,7 @@ def main(folders: list[Path]) -> int:
         except LookupError as missing:
             complete = False
             print(f"no rows  {missing.args[0]}")
-    return 0 if complete else 1
+    return complete
 
 
 def compared(

@@ -124,6 +124,11 @@ def test_the_orderings_take_the_usual_people_and_tell_sets_of_equal_size(row):
         (0, usual, 0.2), (1, usual, 0.4), (2, other, 1.0),
     )]  # fmt: skip
     assert orderings.Figures(rows).mean("ga", SCORE) == pytest.approx(0.3)
+    other_rate = row("ga", metrics={SCORE: (0.9, True)}, split=usual, seed=3, params={"rate": 2})
+    other_scorer = row("ga", metrics={SCORE: (0.9, True)}, split=usual, seed=3, options={"scorer": "fiubench"})
+    for stray in (other_rate, other_scorer):
+        with pytest.raises(LookupError, match="several settings"):
+            orderings.Figures([*rows, stray]).mean("ga", SCORE)
     with pytest.raises(LookupError, match="two sets of 2 people"):
         orderings._by_number(each.task.split for each in rows)
 

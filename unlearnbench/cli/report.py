@@ -167,13 +167,14 @@ def _figures(
 
 
 def _attention(rows: "Sequence[Row]", where: "Stores", data: Path | None) -> "Iterator[tuple[str, Figure]]":
-    """One picture for the first row of each method and model whose samples carry explanations."""
+    """One picture for the first row of each method, model and set of people whose samples carry explanations."""
     from ..report.attention import attention
     from ..report.plots import file_name
 
     seen = set()
     for row in rows:
-        which = row.method.name, row.model.name
+        split = row.task.split
+        which = row.method.name, row.model.name, split.key if split else ""
         if row.samples is None or which in seen:
             continue
 
@@ -184,9 +185,10 @@ def _attention(rows: "Sequence[Row]", where: "Stores", data: Path | None) -> "It
             samples = [sample for sample in where[row.row_id].read_samples(row) if isinstance(sample, dict)]
             if any("explanation" in sample for sample in samples):
                 seen.add(which)
-                title = f"{row.method.name}, {row.model.name}, seed {row.seed}"
+                people = [f"forgotten: {split.name}"] if split else []
+                title = ", ".join([row.method.name, row.model.name, *people, f"seed {row.seed}"])
                 if figure := attention(samples, _pictures(row, data), title, skipped):
-                    yield f"attention-{file_name('-'.join(which))}", figure
+                    yield f"attention-{file_name('-'.join(which[:2]))}", figure
         except (UnlearnbenchError, ValueError) as error:  # ValueError: a line of the samples that is no JSON
             skipped(str(error))
 
