@@ -47,7 +47,7 @@ def blocks(text: str, language: str) -> list[str]:
 def commands(*verbs: str) -> list[list[str]]:
     """The words after ``unlearnbench`` of the commands in all documents, of these verbs if any are given."""
     found = []
-    for line in "".join(blocks(EVERYTHING, "bash")).splitlines():
+    for line in "".join(blocks(EVERYTHING, "bash")).replace("\\\n", " ").splitlines():
         for part in line.split("&&"):
             program, *words = shlex.split(part, comments=True) or [""]
             if Path(program).name == "unlearnbench" and (not verbs or words[0] in verbs):

@@ -23,7 +23,7 @@ def people(name, *ids, held_out=(), private=("health",), of=20):
     return Split.made(name, of, map(str, ids), held_out=held_out, private=private).model_dump()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5), st.randoms())
 def test_rows_that_differ_in_the_digest_alone_are_never_averaged(row, values, random):
     rows = [
@@ -99,7 +99,7 @@ def test_people_are_swept_by_their_number(row):
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[2, 0.2], [4, 0.4], [6, 0.6]]
 
 
-@pytest.mark.parametrize("order", permutations(range(2)), ids=str)
+@pytest.mark.parametrize("order", [*permutations(range(2))], ids=str)
 def test_two_sets_of_as_many_people_are_no_point_of_a_curve(row, order):
     doubled = [(people("set4", 0, 1, 2, 3), 0.4), (people("set4", 6, 7, 8, 9), 0.9)]
     others = [(people(f"set{n}", *range(n)), n / 10) for n in (2, 6, 8)]
