@@ -1,6 +1,7 @@
 """FIUBench's people by the rows of its data: published sets, their extension, who is held out, how they are called."""
 
 import json
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,10 +14,11 @@ from unlearnbench.contracts import TaskData
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import Dataset, split_of, split_sets
 from unlearnbench.data.summary import summary
-from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.data.taxonomy import PRIVATE, Group
 from unlearnbench.errors import DataError, UsageError
 from unlearnbench.registry import tasks
 
+BOARDS = Path(__file__).parents[2] / "leaderboards"
 SIZES = ("forget", "nonprivate", "retain", "held_out")
 
 
@@ -282,3 +284,15 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
 def test_fields_of_fiubenchs_that_nothing_needs_are_not_counted(folder: Path, rewrite: Rewrite) -> None:
     rewrite(lambda records: records[0].update(gender="female", caption="…", raw_data="…"))
     assert summary(read(folder))["left_out"] == {}
+
+
+# ------------------------------------------------------------------------------------------------ leaderboards
+@pytest.mark.parametrize("name", ["fiubench-qwen2.5-vl-7b", "fiubench-llama-3.2-11b-vision"])
+def test_the_leaderboards_prescribe_the_papers_people_whichever_file_lies_there(
+    github: Dataset, hub: Dataset, name: str
+) -> None:
+    rule = tomllib.loads((BOARDS / name / "leaderboard.toml").read_text())["tasks"]["fiubench"]
+    share, private = rule["options"]["held_out"], frozenset(map(Group, rule["options"]["private"]))
+    for dataset in (github, hub):
+        split = split_of(dataset, split_sets(dataset, 40, private, share), private)
+        assert rule["split"] == split.model_dump()
