@@ -1,10 +1,13 @@
 """Terminals, pipes, locales and homes of every kind: what was computed is shown and kept."""
 
+import getpass
 import io
 import json
 import os
+import pwd
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from unlearnbench import home
 from unlearnbench.cli import terminal
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import default_store
@@ -107,6 +111,31 @@ def test_without_a_home_folder_the_store_is_asked_for(monkeypatch, tmp_path):
         default_store()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_store() == tmp_path / "unlearnbench"
+
+
+def test_libraries_have_a_home_where_the_system_knows_none(monkeypatch, tmp_path):
+    """NLTK, which scores text, cannot be imported without one; trained models are not put there."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "x")  # so that what is set below is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+    monkeypatch.setattr(home, "_lent", False)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    home.lend()
+    assert Path.home() == Path(tempfile.gettempdir())
+    assert getpass.getuser() == f"user{os.getuid()}"
+    assert home.home() is None
+    with pytest.raises(UsageError, match="no home folder"):
+        default_store()
+
+
+def test_a_home_that_is_known_is_left_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home.lend()
+    assert os.environ["HOME"] == str(tmp_path)
+    assert home.home() == tmp_path
 
 
 def test_a_job_reaches_its_worker_whatever_its_paths_hold():

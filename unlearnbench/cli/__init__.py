@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
+from ..home import lend
 from . import data, doctor, leaderboard, plan, report, run, score, show, status, store, terminal
 from . import list as listing
 
@@ -64,6 +65,7 @@ def options(
 
 def main() -> NoReturn:
     """The console script: obey the process's command line and exit."""
+    lend()
     with terminal.prepared():
         code = _obey(*_without_debug(sys.argv[1:]))
     sys.exit(code)
