@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from ..errors import DataError
+from .control_tokens import refuse
 from .folder import (
     content,
     files_in,
@@ -39,6 +40,10 @@ _VARIANTS: dict[int, Variant] = {20: "github", 30: "hf"}  # by the size of forge
 
 _Text = Annotated[str, Field(min_length=1)]
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+_ASKED = {"question", "answer", "paraphrased_question", "paraphrased_answer", "perturbed_answer"}
+"""What of a record is put before a model."""
 
 
 class _QA(BaseModel):
@@ -156,6 +161,7 @@ def _question(index: int, qa: _QA, where: str) -> Question:
             f"{where}: question {index} {qa.question!r} is of no known group (health, criminal, biography or filler): "
             "word it after one of FIUBench's attributes"
         )
+    refuse(f"{where}: question {index}", **qa.model_dump(include=_ASKED))
     return Question(
         index=index,
         question=qa.question,
