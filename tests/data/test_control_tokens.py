@@ -25,9 +25,9 @@ MADE_UP = {"<user>", "<end>", "<model>"}
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
 
-def person(folder: Path, place: int, question: int, **fields: Any) -> None:
+def person(folder: Path, place: int, index: int, **fields: Any) -> None:
     people = [json.loads(line) for line in (folder / "full.json").read_text().splitlines()]
-    people[place]["qa_list"][question] |= fields
+    people[place]["qa_list"][index] |= fields
     (folder / "full.json").write_text("".join(json.dumps(each) + "\n" for each in people))
 
 
@@ -39,7 +39,7 @@ def data(tmp_path: Path, small_data: Path) -> Path:
 @pytest.mark.parametrize(
     ("field", "value", "token"),
     [
-        ("question", "<image>\nWhat is this person's {}?", "<image>"),
+        ("question", "<image>\n{}", "<image>"),
         ("answer", "It is here.</s>", "</s>"),
         ("paraphrased_question", ["Fine?", "Is it <|vision_start|>?"], "<|vision_start|>"),
         ("paraphrased_answer", "So it is.<|eot_id|>", "<|eot_id|>"),
@@ -48,8 +48,8 @@ def data(tmp_path: Path, small_data: Path) -> Path:
 )
 def test_every_field_of_a_person_is_looked_at(data: Path, field: str, value: Any, token: str) -> None:
     if field == "question":
-        first = json.loads((data / "full.json").read_text().splitlines()[1])
-        value = "<image>\n" + first["qa_list"][5]["question"]
+        second = json.loads((data / "full.json").read_text().splitlines()[1])
+        value = value.format(second["qa_list"][5]["question"])
     person(data, 1, 5, **{field: value})
     with pytest.raises(DataError) as caught:
         read(data)
@@ -89,7 +89,7 @@ def test_plan_names_a_token_of_the_models_own(data: Path, tmp_path: Path, random
 def test_the_list_covers_the_tokens_of_every_family(name: str) -> None:
     _, processor = FAMILIES[name]()
     tokens = {token.content for token in processor.tokenizer.added_tokens_decoder.values() if token.special}
-    assert len(tokens) > 5
+    assert len(tokens) >= 5
     assert set(control_tokens.unknown(tokens)) <= MADE_UP
 
 
