@@ -166,6 +166,16 @@ class FIUBenchTask(Task):
         """Forget, non-private and other samples."""
         return data.sets
 
+    def texts(self, data: FIUBenchData) -> Iterator[tuple[str, str, str]]:
+        """Questions and answers in all their wordings."""
+        for sample in data.sets.in_order:
+            question, where = sample.question, f"{data.dataset.root / 'full.json'}: {sample.id}"
+            yield where, "question", question.question
+            yield where, "answer", question.answer
+            yield from ((where, "paraphrased_question", text) for text in question.paraphrased_questions)
+            yield where, "paraphrased_answer", question.paraphrased_answer or ""
+            yield from ((where, "perturbed_answer", text) for text in question.perturbed_answers)
+
     def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
         """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
         scorer, found = get_scorer(self.options.scorer), {}

@@ -6,7 +6,7 @@ decorator ``unlearnbench.method`` as soon as anything imported it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -202,6 +202,13 @@ class Task(ABC):
     def sets(self, data: Any) -> "Sets":
         """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
         raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
+
+    def texts(self, data: Any) -> Iterable[tuple[str, str, str]]:
+        """All that is put before a model: where it stands in what `load` returned, the field's name, and the text.
+
+        `plan` refuses those that hold a token which the model takes for something other than text.
+        """
+        return ()
 
     def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
         """Metrics of predictions made anywhere, records of the kind ``Prediction``, for ``unlearnbench score``.

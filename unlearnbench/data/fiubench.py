@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from ..errors import DataError
+from .control_tokens import refuse
 from .folder import (
     content,
     files_in,
@@ -56,6 +57,8 @@ def _absent(value: Any) -> Any:
 
 
 _Texts = Annotated[tuple[str, ...], BeforeValidator(_absent)]
+_ASKED = {"question", "answer", "paraphrased_question", "paraphrased_answer", "perturbed_answer"}
+"""What of a record is put before a model."""
 
 
 class _QA(BaseModel):
@@ -209,6 +212,7 @@ def _question(index: int, qa: _QA, where: str) -> Question:
             f"{where}: question {index} {qa.question!r} is of no known group (health, criminal, biography or filler): "
             'say which beside it, as in "group": "biography"'
         )
+    refuse(f"{where}: question {index}", **qa.model_dump(include=_ASKED))
     return Question(
         index=index,
         question=qa.question,

@@ -14,12 +14,13 @@ from typing import Any
 
 from ..config import BASE, Cell, RunConfig, cells, resolve
 from ..contracts import Method, Params, Task, TaskData
+from ..data.control_tokens import refuse_own
 from ..data.hub import cache_only
 from ..data.questions import Sets
 from ..device import DTYPES, choose
 from ..errors import UsageError
 from ..models.card import ModelCard
-from ..models.files import check
+from ..models.files import check, special_tokens
 from ..models.source import card_for, folder_of, model_type, shadowed
 from ..registry import methods, tasks
 from ..results.atomic import sha256_of
@@ -201,6 +202,8 @@ class _Planner:
         self.device = choose(config.device)
         self._sources: dict[str, Source] = {}
         self._data: dict[str, TaskData] = {}
+        self._own_tokens: dict[str, set[str]] = {}
+        self._checked: set[tuple[str, str]] = set()
         self.notices: dict[str, None] = {}
         """What is worth saying once the plan stands, each once."""
 
@@ -234,6 +237,8 @@ class _Planner:
         """The whole plan, now that the data are known to be sound."""
         source = self._source(choice.card)  # a hub's model is of a known family from here on, which has defaults too
         params, base = _parameters(choice.cell, source.card)
+        self._check_texts(source, choice.task, data)
+        self._check_texts(source, choice.provider, unlearning)
         return Plan(
             cell=choice.cell,
             source=source,
@@ -256,6 +261,15 @@ class _Planner:
             known = card if card.family else card.model_copy(update={"family": model_type(folder)})
             self._sources[card.name] = Source(known, folder, revision, self._digest(folder), DTYPES[self.device])
         return self._sources[card.name]
+
+    def _check_texts(self, source: Source, task: Task, data: TaskData) -> None:
+        """Raise `DataError` for a text in which the model would not see what is written there."""
+        name = source.card.name
+        if name not in self._own_tokens:
+            self._own_tokens[name] = special_tokens(source.folder)
+        if (name, data.fingerprint) not in self._checked:
+            refuse_own(self._own_tokens[name], name, task.texts(data))
+            self._checked.add((name, data.fingerprint))
 
     def _digest(self, folder: Path) -> str:
         """The digest of a model's weights, remembered in the store unless nothing may be written there."""
