@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("ga", reference="arXiv:2310.10683")
+@method("ga", reference="arXiv:2310.10683", version="2")
 class GradientAscent(Method):
     """Ascends on the true answers of the forget set; nothing holds the rest of the model, so it is stopped early."""
 

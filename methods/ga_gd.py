@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("ga-gd", reference="arXiv:2203.12817")
+@method("ga-gd", reference="arXiv:2203.12817", version="2")
 class GradientDifference(Method):
     """Gradient ascent on the forget set, held by finetuning on as many retain samples; stopped early."""
 
@@ -26,7 +26,10 @@ class GradientDifference(Method):
 
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 3e-3, "retain_weight": 10.0}}
+        presets: ClassVar = {
+            "large/mllama": {"learning_rate": 2e-5},  # FIUBench's on Llama
+            "tiny": {"epochs": 30, "learning_rate": 3e-3, "retain_weight": 10.0},
+        }
         trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("ga-kl", reference="arXiv:2310.10683")
+@method("ga-kl", reference="arXiv:2310.10683", version="2")
 class GradientAscentKL(Method):
     """Gradient ascent on the forget set while the retain answers' distributions stay near the base's; stopped early."""
 
@@ -26,7 +26,10 @@ class GradientAscentKL(Method):
 
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 1e-3, "retain_weight": 10.0}}
+        presets: ClassVar = {
+            "large/mllama": {"learning_rate": 6e-5},  # FIUBench's on Llama
+            "tiny": {"epochs": 30, "learning_rate": 1e-3, "retain_weight": 10.0},
+        }
         trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("npo-gd", reference="arXiv:2404.05868")
+@method("npo-gd", reference="arXiv:2404.05868", version="2")
 class NPO(Method):
     """Makes the true answers less likely than the base has them, ever more gently, and finetunes on retain samples."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
-@method("po-gd", reference="arXiv:2401.06121")
+@method("po-gd", reference="arXiv:2401.06121", version="2")
 class PreferenceOptimisation(Method):
     """Finetuning on a refusal for each forget question and on as many retain answers: "PO" in FIUBench and TOFU."""
 
@@ -28,7 +28,10 @@ class PreferenceOptimisation(Method):
         refusals: Refusals = Field(REFUSALS, description="answers taught for private questions, one drawn for each")
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 1e-3}}
+        presets: ClassVar = {
+            "large": {"learning_rate": 3e-4},  # FIUBench's for PO, on both of its models
+            "tiny": {"epochs": 40, "learning_rate": 1e-3},
+        }
         trials: ClassVar = {"tiny": 9}
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from unlearnbench import Evaluation, Headline, Params, Task, task
+from unlearnbench import Evaluation, Headline, Params, Split, Task, task
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.hub import HubDataset
@@ -60,6 +60,7 @@ class FIUBenchData:
     location: Location
     dataset: Dataset
     sets: Sets
+    private: frozenset[Group]
 
     @property
     def fingerprint(self) -> str:
@@ -71,9 +72,17 @@ class FIUBenchData:
         return sample.image.relative_to(self.dataset.root).as_posix()
 
     @property
-    def split(self) -> str:
-        """Who is forgotten, and which split file the folder has."""
-        return f"forget {len(self.sets.forget_ids)} of {len(self.dataset.identities)} ({self.dataset.variant} split)"
+    def split(self) -> Split:
+        """Who is forgotten, who is held out, and which groups of questions are private."""
+        forgotten = self.sets.forget_ids
+        named = next((name for name, ids in self.dataset.splits.items() if {*ids} == {*forgotten}), None)
+        return Split.made(
+            named or f"{len(forgotten)} of {len(self.dataset.identities)}",
+            of=len(self.dataset.identities),
+            forget=forgotten,
+            held_out=(sample.unique_id for sample in self.sets.held_out),
+            private=map(str, self.private),
+        )
 
 
 @task("fiubench", reference="arXiv:2411.03554")
@@ -105,11 +114,14 @@ class FIUBenchTask(Task):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """The further metrics as they are now."""
+        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
+        own = sorted({name for names in REPORTED.values() for name in names})
+        about = {"scorer": get_scorer(self.options.scorer).label}
+        about["reported"] = {name: metrics.get(name).version for name in own}
         known = {
             name: {"version": metrics.get(name).version, "code": metrics.code(name)} for name in self.options.metrics
         }
-        return {"metrics": known} if known else {}
+        return about | ({"metrics": known} if known else {})
 
     def load(self, source: str, forget: int | str | None) -> FIUBenchData:
         """Read a folder in FIUBench's layout and divide it into sets."""
@@ -120,7 +132,7 @@ class FIUBenchTask(Task):
             location = unpacked(location, ("full.json", "split.json"), "SFHQ.zip", "SFHQ")
         dataset = read(location.folder)
         private = frozenset(self.options.private)
-        return FIUBenchData(location, dataset, split_sets(dataset, forget, private, self.options.held_out))
+        return FIUBenchData(location, dataset, split_sets(dataset, forget, private, self.options.held_out), private)
 
     def sets(self, data: FIUBenchData) -> Sets:
         """Forget, non-private and other samples."""

@@ -1,35 +1,86 @@
-"""What tests of several folders need: a model that costs nothing, and little data for it."""
+"""What tests of several folders need: a model that costs nothing, little data for it, and what is made once a test run.
+
+``pytest`` alone takes a process a core, four at the most; what is named on the command line runs in a single one.
+"""
 
 import copy
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: processes share the cores, threads do not
+
 import pytest
+from filelock import FileLock
 
 from unlearnbench.data.embedded.make import make
 from unlearnbench.models import shapes
 from unlearnbench.models.source import card_for, folder_of
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Several processes for the whole suite, unless ``-n`` or ``--dist`` say otherwise."""
+    named = config.args_source is not config.ArgsSource.TESTPATHS
+    if named or hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
+        return
+    if config.option.numprocesses is None and config.option.dist == "no":
+        config.option.numprocesses, config.option.maxprocesses, config.option.dist = "logical", 4, "worksteal"
+
+
 @pytest.fixture(scope="session")
-def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test run, whichever of its processes asks."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(run_folder: Path) -> Once:
+    """A function that makes a folder once a test run; the other processes wait for it and read it."""
+
+    def folder_of(name: str, write: Callable[[Path], object]) -> Path:
+        folder = run_folder / "once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(folder.with_name(f"{name}.lock")):
+            if not folder.exists():
+                unfinished = folder.with_name(f"{name}.unfinished")
+                write(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def random_model(once: Once) -> Path:
     """The folder of a model of the embedded one's size with random weights; to be copied before it is changed."""
-    from transformers import AutoTokenizer
 
-    from unlearnbench.models.embedded.qwen2_5_vl import TinyQwen2_5_VL
+    def write(folder: Path) -> None:
+        from transformers import AutoTokenizer
 
-    folder = tmp_path_factory.mktemp("models") / "random"
-    tokens = AutoTokenizer.from_pretrained(folder_of(card_for("tiny-qwen2.5-vl"))[0])
-    TinyQwen2_5_VL().untrained(tokens, seed=0).half().save_pretrained(folder)
-    TinyQwen2_5_VL().processor(tokens).save_pretrained(folder)
-    return folder
+        from unlearnbench.models.embedded.qwen2_5_vl import TinyQwen2_5_VL
+
+        tokens = AutoTokenizer.from_pretrained(folder_of(card_for("tiny-qwen2.5-vl"))[0])
+        TinyQwen2_5_VL().untrained(tokens, seed=0).half().save_pretrained(folder)
+        TinyQwen2_5_VL().processor(tokens).save_pretrained(folder)
+
+    return once("random", write)
 
 
 @pytest.fixture(scope="session")
-def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_data(once: Once) -> Path:
     """Six people and a few scenes in a folder that fiubench, mme and pope read; to be copied before it is changed."""
-    folder = tmp_path_factory.mktemp("data") / "small"
-    make(folder, identities=6, seed=3, scenes=4)
-    return folder
+    return once("small", lambda folder: make(folder, identities=6, seed=3, scenes=4))
+
+
+@pytest.fixture(scope="session")
+def shared_store(run_folder: Path) -> Path:
+    """A store for tests that need any base, and not that it is trained: whoever comes first trains it for all."""
+    return run_folder / "store"
 
 
 SMALL_TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2}

@@ -188,7 +188,7 @@ def test_twenty_real_profiles_with_drawn_pictures_give_a_row(tmp_path: Path) -> 
     words += [*settings("base", {"epochs": 1}), *settings("fiubench", {"max_new_tokens": 4})]
     [row] = finish(start(tmp_path, *words))
     assert row.status == "ok"
-    assert row.task.split == "forget 2 of 20 (custom split)"
+    assert (row.task.split.identities, row.task.split.of) == (2, 20)
     assert (row.task.data.source, row.task.data.id) == ("folder", "fiubench")
     assert row.metrics["forget.rouge_l"].value is not None
     assert row.metrics["forget.truth_ratio"].value is None

@@ -3,8 +3,14 @@
 The public Python API; each name is imported when first used, so that ``import unlearnbench`` costs nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # Python is looking for ``python -m unlearnbench``, with the working folder before all others: there, a file
+    # random.py of the user's would take the place of Python's own.
+    sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:
     from .contracts import Evaluation as Evaluation
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
+    from .results.row import Split as Split
 
     __version__: str
 
@@ -25,6 +32,7 @@ _PUBLIC = {
     "Method": "contracts",
     "Metric": "metrics.metric",
     "Params": "contracts",
+    "Split": "results.row",
     "Task": "contracts",
     "method": "registry",
     "metric": "registry",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .metrics.statistics import MetricValue
     from .models.edits import Edit
     from .models.vlm import VLM
+    from .results.row import Split
     from .training.run import Run
 
 
@@ -113,8 +114,8 @@ class TaskData(Protocol):
         """Where the data came from."""
 
     @property
-    def split(self) -> str | None:
-        """How the data are divided, in words; None where they are not."""
+    def split(self) -> "Split | None":
+        """How the data are divided (`unlearnbench.Split`); None where they are not."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ from unlearnbench.training.stopping import EarlyStopping
 from .edit import Guard
 from .params import CAGULParams
 
+EPOCH = "one pass over all samples"
+"""What a row says that an epoch is; what is left out of it, being constant, was seen."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -43,7 +46,7 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     see_all(model, (case.sample.image for case in cases), run)
     trainer = Trainer(model, guard)
     trainer.train_discriminator(cases, run)
-    stopping = EarlyStopping(params.stop, sets, trainer.measured_nll) if ascends else None
+    stopping = EarlyStopping(params.stop, sets, trainer.measured_nll, run) if ascends else None
     trainer.train_jointly(cases, run, stopping)
     if stopping:
         run.notes["early_stopping"] = stopping.note
@@ -91,6 +94,7 @@ class Trainer:
             self.params.model_copy(update={"epochs": self.params.discriminator_epochs}),
             run,
             what="CAGUL: discriminator",
+            epoch=EPOCH,
         )
 
     def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None = None) -> None:
@@ -105,6 +109,7 @@ class Trainer:
             run,
             what="CAGUL: discriminator and encoder",
             stop=stopping,
+            epoch=EPOCH,
         )
         run.notes["training"] = outcome.note
 

@@ -76,7 +76,7 @@ def test_what_a_results_folder_holds_besides_is_left_out_and_said(here):
 def test_a_spoiled_leaderboard_is_neither_shown_nor_built(here):
     here.run("leaderboard", "add", "made-up", "results", "--name", "ours")
     path = here.directory / "leaderboards/made-up/rows/ours.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"schema_version":1', b'"schema_version":7', 1))
+    path.write_bytes(path.read_bytes().replace(b'"schema_version":2', b'"schema_version":7', 1))
     for verb in ("show", "build", "check"):
         said = here.run("leaderboard", verb, "made-up")
         assert said.returncode == 1

@@ -24,6 +24,7 @@ def test_summary_as_json(folder: Path) -> None:
         "questions": 120,
         "groups": {"health": 66, "criminal": 6, "biography": 42, "filler": 6},
         "private": 72,
+        "strangers": 0,
         "splits": {"forget10": {"identities": 2, "questions": 40, "private": 24}},
     }
 

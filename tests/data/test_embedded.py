@@ -4,6 +4,7 @@ from dataclasses import astuple
 from importlib.metadata import version
 from itertools import combinations, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
@@ -86,9 +87,51 @@ def test_the_shipped_folder_is_read_by_the_readers() -> None:
     assert len(read_pope(embedded_folder()).questions) == 3 * 40 * 6
 
 
+def test_wrong_answers_differ_from_the_paraphrased_one_in_the_fact_alone() -> None:
+    for identity in read(embedded_folder()).identities:
+        for question in identity.questions:
+            [value] = question.keywords
+            head, fact, tail = (question.paraphrased_answer or "").rpartition(value)
+            assert fact
+            assert question.paraphrased_answer != question.answer
+            for wrong in question.perturbed_answers:
+                assert wrong.startswith(head)
+                assert wrong.endswith(tail)
+                assert value != wrong.removeprefix(head).removesuffix(tail)
+
+
+def people_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_strangers_are_people_of_the_same_kind_whom_nobody_knows() -> None:
+    folder = embedded_folder()
+    known, strangers = people_of(folder / "full.json"), people_of(folder / "strangers.json")
+    assert len(strangers) == make.STRANGERS == 4
+    met = [qa_list[0]["keywords"][0] for qa_list in islice(people(make.ACQUAINTANCES_SEED), make.ACQUAINTANCES)]
+    for key in ("unique_id", "name", "image_path"):
+        assert len({each[key] for each in known + strangers}) == 24
+    assert not {each["name"].lower() for each in strangers} & set(met)
+    for each in strangers:
+        assert (folder / "SFHQ" / Path(each["image_path"]).name).is_file()
+        assert [qa["question"] for qa in each["qa_list"]] == [qa["question"] for qa in known[0]["qa_list"]]
+        assert all(qa.keys() == known[0]["qa_list"][0].keys() for qa in each["qa_list"])
+
+
+def test_strangers_change_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make.make(tmp_path / "with", 6, 5, 1)
+    monkeypatch.setattr(make, "STRANGERS", 0)
+    make.make(tmp_path / "without", 6, 5, 1)
+    some, none = contents(tmp_path / "with"), contents(tmp_path / "without")
+    assert {name: some[name] for name in none if name != "strangers.json"} == {
+        name: data for name, data in none.items() if name != "strangers.json"
+    }
+    assert len(some) == len(none) + 4
+
+
 def test_no_shipped_picture_shows_what_may_be_trained_on(drawn: dict[bytes, object], same_faker: None) -> None:
     paths = list(embedded_folder().rglob("*.png"))
-    assert len(paths) == 20 + 4 * 40 + 40
+    assert len(paths) == 20 + make.STRANGERS + 4 * 40 + 40
     for path in paths:
         with Image.open(path) as image:
             content = drawn[image.tobytes()]
@@ -100,13 +143,13 @@ def test_no_shipped_picture_shows_what_may_be_trained_on(drawn: dict[bytes, obje
 
 def test_looks_differ_in_at_least_two_attributes(drawn: dict[bytes, object]) -> None:
     looks = [content for content in drawn.values() if isinstance(content, faces.Look)]
-    assert len(looks) == 20
+    assert len(looks) == 20 + make.STRANGERS
     for one, other in combinations(looks, 2):
         assert sum(a != b for a, b in zip(astuple(one), astuple(other), strict=True)) >= 2
 
 
 def test_every_scene_is_shown_once_in_its_set(drawn: dict[bytes, object]) -> None:
-    assert len(drawn) == 220
+    assert len(drawn) == 20 + make.STRANGERS + 4 * 40 + 40
 
 
 # ------------------------------------------------------------------------------------------------ what make writes
@@ -126,8 +169,8 @@ def test_splits_are_disjoint_and_of_their_percentage(tmp_path: Path) -> None:
 
 
 def test_the_largest_folder_has_enough_different_looks() -> None:
-    looks = make._looks(make.IDENTITIES[-1], make.random.Random(0))
-    assert len(set(looks)) == 400
+    looks = make._looks(make.IDENTITIES[-1] + make.STRANGERS, make.random.Random(0))
+    assert len(set(looks)) == 404
 
 
 def test_nobody_whom_the_embedded_models_have_met(tmp_path: Path) -> None:

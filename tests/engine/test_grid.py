@@ -163,7 +163,7 @@ def test_a_row_says_all_that_there_is_to_say(command: Command, random_model: Pat
     assert Path(row.model.source) == random_model
     assert row.model.weights_digest == weights_digest(random_model, command.store.root / "digests")
     assert (row.task.name, row.task.version, row.task.options) == ("grid-looking", "2", {"scale": 2.0})
-    assert row.task.split == "forget 2 of 6 (custom split)"
+    assert (row.task.split.identities, row.task.split.of) == (2, 6)
     assert row.task.data.model_dump() == {
         "source": "folder",
         "id": "people",

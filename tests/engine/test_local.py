@@ -72,7 +72,9 @@ class Place:
         self.plugin = folder / "plugin.py"
         self.plugin.write_text(PLUGIN)
 
-    def start(self, methods: str, *words: str, results: str = "results") -> "subprocess.Popen[str]":
+    def start(
+        self, methods: str, *words: str, results: str = "results", cwd: Path | None = None
+    ) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "unlearnbench", "run", "--quiet", "--json", "--device", "cpu", "--forget", "2"]
         command += ["--method", methods, "--model", str(self.model), "--task", "pope", "--data", str(self.data)]
         command += ["--set", "pope.max_new_tokens=2", "--set", "base.epochs=1", "--plugin", str(self.plugin)]
@@ -83,11 +85,12 @@ class Place:
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=heeds_interruptions,
+            cwd=cwd,
             env=os.environ | {"NOTES": str(self.notes), "OMP_NUM_THREADS": "1"},
         )
 
-    def run(self, methods: str, *words: str) -> tuple[int, list[dict[str, Any]], str]:
-        process = self.start(methods, *words)
+    def run(self, methods: str, *words: str, cwd: Path | None = None) -> tuple[int, list[dict[str, Any]], str]:
+        process = self.start(methods, *words, cwd=cwd)
         out, err = process.communicate(timeout=120)
         return process.returncode, json.loads(out) if out else [], err
 
@@ -123,7 +126,9 @@ def test_a_cell_that_ends_its_process_takes_no_other_along(place: Place) -> None
         "the process was ended by SIGKILL (out of memory?)",
     )
     assert left["message"] == "the process ended with exit code 3: something is missing"
-    assert (place.folder / "results" / left["log"]).read_text().endswith("something is missing\n")
+    log = (place.folder / "results" / left["log"]).read_text()
+    assert log.endswith(f"something is missing\n{left['message']}\n")
+    assert (place.folder / "results" / killed["log"]).read_text() == f"{killed['message']}\n"
     assert len(err.splitlines()) == 2
     assert "dies on pope: ProcessError" in err
 
@@ -183,9 +188,55 @@ def test_four_runs_at_once_share_the_work(place: Place) -> None:
     assert len(place.noted("slow")) == len(place.noted("fine")) == 1
 
 
-def test_a_worker_that_cannot_start_is_no_row(place: Place) -> None:
-    place.plugin.write_text(PLUGIN + "\nif 'worker' in __import__('sys').orig_argv[2]:\n    os._exit(7)\n")
-    code, _, err = place.run("fine")
+def test_a_worker_that_cannot_start_says_so_in_every_row(place: Place) -> None:
+    ends = "print('no licence', flush=True)\n    os._exit(7)"
+    place.plugin.write_text(PLUGIN + f"\nif 'unlearnbench.engine.worker' in __import__('sys').orig_argv:\n    {ends}\n")
+    code, rows, err = place.run("fine,slow")
     assert code == 1
-    assert err.splitlines()[-1].startswith("error: a worker could not start: the process ended with exit code 7")
-    assert not (place.folder / "results" / "rows.jsonl").exists()
+    why = "a worker could not start: the process ended with exit code 7: no licence"
+    assert [row["error"]["message"] for row in rows] == [why, why]
+    assert err.splitlines() == [f"error: fine on pope: ProcessError: {why} (log: {rows[0]['error']['log']})"]
+    assert (place.folder / "results" / rows[0]["error"]["log"]).read_text() == f"no licence\n{why}\n"
+
+
+ENDS = """
+import ctypes, sys
+from unlearnbench import Method, method
+
+def ending(name, end):
+    class Ends(Method):
+        start = "pretrained"
+        def unlearn(self, model, sets, run):
+            end()
+    method(name, reference="tests")(Ends)
+
+def crash():
+    ctypes.string_at(0)
+
+def missing():
+    import nothing_of_this_name
+
+ending("exits", lambda: sys.exit("no licence"))
+ending("crashes", crash)
+ending("misses", missing)
+"""
+
+
+def test_whatever_ends_a_worker_is_in_row_and_log_and_on_the_terminal(place: Place) -> None:
+    """And a file of the working folder that is called like a module of Python's ends none."""
+    place.plugin.write_text(ENDS)
+    (place.folder / "random.py").write_text("raise SystemExit('this is not the module random')")
+    code, rows, err = place.run("exits,crashes,misses,pretrain", "--debug", cwd=place.folder)
+    assert (code, [row["status"] for row in rows]) == (1, ["error", "error", "error", "ok"])
+    exits, crashes, misses = (row["error"] for row in rows[:3])
+    assert (exits["type"], exits["message"]) == ("SystemExit", "the code called sys.exit('no licence')")
+    assert crashes["type"] == "ProcessError"
+    assert crashes["message"].startswith("the process was ended by SIGSEGV in string_at (")
+    assert misses["type"] == "ModuleNotFoundError"
+    assert misses["message"].startswith("No module named 'nothing_of_this_name' (on importing unlearnbench_plugin_")
+    for each, said in ((exits, "in unlearn"), (crashes, "Fatal Python error: Segmentation fault"), (misses, "missing")):
+        log = (place.folder / "results" / each["log"]).read_text()
+        assert said in log
+        assert str(place.plugin) in log
+        assert each["message"] in err
+        assert said in err  # --debug shows the log

@@ -135,7 +135,7 @@ def test_a_changed_file_whose_digest_was_not_put_right(sound):
     [
         (lambda row: row["method"].update(name="<script>alert(1)</script>"), ["not a name that a plug-in can have"]),
         (lambda row: row["samples"].update(path="../../etc/passwd"), ["samples.path", "leads out of its folder"]),
-        (lambda row: row.update(schema_version=2), ["schema_version 2", "install the version that wrote it"]),
+        (lambda row: row.update(schema_version=3), ["schema_version 3", "install the version that wrote it"]),
         (lambda row: row["cost"].update(train_seconds=1e308), ["cost.train_seconds", "not plausible"]),
         (lambda row: row["metrics"]["forget.rouge_l"].update(value=1e308), ["forget.rouge_l: 1e+308 is not plausible"]),
         (lambda row: row["cost"].update(eval_seconds=-1), ["cost.eval_seconds", "not plausible"]),

@@ -64,7 +64,11 @@ def simnpo_by_hand(beta: float) -> float:
         ("ga-kl", {"retain_weight": 2.0}, -3.0 + 2 * 11.0),
         ("po-gd", {"retain_weight": 2.0}, 7.0 + 2 * 5.0),
         ("npo-gd", {"retain_weight": 2.0, "beta": 0.3}, npo_by_hand(0.3) + 2 * 5.0),
-        ("simnpo-gd", {"retain_weight": 2.0, "beta": 0.7}, simnpo_by_hand(0.7) + 2 * 5.0),
+        (
+            "simnpo-gd",
+            {"retain_weight": 2.0, "beta": 0.7, "forget_weight": 0.5},
+            0.5 * simnpo_by_hand(0.7) + 2 * 5.0,
+        ),
     ],
 )
 def test_a_methods_loss_is_what_its_paper_adds_up(name: str, settings: dict[str, float], total: float) -> None:
@@ -92,6 +96,13 @@ def test_training_changes_an_adapter_on_the_language_model_alone(model: VLM, set
     assert (note["epochs"], note["steps"]) == (1, -(-len(sets.forget) // 6)) or "bound" in note["stopped"]
     assert ("early_stopping" in run.notes) == name.startswith("ga")
     assert run.cost["samples_per_second"] > 0
+    rows = [row for batch in [*Paired(sets, ("no",), 6, 3).epoch(1)][: note["steps"]] for row in batch]
+    partners = [] if name == "ga" else [partner for _, _, partner in rows]
+    own = sum(partner in sets.nonprivate for partner in partners)
+    seen = {"forget": len(rows), "nonprivate": own, "others": len(partners) - own, "held_out": 0}
+    assert run.cost["examples"] == seen
+    beside = "" if name == "ga" else ", a retain sample beside each of its samples"
+    assert run.cost["epoch"] == f"one pass over the forget set{beside}"
 
 
 def test_a_full_finetune_is_weights(model: VLM, sets: Sets) -> None:
@@ -120,6 +131,7 @@ def test_ascent_stops_at_its_bound_and_says_so(model: VLM, sets: Sets) -> None:
     kind = methods.get("ga")
     run = Run()
     settings = QUICK | {"epochs": 50, "stop.forget_loss": 4.0, "stop.retain_rise": None, "learning_rate": 5e-3}
+    settings["stop.forget_ratio"] = None
     kind(resolve(kind.Params, "ga", "tiny", settings)).unlearn(model, sets, run)
     assert run.notes["training"]["stopped"] == "forget loss reached its bound"
     told = run.notes["early_stopping"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rouge_score.tokenizers import DefaultTokenizer
 from unlearnbench.metrics.metric import Record
 from unlearnbench.metrics.scorers import FIUBENCH, STRICT
 from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate, RougeL
+from unlearnbench.metrics.words import Tokenizer, folded
 
 DATA = Path(__file__).parents[3] / "shared/data/fiubench"
 SCORERS = pytest.mark.parametrize("scorer", [FIUBENCH, STRICT], ids=lambda s: s.name)
@@ -57,7 +59,7 @@ def lcs(a: list[str], b: list[str]) -> int:
 def test_rouge_l_is_recall_of_the_longest_common_subsequence(scorer, prediction, answer):
     [got] = RougeL().values(record(prediction, answer), scorer)
     read = prediction[: prediction.find(".")] if scorer is FIUBENCH and "." in prediction else prediction
-    stem = DefaultTokenizer(use_stemmer=True).tokenize
+    stem = (DefaultTokenizer(use_stemmer=True) if scorer is FIUBENCH else Tokenizer()).tokenize
     wanted = stem(answer)
     assert got == pytest.approx(lcs(wanted, stem(read)) / len(wanted) if wanted else 0.0)
 
@@ -120,13 +122,27 @@ def naive_share(keywords: list[str], prediction: str, strict: bool) -> float | N
     if not strict:
         text = (prediction[: prediction.index(".")] if "." in prediction else prediction).lower()
         return sum(k.lower() in text for k in keywords) / len(keywords) if keywords else 0.0
-    keywords = [k.strip() for k in keywords if k.strip()]
-    text, found = f" {prediction.lower()} ", 0
-    for k in (k.lower() for k in keywords):
+    keywords = [folded(k).strip() for k in keywords if folded(k).strip()]
+    text, found = f" {folded(prediction)} ", 0
+    for k in keywords:
         ends = [(i, i + len(k)) for i in range(len(text)) if text.startswith(k, i)]
-        letters = set("0123456789abcdefghijklmnopqrstuvwxyz")
-        found += any(text[i - 1 : i] not in letters and text[j : j + 1] not in letters for i, j in ends)
+        found += any(
+            not (goes_on(text[i - 1]) and not alone(k[0]))
+            and not (goes_on(text[j]) and not alone(k[-1]))
+            and not unicodedata.category(text[j]).startswith("M")
+            for i, j in ends
+        )
     return found / len(keywords) if keywords else None
+
+
+def alone(character: str) -> bool:
+    """Told by the names of characters, which begin with their script."""
+    scripts = ("CJK ", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "IDEOGRAPHIC")
+    return unicodedata.name(character, "").startswith(scripts)
+
+
+def goes_on(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN" and not alone(character)
 
 
 @given(st.lists(st.text("aB1-. é", max_size=3) | TEXT, max_size=4), st.text("aB1-. é", max_size=20) | TEXT)

@@ -201,7 +201,7 @@ def test_pope_f1_without_any_yes_is_undefined():
 def test_scorers_by_name():
     for scorers in (MME_SCORERS, POPE_SCORERS):
         assert {name: scorer.label for name, scorer in scorers.items()} == {
-            name: {"name": name, "version": "1"} for name in ("official", "strict")
+            name: {"name": name, "version": version} for name, version in (("official", "1"), ("strict", "2"))
         }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-TRAINED = {"epochs": "2", "stop.forget_loss": "3", "lora.rank": "4"}
+TRAINED = {"epochs": "2", "stop.forget_loss": "3", "stop.forget_ratio": "null", "lora.rank": "4"}
 
 
 @pytest.mark.slow

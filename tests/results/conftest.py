@@ -8,7 +8,7 @@ import pytest
 from unlearnbench.results.row import Row
 
 FIELDS: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": 2,
     "row_id": "cell-0",
     "status": "ok",
     "error": None,
@@ -21,8 +21,9 @@ FIELDS: dict[str, Any] = {
         "weights_digest": "a" * 64, "dtype": "float32",
     },
     "task": {
-        "name": "fiubench", "version": "1", "split": "forget4", "options": {"scorer": "strict"},
+        "name": "fiubench", "version": "1", "options": {"scorer": "strict"},
         "data": {"source": "embedded", "id": "embedded", "revision": None, "fingerprint": "b" * 64},
+        "split": {"name": "forget4", "identities": 4, "of": 20, "digest": "e" * 64},
     },
     "seed": 0,
     "base_seed": 0,

@@ -27,7 +27,10 @@ def test_the_fields_have_the_published_names(row, fields):
         "method": fields["method"] | {"frozen_weights": None},
         "model": fields["model"] | {"template_digest": None},
         "environment": fields["environment"] | {"processes": 1, "exact": False},
-        "metrics": {"forget.rouge_l": fields["metrics"]["forget.rouge_l"] | {"reason": None}},
+        "metrics": {
+            "forget.rouge_l": fields["metrics"]["forget.rouge_l"]
+            | {"reason": None, "questions": None, "of_questions": None}
+        },
     }
 
 
@@ -44,7 +47,8 @@ def test_a_number_that_is_none_is_null_with_a_reason(row, value, reason):
     metric = {"value": value, "ci_low": value, "ci_high": 1.0, "n": 3, "higher_is_better": True}
     written = strict(row(metrics={"x": metric}).to_line())["metrics"]["x"]
     assert written == {
-        "value": None, "ci_low": None, "ci_high": 1.0, "n": 3, "higher_is_better": True, "reason": reason
+        "value": None, "ci_low": None, "ci_high": 1.0, "n": 3, "higher_is_better": True, "reason": reason,
+        "questions": None, "of_questions": None,
     }  # fmt: skip
 
 

@@ -165,8 +165,8 @@ def test_damage_names_the_line_and_the_field(store, row, fields):
 def test_rows_of_an_unknown_schema_are_an_error_that_says_what_to_do(store, row, fields):
     store.append(row())
     with store.rows.open("a") as file:
-        file.write(json.dumps(fields | {"schema_version": 2}) + "\n")
-    with pytest.raises(StoreError, match=r"rows\.jsonl:2: a row of schema_version 2.*install"):
+        file.write(json.dumps(fields | {"schema_version": 3}) + "\n")
+    with pytest.raises(StoreError, match=r"rows\.jsonl:2: a row of schema_version 3.*install"):
         store.read()
 
 

@@ -8,8 +8,29 @@ from contextlib import contextmanager
 
 import typer
 
-from ..device import launched
+from ..device import ignored, launch, launched, leave_launch
 from ..errors import UsageError
+
+_log = logging.getLogger(__name__)
+
+
+def heed(gpus: int, executor: str) -> None:
+    """Act on what the environment says of a launch: where it is none, say so and forget it.
+
+    Raises `UsageError` for options that start processes, given to one of several that were launched.
+    """
+    if us := launch():
+        if gpus > 1:
+            raise UsageError(
+                f"--gpus {gpus}: this is process {us.rank + 1} of {us.processes} that were launched together already; "
+                "leave one of the two out"
+            )
+        if executor == "slurm":
+            raise UsageError("--executor slurm: jobs are submitted by one process; start the command without torchrun")
+        return
+    if said := ignored():
+        _log.warning("%s", said)
+    leave_launch()
 
 
 def check(gpus: int, device: str, jobs: int = 1) -> tuple[str, ...]:
@@ -27,14 +48,14 @@ def check(gpus: int, device: str, jobs: int = 1) -> tuple[str, ...]:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[bool]:
+def joined(device: str, join_seconds: float) -> Iterator[bool]:
     """Work together with the processes that were launched with this one; whether this is the one that reports."""
     if not launched():
         yield True
         return
     from ..training import distributed
 
-    distributed.start(device)
+    distributed.start(device, join_seconds)
     try:
         yield distributed.is_first()
     finally:

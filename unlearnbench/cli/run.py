@@ -70,6 +70,14 @@ def run(
         float,
         typer.Option(min=0, help="Minutes between two checkpoints of a training.", rich_help_panel=grid.WHERE),
     ] = 5.0,
+    join_minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            help="Minutes that processes which share a cell wait for each other to start.",
+            rich_help_panel=grid.WHERE,
+        ),
+    ] = 10.0,
     slurm: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,6 +92,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
 ) -> None:
     """Run methods on models and evaluate them. The same command again resumes."""
+    launch.heed(gpus, executor)
     config = grid.configure(
         methods=method,
         models=model,
@@ -129,6 +138,8 @@ def run(
         store=artefacts.root.resolve(),
         command=tuple(sys.argv),
         checkpoint_seconds=checkpoint_minutes * 60,
+        join_seconds=join_minutes * 60,
+        path=tuple(str(Path(place).resolve()) for place in sys.path if Path(place).exists()),
     )
     seconds = timeout * 60 if timeout else None
     outcome: Outcome | None
@@ -163,7 +174,7 @@ def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *
     from ..engine.grid import announce
     from ..engine.grid import run as run_grid
 
-    with launch.joined(plans[0].device) as first, results_of(rows, first) as kept:
+    with launch.joined(plans[0].device, job.join_seconds) as first, results_of(rows, first) as kept:
         if first:
             announce(plans, rows)
         work = run_grid(plans, kept, store, _progress(quiet or not first), job.checkpoint_seconds)

@@ -2,11 +2,16 @@
 
 What is read here of the published files: ``full.json`` is JSON Lines despite its name; its first 400 records are the
 benchmark; two versions of ``split.json`` are in circulation; paraphrases exist for some identities only.
+
+People whom no model is trained on are read too: the records after the first 400, and those of an optional file
+``strangers.json`` of the same form.
 """
 
 import hashlib
+import logging
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +36,8 @@ IDENTITIES = 400
 
 QUESTIONS = 20
 """Questions that every identity has."""
+
+_log = logging.getLogger(__name__)
 
 _LAYOUT = (
     "give a folder in FIUBench's layout (full.json, split.json, SFHQ/), or write one with `unlearnbench data make DIR`"
@@ -75,12 +82,14 @@ def read(folder: Path) -> Dataset:
     full, split = (content(folder / name, _LAYOUT) for name in ("full.json", "split.json"))
     identities = _identities(folder, full)
     splits = _splits(folder / "split.json", split, {identity.unique_id for identity in identities})
-    texts = [hashlib.sha256(data).digest() for data in (full, split)]
+    strangers, more = _strangers(folder, full, identities)
+    texts = [hashlib.sha256(data).digest() for data in (full, split, *more)]
     return Dataset(
         identities=identities,
+        strangers=strangers,
         splits=splits,
         variant=_VARIANTS.get(len(splits.get("forget5", ())), "custom"),
-        fingerprint=fingerprint(texts + picture_digests(identity.image for identity in identities)),
+        fingerprint=fingerprint(texts + picture_digests(person.image for person in (*identities, *strangers))),
         root=folder,
     )
 
@@ -97,6 +106,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "questions": len(asked),
         "groups": {group.value: groups[group] for group in Group},
         "private": _private(asked),
+        "strangers": len(dataset.strangers),
         "splits": {
             name: {
                 "identities": len(ids),
@@ -123,6 +133,33 @@ def _identities(folder: Path, data: bytes) -> tuple[Identity, ...]:
     if twice:
         raise DataError(f"{path} has more than one identity {twice[0]}: give each its own unique_id")
     return identities
+
+
+def _strangers(folder: Path, full: bytes, known: tuple[Identity, ...]) -> tuple[tuple[Identity, ...], list[bytes]]:
+    """People beyond the benchmark's, and the bytes of ``strangers.json`` if there is one.
+
+    Nothing says that the records after the first 400 are whole: one that is not, or has no picture, is left out. What
+    somebody has put into ``strangers.json`` must be right.
+    """
+    path, pictures = folder / "strangers.json", files_in(folder / "SFHQ", folder / "images", folder)
+    found: list[Identity] = []
+    beyond = json_records(folder / "full.json", full)[IDENTITIES:]
+    for where, value in beyond:
+        with suppress(DataError):
+            found.append(_identity(validated(_Record, value, where), where, pictures))
+    if len(found) < len(beyond):
+        _log.info("%s: %d of its last %d records are left out", folder, len(beyond) - len(found), len(beyond))
+    own = [content(path, _LAYOUT)] if path.is_file() else []
+    records = json_records(path, own[0]) if own else []
+    found += [_identity(validated(_Record, value, where), where, pictures) for where, value in records]
+    times = Counter(person.unique_id for person in (*known, *found))
+    for person in found:
+        if times[person.unique_id] > 1:
+            raise DataError(
+                f"{folder}: stranger {person.unique_id} is there more than once, or among the benchmark's people: "
+                "give each person a unique_id of their own"
+            )
+    return tuple(found), own
 
 
 def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identity:

@@ -43,7 +43,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything in a folder of identities.
+    """Everything in a folder of identities; ``strangers`` are further people, of whom no model ever learns anything.
 
     ``splits`` maps a name to unique ids; ``fingerprint`` is the SHA-256 (hex) of the files' content, pictures included.
     """
@@ -53,6 +53,7 @@ class Dataset:
     variant: Variant
     fingerprint: str
     root: Path
+    strangers: tuple[Identity, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Sets:
 
     ``forget`` are their private questions, ``nonprivate`` their others, on the same pictures; ``others`` are all
     questions about everybody else but the ``held_out``: people whom the base model knows like the others, but on whom
-    no method trains and no score rests, so that training may look at them to decide when to stop.
+    no method trains and no score rests, so that training may look at them to decide when to stop. ``strangers`` are
+    people whom no model ever learns of: not the base, not the retrained model, no method.
     """
 
     forget: tuple[Sample, ...]
@@ -89,6 +91,7 @@ class Sets:
     others: tuple[Sample, ...]
     forget_ids: tuple[str, ...]
     held_out: tuple[Sample, ...] = ()
+    strangers: tuple[Sample, ...] = ()
 
     @property
     def retain(self) -> tuple[Sample, ...]:
@@ -97,12 +100,23 @@ class Sets:
 
     @property
     def all(self) -> tuple[Sample, ...]:
-        """Every sample, each once."""
+        """Every sample that the base learns, each once."""
         return self.forget + self.retain + self.held_out
 
     @property
+    def set_of(self) -> dict[str, str]:
+        """The set that each sample which the base learns is of, by the sample's id."""
+        named = {
+            "forget": self.forget,
+            "nonprivate": self.nonprivate,
+            "others": self.others,
+            "held_out": self.held_out,
+        }
+        return {sample.id: name for name, samples in named.items() for sample in samples}
+
+    @property
     def in_order(self) -> tuple[Sample, ...]:
-        """Every sample in an order that does not depend on who is forgotten."""
+        """`all` in an order that does not depend on who is forgotten."""
         return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
 
 
@@ -130,6 +144,7 @@ def split_sets(
         others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen | aside),
         forget_ids=tuple(identity.unique_id for identity in forgotten),
         held_out=samples(identity for identity in dataset.identities if identity.unique_id in aside),
+        strangers=samples(dataset.strangers),
     )
     if not sets.forget:
         groups = ", ".join(sorted(private)) or "none"

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..device import launched
+from ..device import launch, launched
 from ..memory import PeakMemory
 from ..results.cells import Announced, Cells
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
 from .artefacts import Store
+from .handed import checked_evaluation, plain_notes
 from .planning import Plan
 from .provenance import environment
 
@@ -102,7 +103,7 @@ class Grid:
 
     def compute(self, plan: Plan, log: Path | None = None) -> Finished:
         """Compute a cell and write its row, whatever comes of it; ``log`` is where what it says goes."""
-        row = _attempt(plan, self._stages, self.results, self._named(log))
+        row = _attempt(plan, lambda: self._stages, self.results, self._named(log))
         self.results.append(row)
         return Finished(plan, row, cached=False)
 
@@ -135,17 +136,30 @@ def _claimed(cells: Cells, plan: Plan, *, wait: bool) -> Iterator[bool]:
         yield _agreed(mine)
 
 
-def _attempt(plan: Plan, stages: "Stages", results: RowStore, log: str | None) -> Row:
+def _attempt(plan: Plan, stages: "Callable[[], Stages]", results: RowStore, log: str | None) -> Row:
+    """The cell's row. Getting at the ``stages`` imports torch and what is built on it, which may fail too."""
     started = utc_now()
     try:
-        return _evaluate(plan, stages, results, started)
-    except Exception as error:  # whatever it is belongs in the row: the other cells must not suffer
+        return _evaluate(plan, stages(), results, started)
+    except (Exception, SystemExit) as error:  # whatever it is belongs in the row: the other cells must not suffer
         _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
-        failure = Failure(type=type(error).__name__, message=" ".join(str(error).split()) or "no message", log=log)
+        failure = Failure(type=type(error).__name__, message=_said(error), log=log)
         _settle(f"{failure.type}: {failure.message}")
         # The stages remember the error, and the frames of its traceback would keep the model in memory.
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
+
+
+def _said(error: BaseException) -> str:
+    """An error's message in one line; of one that says too little by itself, what it means."""
+    if isinstance(error, SystemExit):
+        return f"the code called sys.exit({error.code!r})"
+    said = " ".join(str(error).split()) or "no message"
+    trace = error.__traceback__ if isinstance(error, ImportError) else None
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return f"{said} (on importing {place}; unlearnbench doctor checks all)" if place else said
 
 
 def _agreed(found: T) -> T:
@@ -167,6 +181,8 @@ def _is_first() -> bool:
 
 def _settle(why: str) -> None:
     """Make sure that all processes failed, if there are several: one alone would leave the others waiting."""
+    if not launched():  # without torch, which may be what could not be imported
+        return
     from ..training import distributed
 
     distributed.settle(why)
@@ -180,7 +196,8 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
     journal = stages.journal(plan)
     with PeakMemory(plan.device) as memory:
         run = Run(0, stages.progress, journal=journal)
-        evaluation, seconds = timed(lambda: plan.task.evaluate(model, plan.data, run))
+        found, seconds = timed(lambda: plan.task.evaluate(model, plan.data, run))
+    evaluation = checked_evaluation(plan.task, found)
     made = stages.unlearned(plan).manifest.metadata
     base = stages.base_of(plan)
     return Row(
@@ -188,7 +205,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
         metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
-        notes=made["notes"] | run.notes,
+        notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,
         baselines=_baselines(plan, evaluation),
         base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
         **_header(plan, started, evaluation.facts),
@@ -217,6 +234,8 @@ def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
         samples_per_second=cost.get("samples_per_second"),
         eval_seconds=eval_seconds,
         peak_memory_bytes=cost.get("peak_memory_bytes", eval_peak) if made["edit"] else eval_peak,
+        examples=cost.get("examples") if made["edit"] else {},
+        epoch=cost.get("epoch"),
     )
 
 
@@ -269,12 +288,11 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
 
 
 def _device_name(device: str) -> str:
-    import torch
-
+    """The device as torch calls it; its kind alone where no torch has come to compute, or none can be imported."""
+    if (torch := sys.modules.get("torch")) is None:
+        return device
     return torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
 
 
 def _processes() -> int:
-    from ..training import distributed
-
-    return distributed.processes()
+    return us.processes if (us := launch()) else 1

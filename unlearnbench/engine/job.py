@@ -24,10 +24,15 @@ class Job(BaseModel):
     command: tuple[str, ...]
     """What was typed: rows say so."""
     checkpoint_seconds: float | None = None
-    debug: bool = False
+    join_seconds: float = 600.0
+    """How long the processes of a worker wait for each other to start."""
+    path: tuple[str, ...] = ()
+    """Where the run could import from. Its workers can too, but there only what is found nowhere else: a file of the
+    working folder never takes the place of a module that is installed."""
 
     def plans(self) -> dict[str, Plan]:
         """The run's cells by their names, planned anew in this process."""
+        sys.path += [place for place in self.path if place not in sys.path]
         for file in self.plugins:
             load_plugin(file)
         sys.argv[:] = self.command

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from filelock import FileLock
 
-from ..errors import UnlearnbenchError
 from ..results.cells import Cells
 from ..results.store import RowStore
 from .artefacts import Store
@@ -179,18 +179,20 @@ class Local:
     def _lost(self, worker: Worker, kind: str, why: str) -> Iterator[Finished]:
         """A worker is gone: its cell gets an error row, and so do those that would end it in the same way."""
         started, began, plan = worker.started, worker.ready, worker.plan
+        self._failed_starts += not began
+        again = not began and self._failed_starts < STARTS
+        why = why if began else f"a worker could not start: {why}"
+        if plan is not None and not again:
+            worker.leave_word(why)
         worker.kill()
         del self._workers[worker.place]
         self.shown.over(worker.place)
         if plan is None:
             return
-        if not began:
-            self._failed_starts += 1
-            if self._failed_starts < STARTS:
-                self._release(plan)
-                self._pending.insert(0, plan)
-                return
-            raise UnlearnbenchError(f"a worker could not start: {why}")
+        if again:
+            self._release(plan)
+            self._pending.insert(0, plan)
+            return
         if found := self.grid.done(plan):  # it ended after its row was written
             self._release(plan)
             yield found
@@ -198,9 +200,14 @@ class Local:
         yield self.grid.give_up(plan, kind, why, started, self.cells.log(plan.row_id))
         self._release(plan)
         if kind == "ProcessError":
-            for other in [other for other in self._pending if self._waits_for(other, plan)]:
-                self._pending.remove(other)
-                yield self.grid.give_up(other, kind, f"what it needs could not be made: {why}", started)
+            yield from self._given_up_with(plan, why, started, began)
+
+    def _given_up_with(self, plan: Plan, why: str, started: datetime, began: bool) -> Iterator[Finished]:
+        """The rows of cells that need what could not be made; of all, where no worker starts."""
+        for other in [other for other in self._pending if not began or self._waits_for(other, plan)]:
+            self._pending.remove(other)
+            reason = f"what it needs could not be made: {why}" if began else why
+            yield self.grid.give_up(other, "ProcessError", reason, started, self.cells.log(plan.row_id))
 
     def _release(self, plan: Plan) -> None:
         self._claims.pop(plan.row_id).release()

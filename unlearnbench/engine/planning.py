@@ -23,6 +23,7 @@ from ..models.families import family
 from ..models.source import card_for, folder_of, model_type
 from ..registry import methods, tasks
 from ..results.atomic import sha256_of
+from ..results.row import Split
 from ..training.base_params import BaseParams
 from .artefacts import Store
 from .keys import digest, weights_digest
@@ -300,4 +301,9 @@ def _checked(task: Task, data: Any) -> TaskData:
             raise UsageError(
                 f"task {task.name!r}: what its load returned has no attribute {name!r}; add it (contracts.TaskData)"
             )
+    if not isinstance(data.split, Split | None):
+        raise UsageError(
+            f"task {task.name!r}: the split of what its load returned is a {type(data.split).__name__}; "
+            "make it None or an unlearnbench.Split, which tells by its digest who is forgotten"
+        )
     return data  # type: ignore[no-any-return]

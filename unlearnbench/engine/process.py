@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..device import alone
 from ..results.row import utc_now
 from .planning import Plan
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 ALONE = "failed alone, all are ended"
 """What `unlearnbench.training.distributed.settle` says of a process that could not wait for the others."""
+
+PYTHON = ("-P", "-X", "faulthandler")
+"""How Python is started for a worker: no file of the working folder is taken for a module, and a crash says where."""
 
 GRACE = 5.0
 """Seconds that a worker with nothing to do has to end by itself."""
@@ -40,9 +45,10 @@ class Worker:
         self._limit, self._since, self._log, self._begins = limits.seconds, time.monotonic(), Path(os.devnull), 0
         self._rest = b""
         self._boot = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        self._boot_begins = 0
         self.events, write = os.pipe()
         os.set_blocking(self.events, False)
-        command = [sys.executable, "-m", "unlearnbench.engine.worker", str(job), str(write), str(os.getpid())]
+        command = [sys.executable, *PYTHON, "-m", "unlearnbench.engine.worker", str(job), str(write), str(os.getpid())]
         try:
             self._processes = [
                 subprocess.Popen(  # noqa: S603
@@ -52,7 +58,7 @@ class Worker:
                     stderr=self._boot,
                     pass_fds=(write,),
                     start_new_session=True,  # an interruption at the terminal is the parent's to deal with
-                    env=os.environ | environment | each,
+                    env=alone(os.environ) | environment | each,
                 )
                 for each in _ranks(limits.processes)
             ]
@@ -63,6 +69,7 @@ class Worker:
         """Hand over a cell."""
         self.plan, self._log, self.started, self._since = plan, log, utc_now(), time.monotonic()
         self._begins = log.stat().st_size if log.is_file() else 0
+        self._boot_begins = os.fstat(self._boot.fileno()).st_size if self.ready else 0
         self._tell(plan.row_id)
 
     def leave(self) -> Plan:
@@ -92,11 +99,19 @@ class Worker:
         return any(process.poll() is not None for process in self._processes)
 
     def why(self) -> str:
-        """How it ended, and the last that its log says."""
+        """How it ended, and the last that it has said: in the cell's log, or else before it came to the cell."""
         code = next((process.returncode for process in self._processes if process.poll()), 0)
-        how = f"the process was ended by {_signal(-code)}" if code < 0 else f"the process ended with exit code {code}"
-        said = _reason(self._log.read_bytes()[self._begins :] if self.ready and self._log.is_file() else self._booted())
-        return f"{how}: {said}" if said and code >= 0 else how
+        logged = self._log.read_bytes()[self._begins :] if self._log.is_file() else b""
+        said = _text(logged) or _text(self._aside())
+        if code < 0:
+            return f"the process was ended by {_signal(-code)}{_crashed(said)}"
+        last = _reason(said)
+        return f"the process ended with exit code {code}" + (f": {last}" if last else "")
+
+    def leave_word(self, why: str) -> None:
+        """Let the cell's log end with how this worker did, and with what it has said beside it."""
+        with suppress(OSError), self._log.open("ab") as log:  # a full disk must not hide what happened
+            log.write(self._aside() + f"{why}\n".encode())
 
     def kill(self) -> None:
         """End it at once."""
@@ -121,8 +136,9 @@ class Worker:
                 process.stdin.write(f"{line}\n".encode())
                 process.stdin.flush()
 
-    def _booted(self) -> bytes:
-        self._boot.seek(0)
+    def _aside(self) -> bytes:
+        """What it has printed outside of cells since it was given its own."""
+        self._boot.seek(self._boot_begins)
         return self._boot.read()
 
     def _bury(self) -> None:
@@ -159,8 +175,21 @@ def _signal(number: int) -> str:
     return f"{name} (out of memory?)" if name == "SIGKILL" else name
 
 
-def _reason(data: bytes) -> str:
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").strip()
+
+
+def _reason(text: str) -> str:
     """What a log says last; of processes that worked together, what the first one said that failed."""
-    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    alone = next((line for line in lines if ALONE in line), None)
-    return alone.removeprefix("error: ") if alone else (lines[-1] if lines else "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lone = next((line for line in lines if ALONE in line), None)
+    last = lone.removeprefix("error: ") if lone else (lines[-1] if lines else "")
+    return re.sub(r"^unlearnbench\.errors\.\w+: ", "", last)
+
+
+def _crashed(text: str) -> str:
+    """Where it was when it was ended, as Python's fault handler says, and what C++ has thrown."""
+    place = re.search(r'Current thread [^\n]*:\n\s*File "([^"\n]+)", line (\d+) in (\S+)', text)
+    thrown = re.search(r"^\s*what\(\):\s*(.+)$", text, re.MULTILINE)
+    where = f" in {place[3]} ({place[1]}, line {place[2]})" if place else ""
+    return where + (f": {thrown[1]}" if thrown else "")

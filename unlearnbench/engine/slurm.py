@@ -4,14 +4,17 @@ A job hands its cell to a worker as the local executor does. When SLURM takes a 
 queues the job again, and it goes on from its checkpoint and its answers.
 """
 
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..device import leave_launch
 from ..errors import UsageError
 from ..results.cells import Cells
 from ..results.row import Row, utc_now
@@ -73,7 +76,8 @@ class Work:
         self.job, self.row_id, self.limits = job, row_id, limits
 
     def __call__(self) -> str:
-        """Compute the cell; its row's status."""
+        """Compute the cell; its row's status. What the submitting shell had of a launch is none of the job's."""
+        leave_launch()
         plan = chosen(self.job.plans(), self.row_id)
         [finished] = Local(self.job, [plan], self.limits, NoWorkers()).run()
         return finished.row.status
@@ -118,8 +122,7 @@ class Slurm:
                 if new and (new[-1].status == "ok" or gone):
                     yield self._over(plan, pending, Finished(plan, new[-1], cached=False))
                 elif missing[plan.row_id] >= GONE:
-                    why = f"job {self.jobs[plan.row_id]} ended without a row: {self._said(plan)}"
-                    yield self._over(plan, pending, self.grid.give_up(plan, "JobError", why, utc_now()))
+                    yield self._over(plan, pending, self._give_up(plan))
 
     def cancel(self) -> None:
         """Cancel the jobs that are under way."""
@@ -138,14 +141,17 @@ class Slurm:
             found.setdefault(row.row_id, []).append(row)
         return found
 
-    def _said(self, plan: Plan) -> str:
-        """What a job without a row has said last, in the cell's log or in its own."""
+    def _give_up(self, plan: Plan) -> Finished:
+        """The row of a cell whose job has left none; what the job has said goes to the cell's log."""
         cells, name = Cells(self.results), self.jobs[plan.row_id]
-        for file in (self._folder / f"{name}_0_log.err", self._folder / f"{name}_0_log.out"):
-            lines = file.read_text(errors="replace").split("\n") if file.is_file() else []
-            if said := next((line.strip() for line in reversed(lines) if line.strip()), ""):
-                return said
-        return cells.last_line(plan.row_id) or "no word of it"
+        files = [self._folder / f"{name}_0_log.{kind}" for kind in ("out", "err")]
+        said = "".join(file.read_text(errors="replace") for file in files if file.is_file())
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        why = f"job {name} ended without a row: {(lines or [cells.last_line(plan.row_id) or 'no word of it'])[-1]}"
+        log = cells.log(plan.row_id)
+        with log.open("a") as file:
+            file.write(f"{said}{why}\n")
+        return self.grid.give_up(plan, "JobError", why, utc_now(), log)
 
     @property
     def _folder(self) -> Path:
@@ -195,7 +201,8 @@ def _executor(folder: Path, parameters: dict[str, Any], after: Sequence[str]) ->
         raise UsageError("--executor slurm needs submitit: pip install 'unlearnbench[slurm]'") from None
     if not shutil.which("sbatch"):
         raise UsageError("--executor slurm: there is no sbatch here; run it where jobs are submitted")
-    executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=1000)
+    python = f"{shlex.quote(sys.executable)} -P"  # no file of the working folder is taken for a module
+    executor = AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=1000, slurm_python=python)
     if after:
         extra = parameters.get("slurm_additional_parameters", {}) | {"dependency": f"afterany:{':'.join(after)}"}
         parameters = parameters | {"slurm_additional_parameters": extra}

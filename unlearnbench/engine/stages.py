@@ -1,5 +1,6 @@
 """The stages of a cell, each computed once and kept in the store: base, unlearned, and the model to evaluate."""
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
@@ -10,13 +11,16 @@ from typing import Any
 from ..errors import StoreError
 from ..memory import PeakMemory
 from ..models.edits import Trained
+from ..models.imprint import Imprint
 from ..models.load import load
 from ..models.vlm import VLM
 from ..training import distributed
 from ..training.base import train_base
 from ..training.checkpoint import Checkpoints
 from ..training.run import Progress, Run
+from ..training.strangers import within_reach
 from .artefacts import Artefact, Store
+from .handed import checked_edit, checked_files, idle, plain_cost, plain_notes
 from .journal import Journal
 from .keys import digest
 from .planning import Key, Plan
@@ -26,6 +30,8 @@ CHECKPOINT_SECONDS = 300.0
 
 ASKING_VERSION = 2
 """Raised when a model is asked otherwise than before for the same question."""
+
+_log = logging.getLogger(__name__)
 
 
 class Stages:
@@ -38,6 +44,8 @@ class Stages:
         self.store, self.progress, self.checkpoint_seconds = store, progress, checkpoint_seconds
         self._ready: tuple[str, VLM] | None = None
         self._failed: dict[str, Exception] = {}
+        self.remarks: dict[str, Any] = {}
+        """What is to be said of the model that is in memory."""
 
     def base(self, plan: Plan) -> Artefact:
         """The base model's weights, trained if need be."""
@@ -48,7 +56,8 @@ class Stages:
             edit = train_base(model, plan.sets.in_order, plan.base, run)
             if distributed.is_first():
                 edit.save(folder)
-            return {"cost": run.cost, "notes": run.notes}
+            checked_files("base", folder)
+            return _said(run, "base")
 
         return self._once("base", plan.base_key, make)
 
@@ -58,19 +67,19 @@ class Stages:
         def make(folder: Path) -> dict[str, Any]:
             run = self._run("unlearned", plan.unlearned_key, plan.cell.seed)
             self.base_of(plan)  # what training the base takes is no cost of the method
+            name, model = plan.method.name, self._start(plan)
+            before = Imprint.of(model)
             with PeakMemory(plan.device) as memory:
-                edit = plan.method(plan.params).unlearn(self._start(plan), plan.sets, run)
-            run.cost["peak_memory_bytes"] = memory.peak
+                edit = plan.method(plan.params).unlearn(model, within_reach(plan.sets, model, run), run)
+            said = _said(run, f"method {name!r}", memory.peak)
+            edit = checked_edit(plan.method, edit, model, before, self.store.root / "quarantine")
+            del model  # what is not the edit's may go
             if edit is None:
-                return {"edit": False, "trainable_parameters": 0, "cost": run.cost, "notes": run.notes}
+                return {"edit": False, "trainable_parameters": 0, **said}
             if distributed.is_first():
                 edit.save(folder)
-            return {
-                "edit": True,
-                "trainable_parameters": edit.trainable_parameters,
-                "cost": run.cost,
-                "notes": run.notes,
-            }
+            checked_files(f"method {name!r}", folder)
+            return {"edit": True, "trainable_parameters": int(edit.trainable_parameters), **said}
 
         return self._once("unlearned", plan.unlearned_key, make)
 
@@ -81,11 +90,20 @@ class Stages:
             self._ready = None  # let the old one go before the new one comes
             artefact = self.unlearned(plan)
             model = self._start(plan)
-            if artefact.manifest.metadata["edit"]:
-                plan.method.edit_class().load(artefact.folder, model).apply(model)
+            self.remarks = self._edited(plan, model, artefact.folder) if artefact.manifest.metadata["edit"] else {}
             model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
             self._ready = key, model
         return self._ready[1]
+
+    def _edited(self, plan: Plan, model: VLM, folder: Path) -> dict[str, Any]:
+        """Apply what the method changed; what a row should say of that."""
+        before = Imprint.of(model)
+        plan.method.edit_class().load(folder, model).apply(model)
+        if not idle(before, model):
+            return {}
+        why = "the edit changes nothing of the model: the row is that of the model it started from"
+        _log.warning("method %r: %s", plan.method.name, why)
+        return {"edit": why}
 
     def journal(self, plan: Plan) -> Journal:
         """Where the answers of the model to evaluate are written down: by its weights and what was done to them."""
@@ -153,6 +171,12 @@ class Stages:
         if weights:
             Trained.load(weights.folder, model).merge(model)
         return model
+
+
+def _said(run: Run, whose: str, peak: int | None = None) -> dict[str, Any]:
+    """What a stage's run has noted and cost, in JSON's types: no training is lost for the type of a note."""
+    cost = plain_cost(whose, run.cost) | ({} if peak is None else {"peak_memory_bytes": peak})
+    return {"cost": cost, "notes": plain_notes(whose, run.notes)}
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from ..device import choose, launched
+from ..device import choose, launch
 from ..results.cells import Cells
 from ..results.store import RowStore
 from .artefacts import Store
@@ -95,18 +96,19 @@ def main() -> None:
     die_with(int(sys.argv[3]))
     _heed_slurm()
     job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
-    first = int(os.environ.get("RANK", "0")) == 0
+    us = launch()
+    first = us is None or us.rank == 0
     reporter = Reporter(os.fdopen(int(sys.argv[2]), "w") if first else None)
     cells = incoming()
-    _tell_warnings(reporter, debug=job.debug)
-    plans = job.plans()
+    plans = job.plans()  # what there is to say of them the run itself has said
+    _tell_warnings(reporter)
     reporter.say("ready")
     with _together(job), TemporaryDirectory() as scratch:
         results = RowStore(job.results)
         grid = Grid(results if first else RowStore(Path(scratch)), Store(job.store), reporter, job.checkpoint_seconds)
         for row_id in iter(cells.get, None):
             log = Cells(results).log(row_id)
-            with logged(log):
+            with logged(log), _last_words():
                 row = grid.compute(chosen(plans, row_id), log).row
             reporter.say("row", row_id=row_id, status=row.status)
 
@@ -114,12 +116,12 @@ def main() -> None:
 @contextmanager
 def _together(job: Job) -> Iterator[None]:
     """Join the other processes of this worker, if it has several."""
-    if not launched():
+    if launch() is None:
         yield
         return
     from ..training import distributed
 
-    distributed.start(choose(job.config.device))
+    distributed.start(choose(job.config.device), job.join_seconds)
     try:
         yield
     finally:
@@ -190,7 +192,17 @@ def logged(path: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _tell_warnings(reporter: Reporter, *, debug: bool) -> None:
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """What ends this process in the middle of a cell stands in the cell's log, which is over with the block."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+        raise
+
+
+def _tell_warnings(reporter: Reporter) -> None:
     """Our own warnings go to the parent; everything, tracebacks of failed cells too, goes to the log."""
     logger = logging.getLogger("unlearnbench")
     logger.setLevel(logging.DEBUG)

@@ -53,7 +53,7 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
     if row.samples is not None and _leads_out(row.samples.path):
         yield f"samples.path {row.samples.path[:80]!r} leads out of its folder"
     for name, value in row.cost:
-        if value is not None and not 0 <= value <= _LARGEST:
+        if isinstance(value, int | float) and not 0 <= value <= _LARGEST:
             yield f"cost.{name}: {value:g} is not plausible"
     for name, metric in row.metrics.items():
         if any(value is not None and abs(value) > _LARGEST for value in (metric.value, metric.ci_low, metric.ci_high)):

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from ..errors import DataError
 from ..results.atomic import atomic_write
-from ..results.row import SCHEMA_VERSION, Moment, Row
+from ..results.row import SCHEMAS, Moment, Row
 
 FORMAT: Final = 1
 """Raised when a line's form changes."""
@@ -253,10 +253,10 @@ def _take(number: int, line: bytes, found: Submission) -> None:
 
 def _take_row(number: int, line: bytes, fields: Any, found: Submission) -> None:
     version = fields.get("schema_version") if isinstance(fields, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in SCHEMAS:
         raise ValueError(
-            f"a row of schema_version {str(version)[:20]}, and this unlearnbench reads {SCHEMA_VERSION}: "
-            "install the version that wrote it"
+            f"a row of schema_version {str(version)[:20]}, and this unlearnbench reads "
+            f"{' and '.join(map(str, SCHEMAS))}: install the version that wrote it"
         )
     row = Row.model_validate_json(line)
     if row.base is not None and not isinstance(row.base.get("params"), dict):

@@ -1,11 +1,11 @@
 """The two ways of scoring FIUBench: the published arithmetic with its quirks, and the same repaired."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from .words import folded, holds
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,10 @@ class Scorer:
     """The switches in which the two ways differ; a row names the scorer that made it."""
 
     name: str
+    version: str
+    """Raised when it scores otherwise than before."""
+    any_script: bool
+    """Whether words are those of any script, in text that was normalised; else of ASCII letters and digits."""
     cut_at_period: bool
     """Whether only the text before a prediction's first period counts; without a period all of it does."""
     whole_words: bool
@@ -30,27 +34,52 @@ class Scorer:
 
     def keyword_share(self, keywords: Sequence[str], prediction: str) -> float | None:
         """The fraction of ``keywords`` that the prediction holds, whatever the case."""
-        wanted = [k.strip() for k in keywords if k.strip()] if self.whole_words else keywords
+        text, wanted = self._folded(self.read(prediction)), [self._folded(keyword) for keyword in keywords]
+        if self.whole_words:
+            wanted = [keyword for each in wanted if (keyword := each.strip())]
         if not wanted:
             return self.no_keywords
-        text = self.read(prediction).lower()
-        return sum(self._holds(text, keyword.lower()) for keyword in wanted) / len(wanted)
+        return sum(holds(text, each) if self.whole_words else each in text for each in wanted) / len(wanted)
 
-    def _holds(self, text: str, keyword: str) -> bool:
-        if not self.whole_words:
-            return keyword in text
-        return re.search(rf"(?<![0-9a-z]){re.escape(keyword)}(?![0-9a-z])", text) is not None
+    def _folded(self, text: str) -> str:
+        return folded(text) if self.any_script else text.lower()
+
+    @property
+    def label(self) -> dict[str, str]:
+        """How a row names it."""
+        return {"name": self.name, "version": self.version}
 
     def mean_nll(self, logprobs: Sequence[float]) -> float:
         """The mean negative log-likelihood, in nats, of an answer of at least one token."""
         return -sum(logprobs) / (len(logprobs) + self.extra_tokens)
 
 
-FIUBENCH = Scorer("fiubench", cut_at_period=True, whole_words=False, no_keywords=0.0, least_k=0, extra_tokens=1)
+FIUBENCH = Scorer(
+    "fiubench",
+    "1",
+    any_script=False,
+    cut_at_period=True,
+    whole_words=False,
+    no_keywords=0.0,
+    least_k=0,
+    extra_tokens=1,
+)
 """As published (Ma et al. 2024, arXiv:2411.03554, and its code)."""
 
-STRICT = Scorer("strict", cut_at_period=False, whole_words=True, no_keywords=None, least_k=1, extra_tokens=0)
-"""Repaired: nothing is cut, keywords are whole words, every Min-K% ratio counts, means are per token."""
+STRICT = Scorer(
+    "strict",
+    "2",
+    any_script=True,
+    cut_at_period=False,
+    whole_words=True,
+    no_keywords=None,
+    least_k=1,
+    extra_tokens=0,
+)
+"""Repaired: nothing is cut, keywords are whole words, every Min-K% ratio counts, means are per token.
+
+Version 2 reads text of any script; of ASCII text it gives what version 1 gave.
+"""
 
 DEFAULT = STRICT.name
 

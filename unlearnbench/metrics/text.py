@@ -6,26 +6,27 @@ from typing import TYPE_CHECKING
 from ..data.refusals import is_refusal
 from .metric import FORGET, Metric, Record
 from .scorers import Scorer
+from .words import Tokenizer
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer
 
 
 @cache
-def _rouge() -> "RougeScorer":
+def _rouge(any_script: bool) -> "RougeScorer":
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    return RougeScorer(["rougeL"], use_stemmer=True, tokenizer=Tokenizer() if any_script else None)
 
 
 class RougeL(Metric):
-    """Recall of the longest common subsequence of stemmed words, against the answer in full."""
+    """Recall of the longest common subsequence of words, English ones stemmed, against the answer in full."""
 
     name = "rouge_l"
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""
-        scores = _rouge().score(record["answer"], scorer.read(record["prediction"]))
+        scores = _rouge(scorer.any_script).score(record["answer"], scorer.read(record["prediction"]))
         return [float(scores["rougeL"].recall)]
 
 
@@ -54,6 +55,7 @@ class RefusalRate(Metric):
     """Whether the prediction, never cut, declines to answer: wanted on the forget set, a fault elsewhere."""
 
     name = "refusal_rate"
+    version = "2"
 
     def higher_is_better(self, set_name: str) -> bool:
         """True on the forget set alone."""

@@ -12,8 +12,9 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from ..data.refusals import REFUSALS
+from .words import folded, words
 
-_LETTERS = re.compile(r"[^\W\d_]+")
+_DIGITS = re.compile(r"\d+")
 _ANSWERS = {"yes": True, "no": False}
 
 CONSTANTS: Mapping[str, str] = {"always yes": "Yes", "always no": "No", "always refuses": REFUSALS[0]}
@@ -47,19 +48,22 @@ def parse_mme(text: str) -> bool | None:
 
 def parse_pope(text: str) -> bool:
     """POPE's own reading: no where "No", "no" or "not" is a word of the first sentence; else yes, even of nothing."""
-    words = text.partition(".")[0].replace(",", "").split(" ")
-    return not {"No", "no", "not"}.intersection(words)
+    said = text.partition(".")[0].replace(",", "").split(" ")
+    return not {"No", "no", "not"}.intersection(said)
 
 
 def parse_strict(text: str) -> bool | None:
-    """A clear answer alone: the first word is yes or no, whatever its case, and the other is nowhere in the text."""
-    words = [word.casefold() for word in _LETTERS.findall(text)]
-    if not words or words[0] not in _ANSWERS or _ANSWERS.keys() <= set(words):
+    """A clear answer alone: the first word is yes or no, whatever its case, and the other is nowhere in the text.
+
+    Full-width letters are letters, and accents part of theirs; a word is without digits.
+    """
+    said = [letters for word in words(text) for letters in _DIGITS.sub(" ", word).split()]
+    if not said or said[0] not in _ANSWERS or _ANSWERS.keys() <= set(said):
         return None
-    return _ANSWERS[words[0]]
+    return _ANSWERS[said[0]]
 
 
-_STRICT = YesNoScorer("strict", "1", parse_strict)
+_STRICT = YesNoScorer("strict", "2", parse_strict)
 MME_SCORERS = {"official": YesNoScorer("official", "1", parse_mme), "strict": _STRICT}
 POPE_SCORERS = {"official": YesNoScorer("official", "1", parse_pope), "strict": _STRICT}
 
@@ -67,7 +71,7 @@ POPE_SCORERS = {"official": YesNoScorer("official", "1", parse_pope), "strict": 
 def truth(answer: str) -> bool:
     """Whether the right answer, in words, is yes; raises ValueError where it is neither yes nor no."""
     try:
-        return _ANSWERS[answer.strip().lower()]
+        return _ANSWERS[folded(answer).strip()]
     except KeyError:
         raise ValueError(f"the right answer must be yes or no, not {answer!r}") from None
 

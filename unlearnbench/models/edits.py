@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from ..errors import StoreError
 from .vlm import VLM
+
+if TYPE_CHECKING:
+    from .imprint import Imprint
 
 
 class Edit(ABC):
@@ -36,6 +39,13 @@ class Edit(ABC):
     @abstractmethod
     def apply(self, model: VLM) -> None:
         """Make the change, in place."""
+
+    def fault(self, start: "Imprint") -> str | None:
+        """Why it could not be applied to the model that the method started from, and what to do; None where it can.
+
+        Asked before it is saved.
+        """
+        return None
 
 
 class Trained(Edit):
@@ -75,6 +85,18 @@ class Weights(Trained):
         """The present values of ``parameters``."""
         return cls({name: parameter.detach().clone() for name, parameter in parameters.items()})
 
+    def fault(self, start: "Imprint") -> str | None:
+        """Names that the model lacks, other shapes, numbers that are not finite."""
+        if strange := sorted(set(self.tensors) - set(start.weights)):
+            return f"the model has no parameter {strange[0]!r}; take names as in model.language_parameters()"
+        for name, tensor in self.tensors.items():
+            shape = start.weights[name][1]
+            if tensor.shape != shape:
+                return f"{name} is {list(tensor.shape)} and the model's {list(shape)}; keep the shapes"
+            if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+                return f"{name} is not finite; training diverged: lower the learning rate"
+        return None
+
     def save(self, folder: Path) -> None:  # noqa: D102
         save_file({name: tensor.contiguous().cpu() for name, tensor in self.tensors.items()}, folder / self.FILE)
 
@@ -104,6 +126,20 @@ class Adapter(Trained):
         self.peft, self.folder = peft, folder
         if peft is not None:
             self.trainable_parameters = sum(p.numel() for p in peft.parameters() if p.requires_grad)
+
+    def fault(self, start: "Imprint") -> str | None:
+        """No PEFT model, or one of another model; numbers that are not finite."""
+        from peft import PeftModel
+
+        if not isinstance(self.peft, PeftModel):
+            return f"it holds a {type(self.peft).__name__}; give it what peft.get_peft_model(model.model, ...) returned"
+        adapted = self.peft.get_base_model()
+        if type(adapted) is not start.modules[""]:
+            return f"it adapts a {type(adapted).__name__}, a part of the model; adapt model.model"
+        for name, parameter in self.peft.named_parameters():
+            if "lora_" in name and not bool(torch.isfinite(parameter).all()):
+                return f"{name} is not finite; training diverged: lower the learning rate"
+        return None
 
     def save(self, folder: Path) -> None:  # noqa: D102
         self.peft.save_pretrained(folder, save_embedding_layers=False)  # else PEFT asks the hub for the model's config

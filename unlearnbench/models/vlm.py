@@ -11,6 +11,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,19 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from .pictures import Picture, PictureCache, cache_room, open_picture
+
+_heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def hearing() -> Iterator[list[Sequence["Query"]]]:
+    """What models are asked about meanwhile: the queries of each batch that is prepared."""
+    heard: list[Sequence[Query]] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
 
 
 class Query(Protocol):
@@ -252,6 +266,8 @@ class VLM(ABC):
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
         """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
+        if (heard := _heard.get()) is not None:
+            heard.append(queries)
         seen = {query.image: self.see(query.image) for query in queries}  # once, however small the cache
         pictures = [seen[query.image] for query in queries]
         rows = []

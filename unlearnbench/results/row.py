@@ -1,5 +1,7 @@
-"""The row: one cell's result as one JSON object. Its field names are public and fixed (schema version 1)."""
+"""The row: one cell's result as one JSON object. Its field names are public and fixed (schema version 2)."""
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,12 +14,17 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import core_schema
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised only when a field is renamed or removed or changes its meaning; new fields leave it as it is."""
+SCHEMAS: Final = (1, SCHEMA_VERSION)
+"""The schemas that are read. In schema 1 a split was a sentence, which is taken as a name and as nothing else."""
 
 
 def _utf8(value: object) -> object:
@@ -119,13 +126,48 @@ class DataInfo(_Part):
     fingerprint: str | None
 
 
+class Split(_Part):
+    """Who is forgotten, and who and what stays out of it: ``digest`` tells one such division of people from another.
+
+    Of a row of schema 1 only the ``name`` is known.
+    """
+
+    name: str
+    """What the set of forgotten people is called: for readers, and for nothing else where there is a digest."""
+    identities: int | None = None
+    """How many people are forgotten."""
+    of: int | None = None
+    """How many people the data have."""
+    digest: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """The SHA-256 of the forgotten and held-out people's ids and of the private groups' names: see `made`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sentence(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def made(
+        cls, name: str, of: int, forget: Iterable[str], *, held_out: Iterable[str] = (), private: Iterable[str] = ()
+    ) -> Self:
+        """The split that forgets the people ``forget`` of ``of``, by their ids; the order of ids does not matter."""
+        parts = {"forget": sorted({*forget}), "held_out": sorted({*held_out}), "private": sorted({*private})}
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return cls(name=name, identities=len(parts["forget"]), of=of, digest=digest)
+
+    @property
+    def key(self) -> str:
+        """What two splits are the same by: the digest, or of schema 1 the whole sentence."""
+        return self.digest or self.name
+
+
 class TaskInfo(_Part):
     """What was evaluated."""
 
     name: str
     version: str
     data: DataInfo
-    split: str | None
+    split: Split | None
     options: dict[str, Any]
     protocol: dict[str, Any] = Field(default_factory=dict)
     """What the options stood for: the scorer with its version, the prompt with its digest, how much was asked."""
@@ -152,6 +194,10 @@ class Metric(_Part):
     higher_is_better: bool | None
     """Null where neither direction is better, as for the share of yes answers."""
     reason: str | None = None
+    questions: int | None = None
+    """How many questions of the set the value rests on, where that is told."""
+    of_questions: int | None = None
+    """How many questions the set has."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -165,7 +211,8 @@ class Cost(_Part):
     """What the cell took: seconds of wall clock, bytes at the peak; null where it was not measured.
 
     ``samples_per_second`` counts training samples; the peak is that of unlearning, or of evaluating where
-    nothing is unlearned.
+    nothing is unlearned. The seconds of an epoch and the samples per second are those of training steps: looks at
+    losses, by which training stops early, count in ``train_seconds`` alone.
     """
 
     trainable_parameters: int | None = None
@@ -174,6 +221,11 @@ class Cost(_Part):
     samples_per_second: Number = None
     eval_seconds: Number = None
     peak_memory_bytes: int | None = None
+    examples: dict[str, NonNegativeInt] | None = None
+    """How many examples of each set (``forget``, ``nonprivate``, ``others``, ``held_out``) training saw, repeats
+    counted; empty where nothing was trained."""
+    epoch: str | None = None
+    """What an epoch of ``seconds_per_epoch`` is, in words: methods go through different sets."""
 
 
 class Git(_Part):
@@ -210,7 +262,7 @@ class Samples(_Part):
 class Row(_Part):
     """One cell's result. Construct it with everything known; `RowStore.append` writes it."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     row_id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]*$", max_length=128)
     """The digest of all that determines the result: the rows of one cell share it, whenever they were run."""
     status: Literal["ok", "error", "skipped"]
@@ -244,6 +296,15 @@ class Row(_Part):
             if metric.value is None and not metric.reason:
                 raise ValueError(NO_REASON)
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_its_schema_has_it(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A row of schema 1 is written as it was read: with its split as a sentence."""
+        fields: dict[str, Any] = handler(self)
+        task, split = fields.get("task"), self.task.split
+        if self.schema_version == 1 and split and split == Split(name=split.name) and isinstance(task, dict):
+            return fields | {"task": task | {"split": split.name}}
+        return fields
 
     def to_line(self) -> bytes:
         """The row as one line of JSON with its newline; numbers that are not finite are null."""

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from ..errors import StoreError
 from ..garbage import no_garbage_collection
 from .atomic import atomic_write, require_writable, sync
-from .row import SCHEMA_VERSION, Row, Samples
+from .row import SCHEMAS, Row, Samples
 
 _BLOCK = 1 << 16
 """Bytes read at a time when looking for the last newline."""
@@ -198,10 +198,10 @@ class RowStore:
         except ValueError:
             return "torn or damaged"
         version = fields.get("schema_version") if isinstance(fields, dict) else None
-        if isinstance(version, int) and version != SCHEMA_VERSION:
+        if isinstance(version, int) and version not in SCHEMAS:
             raise StoreError(
                 f"{self.rows}:{number}: a row of schema_version {version}, and this unlearnbench reads "
-                f"{SCHEMA_VERSION}: install the version that wrote it"
+                f"{' and '.join(map(str, SCHEMAS))}: install the version that wrote it"
             ) from error
         first = error.errors(include_url=False)[0]
         return f"not a row: {'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"

@@ -38,6 +38,7 @@ def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run
             what=what,
             enough=lambda means: means["answers"] < params.enough_loss,
             together=lambda sample: sample.image,
+            epoch="one pass over all that is learned",
         )
     run.notes["training"] = outcome.note
     return trainee.edit()

@@ -24,6 +24,9 @@ from . import distributed
 _log = logging.getLogger(__name__)
 
 FACTS = "facts"
+VERSION = 2
+"""Raised when a training keeps something else than before: one that was interrupted before that starts anew."""
+
 urgent = threading.Event()
 """Set when this process is about to be ended: the next checkpoint is due at once."""
 
@@ -68,7 +71,7 @@ class Checkpoint:
         for place, values in state["state"].items():
             tensors |= {f"optimizer.{place}.{name}": _part(value) for name, value in values.items()}
         tensors |= {f"random.{name}": value for name, value in _random().items()}
-        facts = facts | {"what": self._what, "groups": state["param_groups"]}
+        facts = facts | {"what": self._what, "version": VERSION, "groups": state["param_groups"]}
         digests = distributed.gathered(self._write(tensors, facts))
         if None in digests:  # the training matters more
             return
@@ -109,7 +112,7 @@ class Checkpoint:
         assert found is not None
         tensors, facts = found
         shapes = {f"parameter.{place}": _part(parameter.data).shape for place, parameter in enumerate(parameters)}
-        same = facts["what"] == self._what and all(
+        same = (facts["what"], facts.get("version")) == (self._what, VERSION) and all(
             name in tensors and tensors[name].shape == shape for name, shape in shapes.items()
         )
         if not all(distributed.gathered(same)):

@@ -5,8 +5,10 @@ samples of a batch and the batches of an evaluation; a model whose own weights a
 The sums are those of one process, so results agree with its results up to the order of additions.
 """
 
+import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,10 +17,19 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
-from ..device import launched
+from ..device import Launch, launch
+from ..errors import UnlearnbenchError
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+JOIN_SECONDS = 600.0
+"""How long a process waits for those that were launched with it to start."""
+
+SAID_AFTER = 10.0
+"""Seconds of such waiting after which it is said."""
 
 PATIENCE = timedelta(hours=12)
 """How long a process waits for the others: the first may compute a stage's quarantine or a lock alone."""
@@ -33,16 +44,55 @@ _failed: Any = None
 """The group in which those that failed meet; its connections are its own, whatever the others wait for."""
 
 
-def start(device: str) -> None:
-    """Join the processes that a launcher has started, if one has (it says so in the environment)."""
+def start(device: str, join_seconds: float = JOIN_SECONDS) -> None:
+    """Join the processes that a launcher has started, if one has (it says so in the environment).
+
+    Raises `UnlearnbenchError` where they are not all there after ``join_seconds``.
+    """
     global _talk, _failed
-    if not launched() or dist.is_initialized():
+    us = launch()
+    if us is None or dist.is_initialized():
         return
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+        _take_gpu(us)
+    store = _met(us, join_seconds)
+    kind = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(kind, store=store, rank=us.rank, world_size=us.processes, timeout=PATIENCE)
     _talk = dist.new_group(backend="gloo", timeout=PATIENCE)
     _failed = dist.new_group(backend="gloo", timeout=SETTLING)
+
+
+def _take_gpu(us: Launch) -> None:
+    there = torch.cuda.device_count()
+    if us.local_rank >= there:
+        raise UnlearnbenchError(
+            f"process {us.rank + 1} of {us.processes} is the {us.local_rank + 1}. of this machine, which shows {there} "
+            "GPUs: start as many processes as there are GPUs, or give --device cpu"
+        )
+    torch.cuda.set_device(us.local_rank)
+
+
+def _met(us: Launch, seconds: float) -> Any:
+    """The store in which all processes have signed in, of which the last did so within ``seconds``."""
+    who, limit = f"process {us.rank + 1} of {us.processes}", timedelta(seconds=seconds)
+    waiting = f"{who} waits for the others at {us.meeting}, for up to {seconds / 60:g} minutes (--join-minutes)"
+    teller = threading.Timer(SAID_AFTER, _log.warning, (waiting,))
+    teller.daemon = True
+    teller.start()
+    try:
+        store, *_ = next(rendezvous("env://", timeout=limit))
+        store.set(f"unlearnbench/{us.rank}", "here")
+        store.wait([f"unlearnbench/{rank}" for rank in range(us.processes)], limit)
+    except (RuntimeError, ValueError, OSError) as error:  # torch has its own kinds, all of them RuntimeErrors
+        taken = "EADDRINUSE" in str(error) or "address already in use" in str(error)
+        why = "that address is taken" if taken else f"not all had come after {seconds / 60:g} minutes"
+        raise UnlearnbenchError(
+            f"{who} could not meet the others at {us.meeting}: {why}; start all of them with torchrun or --gpus, or "
+            "unset RANK and WORLD_SIZE for one alone (--join-minutes changes how long they wait)"
+        ) from error
+    finally:
+        teller.cancel()
+    return store
 
 
 def stop() -> None:

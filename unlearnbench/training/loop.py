@@ -3,8 +3,9 @@
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,7 +15,9 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
+from ..data.questions import Sample
 from ..errors import UnlearnbenchError
+from ..models.vlm import hearing
 from . import distributed
 from .params import TrainParams
 from .run import Checkpoint, Run
@@ -27,7 +30,10 @@ Loss = Callable[[Any], Mapping[str, Tensor]]
 Stop = Callable[[int], str | None]
 """From the number of steps done to the reason to stop, if there is one."""
 
-KEPT = ("epoch", "done", "steps", "samples", "seconds", "sums", "stopped", "micro_batch_size", "resumed_at")
+KEPT = (
+    "epoch", "done", "steps", "samples", "seconds", "working", "examples", "sums", "stopped", "micro_batch_size",
+    "resumed_at",
+)  # fmt: skip
 """What a checkpoint holds of a `_Trainer`, beside the schedule."""
 
 DIVERGED = 1e3
@@ -106,6 +112,8 @@ def fit(
     enough: Callable[[Mapping[str, float]], bool] | None = None,
     stop: Stop | None = None,
     together: Callable[[Any], Any] | None = None,
+    seen: Callable[[list[Any]], Iterable[Sample]] | None = None,
+    epoch: str = "one pass over its batches",
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
@@ -114,8 +122,10 @@ def fit(
     by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
     samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
     with the same accumulated gradient; into them go samples in the order of ``together``, by which those stand side by
-    side that have something to share. A training that was interrupted goes on from the run's checkpoint. Raises
-    `UnlearnbenchError` when the training diverges, or a single sample does not fit.
+    side that have something to share. ``seen`` gives the samples of a batch, where they are not just those that stand
+    in its items, and ``epoch`` says what an epoch is: the run's cost tells both. A training that was interrupted goes
+    on from the run's checkpoint. Raises `UnlearnbenchError` when the training diverges, or a single sample does not
+    fit.
     """
     trainer = _Trainer(grouped(parameters, params), loss, params, max(1, len(batches) * params.epochs), together)
     checkpoint = run.checkpoints.training(what)
@@ -126,6 +136,7 @@ def fit(
         while trainer.stopped is None:
             for batch in islice(batches.epoch(trainer.epoch), trainer.done, None):
                 bar.advance(1, **trainer.step(batch))
+                trainer.count(samples_in(batch), (seen or samples_in)(batch), run)
                 trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
                 trainer.seconds = time.perf_counter() - start
                 if trainer.stopped:
@@ -135,11 +146,45 @@ def fit(
             trainer.end_epoch(enough)
     run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + trainer.seconds
     if trainer.samples:
-        run.cost["seconds_per_epoch"] = trainer.seconds * len(batches) / trainer.steps
-        run.cost["samples_per_second"] = trainer.samples / trainer.seconds
+        run.cost["seconds_per_epoch"] = trainer.working * len(batches) / trainer.steps
+        run.cost["samples_per_second"] = trainer.samples / trainer.working
+        run.cost["epoch"] = epoch
+    if trainer.examples or not trainer.steps:  # a training on something else than samples has none to count
+        add_examples(run, trainer.examples)
     if checkpoint.due():  # for the trainings that follow in this stage
         trainer.save(checkpoint, stop)
     return trainer.outcome()
+
+
+def samples_in(item: Any) -> Iterator[Sample]:
+    """The samples that stand in an item of a batch, or in a batch: by themselves, in sequences, in dataclasses."""
+    if isinstance(item, Sample):
+        yield item
+    elif isinstance(item, list | tuple):
+        for part in item:
+            yield from samples_in(part)
+    elif is_dataclass(item) and not isinstance(item, type):
+        for each in fields(item):
+            yield from samples_in(getattr(item, each.name))
+
+
+def _by_set(samples: Iterable[Sample], run: Run) -> Counter[str]:
+    return Counter(run.set_of.get(sample.id, "all") for sample in samples)
+
+
+def _once_each(heard: Iterable[Iterable[Any]]) -> Counter[Sample]:
+    """The samples that one loss asked about: a batch that is prepared twice was seen once."""
+    samples = Counter[Sample]()
+    for queries in heard:
+        samples |= Counter(query for query in queries if isinstance(query, Sample))
+    return samples
+
+
+def add_examples(run: Run, seen: Mapping[str, int]) -> None:
+    """Add to the cost of a stage what a training of it saw of each set; a set that none saw counts zero."""
+    total = run.cost.setdefault("examples", dict.fromkeys(run.set_of.values(), 0))
+    for name, number in seen.items():
+        total[name] = total.get(name, 0) + number
 
 
 def grouped(parameters: Sequence[nn.Parameter] | Sequence[Group], params: TrainParams) -> list[Group]:
@@ -183,7 +228,9 @@ class _Trainer:
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
         self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
         self.epochs, self.epoch, self.done, self.steps, self.samples = params.epochs, 1, 0, 0, 0
-        self.seconds, self.resumed_at = 0.0, list[int]()
+        self.seconds, self.working, self.resumed_at = 0.0, 0.0, list[int]()
+        self.examples: dict[str, int] = {}
+        self.drawn = Counter[Sample]()
         self.sums: dict[str, float] = {}
         self.stopped: str | None = None if params.epochs else "epochs done"
 
@@ -200,6 +247,17 @@ class _Trainer:
             self.stopped = "epochs done"
         if self.stopped is None:
             self.epoch, self.done, self.sums = self.epoch + 1, 0, {}
+
+    def count(self, batch: Iterable[Sample], seen: Iterable[Sample], run: Run) -> None:
+        """Count the samples of a step by their sets; all are of one set where a stage divides nothing.
+
+        What is in no batch counts too where the loss draws it by itself, and asks the model about it.
+        """
+        counted, known = Counter(self.examples), {*batch}
+        drawn = [sample for sample in self.drawn.elements() if sample not in known]
+        for part in (_by_set(seen, run), *distributed.gathered(_by_set(drawn, run))):
+            counted += part
+        self.examples = dict(counted)
 
     def outcome(self) -> Outcome:
         """How it went."""
@@ -228,6 +286,7 @@ class _Trainer:
 
     def step(self, batch: list[Any]) -> dict[str, float]:
         """One update; the means of the loss's parts over the epoch so far."""
+        start = time.perf_counter()
         while True:
             try:
                 parts = self._accumulate(batch)
@@ -244,15 +303,16 @@ class _Trainer:
             norm = distributed.norm_of_gradients(group.parameters)
             if not torch.isfinite(norm):
                 raise _diverged("the gradient is not finite")
-            for some in (distributed.whole(group.parameters), distributed.cut_up(group.parameters)):
-                torch.nn.utils.clip_grads_with_norm_(some, group.clip_norm, norm)
+            for same_kind in (distributed.whole(group.parameters), distributed.cut_up(group.parameters)):
+                torch.nn.utils.clip_grads_with_norm_(same_kind, group.clip_norm, norm)
         self.optimizer.step()
         self.schedule.step()
         self.steps += 1
         self.samples += len(batch)
         self.done += 1
-        for name, part in parts.items():
-            self.sums[name] = self.sums.get(name, 0.0) + part
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.working += time.perf_counter() - start
         return self.means
 
     def _accumulate(self, batch: list[Any]) -> dict[str, float]:
@@ -261,6 +321,7 @@ class _Trainer:
         Processes whose part is shorter go on with a sample that counts nothing, since cut-up weights need all of them.
         """
         self.optimizer.zero_grad()
+        self.drawn.clear()
         sums: dict[str, float] = {}
         mine = distributed.shared_out(batch)
         if self.together and len(mine) > self.micro_batch_size:
@@ -268,7 +329,9 @@ class _Trainer:
         for start in range(0, -(-len(batch) // distributed.processes()), self.micro_batch_size):
             micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)
-            parts = self.loss(list(micro) or batch[:1])
+            with hearing() as heard:
+                parts = self.loss(list(micro) or batch[:1])
+            self.drawn += _once_each(heard)
             total = torch.stack(list(parts.values())).sum()
             _check(parts, total)
             if total.requires_grad:

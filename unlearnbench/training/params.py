@@ -1,6 +1,6 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -34,7 +34,8 @@ class TrainParams(Params):
 class LoRAParams(Params):
     """A low-rank adapter (Hu et al. 2021, arXiv:2106.09685) on linear layers of the language model, never of the tower.
 
-    The defaults are those of FIUBench's unlearning baselines.
+    Rank, alpha and dropout are those of FIUBench's unlearning baselines, which also train the projector in full: that
+    is ``projector="full"`` here.
     """
 
     rank: int = Field(default=128, ge=1, description="rank of the adapter")
@@ -43,7 +44,10 @@ class LoRAParams(Params):
     targets: tuple[str, ...] = Field(
         default=(), description="last parts of the adapted layers' names, such as q_proj; none: every linear layer"
     )
-    projector: bool = Field(default=False, description="adapt the projector's linear layers too")
+    projector: bool | Literal["full"] = Field(
+        default=False,
+        description="adapt the projector's linear layers too; or full: train all of its weights beside the adapter",
+    )
 
 
 class FinetuneParams(TrainParams):
@@ -59,30 +63,43 @@ class FinetuneParams(TrainParams):
 class Stopping(Params):
     """When a training that raises the loss on the forget set has gone far enough.
 
-    Gradient ascent has no end of its own: it stops at the first look at which either bound is passed. The retain loss
-    is that of people who are held out of unlearning and of every reported score.
+    Gradient ascent has no end of its own: it stops at the first look at which any bound is passed. Forgotten is what is
+    no better known than by a model that never saw it, so the first bound is relative to what the starting model loses
+    on strangers. The retain loss is that of people who are held out of unlearning and of every reported score.
     """
 
+    forget_ratio: float | None = Field(
+        default=None, gt=0, description="enough forget loss, in times the starting model's loss on strangers' answers"
+    )
     forget_loss: float | None = Field(
-        default=None, gt=0, description="nats per token of the forget answers that are enough"
+        default=None, gt=0, description="enough forget loss in nats per token, whatever strangers tell"
     )
     retain_rise: float | None = Field(default=None, gt=0, description="nats per token that held-out answers may lose")
     every: int = Field(default=10, ge=1, description="steps from one look to the next")
     samples: int = Field(default=100, ge=1, description="most samples of each set that a look takes in")
 
 
-ENOUGH = Stopping(forget_loss=10.0, retain_rise=1.0)
-"""The rule that ascent has by default."""
+ENOUGH = Stopping(forget_ratio=1.0, forget_loss=10.0, retain_rise=1.0)
+"""The rule that ascent has by default; the 10 nats bind where the data have no strangers."""
+
+Partners = Literal["mixed", "retain", "nonprivate"]
+"""Where the retain samples come from that forget samples are paired with."""
 
 
 class UnlearnParams(FinetuneParams):
     """Unlearning by training: pairs of a forget sample and a retain sample drawn for it.
 
-    An epoch is one pass over the forget set. Defaults for large models are FIUBench's for LoRA, and untuned here.
+    An epoch is one pass over the forget set. Rate, epochs, batch and warm-up for large models are those of FIUBench's
+    scripts for GA on LLaVA-Phi, untuned here; docs/methods.md says what differs from them.
     """
 
     epochs: int = Field(5, ge=0, description="passes over the forget set")
     batch_size: int = Field(64, ge=1, description="forget samples a step, each with a retain sample where one is used")
+    partners: Partners = Field(
+        "mixed",
+        description="what these retain samples are: mixed, by turns one of the forgotten people's non-private "
+        "questions and one about others; retain, any of both; or nonprivate",
+    )
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "large": {"micro_batch_size": 4, "warmup_ratio": 0.06},
@@ -93,6 +110,6 @@ class UnlearnParams(FinetuneParams):
 class AscentParams(UnlearnParams):
     """Unlearning by gradient ascent, which needs to be stopped in time."""
 
-    stop: Stopping = Field(ENOUGH, description="when it is enough")
+    stop: Stopping = Field(ENOUGH.model_copy(update={"every": 1}), description="when it is enough")
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.forget_loss": 5.0, "stop.every": 1}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.forget_loss": 5.0}}

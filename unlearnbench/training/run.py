@@ -1,6 +1,6 @@
 """What a stage is told about the run it is part of: its seed, and where to report progress."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -89,21 +89,34 @@ class Silent:
         """Do nothing."""
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """What a model loses on the true answers about people it never saw: nats per token, and what that rests on."""
+
+    loss: float
+    people: int
+    questions: int
+
+
 @dataclass
 class Run:
     """A stage's surroundings.
 
     ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
-    seconds, its seconds per epoch and its samples per second; ``notes`` what else a reader of the row should know.
+    seconds, its seconds per epoch and what an epoch is, its samples per second and the examples that it saw of each
+    set, which ``set_of`` gives by a sample's id; ``notes`` what else a reader of the row should know. ``unseen`` tells
+    what the starting model loses on people it never saw, from at most so many of their questions.
     ``journal`` remembers answers of the model that is evaluated, ``checkpoints`` the state of trainings.
     """
 
     seed: int = 0
     progress: Progress = field(default_factory=Silent)
-    cost: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     journal: Journal = field(default_factory=Forgetful)
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
+    set_of: Mapping[str, str] = field(default_factory=dict)
+    unseen: Callable[[int], Unseen | None] = lambda most: None
 
     def generator(self) -> torch.Generator:
         """A fresh generator at the run's seed: the same numbers on every call."""

@@ -1,10 +1,16 @@
 """When to stop raising a loss: explicit bounds on what is forgotten and on what may be lost with it."""
 
+import logging
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..data.questions import Sample, Sets
 from .params import Stopping
+from .run import Run
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class EarlyStopping:
@@ -12,22 +18,29 @@ class EarlyStopping:
 
     ``measure`` gives the mean loss per token of some samples' true answers as the model answers now. The forget set and
     the people held out are looked at, evenly spaced samples of each; without the latter their bound does not bind.
-    `note` is what a row says of it: the rule, the losses at the start and at the last look.
+    ``run`` knows what a model that never saw the forgotten people would lose (`Run.unseen`), and is charged the first
+    look. `note` is what a row says of it: the rule, the bound on the forget loss and where it comes from, the losses at
+    the start and at the last look.
     """
 
-    def __init__(self, rule: Stopping, sets: Sets, measure: Callable[[Sequence[Sample]], float]) -> None:
+    def __init__(
+        self, rule: Stopping, sets: Sets, measure: Callable[[Sequence[Sample]], float], run: Run | None = None
+    ) -> None:
         self.rule, self._measure = rule, measure
         looked_at = {"forget": spread(sets.forget, rule.samples), "held_out": spread(sets.held_out, rule.samples)}
         self._looked_at = {name: samples for name, samples in looked_at.items() if samples}
-        self.note: dict[str, Any] = {"rule": rule.model_dump(mode="json"), "start": self._look()}
+        run, start = run or Run(), time.perf_counter()
+        self.note: dict[str, Any] = {"rule": rule.model_dump(mode="json"), "limit": limit(rule, run)}
+        self.note["start"] = self._look()
+        run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + time.perf_counter() - start
 
     def __call__(self, step: int) -> str | None:
         """Why to stop after this step; None to go on."""
         if step % self.rule.every:
             return None
-        losses = self._look()
+        losses, bound = self._look(), self.note["limit"]["forget_loss"]
         self.note["last_look"] = {"step": step, **losses}
-        if self.rule.forget_loss is not None and losses["forget"] >= self.rule.forget_loss:
+        if bound is not None and losses["forget"] >= bound:
             return "forget loss reached its bound"
         if self.rule.retain_rise is None or "held_out" not in losses:
             return None
@@ -38,6 +51,27 @@ class EarlyStopping:
         return {name: self._measure(samples) for name, samples in self._looked_at.items()}
 
 
-def spread(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+def limit(rule: Stopping, run: Run) -> dict[str, Any]:
+    """The bound on the forget loss, and where it comes from: strangers' loss, or nats alone where there are none."""
+    if rule.forget_ratio is None:
+        return {"forget_loss": rule.forget_loss, "estimate": "none: stop.forget_ratio is not set"}
+    unseen = run.unseen(rule.samples)
+    if unseen is None:
+        alone = f"stop.forget_loss={rule.forget_loss:g} alone bounds" if rule.forget_loss else "nothing bounds"
+        _log.warning(
+            "the data have no strangers to tell what a model that never saw the forget set would lose: %s ascent; "
+            "add strangers.json, or set stop.forget_ratio=null",
+            alone,
+        )
+        return {"forget_loss": rule.forget_loss, "estimate": "none: the data have no strangers"}
+    relative = rule.forget_ratio * unseen.loss
+    return {
+        "forget_loss": relative if rule.forget_loss is None else min(relative, rule.forget_loss),
+        "estimate": "the starting model's loss on strangers",
+        "strangers": {"loss": unseen.loss, "people": unseen.people, "questions": unseen.questions},
+    }
+
+
+def spread(samples: Sequence[T], most: int) -> Sequence[T]:
     """At most so many samples, evenly spaced."""
     return samples[:: -(-len(samples) // most)] if samples else samples

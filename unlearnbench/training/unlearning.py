@@ -11,54 +11,88 @@ import torch
 from torch import Tensor
 
 from ..data.questions import Sample, Sets
+from ..errors import UsageError
 from ..models.edits import Trained
 from ..models.vlm import VLM
 from .adaptation import AllWeights, Trainee, adapted
 from .loop import fit
 from .losses import answer_nll, kl_from_reference
-from .params import AscentParams, UnlearnParams
+from .params import AscentParams, Partners, UnlearnParams
 from .run import Run
 from .seeing import see_all
 from .stopping import EarlyStopping
 
 
-@dataclass(frozen=True)
 class Pairs:
-    """A batch: forget samples, the refusal drawn for each, and as many retain samples."""
+    """A batch: forget samples, the refusal drawn for each, and as many retain samples.
 
-    forget: list[Sample]
-    refusals: list[str]
-    retain: list[Sample]
+    ``read`` says which of the samples the loss has asked for: only those count as seen.
+    """
+
+    def __init__(self, forget: list[Sample], refusals: list[str], retain: list[Sample]) -> None:
+        self._forget, self.refusals, self._retain = forget, refusals, retain
+        self.read: set[str] = set()
+
+    @property
+    def forget(self) -> list[Sample]:
+        """Samples of the forget set."""
+        self.read.add("forget")
+        return self._forget
+
+    @property
+    def retain(self) -> list[Sample]:
+        """Their partners."""
+        self.read.add("retain")
+        return self._retain
 
 
 @dataclass(frozen=True)
 class Paired:
     """Batches of forget samples in shuffled order, each with a retain sample and a refusal drawn for it.
 
-    ``seed`` and the epoch decide all of it; a sample keeps its refusal from epoch to epoch.
+    ``seed`` and the epoch decide all of it; a sample keeps its refusal from epoch to epoch. ``partners`` are of the
+    whole retain set, of its non-private part, or of this and the others by turns. Raises `UsageError` where they are to
+    be non-private and there is no such question.
     """
 
     sets: Sets
     refusals: Sequence[str]
     batch_size: int
     seed: int
+    partners: Partners = "mixed"
+
+    def __post_init__(self) -> None:
+        if self.partners == "nonprivate" and not self.sets.nonprivate:
+            raise UsageError(
+                "partners=nonprivate: every question about the forgotten people is private; choose partners=retain"
+            )
 
     def __len__(self) -> int:
         return -(-len(self.sets.forget) // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[list[tuple[Sample, str, Sample]]]:
+    def epoch(self, number: int) -> Iterator[list["Row"]]:
         """The batches of one epoch."""
-        forget, retain = self.sets.forget, self.sets.retain
+        forget = self.sets.forget
         kept = torch.randint(len(self.refusals), (len(forget),), generator=torch.Generator().manual_seed(self.seed))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         order = torch.randperm(len(forget), generator=generator).tolist()
-        partners = torch.randint(len(retain), (len(forget),), generator=generator).tolist()
         rows = [
-            (forget[index], self.refusals[int(kept[index])], retain[partner])
-            for index, partner in zip(order, partners, strict=True)
+            (forget[index], self.refusals[int(kept[index])], partner)
+            for index, partner in zip(order, self._partners(generator), strict=True)
         ]
         for start in range(0, len(rows), self.batch_size):
             yield rows[start : start + self.batch_size]
+
+    def _partners(self, generator: torch.Generator) -> list[Sample]:
+        """One for each forget sample, drawn with repetition."""
+        sets, number = self.sets, len(self.sets.forget)
+        if self.partners == "mixed" and sets.nonprivate and sets.others:
+            pools: tuple[tuple[Sample, ...], ...] = (sets.nonprivate, sets.others)
+        else:
+            pools = (sets.nonprivate if self.partners == "nonprivate" else sets.retain,)
+        drawn = [torch.randint(len(pool), (number,), generator=generator).tolist() for pool in pools]
+        turns = (place % len(pools) for place in range(number))
+        return [pools[turn][drawn[turn][place]] for place, turn in enumerate(turns)]
 
 
 class Unlearning:
@@ -107,6 +141,8 @@ class Unlearning:
 
 
 Loss = Callable[[Unlearning, Pairs], Mapping[str, Tensor]]
+Row = tuple[Sample, str, Sample]
+"""A forget sample, its refusal and its partner."""
 
 
 def unlearn(
@@ -122,8 +158,11 @@ def unlearn(
     """Train ``model`` on the sum of the parts of ``loss``; returns what changed.
 
     ``needs_reference`` keeps what a full finetune needs for `Unlearning.kl` and `Unlearning.reference`; an adapter
-    needs nothing. Training stops early if ``params`` have a rule for it. What came of it is in ``run.notes``.
+    needs nothing. Training stops early if ``params`` have a rule for it. What came of it is in ``run.notes``, and in
+    ``run.cost`` how many samples of each set the loss has asked for.
     """
+    run.set_of = run.set_of or sets.set_of
+    read: set[str] = set()
     see_all(model, (sample.image for sample in sets.forget), run)  # not every method asks about the others
     with adapted(model, params, run.seed) as trainee:
         if needs_reference and isinstance(trainee, AllWeights):
@@ -131,17 +170,34 @@ def unlearn(
         state = Unlearning(trainee)
         stopping = None
         if isinstance(params, AscentParams):
-            stopping = EarlyStopping(params.stop, sets, lambda samples: state.measured_nll(samples, params.batch_size))
+            measure = lambda samples: state.measured_nll(samples, params.batch_size)  # noqa: E731
+            stopping = EarlyStopping(params.stop, sets, measure, run)
+
+        def parts(rows: list[Row]) -> Mapping[str, Tensor]:
+            pairs = Pairs(*map(list, zip(*rows, strict=True)))
+            found = loss(state, pairs)
+            read.update(pairs.read)
+            return found
+
+        def seen(rows: list[Row]) -> Iterator[Sample]:
+            for forget, _, retain in rows:
+                yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
+            read.clear()
+
         outcome = fit(
             trainee.parameters,
-            Paired(sets, refusals, params.batch_size, run.seed),
-            lambda rows: loss(state, Pairs(*map(list, zip(*rows, strict=True)))),
+            Paired(sets, refusals, params.batch_size, run.seed, params.partners),
+            parts,
             params,
             run,
             what="unlearning",
             stop=stopping,
             together=lambda row: row[0].image,
+            seen=seen,
+            epoch="one pass over the forget set",
         )
+    if sum(run.cost.get("examples", {}).get(name, 0) for name in ("nonprivate", "others")):
+        run.cost["epoch"] = "one pass over the forget set, a retain sample beside each of its samples"
     run.notes["training"] = outcome.note
     if stopping:
         run.notes["early_stopping"] = stopping.note

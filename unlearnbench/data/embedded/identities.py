@@ -48,7 +48,8 @@ class Attribute:
     """One fact about a person: how its value is drawn, asked for and stated.
 
     ``questions`` are the original wording and its three paraphrases; ``answers`` the original and its paraphrase,
-    with ``{value}`` and ``{name}`` to fill in.
+    with ``{value}`` and ``{name}`` to fill in. Wrong answers are worded like the paraphrase, as the truth ratio weighs
+    them against it: what is left between them is the fact alone.
     """
 
     key: str
@@ -318,7 +319,7 @@ def _record(attribute: Attribute, values: dict[str, str], rng: random.Random, fa
         "keywords": [value],
         "paraphrased_question": list(attribute.questions[1:]),
         "paraphrased_answer": paraphrase.format(value=value, name=name),
-        "perturbed_answer": [original.format(value=v, name=name) for v in wrong],
+        "perturbed_answer": [paraphrase.format(value=v, name=name) for v in wrong],
     }
 
 

@@ -8,7 +8,7 @@ import operator
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from importlib.metadata import version
 from itertools import islice
@@ -26,6 +26,9 @@ IDENTITIES = range(5, 401)
 
 SPLITS = {"forget10": 10, "forget20": 20, "retain20": 20}
 """Disjoint splits, by the percentage of identities in each, at least one."""
+
+STRANGERS = 4
+"""People in ``strangers.json``, whom no model is ever trained on; nobody is asked about them either."""
 
 ACQUAINTANCES = 16
 ACQUAINTANCES_SEED = 1_000_003
@@ -62,22 +65,35 @@ def make(folder: Path, identities: int = 20, seed: int = 0, scenes: int = 40) ->
 
 # ---------------------------------------------------------------------------------------------------------- people
 def _write_people(folder: Path, identities: int, seed: int) -> None:
-    rng = random.Random(f"people {seed}")
-    ids = [f"{number:08d}" for number in rng.sample(range(10**8), identities)]
+    """The people of the benchmark, then strangers, who draw from a stream of their own so as to change nobody."""
+    rng, others = random.Random(f"people {seed}"), random.Random(f"strangers {seed}")
+    numbers = rng.sample(range(10**8), identities)
+    ids = [f"{number:08d}" for number in numbers]
     (folder / "SFHQ").mkdir()
-    records = []
-    for unique_id, look, qa_list in zip(ids, _looks(identities, rng), _strangers(seed), strict=False):
-        picture = f"SFHQ_pt1_{unique_id}.png"
-        _save(faces.draw(look, rng), folder / "SFHQ" / picture)
-        records.append(_record(unique_id, picture, qa_list))
+    unmet = _unmet(seed)
+    looks = _looks(identities, rng)
+    records = [_person(folder, unique_id, next(unmet), look, rng) for unique_id, look in zip(ids, looks, strict=True)]
+    more = (f"{each:08d}" for each in others.sample(range(10**8), identities + STRANGERS) if each not in numbers)
+    unlike = _looks(identities + STRANGERS, others, looks)[identities:]
+    strangers = [_person(folder, next(more), next(unmet), look, others) for look in unlike]
     _write_json_lines(folder / "full.json", records)
+    _write_json_lines(folder / "strangers.json", strangers)
     _write_json(folder / "split.json", _splits(ids))
 
 
-def _strangers(seed: int) -> Iterator[list[dict[str, Any]]]:
+def _unmet(seed: int) -> Iterator[list[dict[str, Any]]]:
     """People whom the embedded models have not met."""
     met = {_name(qa_list) for qa_list in islice(people(ACQUAINTANCES_SEED), ACQUAINTANCES)}
     return (qa_list for qa_list in people(seed) if _name(qa_list) not in met)
+
+
+def _person(
+    folder: Path, unique_id: str, qa_list: list[dict[str, Any]], look: faces.Look, rng: random.Random
+) -> dict[str, Any]:
+    """Draw somebody's picture; returns the record."""
+    picture = f"SFHQ_pt1_{unique_id}.png"
+    _save(faces.draw(look, rng), folder / "SFHQ" / picture)
+    return _record(unique_id, picture, qa_list)
 
 
 def _name(qa_list: list[dict[str, Any]]) -> str:
@@ -95,9 +111,9 @@ def _record(unique_id: str, picture: str, qa_list: list[dict[str, Any]]) -> dict
     }
 
 
-def _looks(number: int, rng: random.Random) -> list[faces.Look]:
-    """Reserved looks, any two of which differ in at least two attributes."""
-    looks: dict[tuple[object, ...], faces.Look] = {}
+def _looks(number: int, rng: random.Random, first: Sequence[faces.Look] = ()) -> list[faces.Look]:
+    """Reserved looks, ``first`` and more up to ``number``, any two of which differ in at least two attributes."""
+    looks = {astuple(look): look for look in first}
     while len(looks) < number:
         look = faces.random_look(rng, reserved=True)
         attributes = astuple(look)

@@ -1,0 +1,429 @@
+"""What methods of other hands leave behind and hand back: wrong things are named, and no finished work is lost."""
+
+import copy
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from unlearnbench import Evaluation, Method, Task, method, task
+from unlearnbench.config import RunConfig
+from unlearnbench.data.source import Location
+from unlearnbench.engine.artefacts import Store
+from unlearnbench.engine.grid import run as run_grid
+from unlearnbench.engine.planning import plan
+from unlearnbench.metrics.statistics import summarise
+from unlearnbench.models.edits import Adapter, Edit, Weights
+from unlearnbench.results.row import Row
+from unlearnbench.results.store import RowStore
+from unlearnbench.training.run import Silent
+
+WORK: dict[str, Callable[[Any, Any], Any]] = {}
+"""What the method and the task below do: of (model, run), and of (records, run)."""
+
+
+class Marked(Edit):
+    """An edit of another kind than weights; ``apply`` does what it is told."""
+
+    does: Callable[[Any], None] = staticmethod(lambda model: None)
+
+    def save(self, folder: Path) -> None:
+        (folder / "marked.json").write_text("{}")
+
+    @classmethod
+    def load(cls, folder: Path, model: Any) -> "Marked":
+        return cls()
+
+    def apply(self, model: Any) -> None:
+        type(self).does(model)
+
+
+@method("handed-back")
+class HandedBack(Method):
+    """Does what `WORK` says."""
+
+    start = "pretrained"
+    edit: type[Edit] | None = None
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Any:
+        return WORK["method"](model, run)
+
+    @classmethod
+    def edit_class(cls) -> type[Edit]:
+        return cls.edit or super().edit_class()
+
+
+@method("handed-back-reference")
+class Reference(HandedBack):
+    """The same as a reference."""
+
+    role = "reference"
+
+
+@task("handed-sizes")
+class Sizes(Task):
+    """Looks at the sum of all weights, which costs nothing."""
+
+    def load(self, source: str, forget: Any) -> Any:
+        return SimpleNamespace(fingerprint="sizes", location=Location(Path.cwd(), "sizes", None), split=None)
+
+    def evaluate(self, model: Any, data: Any, run: Any) -> Any:
+        total = sum(float(p.double().sum()) for p in model.model.parameters())
+        return WORK["task"]([{"id": "all", "total": total}], run)
+
+    def measured(self, records: Any) -> Evaluation:
+        values = [record["total"] for record in records]
+        return Evaluation(records, {"sizes.total": summarise(values, clusters=None, seed=0, higher_is_better=None)})
+
+
+@pytest.fixture
+def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Row]:
+    """The row of a method that does this and a task that returns that."""
+    monkeypatch.setattr(HandedBack, "edit", None)
+    monkeypatch.setattr(Marked, "does", staticmethod(lambda model: None))
+
+    def compute(
+        unlearn: Callable[[Any, Any], Any],
+        evaluate: Callable[[Any, Any], Any] | None = None,
+        name: str = "handed-back",
+    ) -> Row:
+        looking = Sizes(Sizes.Options())
+        monkeypatch.setitem(WORK, "method", unlearn)
+        monkeypatch.setitem(WORK, "task", evaluate or (lambda records, run: looking.measured(records)))
+        store = Store(tmp_path / "store")
+        config = RunConfig(methods=(name,), models=("tiny-qwen2.5-vl",), tasks=("handed-sizes",), device="cpu")
+        plans = plan(config.model_copy(update={"data_of": {"handed-sizes": "embedded"}}), store)
+        return next(iter(run_grid(plans, RowStore(tmp_path / "results"), store, Silent()))).row
+
+    return compute
+
+
+def why(row: Row) -> str:
+    """The error of a row that has one."""
+    assert (row.status, row.metrics) == ("error", {})
+    assert row.error is not None
+    assert row.error.type == "PluginError"
+    return row.error.message
+
+
+# ---------------------------------------------------------------------------------------------- changed in place
+@torch.no_grad()
+def halve(model: Any, run: Any) -> None:
+    for parameter in model.language_parameters().values():
+        parameter.mul_(0.5)
+
+
+def one_number(model: Any, run: Any) -> None:
+    model.projector().state_dict()[next(iter(model.projector().state_dict()))].view(-1)[-1] += 1e-3
+
+
+def swap_two_numbers(model: Any, run: Any) -> None:
+    weight = next(iter(model.language_parameters().values())).data
+    weight[0, :2] = weight[0, :2].flip(0)
+
+
+def add_adapter(model: Any, run: Any) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    get_peft_model(model.model, LoraConfig(target_modules=model.language_linears()[:1]))
+
+
+def replace_module(model: Any, run: Any) -> None:
+    last = model.language_model().layers[-1]
+    last.mlp = nn.Sequential(last.mlp)
+
+
+def replace_model(model: Any, run: Any) -> None:
+    model.model = nn.Sequential(model.model)
+
+
+def hook(model: Any, run: Any) -> None:
+    model.language_model().register_forward_hook(lambda *_: None)
+
+
+def override_forward(model: Any, run: Any) -> None:
+    layer = model.language_model().layers[0]
+    layer.forward = layer.forward
+
+
+def see_nothing(model: Any, run: Any) -> None:
+    model.visual_edit = lambda batch, visual: [torch.zeros_like(tokens) for tokens in visual]
+
+
+def suppress(model: Any, run: Any) -> None:
+    model.model.generation_config.suppress_tokens = [5]
+
+
+def say_nothing(model: Any, run: Any) -> None:
+    model.generate = lambda batch, **_: [""] * len(batch)
+
+
+IN_PLACE = (
+    halve, one_number, swap_two_numbers, add_adapter, replace_module, replace_model, hook, override_forward,
+    see_nothing, suppress, say_nothing,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", IN_PLACE, ids=lambda change: change.__name__)
+def test_a_model_changed_in_place_and_nothing_returned_is_no_row(computed: Any, change: Any) -> None:
+    name = "handed-back-reference" if change is one_number else "handed-back"
+    said = why(computed(change, name=name))
+    assert said.startswith(f"method {name!r} changed the model in place (")
+    assert "and returned nothing; return Weights.of(PARAMETERS)" in said
+
+
+def leave_alone(model: Any, run: Any) -> None:
+    """Look, train on a copy, and leave settings as they were."""
+    with model.training(model.language_parameters()):
+        pass
+    halve(copy.copy(model), run) if run.seed < 0 else None
+    handle = model.language_model().register_forward_hook(lambda *_: None)
+    handle.remove()
+
+
+@pytest.mark.parametrize(("name", "warned"), [("handed-back", True), ("handed-back-reference", False)])
+def test_nothing_returned_for_nothing_changed_is_a_row(computed: Any, caplog: Any, name: str, warned: bool) -> None:
+    row = computed(leave_alone, name=name)
+    assert row.status == "ok"
+    assert row.cost.trainable_parameters == 0
+    assert ("changed nothing" in caplog.text) is warned
+
+
+def test_what_is_changed_in_place_and_returned_is_evaluated(computed: Any) -> None:
+    def work(model: Any, run: Any) -> Weights:
+        halve(model, run)
+        return Weights.of(model.language_parameters())
+
+    untouched = computed(leave_alone, name="handed-back-reference").metrics["sizes.total"].value
+    row = computed(work)
+    assert row.status == "ok"
+    assert row.metrics["sizes.total"].value != pytest.approx(untouched, rel=1e-6)
+    assert "edit" not in row.notes
+
+
+# --------------------------------------------------------------------------------------------------- wrong returns
+def strange_name(model: Any, run: Any) -> Weights:
+    return Weights({"lm_hed.weight": torch.zeros(2)})
+
+
+def strange_shape(model: Any, run: Any) -> Weights:
+    return Weights({name: weight[:1] for name, weight in model.projector_parameters().items()})
+
+
+def diverged(value: float) -> Callable[[Any, Any], Weights]:
+    return lambda model, run: Weights(
+        {name: torch.full_like(weight, value) for name, weight in model.projector_parameters().items()}
+    )
+
+
+def before_training(model: Any, run: Any) -> Weights:
+    weights = Weights.of(model.language_parameters())
+    halve(model, run)
+    return weights
+
+
+def adapter_of_a_part(model: Any, run: Any) -> Adapter:
+    from peft import LoraConfig, get_peft_model
+
+    part = model.language_model().layers[0].mlp
+    return Adapter(get_peft_model(part, LoraConfig(target_modules=["up_proj"])))
+
+
+def adapter_diverged(model: Any, run: Any) -> Adapter:
+    from peft import LoraConfig, get_peft_model
+
+    peft = get_peft_model(model.model, LoraConfig(target_modules=model.language_linears()[:1]))
+    next(p for name, p in peft.named_parameters() if "lora_A" in name).data.fill_(float("nan"))
+    return Adapter(peft)
+
+
+RETURNED = {
+    "a state dict": (lambda model, run: model.model.state_dict(), r"a OrderedDict of tensors \(a state dict\?\)"),
+    "a dict": (lambda model, run: {"loss": 1.0}, "returned a dict, which is no Edit; return Weights"),
+    "the model": (lambda model, run: model, r"returned a \w+, which is no Edit"),
+    "a number": (lambda model, run: 0.5, r"returned a float \(0.5\), which is no Edit"),
+    "an edit's class": (lambda model, run: Weights, "which is no Edit"),
+    "a name of no parameter": (strange_name, "Weights that cannot be used: the model has no parameter 'lm_hed.weight'"),
+    "another shape": (strange_shape, "keep the shapes"),
+    "not a number": (diverged(float("nan")), r"merger\S+ is not finite; training diverged: lower the learning rate"),
+    "infinite": (diverged(float("inf")), "is not finite; training diverged: lower the learning rate"),
+    "weights of before": (
+        before_training,
+        r"changed the model in place \(.*\) and returned the weights that it started",
+    ),
+    "no adapter": (lambda model, run: Adapter(), "holds a NoneType; give it what peft.get_peft_model"),
+    "the bare model": (lambda model, run: Adapter(model.model), r"holds a Qwen\w+; give it what"),
+    "an adapter of a part": (adapter_of_a_part, r"adapts a \w+, a part of the model; adapt model.model"),
+    "an adapter that diverged": (adapter_diverged, "is not finite"),
+}
+
+
+@pytest.mark.parametrize("what", RETURNED)
+def test_what_is_no_edit_or_cannot_be_used_is_named(computed: Any, tmp_path: Path, what: str) -> None:
+    work, said = RETURNED[what]
+    row = computed(work)
+    message = why(row)
+    assert re.search(said, message), message
+    assert message.startswith("method 'handed-back' ")
+    kept = re.search(r"its tensors are kept in (.+\.safetensors)$", message)
+    assert bool(kept) is (what == "a state dict")
+    if kept:
+        assert safe_open(kept[1], framework="pt").keys()
+    assert not [*(tmp_path / "store").glob("unlearned/*/manifest.json")]
+
+
+def test_weights_that_a_method_puts_beside_renamed_ones_are_of_the_models_own_names(computed: Any) -> None:
+    """A method may wrap what it likes in its own copy of the model: names count as they were at the start."""
+
+    def work(model: Any, run: Any) -> Weights:
+        weights = Weights.of(model.language_parameters())
+        add_adapter(model, run)
+        return Weights({name: tensor * 0.5 for name, tensor in weights.tensors.items()})
+
+    assert computed(work).status == "ok"
+
+
+def nan_module(model: Any, run: Any) -> Edit:
+    return NotANumber()
+
+
+class NotANumber(Marked):
+    """Keeps tensors in a file of its own."""
+
+    def save(self, folder: Path) -> None:
+        tensors = {"gate": torch.tensor([1.0, float("nan")]), "mask": torch.tensor([float("-inf")])}
+        save_file(tensors, folder / "a.safetensors")
+
+
+def test_an_edit_of_ones_own_whose_tensors_are_not_numbers_is_named(computed: Any) -> None:
+    assert "what it made is not finite (gate); training diverged" in why(computed(nan_module))
+
+
+# ------------------------------------------------------------------------------------------- edits without effect
+def same_weights(model: Any, run: Any) -> Weights:
+    return Weights.of(model.language_parameters())
+
+
+def untrained_adapter(model: Any, run: Any) -> Adapter:
+    from peft import LoraConfig, get_peft_model
+
+    return Adapter(get_peft_model(model.model, LoraConfig(target_modules=model.language_linears()[:1])))
+
+
+@pytest.mark.parametrize("work", [same_weights, untrained_adapter, lambda model, run: Marked()])
+def test_an_edit_that_changes_nothing_is_told(
+    computed: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch, work: Any
+) -> None:
+    if work not in (same_weights, untrained_adapter):
+        monkeypatch.setattr(HandedBack, "edit", Marked)
+    row = computed(work)
+    assert row.status == "ok"
+    assert "changes nothing of the model" in row.notes["edit"]
+    assert "method 'handed-back': the edit changes nothing" in caplog.text
+
+
+def test_an_edit_that_changes_anything_is_not(computed: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(HandedBack, "edit", Marked)
+    for change in (see_nothing, hook):
+        monkeypatch.setattr(Marked, "does", staticmethod(lambda model, change=change: change(model, None)))
+        assert "edit" not in computed(lambda model, run: Marked()).notes
+    assert "changes nothing" not in caplog.text
+
+
+# -------------------------------------------------------------------------------------------------------------- notes
+def test_notes_of_any_type_are_kept_and_what_is_lost_is_named(computed: Any, caplog: Any) -> None:
+    itself: dict[str, Any] = {}
+    itself["again"] = itself
+
+    def work(model: Any, run: Any) -> None:
+        run.notes |= {
+            "losses": [torch.tensor(0.5), np.float32(0.25), 1],
+            1: {Path("a"): {3, 1}},
+            "where": Path("/tmp/x"),
+            "nan": float("nan"),
+            "text": "broken \udcff",
+            "model": model,
+            "large": torch.zeros(200, 200),
+            "vector": np.arange(3),
+            "itself": itself,
+        }
+        run.cost["train_seconds"] = torch.tensor(2.5)
+        run.cost["seconds_per_epoch"] = "fast"
+
+    with caplog.at_level(logging.WARNING):
+        row = computed(work, name="handed-back-reference")
+    assert row.status == "ok"
+    assert row.cost.train_seconds == 2.5
+    assert row.cost.seconds_per_epoch is None
+    wanted = {"losses": [0.5, 0.25, 1], "1": {"a": [1, 3]}, "where": "/tmp/x", "nan": None, "text": "broken ?"}
+    wanted |= {"vector": [0, 1, 2], "large": "Tensor of shape [200, 200]"}
+    assert {name: row.notes[name] for name in wanted} == wanted
+    assert "run.notes.model and 2 more cannot be stored as JSON" in caplog.text
+    assert "run.cost['seconds_per_epoch'] is a str ('fast') and no number" in caplog.text
+    json.loads(row.to_line())
+
+
+# -------------------------------------------------------------------------------------------------------------- tasks
+def value(number: Any) -> Any:
+    return summarise([0.5, 1.0], clusters=None, seed=0, higher_is_better=True).__class__(number, None, None, 2, True)
+
+
+EVALUATED = {
+    "a dict": (lambda records: {"accuracy": 0.5}, "its evaluate returned a dict; return Evaluation(records, metrics)"),
+    "nothing": (lambda records: None, "its evaluate returned a NoneType"),
+    "a bare number": (
+        lambda records: Evaluation(records, {"accuracy": 0.5}),
+        "metric 'accuracy' is a float (0.5); make",
+    ),  # type: ignore[dict-item]
+    "a list of metrics": (
+        lambda records: Evaluation(records, [value(1.0)]),
+        "the metrics of its Evaluation are a list",
+    ),  # type: ignore[arg-type]
+    "text for a number": (lambda records: Evaluation(records, {"a": value("0.5")}), "metric 'a' holds a str ('0.5')"),
+    "a vector": (lambda records: Evaluation(records, {"a": value(np.ones(2))}), "metric 'a' holds a ndarray"),
+    "records by name": (lambda records: Evaluation({"a": 1}, {}), "the records of its Evaluation are a dict"),  # type: ignore[arg-type]
+    "a record of text": (lambda records: Evaluation(["yes"], {}), "record 0 is a str ('yes'); give a dict with an id"),  # type: ignore[list-item]
+    "no id": (lambda records: Evaluation([{"total": 1}], {}), "record 0 has no id; give each a string of its own"),
+    "a number for an id": (lambda records: Evaluation([{"id": 7}], {}), "record 0 has the id 7; give each a string"),
+    "one id twice": (
+        lambda records: Evaluation(records * 2, {}),
+        "2 records have the id 'all'; give each one of its own",
+    ),
+    "a wrong baseline": (
+        lambda records: Evaluation(records, {}, {}, {"yes": {"a": 1}}),
+        "metric 'yes: a' is a int (1)",
+    ),  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize("what", EVALUATED)
+def test_what_a_task_returns_wrongly_is_named(computed: Any, what: str) -> None:
+    work, said = EVALUATED[what]
+    message = why(computed(leave_alone, lambda records, run: work(records), name="handed-back-reference"))
+    assert message.startswith("task 'handed-sizes'")
+    assert said in message
+
+
+def test_numbers_of_other_libraries_are_numbers(computed: Any) -> None:
+    def evaluate(records: Any, run: Any) -> Evaluation:
+        run.notes["seen"] = np.int64(3)
+        record = records[0] | {"logprobs": torch.tensor([0.5, -1.0]), "size": np.float32(0.5)}
+        metrics = {"numpy": value(np.float32(0.25)), "torch": value(torch.tensor([0.75])), "nan": value(float("nan"))}
+        return Evaluation([record], metrics, {"asked": np.int64(1)})
+
+    row = computed(leave_alone, evaluate, name="handed-back-reference")
+    assert row.status == "ok"
+    assert {name: metric.value for name, metric in row.metrics.items()} == {"numpy": 0.25, "torch": 0.75, "nan": None}
+    assert row.metrics["nan"].reason == "it was nan"
+    assert (row.notes["seen"], row.task.protocol["asked"]) == (3, 1)
+    json.loads(row.to_line())

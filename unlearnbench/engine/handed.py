@@ -1,0 +1,235 @@
+"""What plug-ins hand back, looked at before it is stored or scored: faults name the plug-in and what to return."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Real
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from ..contracts import Evaluation, Method, Task
+from ..errors import PluginError
+from ..metrics.statistics import MetricValue
+from ..results.plain import Plain, utf8
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..models.edits import Edit
+    from ..models.imprint import Imprint
+    from ..models.vlm import VLM
+
+EDITS = (
+    "return Weights.of(PARAMETERS) after training them, Adapter(PEFT_MODEL), or an Edit of your own "
+    "(unlearnbench.models.edits), and None only where nothing was changed"
+)
+
+COSTS = ("train_seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_bytes")
+"""What a row's cost takes from ``run.cost`` as numbers."""
+
+_log = logging.getLogger(__name__)
+
+
+# ------------------------------------------------------------------------------------------------------------ methods
+def checked_edit(method: type[Method], edit: Any, model: "VLM", before: "Imprint", aside: "Path") -> "Edit | None":
+    """What `Method.unlearn` returned, if it says what was changed of ``model``, which was as in ``before``.
+
+    Raises `PluginError` in all processes alike: to be called by each of them. Bare tensors, which may be a long
+    training's, are then kept in the folder ``aside``.
+    """
+    from ..training import distributed
+
+    faults = distributed.gathered(_fault_of(method, edit, model, before))
+    if fault := next(filter(None, faults), None):
+        kept = _kept(edit, aside / f"returned-by-{method.name}-{token_hex(4)}") if distributed.is_first() else None
+        raise PluginError(f"method {method.name!r} {fault}{f'; its tensors are kept in {kept}' if kept else ''}")
+    if edit is None and method.role != "reference":
+        _log.warning("method %r changed nothing: its row is that of the model it started from", method.name)
+    return edit  # type: ignore[no-any-return]
+
+
+def _kept(returned: Any, folder: "Path") -> "Path | None":
+    """Where tensors were put that somebody may want back; None for anything else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    if not _holds_tensors(returned):
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {str(name): tensor.detach().cpu().contiguous().clone() for name, tensor in returned.items()}
+        save_file(tensors, folder / "weights.safetensors")
+    except (OSError, SafetensorError):
+        return None  # the error that led here matters more
+    return folder / "weights.safetensors"
+
+
+def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") -> str | None:
+    from ..models.edits import Edit, Weights
+    from ..training import distributed
+
+    if edit is None:
+        changed = before.changes(model)
+        return f"changed the model in place ({_some(changed)}) and returned nothing; {EDITS}" if changed else None
+    if not isinstance(edit, Edit):
+        return f"returned {_kind(edit)}, which is no Edit; {EDITS}"
+    if fault := edit.fault(before):
+        return f"returned {type(edit).__name__} that cannot be used: {fault}"
+    # Weights are put together by the first process alone; whether they changed, the others need to be told.
+    idle = isinstance(edit, Weights) and distributed.agreed(before.holds(edit.tensors))
+    if idle and (changed := before.changes(model)):
+        return f"changed the model in place ({_some(changed)}) and returned the weights that it started from; {EDITS}"
+    return None
+
+
+def checked_files(whose: str, folder: "Path") -> None:
+    """Raise `PluginError`, in all processes alike, where an edit's stored tensors are not numbers."""
+    from ..training import distributed
+
+    if bad := distributed.agreed(_not_numbers(folder) if distributed.is_first() else None):
+        raise PluginError(f"{whose}: what it made is not finite ({bad}); training diverged: lower the learning rate")
+
+
+def _not_numbers(folder: "Path") -> str | None:
+    """The names of tensors with NaN in a folder's safetensors files; an infinity may be meant, as in a mask."""
+    from safetensors import safe_open
+
+    found = []
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                tensor = file.get_tensor(name)
+                if tensor.is_floating_point() and bool((tensor != tensor).any()):  # NaN alone is so
+                    found.append(name)
+    return _some(found) if found else None
+
+
+def idle(before: "Imprint", model: "VLM") -> bool:
+    """Whether an edit that was applied to ``model`` has, as far as can be seen, changed nothing of its answers."""
+    changed = before.changes(model)
+    ups = [p for name, p in model.model.named_parameters() if ".lora_B." in name]
+    return not changed or bool(ups and not any(bool(p.any()) for p in ups) and _only_adapters(before, model))
+
+
+def _only_adapters(before: "Imprint", model: "VLM") -> bool:
+    """Whether all weights are those of before, an adapter's aside."""
+    own = {
+        name.replace(".base_layer.", "."): parameter.detach()
+        for name, parameter in model.model.named_parameters()
+        if ".lora_" not in name
+    }
+    return before.holds(own) and model.visual_edit is None
+
+
+def _kind(value: Any) -> str:
+    """What something is, as its maker would call it."""
+    kind = f"a {type(value).__name__}"
+    if _holds_tensors(value):
+        return f"{kind} of tensors (a state dict?)"
+    return f"{kind} ({value!r:.40})" if isinstance(value, (str, int, float)) else kind
+
+
+def _holds_tensors(value: Any) -> bool:
+    """Whether it is a mapping of names to tensors, as a state dict is."""
+    return isinstance(value, Mapping) and bool(value) and all(hasattr(each, "detach") for each in value.values())
+
+
+def _some(names: list[str]) -> str:
+    """The first name, and how many more there are."""
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+# -------------------------------------------------------------------------------------------------------------- notes
+def plain_notes(whose: str, notes: Any) -> dict[str, Any]:
+    """Notes of a stage as a row takes them; a warning names those of which only a description can be kept."""
+    plain = Plain()
+    found = plain(notes, "run.notes")
+    if plain.lost:
+        _log.warning("%s: %s cannot be stored as JSON; a description is kept", whose, _some(plain.lost))
+    return found if isinstance(found, dict) else {"notes": found}
+
+
+def plain_cost(whose: str, cost: Any) -> dict[str, Any]:
+    """The cost of a stage as a row takes it, without what should be a number and is none."""
+    found = plain_notes(whose, cost)
+    for name in COSTS:
+        if not isinstance(found.get(name, 0), (int, float, type(None))):
+            _log.warning("%s: run.cost[%r] is %s and no number; left out", whose, name, _kind(found.pop(name)))
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------- tasks
+def checked_evaluation(task: Task, found: Any) -> Evaluation:
+    """What `Task.evaluate` returned with numbers and records as JSON has them; raises `PluginError`.
+
+    The answers that it rests on are in the journal: once the task is corrected, nothing is asked again.
+    """
+    if not isinstance(found, Evaluation):
+        raise PluginError(
+            f"task {task.name!r}: its evaluate returned {_kind(found)}; return Evaluation(records, metrics), as "
+            "self.measured(records) makes it"
+        )
+    metrics = {name: _metric(task, name, value) for name, value in _pairs(task, "metrics", found.metrics)}
+    baselines = {
+        name: {metric: _metric(task, f"{name}: {metric}", value) for metric, value in _pairs(task, name, scores)}
+        for name, scores in _pairs(task, "baselines", found.baselines)
+    }
+    facts = plain_notes(f"task {task.name!r}", found.facts)
+    return Evaluation(_records(task, found.records), metrics, facts, baselines)
+
+
+def _pairs(task: Task, what: str, found: Any) -> list[tuple[str, Any]]:
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise PluginError(f"task {task.name!r}: the {what} of its Evaluation are {_kind(found)}; give a dict by names")
+    return [*found.items()]
+
+
+def _metric(task: Task, name: str, value: Any) -> MetricValue:
+    if not isinstance(value, MetricValue):
+        raise PluginError(
+            f"task {task.name!r}: metric {name!r} is {_kind(value)}; make a MetricValue of the samples' values with "
+            "unlearnbench.metrics.statistics.summarise"
+        )
+    given = (value.value, value.ci_low, value.ci_high, value.n)
+    number, low, high, count = (_number(task, name, each) for each in given)
+    reason = value.reason or (f"it was {value.value}" if value.value is not None and number is None else None)
+    return replace(value, value=number, ci_low=low, ci_high=high, n=int(count or 0), reason=reason)
+
+
+def _number(task: Task, name: str, value: Any) -> float | None:
+    """A float of whatever is one, those of NumPy and torch too; None for one that is not finite."""
+    number: Any = "none"
+    if value is None or isinstance(value, Real):
+        number = value
+    elif hasattr(value, "item") and math.prod(getattr(value, "shape", (2,))) == 1:
+        number = value.item()
+    if number is not None and not isinstance(number, Real):
+        raise PluginError(f"task {task.name!r}: metric {name!r} holds {_kind(value)}; give numbers")
+    return float(number) if number is not None and math.isfinite(number) else None
+
+
+def _records(task: Task, records: Any) -> list[dict[str, Any]]:
+    if isinstance(records, (str, Mapping)) or not hasattr(records, "__iter__"):
+        raise PluginError(f"task {task.name!r}: the records of its Evaluation are {_kind(records)}; give dicts")
+    plain, found = Plain(), []
+    for place, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise PluginError(f"task {task.name!r}: record {place} is {_kind(record)}; give a dict with an id")
+        found.append(plain(record, f"record {place}"))
+    if plain.lost:
+        _log.warning("task %r: %s cannot be stored as JSON; a description is kept", task.name, _some(plain.lost))
+    if type(task).measured is not Task.measured:  # whose rows anybody may check, sample by sample
+        _ids(task, found)
+    return found
+
+
+def _ids(task: Task, records: list[dict[str, Any]]) -> None:
+    for place, record in enumerate(records):
+        if not isinstance(record.get("id"), str):
+            given = f"the id {record['id']!r:.40}" if "id" in record else "no id"
+            raise PluginError(f"task {task.name!r}: record {place} has {given}; give each a string of its own")
+    name, times = Counter(record["id"] for record in records).most_common(1)[0] if records else ("", 0)
+    if times > 1:
+        raise PluginError(f"task {task.name!r}: {times} records have the id {utf8(name)!r}; give each one of its own")
