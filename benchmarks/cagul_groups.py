@@ -76,7 +76,6 @@ def start(folder: Path, seed: int) -> tuple[VLM, Sets]:
 def trained(way: type[Trainer], model: VLM, sets: Sets, seed: int, wording: str) -> Guard:
     """CAGUL with its defaults but for the refusals."""
     params = resolve(CAGULParams, "cagul", "tiny", {"refusals": WORDINGS[wording]})
-    assert isinstance(params, CAGULParams)
     torch.manual_seed(seed)
     run, guard = Run(seed), Guard(model, params, seed)
     trainer, cases = way(model, guard), training_cases(sets, params.refusals, run)

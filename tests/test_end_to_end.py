@@ -165,7 +165,7 @@ def test_cagul_leaves_every_weight_of_the_base_as_it_was(outcomes: list[Outcome]
     assert len({row.model.weights_digest for row in rows.values()}) == 1
     assert 0 < (rows["cagul", "fiubench"].cost.trainable_parameters or 0) < 100_000
     stored = {path.name for path in (outcomes[0].folder / "store" / "unlearned").glob("*/*")}
-    assert stored == {"discriminator.safetensors", "encoder.safetensors", "params.json", "manifest.json"}
+    assert stored == {"discriminator.safetensors", "encoder.safetensors", "guard.json", "manifest.json"}
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="FIUBench's questions are not on this machine")

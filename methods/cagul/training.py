@@ -23,6 +23,9 @@ from unlearnbench.training.stopping import EarlyStopping
 from .edit import Guard
 from .params import CAGULParams
 
+EPOCH = "one pass over all samples"
+"""What a row says that an epoch is; what is left out of it, being constant, was seen."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -91,6 +94,7 @@ class Trainer:
             self.params.model_copy(update={"epochs": self.params.discriminator_epochs}),
             run,
             what="CAGUL: discriminator",
+            epoch=EPOCH,
         )
 
     def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None = None) -> None:
@@ -105,6 +109,7 @@ class Trainer:
             run,
             what="CAGUL: discriminator and encoder",
             stop=stopping,
+            epoch=EPOCH,
         )
         run.notes["training"] = outcome.note
 
