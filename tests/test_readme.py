@@ -203,7 +203,7 @@ def test_the_metrics_of_fiubench_and_their_directions_are_those_of_the_code():
         assert f"**{name}**" in DOCUMENTS["metrics.md"]
         metric = metrics.get(name)()
         for (set_name, wanted), direction in zip(reported.items(), directions, strict=True):
-            better = "higher" if metric.higher_is_better(set_name) else "lower"
+            better = metric.direction(set_name) or "neither"
             assert direction == (better if name in wanted else "")
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 from safetensors import SafetensorError
 
-from ..errors import StoreError
+from ..errors import StoreError, UsageError
 from ..results.atomic import atomic_folder, leftovers, require_writable, sha256_of
 from ..results.row import utc_now
 from .keys import canonical, digest
@@ -223,7 +223,12 @@ def default_store(chosen: Path | None = None) -> Path:
         return chosen
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # A relative path there is to be ignored, by the XDG specification.
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "unlearnbench"
+    try:
+        return (cache if cache.is_absolute() else Path.home() / ".cache") / "unlearnbench"
+    except RuntimeError:  # HOME is not set, and the system does not know the user
+        raise UsageError(
+            "there is no home folder for trained models: give a folder with --store, or set HOME"
+        ) from None
 
 
 def _no_space(error: Exception) -> bool:
