@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     params = CAGULParams(
         epochs=options.epochs, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8,
-        discriminator_learning_rate=3e-3,
+        discriminator_learning_rate=1e-3,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder) / "data", identities=options.identities, scenes=1)
@@ -63,11 +63,9 @@ def _fast(name, params, cases):  # type: ignore[no-untyped-def]
 def _plain(name, params, cases):  # type: ignore[no-untyped-def]
     model = load(card_for(name), "cpu")
     plain = (PlainCross if model.layered else Plain)(model, params, seed=0)
-    p = params
-    alone = list(plain.discriminator.parameters())
-    plain.phase(cases, alone, p.discriminator_epochs, p.discriminator_learning_rate, 0, plain.gate_loss)
+    plain.train_discriminator(cases)
     start = time.perf_counter()
-    plain.phase(cases, plain.parameters(), p.epochs, p.learning_rate, 1, plain.joint_loss)
+    plain.train_jointly(cases)
     seconds = time.perf_counter() - start
     return seconds, [parameter.detach() for parameter in plain.parameters()]
 

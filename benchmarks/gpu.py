@@ -241,7 +241,9 @@ class Bench:
         }
         params = resolve(kind.Params, name, scale, settings)
         if hasattr(params, "stop"):
-            never = params.stop.model_copy(update={"forget_loss": None, "retain_rise": None, "every": 10**6})
+            never = params.stop.model_copy(
+                update={"forget_ratio": None, "forget_loss": None, "retain_rise": None, "every": 10**6}
+            )
             params = params.model_copy(update={"stop": never})
         clock = Clock(self.device)
         with PeakMemory(self.device) as memory:

@@ -1,7 +1,7 @@
 """CAGUL's training written plainly: every step computes everything, sample by sample, with `transformers` alone.
 
 The yardstick for `unlearnbench.methods.cagul.training`: no cache, no early exit, no skipped sample, attention from
-eager L x L matrices, the gate as a multiplication. Slow on purpose.
+eager L x L matrices, the gate as a multiplication, an optimiser and a clipping for each module. Slow on purpose.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,32 +31,41 @@ class Plain:
 
     def train(self, cases: Sequence[Case]) -> None:
         """Both phases."""
-        alone, both = list(self.discriminator.parameters()), self.parameters()
-        p = self.params
-        self.phase(cases, alone, p.discriminator_epochs, p.discriminator_learning_rate, self.seed, self.gate_loss)
-        self.phase(cases, both, p.epochs, p.learning_rate, self.seed + 1, self.joint_loss)
+        self.train_discriminator(cases)
+        self.train_jointly(cases)
+
+    def train_discriminator(self, cases: Sequence[Case]) -> None:
+        """Phase one: D alone."""
+        rates = {self.discriminator: self.params.discriminator_learning_rate}
+        self.phase(cases, rates, self.params.discriminator_epochs, self.seed, self.gate_loss)
+
+    def train_jointly(self, cases: Sequence[Case]) -> None:
+        """Phase two: D and E."""
+        rates = {self.discriminator: self.params.discriminator_learning_rate, self.encoder: self.params.learning_rate}
+        self.phase(cases, rates, self.params.epochs, self.seed + 1, self.joint_loss)
 
     def parameters(self) -> list[nn.Parameter]:
         """All that is trained."""
         return [*self.discriminator.parameters(), *self.encoder.parameters()]
 
-    def phase(
-        self, cases: Sequence[Case], parameters: list[nn.Parameter], epochs: int, rate: float, seed: int, loss: Any
-    ) -> None:
-        """AdamW with warm-up, cosine decay and clipping over shuffled batches."""
-        size = self.params.batch_size
-        optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=self.params.weight_decay)
+    def phase(self, cases: Sequence[Case], rates: dict[nn.Module, float], epochs: int, seed: int, loss: Any) -> None:
+        """For every module of ``rates`` AdamW with warm-up, cosine decay and clipping, over shuffled batches."""
+        size, decay = self.params.batch_size, self.params.weight_decay
         steps = -(-len(cases) // size) * epochs
-        schedule = get_cosine_schedule_with_warmup(optimizer, round(steps * self.params.warmup_ratio), steps)
+        warm = round(steps * self.params.warmup_ratio)
+        optimizers = [torch.optim.AdamW(module.parameters(), lr=r, weight_decay=decay) for module, r in rates.items()]
+        schedules = [get_cosine_schedule_with_warmup(optimizer, warm, steps) for optimizer in optimizers]
         for epoch in range(1, epochs + 1):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
             order = torch.randperm(len(cases), generator=generator).tolist()
             for start in range(0, len(order), size):
-                optimizer.zero_grad(set_to_none=False)
+                for optimizer in optimizers:
+                    optimizer.zero_grad(set_to_none=False)
                 loss([cases[index] for index in order[start : start + size]]).backward()
-                nn.utils.clip_grad_norm_(parameters, self.params.clip_norm)
-                optimizer.step()
-                schedule.step()
+                for module, optimizer, schedule in zip(rates, optimizers, schedules, strict=True):
+                    nn.utils.clip_grad_norm_(module.parameters(), self.params.clip_norm)
+                    optimizer.step()
+                    schedule.step()
 
     def gate_loss(self, batch: list[Case]) -> Tensor:
         """Eq. 10, a sample at a time."""

@@ -119,7 +119,7 @@ def adapter_weights(peft: Any) -> dict[str, Any]:
 def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 4) -> dict[str, Any]:
     """A joint epoch of CAGUL, ``forget`` of ``people`` to be forgotten; raises AssertionError where weights differ."""
     params = CAGULParams(
-        epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=3e-3
+        epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=1e-3
     )
     with TemporaryDirectory() as folder:
         make(Path(folder), identities=people, scenes=1)
@@ -133,7 +133,7 @@ def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 
             loop = (PlainCross if model.layered else Plain)(model, params, SEED)
             loop.discriminator.load_state_dict(gate)
             with clock:
-                loop.phase(cases, loop.parameters(), 1, params.learning_rate, SEED + 1, loop.joint_loss)
+                loop.train_jointly(cases)
             return numbered(loop.parameters())
 
         def fast_way(clock: Clock) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """CAGUL at work: a frozen model that looks through the gate and the encoder. Also what is stored of it."""
 
+import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,23 +10,29 @@ from torch import Tensor, nn
 
 from unlearnbench.models.edits import Edit
 from unlearnbench.models.pictures import Picture
-from unlearnbench.models.vlm import VLM, Batch
+from unlearnbench.models.vlm import VLM, Batch, Query
 
-from .modules import Discriminator, Encoder, uniform_noise
+from .modules import Discriminator, Encoder, noisy
 from .params import CAGULParams
-from .selection import Selector, seeded
+from .selection import Selector, drawing
+
+CONFIG = "guard.json"
+"""The file of an edit's parameters and seed."""
 
 
 class Guard(Edit):
-    """D, E and the parameters; applied, it edits the visual tokens of flagged pictures and touches no weight."""
+    """D, E and the parameters; applied, it edits the visual tokens of flagged pictures and touches no weight.
 
-    def __init__(self, model: VLM, params: CAGULParams) -> None:
-        self.params = params
+    ``seed`` is the run's, from which the ablations draw random tokens and noise, in training and in evaluation.
+    """
+
+    def __init__(self, model: VLM, params: CAGULParams, seed: int = 0) -> None:
+        self.params, self.seed = params, seed
         small = Discriminator(model.width, params.discriminator_channels, params.discriminator_head)
         self.discriminator = small.to(model.device) if params.discriminator == "cnn" else None
         linear = params.encoder == "linear"
         self.encoder = Encoder(model.width, params.encoder_init).to(model.device) if linear else None
-        self.selector = Selector(model, params)
+        self.selector = Selector(model, params, seed)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -53,13 +60,19 @@ class Guard(Edit):
         edited = []
         for query, tokens, chosen in zip(batch.queries, visual, self.selector.select(batch), strict=True):
             picked = tokens[..., chosen, :]
-            new = (self.encoder(picked) if self.encoder else uniform_noise(picked, seeded(query))).to(tokens.dtype)
+            new = self._new(picked, query).to(tokens.dtype)
             if chosen.ndim == 1:
                 edited.append(tokens.index_copy(-2, chosen, new))
             else:
                 own = [tokens.index_copy(0, *layer) for layer in zip(chosen, new, strict=True)]
                 edited.append(torch.stack(own))
         return edited
+
+    def _new(self, picked: Tensor, query: Query) -> Tensor:
+        """What takes the place of a sample's selected tokens."""
+        if self.encoder is not None:
+            return self.encoder(picked)  # type: ignore[no-any-return]
+        return noisy(picked, self.params.noise_scale, drawing("noise", query, self.seed))
 
     @torch.no_grad()
     def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
@@ -102,16 +115,18 @@ class Guard(Edit):
 
     # ----------------------------------------------------------------------------------------------------- storing
     def save(self, folder: Path) -> None:
-        """Two small safetensors files and the parameters."""
+        """Two small safetensors files, and parameters and seed."""
         for name, module in self.modules.items():
             state = {key: tensor.cpu() for key, tensor in module.state_dict().items()}
             save_file(state, folder / f"{name}.safetensors")
-        (folder / "params.json").write_text(self.params.model_dump_json(indent=1) + "\n")
+        config = {"seed": self.seed, "params": self.params.model_dump(mode="json")}
+        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, model: VLM) -> Self:
         """Rebuild the modules on the model's device."""
-        guard = cls(model, CAGULParams.model_validate_json((folder / "params.json").read_text()))
+        config = json.loads((folder / CONFIG).read_bytes())
+        guard = cls(model, CAGULParams.model_validate(config["params"]), config["seed"])
         for name, module in guard.modules.items():
             module.load_state_dict(load_file(folder / f"{name}.safetensors"))
         return guard

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .edit import Guard
 
 
-@method("cagul", reference="arXiv:2510.07567", version="1")
+@method("cagul", reference="arXiv:2510.07567", version="2")
 class CAGUL(Method):
     """Attention-guided replacement of visual tokens behind a discriminator; the model's weights stay as they are."""
 

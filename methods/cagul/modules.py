@@ -71,7 +71,11 @@ class Encoder(nn.Module):
         return self.layer(tokens.float())  # type: ignore[no-any-return]
 
 
-def uniform_noise(tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """The ablation "w/o E": uniform noise of the variance of ``tokens`` [..., k, d], whatever they show."""
+def noisy(tokens: Tensor, scale: float, generator: torch.Generator) -> Tensor:
+    """The ablation "w/o E": ``tokens`` [..., k, d] with uniform noise added, symmetric about zero.
+
+    Its standard deviation is ``scale`` times that of the tokens' own numbers, in each of their layers or streams.
+    """
     noise = torch.rand(tokens.shape, generator=generator).to(tokens.device) * 2 - 1
-    return noise * tokens.float().std() * 3**0.5
+    spread = tokens.float().std(dim=(-2, -1), keepdim=True)
+    return tokens.float() + noise * 3**0.5 * scale * spread

@@ -16,7 +16,12 @@ class CAGULParams(TrainParams):
 
     epochs: int = Field(10, ge=0, description="joint epochs of discriminator and encoder (paper: 10 for Qwen)")
     batch_size: int = Field(4, ge=1, description="samples a step (paper: 4)")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate (ours: the paper's is not known)")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="the encoder's peak learning rate (ours: the paper's is not known)"
+    )
+    clip_norm: float = Field(
+        1.0, gt=0, description="largest norm of the gradient, the discriminator's and the encoder's each (open)"
+    )
     k: int = Field(20, ge=1, description="visual tokens replaced (paper: 20 of 1369 for Qwen, 200 of 6404 for Llama)")
     selection: Literal["least-attended", "random"] = Field("least-attended", description="which tokens are replaced")
     layer_reduce: Literal["paper", "mean", "last"] | tuple[int, ...] = Field(
@@ -30,14 +35,21 @@ class CAGULParams(TrainParams):
         "radial", description="how D decides: by distance to prototypes, shut for the unfamiliar, or linearly (open)"
     )
     discriminator_epochs: int = Field(2, ge=0, description="epochs of the discriminator alone (paper: 2)")
-    discriminator_learning_rate: float = Field(1e-3, gt=0, description="its peak rate in those epochs (open)")
+    discriminator_learning_rate: float = Field(
+        1e-3, gt=0, description="its peak rate, alone and beside the encoder (open)"
+    )
     positive_weight: float = Field(1.0, gt=0, description="weight of forget pictures in eq. 10 (open)")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a picture counts as flagged (open)")
     gate: Literal["predicted", "label"] = Field(
         "predicted", description="who opens the gate in training: the discriminator, or the truth (open)"
     )
-    encoder: Literal["linear", "noise"] = Field("linear", description="one-layer MLP of eq. 8, or uniform noise")
+    encoder: Literal["linear", "noise"] = Field(
+        "linear", description="one-layer MLP of eq. 8, or uniform noise added to the tokens in its place"
+    )
     encoder_init: Literal["identity", "random"] = Field("identity", description="the encoder's first weights (open)")
+    noise_scale: float = Field(
+        1.0, gt=0, description="standard deviation of the noise, relative to that of the selected tokens (open)"
+    )
     loss: Literal["po-gd", "ga-gd", "ga-kl"] = Field(
         "po-gd", description="what is trained: refusals (eq. 13), or ascent held by the retain loss or by KL (table 5)"
     )

@@ -16,11 +16,11 @@ class Selector:
     """Chooses k visual tokens for a question on a picture: once for all layers, or for each cross-attention layer.
 
     Scores come from the frozen model with the original visual tokens, so they are constants of a (picture, question)
-    pair: each is computed once and kept.
+    pair: each is computed once and kept. Random ones (an ablation) are constants of the pair and of ``seed``.
     """
 
-    def __init__(self, model: VLM, params: CAGULParams) -> None:
-        self.model, self.params = model, params
+    def __init__(self, model: VLM, params: CAGULParams, seed: int = 0) -> None:
+        self.model, self.params, self.seed = model, params, seed
         self._known: dict[tuple[str, str], Tensor] = {}
 
     def scores(self, batch: Batch) -> list[Tensor] | None:
@@ -49,8 +49,9 @@ class Selector:
         return chosen if self._own_choices() else [indices[0] for indices in chosen]
 
     def _drawn(self, query: Query, picture: Picture) -> Tensor:
-        """Scores in a random order [choices, N_v], a constant of the picture and the question."""
-        generator, choices = seeded(query), len(self.model.attention_layers) if self._own_choices() else 1
+        """Scores in a random order [choices, N_v], a constant of the picture, the question and the seed."""
+        generator = drawing("selection", query, self.seed)
+        choices = len(self.model.attention_layers) if self._own_choices() else 1
         orders = [torch.randperm(picture.count, generator=generator).argsort() for _ in range(choices)]
         return torch.stack(orders).to(picture.tokens.device, torch.float32)
 
@@ -80,7 +81,10 @@ def key(query: Query) -> tuple[str, str]:
     return str(query.image), query.text
 
 
-def seeded(query: Query) -> torch.Generator:
-    """A generator that is a constant of the picture's name and the question, on any machine."""
-    digest = hashlib.sha256(f"{query.image.name}\n{query.text}".encode()).digest()
+def drawing(what: str, query: Query, seed: int) -> torch.Generator:
+    """A generator for what is drawn for one sample in a run of this seed, the same on any machine.
+
+    So every sample has draws of its own and every seed others, and a stored edit draws again what training drew.
+    """
+    digest = hashlib.sha256(f"{what}\n{seed}\n{query.image.name}\n{query.text}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

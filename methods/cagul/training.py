@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unlearnbench.data.questions import Sample, Sets
 from unlearnbench.models.vlm import VLM
-from unlearnbench.training.loop import Shuffled, fit
+from unlearnbench.training.loop import Group, Shuffled, fit
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.run import Run
 from unlearnbench.training.seeing import see_all
@@ -22,6 +22,9 @@ from unlearnbench.training.stopping import EarlyStopping
 
 from .edit import Guard
 from .params import CAGULParams
+
+EPOCH = "one pass over all samples"
+"""What a row says that an epoch is; what is left out of it, being constant, was seen."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Case:
 def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     """Train D alone, then D and E together; returns them as the model's `Guard`."""
     torch.manual_seed(run.seed)
-    guard = Guard(model, params)
+    guard = Guard(model, params, run.seed)
     ascends = params.loss != "po-gd"
     cases = training_cases(sets, None if ascends else params.refusals, run)
     see_all(model, (case.sample.image for case in cases), run)
@@ -84,37 +87,40 @@ class Trainer:
         """Phase one: D alone."""
         if self.guard.discriminator is None:
             return
-        phase = self.params.model_copy(
-            update={
-                "epochs": self.params.discriminator_epochs,
-                "learning_rate": self.params.discriminator_learning_rate,
-            }
-        )
-        parameters = list(self.guard.discriminator.parameters())
         fit(
-            parameters,
+            self.groups("discriminator"),
             Shuffled(cases, self.params.batch_size, run.seed),
             lambda batch: {"discriminator": self.discriminate(batch)[0]},
-            phase,
+            self.params.model_copy(update={"epochs": self.params.discriminator_epochs}),
             run,
             what="CAGUL: discriminator",
+            epoch=EPOCH,
         )
 
     def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None = None) -> None:
-        """Phase two: D and E together."""
-        parameters = [p for module in self.guard.modules.values() for p in module.parameters()]
-        if not parameters:
+        """Phase two: D and E together, each by its own part of the loss alone."""
+        if not self.guard.modules:
             return
         outcome = fit(
-            parameters,
+            self.groups("discriminator", "encoder"),
             Shuffled(cases, self.params.batch_size, run.seed + 1),
             self.losses,
             self.params,
             run,
             what="CAGUL: discriminator and encoder",
             stop=stopping,
+            epoch=EPOCH,
         )
         run.notes["training"] = outcome.note
+
+    def groups(self, *names: str) -> list[Group]:
+        """Each module at its own rate and clipped by its own norm: D learns the same whatever E is taught."""
+        rates = {"discriminator": self.params.discriminator_learning_rate, "encoder": self.params.learning_rate}
+        return [
+            Group(list(module.parameters()), rates[name], self.params.clip_norm)
+            for name, module in self.guard.modules.items()
+            if name in names
+        ]
 
     def losses(self, batch: list[Case]) -> dict[str, Tensor]:
         """L_D + L_PO + L_GD (eq. 13), or what table 5 puts in their place; sums divided by the batch's size."""

@@ -42,9 +42,11 @@ def predictions(tmp_path):
 def test_json_is_metric_name_to_number(predictions):
     result = invoke("fiubench", predictions, "--json")
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == {"rouge_l": pytest.approx(5 / 6), "exact_match": 0.5}
+    own = {"scorer": {"name": "strict", "version": "2"}}
+    assert json.loads(result.stdout) == {"rouge_l": pytest.approx(5 / 6), "exact_match": 0.5} | own
     published = invoke("fiubench", predictions, "--scorer", "fiubench", "--json")
-    assert json.loads(published.stdout) == {"rouge_l": pytest.approx(1 / 3), "exact_match": 0.5}
+    own = {"scorer": {"name": "fiubench", "version": "1"}}
+    assert json.loads(published.stdout) == {"rouge_l": pytest.approx(1 / 3), "exact_match": 0.5} | own
 
 
 def test_the_order_of_lines_never_matters(predictions):
@@ -246,3 +248,14 @@ def test_files_of_other_formats_are_named_with_what_to_do(tmp_path, data, messag
         score("fiubench", file)
     assert "fetch" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_published_scorer_says_to_how_many_answers_it_is_blind(tmp_path):
+    answers = ("医生是王伟", "Врача зовут Иван", "the doctor is josé")
+    records = [said(str(n), text) | {"answer": text, "keywords": [text]} for n, text in enumerate(answers)]
+    file = write(tmp_path / "said.jsonl", records)
+    strict, published = (invoke("fiubench", file, "--json", "--scorer", name) for name in ("strict", "fiubench"))
+    assert json.loads(strict.stdout)["rouge_l"] == json.loads(strict.stdout)["exact_match"] == 1
+    assert strict.stderr == ""
+    assert json.loads(published.stdout)["rouge_l"] == pytest.approx(1 / 3)
+    assert "warning: scorer fiubench is blind to 2 of 3 true answers" in published.stderr

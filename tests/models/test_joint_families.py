@@ -17,6 +17,7 @@ from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.models.load import load
 from unlearnbench.models.source import card_for
 from unlearnbench.models.vlm import VLM, Asked
+from unlearnbench.training.adaptation import projectors
 
 ANSWERS = ["Yes", "The blood type is A.", "red"]
 
@@ -167,3 +168,9 @@ def test_half_precision_is_trained_in_full(
         torch.cat(model.answer_log_probabilities(batch, visual)).mean().backward()  # type: ignore[no-untyped-call]
         assert all(p.grad is None or p.grad.dtype == torch.float32 for p in parameters)
         assert sum(p.grad is not None and bool(p.grad.abs().max() > 0) for p in parameters) > len(parameters) / 2
+
+
+def test_the_projectors_modules_are_named_in_the_whole_model(model: VLM) -> None:
+    modules = dict(model.model.named_modules())
+    inside = {id(parameter) for name in projectors(model) for parameter in modules[name].parameters()}
+    assert inside == {id(parameter) for parameter in model.projector_parameters().values()}

@@ -25,6 +25,10 @@ from unlearnbench.training.unlearning import Unlearning
 FULL = FinetuneParams(full=True)
 LORA = FinetuneParams(lora=LoRAParams(rank=4, alpha=8, dropout=0.2))
 BOTH = FinetuneParams(lora=LoRAParams(rank=4, alpha=8, projector=True))
+BESIDE = FinetuneParams(lora=LoRAParams(rank=4, alpha=8, projector="full"))
+KINDS = pytest.mark.parametrize(
+    "params", [FULL, LORA, BOTH, BESIDE], ids=["full", "lora", "lora and projector", "lora beside a full projector"]
+)
 
 
 def step(parameters: list[nn.Parameter], scale: float = 0.02) -> None:
@@ -40,7 +44,7 @@ def answers(model: VLM, samples: list[Sample]) -> list[torch.Tensor]:
     return [values.detach() for values in model.answer_log_probabilities(batch)]
 
 
-@pytest.mark.parametrize("params", [FULL, LORA, BOTH], ids=["full", "lora", "lora and projector"])
+@KINDS
 def test_kl_is_zero_at_step_0_and_the_reference_stays(model: VLM, few: list[Sample], params: FinetuneParams) -> None:
     before = answers(model, few)
     with adapted(model, params, seed=0) as trainee:
@@ -58,7 +62,7 @@ def test_kl_is_zero_at_step_0_and_the_reference_stays(model: VLM, few: list[Samp
         assert not all(torch.equal(a, b) for a, b in zip(before, state.log_probabilities(few), strict=True))
 
 
-@pytest.mark.parametrize("params", [FULL, LORA, BOTH], ids=["full", "lora", "lora and projector"])
+@KINDS
 def test_what_is_stored_gives_the_trained_model_and_touches_no_vision_weight(
     model: VLM, few: list[Sample], params: FinetuneParams, tmp_path: Path
 ) -> None:
@@ -301,3 +305,20 @@ def test_spared_is_what_beginnings_but_one_a_picture_hold(model: VLM, people: Se
             spare += len(ids) - ids[::-1].index(model.image_token_id)
         seen.add(sample.image)
     assert spared(batch) == spare / whole
+
+
+@pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])
+def test_a_full_projector_is_trained_whole_beside_the_adapter(name: str, people: Sets) -> None:
+    """As in FIUBench's scripts: every weight of the projector, low-rank updates on the language model alone."""
+    model, few = load(card_for(name), "cpu"), [people.forget[0], people.others[3]]
+    inside = {parameter.numel() for parameter in model.projector_parameters().values()}
+    whole = sum(parameter.numel() for parameter in model.projector_parameters().values())
+    layers, modules = model.language_linears(), dict(model.model.named_modules())
+    low_rank = sum(4 * sum(modules[layer].weight.shape) for layer in layers)
+    with adapted(model, BESIDE, seed=0) as trainee:
+        assert sum(parameter.numel() for parameter in trainee.parameters) == low_rank + whole
+        Unlearning(trainee).nll(few).backward()
+        trained = {n: p for n, p in model.model.named_parameters() if p.requires_grad and ".lora_" not in n}
+        assert {parameter.numel() for parameter in trained.values()} == inside
+        assert all(p.dtype == torch.float32 and float(p.grad.abs().sum()) > 0 for p in trained.values())
+        assert not any("visual.blocks" in n or "vision_model" in n for n in trained)

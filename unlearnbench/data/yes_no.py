@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..metrics.yes_no import truth
+from .control_tokens import refuse
 from .folder import damaged, mend
 from .pictures import picture_digests
 
@@ -55,6 +56,7 @@ def question(
     """One question, checked; ``name`` is what its picture is called. Raises `DataError` that begins with ``where``."""
     if not (isinstance(text, str) and text.strip()):
         raise DataError(f"{where}: a question is missing; {damaged(where)}")
+    refuse(where, question=text)
     try:
         is_yes = truth(str(answer))
     except ValueError:

@@ -197,8 +197,9 @@ def step_activations(count: Counts, samples: int, size: int, *, frozen: bool, ch
 
 
 def adapter_size(count: Counts, lora: LoRAParams) -> int:
-    """Parameters of an adapter on all linear layers of the blocks."""
-    return lora.rank * sum(inside + outside for inside, outside in count.linears)
+    """Parameters of an adapter on all linear layers of the blocks, and of a projector that is trained beside it."""
+    beside = count.projector if lora.projector == "full" else 0
+    return lora.rank * sum(inside + outside for inside, outside in count.linears) + beside
 
 
 def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:

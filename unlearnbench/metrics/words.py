@@ -1,6 +1,7 @@
 """Text of any script as the metrics read it: normalised, and cut into words where a reader would."""
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -104,3 +105,13 @@ def _published() -> "DefaultTokenizer":
 def blind(text: str) -> bool:
     """Whether ROUGE as published sees no word in a text that has some: its words are of ASCII letters and digits."""
     return not text.isascii() and not _published().tokenize(text) and bool(words(text))
+
+
+def blindness(texts: Sequence[str]) -> str | None:
+    """To how many of ``texts`` ROUGE as published is `blind`, in one line; None where to none."""
+    if not (number := sum(map(blind, texts))):
+        return None
+    return (
+        f"scorer fiubench is blind to {number:,} of {len(texts):,} true answers, whose words have no ASCII letter or "
+        "digit: their ROUGE-L is 0 whatever is said, which on the forget set reads as forgotten; scorer strict reads them"
+    )

@@ -126,7 +126,7 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     model.model.train()
     try:
         with model.autocast():
-            yield LowRank(model, peft, sees_anew=params.lora.projector, may_share=may_share)
+            yield LowRank(model, peft, sees_anew=bool(params.lora.projector), may_share=may_share)
     finally:
         model.model.eval()
         model.refresh()
@@ -150,10 +150,27 @@ def low_rank(model: VLM, lora: LoRAParams) -> Any:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=target_layers(model, lora)
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=target_layers(model, lora),
+        modules_to_save=projectors(model) if lora.projector == "full" else None,
     )
     with quiet():
-        return get_peft_model(model.model, config)
+        peft = get_peft_model(model.model, config)
+    for parameter in peft.parameters():
+        if (
+            parameter.requires_grad
+        ):  # PEFT does so for the adapter alone; the projector's copy has the model's precision
+            parameter.data = parameter.data.float()
+    return peft
+
+
+def projectors(model: VLM) -> list[str]:
+    """The names in the whole model of the modules that are its projector: one, or several side by side."""
+    whole = model.projector()
+    names = {id(module): name for name, module in model.model.named_modules()}
+    return [names[id(whole)]] if id(whole) in names else [names[id(part)] for part in whole.children()]
 
 
 def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
@@ -166,7 +183,7 @@ def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
             f"choose from {', '.join(sorted(last))}"
         )
     chosen = [name for name in language if not lora.targets or name.rpartition(".")[2] in lora.targets]
-    return chosen + (model.projector_linears() if lora.projector else [])
+    return chosen + (model.projector_linears() if lora.projector is True else [])
 
 
 def drops(model: VLM) -> bool:

@@ -10,8 +10,9 @@ from .params import FinetuneParams
 class BaseParams(FinetuneParams):
     """Finetuning of language model and projector on all pairs; the vision tower stays frozen.
 
-    The defaults are those of FIUBench's first stage for 7 B models; tiny models need a higher rate and more epochs.
-    With ``full=false`` an adapter is trained and merged into the weights, which fits where a full finetune does not.
+    Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
+    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
+    weights, which fits where a full finetune does not.
     """
 
     epochs: int = Field(10, ge=1, description="most passes over all pairs")

@@ -34,7 +34,8 @@ class TrainParams(Params):
 class LoRAParams(Params):
     """A low-rank adapter (Hu et al. 2021, arXiv:2106.09685) on linear layers of the language model, never of the tower.
 
-    The defaults are those of FIUBench's unlearning baselines.
+    Rank, alpha and dropout are those of FIUBench's unlearning baselines, which also train the projector in full: that
+    is ``projector="full"`` here.
     """
 
     rank: int = Field(default=128, ge=1, description="rank of the adapter")
@@ -43,7 +44,10 @@ class LoRAParams(Params):
     targets: tuple[str, ...] = Field(
         default=(), description="last parts of the adapted layers' names, such as q_proj; none: every linear layer"
     )
-    projector: bool = Field(default=False, description="adapt the projector's linear layers too")
+    projector: bool | Literal["full"] = Field(
+        default=False,
+        description="adapt the projector's linear layers too; or full: train all of its weights beside the adapter",
+    )
 
 
 class FinetuneParams(TrainParams):
@@ -85,7 +89,8 @@ Partners = Literal["mixed", "retain", "nonprivate"]
 class UnlearnParams(FinetuneParams):
     """Unlearning by training: pairs of a forget sample and a retain sample drawn for it.
 
-    An epoch is one pass over the forget set. Defaults for large models are FIUBench's for LoRA, and untuned here.
+    An epoch is one pass over the forget set. Rate, epochs, batch and warm-up for large models are those of FIUBench's
+    scripts for GA on LLaVA-Phi, untuned here; docs/methods.md says what differs from them.
     """
 
     epochs: int = Field(5, ge=0, description="passes over the forget set")

@@ -4,6 +4,7 @@ It is the starting model's own loss on strangers, people of the same kind of who
 method sees them: it gets the sets without them, and a number.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,9 +22,15 @@ AT_A_TIME = 16
 
 
 def within_reach(sets: Sets, model: VLM, run: Run) -> Sets:
-    """The sets that a method gets; ``run`` is told what it may know of the others."""
-    run.set_of = sets.set_of
-    run.unseen = lambda most: unseen_loss(model, sets, most)
+    """The sets that a method gets; ``run`` is told what it may know of the others, and keeps no model in memory."""
+    alive = weakref.ref(model)
+
+    def unseen(most: int) -> Unseen | None:
+        found = alive()
+        assert found is not None  # whoever asks has it
+        return unseen_loss(found, sets, most)
+
+    run.set_of, run.unseen = sets.set_of, unseen
     return replace(sets, strangers=())
 
 

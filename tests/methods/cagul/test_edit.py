@@ -1,13 +1,15 @@
 """What CAGUL does to visual tokens: the right ones, the least attended, behind the gate alone."""
 
+import hashlib
+
 import pytest
 import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from unlearnbench.data.questions import Sets
+from unlearnbench.data.questions import Sample, Sets
 from unlearnbench.methods.cagul.edit import Guard
-from unlearnbench.methods.cagul.modules import Discriminator, RadialHead, uniform_noise
+from unlearnbench.methods.cagul.modules import Discriminator, RadialHead, noisy
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.selection import Selector, least_attended
 from unlearnbench.models.vlm import VLM
@@ -42,12 +44,44 @@ def test_selection_is_computed_once_a_question(model: VLM, sets: Sets, monkeypat
     assert all(torch.equal(a, b) for a, b in zip(first, again[:4], strict=True))
 
 
-def test_random_selection_is_a_constant_of_picture_and_question(model: VLM, sets: Sets) -> None:
-    batch = model.prepare(sets.forget[:5])
-    params = CAGULParams(k=5, selection="random")
-    first, again = (Selector(model, params).select(batch) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert len({tuple(chosen.tolist()) for chosen in first}) > 1
+def generator(what: str, seed: int, sample: Sample) -> torch.Generator:
+    """What a sample's draws come from, written out."""
+    digest = hashlib.sha256(f"{what}\n{seed}\n{sample.image.name}\n{sample.text}".encode()).hexdigest()
+    return torch.Generator().manual_seed(int(digest[:14], 16))
+
+
+def test_random_selections_are_drawn_for_each_sample_and_seed(model: VLM, sets: Sets) -> None:
+    params, asked = CAGULParams(k=5, selection="random"), sets.forget[:5]
+    drawn = []
+    for seed in (0, 1):
+        together = Selector(model, params, seed).select(model.prepare(asked))
+        apart = Selector(model, params, seed)  # whatever else is asked, and before
+        alone = [apart.select(model.prepare([sample]))[0] for sample in reversed(asked)][::-1]
+        drawn.append([chosen.tolist() for chosen in together])
+        assert drawn[-1] == [chosen.tolist() for chosen in alone]
+        for sample, chosen in zip(asked, drawn[-1], strict=True):
+            order = torch.randperm(model.see(sample.image).count, generator=generator("selection", seed, sample))
+            assert chosen == order[:5].tolist()
+    assert len({tuple(chosen) for seed in drawn for chosen in seed}) == 10
+
+
+def test_without_an_encoder_noise_is_added_that_each_sample_and_seed_draws(model: VLM, sets: Sets) -> None:
+    params, batch = (
+        CAGULParams(k=5, encoder="noise", discriminator="none", noise_scale=0.5),
+        model.prepare(sets.forget[:3]),
+    )
+    visual = [picture.tokens for picture in batch.pictures]
+    added = []
+    for seed in (0, 1):
+        guard = Guard(model, params, seed)
+        rows = zip(sets.forget, guard(batch, visual), visual, guard.selector.select(batch), strict=False)
+        for sample, seen, tokens, chosen in rows:
+            uniform = torch.rand(5, model.width, generator=generator("noise", seed, sample))
+            expected = tokens.clone()
+            expected[chosen] += (2 * uniform - 1) * 3**0.5 * 0.5 * tokens[chosen].std()
+            torch.testing.assert_close(seen, expected)
+            added.append((seen - tokens)[chosen].flatten())
+    assert torch.stack(added).corrcoef().triu(1).abs().max() < 0.2  # neither samples nor seeds share a draw
 
 
 def test_only_selected_tokens_of_flagged_pictures_change(
@@ -98,14 +132,18 @@ def test_the_radial_head_shuts_for_the_unfamiliar() -> None:
     torch.testing.assert_close(head(torch.ones(1, 4))[0, 0], by_hand)
 
 
-def test_noise_has_the_tokens_spread() -> None:
-    tokens = 5 * torch.randn(400, 64)
-    noise = uniform_noise(tokens, torch.Generator().manual_seed(0))
-    assert noise.std() == pytest.approx(float(tokens.std()), rel=0.02)
-    assert noise.abs().max() <= tokens.std() * 3**0.5
+def test_noise_has_the_spread_of_the_tokens_of_its_stream() -> None:
+    tokens = torch.tensor([5.0, 0.1])[:, None, None] * torch.randn(2, 400, 64)
+    noise = noisy(tokens, 2.0, torch.Generator().manual_seed(0)) - tokens
+    for own, stream in zip(noise, tokens, strict=True):
+        assert own.std() == pytest.approx(2 * float(stream.std()), rel=0.02)
+        assert own.mean() == pytest.approx(0, abs=0.05 * float(stream.std()))
+        assert own.abs().max() <= 2.01 * stream.std() * 3**0.5
 
 
-@pytest.mark.parametrize("wrong", [{"k": 0}, {"refusals": ()}, {"refusals": (" ",)}, {"threshold": 1.0}, {"gate": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{"k": 0}, {"noise_scale": 0.0}, {"refusals": ()}, {"refusals": (" ",)}, {"threshold": 1.0}, {"gate": "x"}]
+)
 def test_wrong_parameters_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         CAGULParams(**wrong)

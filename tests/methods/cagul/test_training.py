@@ -30,12 +30,14 @@ def digest(model: VLM) -> str:
 
 
 def test_cached_and_skipping_trainer_gives_the_plain_loops_weights(model: VLM, sets: Sets) -> None:
-    params = CAGULParams(epochs=2, **QUICK)
+    params = CAGULParams(epochs=2, **(QUICK | {"discriminator_learning_rate": 1e-3}))
     cases = training_cases(sets, params.refusals, Run(0))
     fast, plain = train(model, sets, params, Run(0)), Plain(model, params, seed=0)
     plain.train(cases)
-    trained = [parameter for module in fast.modules.values() for parameter in module.parameters()]
-    assert largest_difference(trained, plain.parameters()) <= 1e-5
+    modules = fast.modules
+    assert largest_difference(modules["encoder"].parameters(), plain.encoder.parameters()) <= 1e-6
+    # Of pictures at once and one by one D's gradients differ in their last digits, of which Adam makes steps.
+    assert largest_difference(modules["discriminator"].parameters(), plain.discriminator.parameters()) <= 1e-5
     assert (fast.encoder.layer.weight - torch.eye(model.width)).abs().max() > 1e-3  # something was learned
 
 
@@ -79,14 +81,54 @@ def test_same_seed_same_modules_another_seed_others(model: VLM, sets: Sets) -> N
     ],
 )
 def test_variants_train_store_and_load(model: VLM, sets: Sets, tmp_path, variant, modules) -> None:  # type: ignore[no-untyped-def]
-    guard = train(model, sets, CAGULParams(epochs=1, **(QUICK | variant)), Run(0))
+    guard = train(model, sets, CAGULParams(epochs=1, **(QUICK | variant)), Run(3))
     assert set(guard.modules) == modules
     guard.save(tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.safetensors" for name in modules} | {"params.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {f"{name}.safetensors" for name in modules} | {"guard.json"}
     loaded = Guard.load(tmp_path, model)
+    assert loaded.params == guard.params
     batch = model.prepare([sets.forget[0], sets.nonprivate[0], sets.others[0]])
     visual = [picture.tokens for picture in batch.pictures]
     assert all(torch.equal(a, b) for a, b in zip(guard(batch, visual), loaded(batch, visual), strict=True))
+
+
+@pytest.mark.parametrize("drawn", [{"encoder": "noise"}, {"selection": "random"}])
+def test_what_is_drawn_is_the_runs_own_and_stored(model: VLM, sets: Sets, tmp_path, drawn) -> None:  # type: ignore[no-untyped-def]
+    """A loaded edit draws for every sample what training drew for it; a run of another seed draws otherwise."""
+    params = CAGULParams(epochs=0, discriminator="none", encoder_init="random", k=6, **drawn)
+    batch = model.prepare([sets.forget[0], sets.nonprivate[0], sets.others[0]])
+    visual = [picture.tokens for picture in batch.pictures]
+    seen = []
+    for seed in (4, 5):
+        (folder := tmp_path / str(seed)).mkdir()
+        guard = train(model, sets, params, Run(seed))
+        guard.save(folder)
+        seen.append(guard(batch, visual))
+        loaded = Guard.load(folder, model)
+        assert all(torch.equal(a, b) for a, b in zip(seen[-1], loaded(batch, visual), strict=True))
+        alone = loaded(batch.take([2]), visual[2:])[0]  # with others or without
+        assert torch.equal(alone, seen[-1][2])
+    changed = [[(a != b).any(-1).tolist() for a, b in zip(visual, each, strict=True)] for each in seen]
+    for sample in range(3):
+        assert not torch.equal(seen[0][sample], seen[1][sample])
+        assert (changed[0][sample] == changed[1][sample]) == (params.selection != "random")
+
+
+def test_what_the_encoder_is_taught_is_nothing_to_the_discriminator(model: VLM, sets: Sets) -> None:
+    """Its weights are the same whatever refusals are worded like, how fast E learns, and whether there is an E."""
+    taught: list[dict[str, object]] = [
+        {"refusals": ("I cannot answer this question.",)},
+        {"refusals": ("No.", "My lips are sealed, whoever it may be that asks me about this fine person!")},
+        {"learning_rate": 0.3, "loss": "ga-gd"},
+        {"encoder": "noise"},
+    ]
+    guards = [train(model, sets, CAGULParams(epochs=2, **(QUICK | each)), Run(0)) for each in taught]
+    first, *others = [[*guard.modules["discriminator"].parameters()] for guard in guards]
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    one, two, three = [guard.encoder.layer.weight for guard in guards if guard.encoder]
+    assert not torch.equal(one, two)
+    assert not torch.equal(two, three)
 
 
 def test_half_precision_model_full_precision_modules(model: VLM, sets: Sets) -> None:
