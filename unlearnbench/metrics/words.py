@@ -113,5 +113,5 @@ def blindness(texts: Sequence[str]) -> str | None:
         return None
     return (
         f"scorer fiubench is blind to {number:,} of {len(texts):,} true answers, whose words have no ASCII letter or "
-        "digit: their ROUGE-L is 0 whatever is said, which on the forget set reads as forgotten; scorer strict reads them"
+        "digit: their ROUGE-L is 0 whatever is said, which reads as forgotten; scorer strict reads them"
     )
