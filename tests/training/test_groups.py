@@ -1,9 +1,13 @@
 """Modules that are trained together, each at a rate and with a clipping of its own."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 
+from unlearnbench.training.checkpoint import Checkpoints
 from unlearnbench.training.loop import Group, Shuffled, fit
 from unlearnbench.training.params import TrainParams
 from unlearnbench.training.run import Run
@@ -24,12 +28,26 @@ def squared_error(model: nn.Linear, batch: list[tuple[float, float]], scale: flo
     return scale * (model(x[:, None])[:, 0] - y).square().mean()
 
 
-def trained(scale: float) -> list[nn.Linear]:
+class Killed(Exception):
+    """Instead of a signal."""
+
+
+def trained(scale: float, checkpoints: Path | None = None, killed_before: int | None = None) -> list[nn.Linear]:
     """Both modules, trained by the sum of their losses; the second one's counts ``scale`` times."""
     first, second = lines()
     groups = [Group(list(m.parameters()), *values) for m, values in zip((first, second), RATES, strict=True)]
-    losses = lambda batch: {"a": squared_error(first, batch), "b": squared_error(second, batch, scale)}  # noqa: E731
-    fit(groups, Shuffled(POINTS, 3, seed=5), losses, PARAMS, Run(5))
+    run, steps = Run(5), 0
+    if checkpoints:
+        run.checkpoints = Checkpoints(checkpoints, 0.0)
+
+    def losses(batch: list[tuple[float, float]]) -> dict[str, torch.Tensor]:
+        nonlocal steps
+        if steps == killed_before:
+            raise Killed
+        steps += 1
+        return {"a": squared_error(first, batch), "b": squared_error(second, batch, scale)}
+
+    fit(groups, Shuffled(POINTS, 3, seed=5), losses, PARAMS, run)
     return [first, second]
 
 
@@ -55,3 +73,10 @@ def test_a_groups_gradient_does_not_clip_anothers() -> None:
     small, large = trained(scale=0.001), trained(scale=2.0)
     assert torch.equal(small[0].weight, large[0].weight)
     assert not torch.equal(small[1].weight, large[1].weight)
+
+
+def test_an_interrupted_training_goes_on_with_each_groups_own(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        trained(2.0, tmp_path, killed_before=7)
+    for one, other in zip(trained(2.0, tmp_path), trained(2.0), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
