@@ -149,14 +149,13 @@ def see(folder: Path, paths: list[Path], seen: Event, over: Event) -> None:
 
 def test_what_killed_processes_left_is_removed(paths: list[Path], tmp_path: Path) -> None:
     """And what those that run have written stays, other machines' and other programs' folders too."""
-    over = context.Event()
 
-    def started() -> BaseProcess:
-        seen = context.Event()
+    def started() -> tuple[BaseProcess, Event]:
+        seen, over = context.Event(), context.Event()  # its own: setting one that a killed process waits for never ends
         process = context.Process(target=see, args=(tmp_path, paths[:2], seen, over))
         process.start()
         seen.wait()
-        return process
+        return process, over
 
     (tmp_path / "unlearnbench-pictures-elsewhere-1-abc").mkdir()
     first = started()
@@ -164,12 +163,12 @@ def test_what_killed_processes_left_is_removed(paths: list[Path], tmp_path: Path
     assert [*left.iterdir()]
     second = started()
     assert left.is_dir()
-    first.kill()
-    first.join()
+    first[0].kill()
+    first[0].join()
     third = started()
     assert not left.exists()
-    over.set()
-    for process in (second, third):
+    for process, over in (second, third):
+        over.set()
         process.join()
     assert [path.name for path in tmp_path.iterdir()] == ["unlearnbench-pictures-elsewhere-1-abc"]
 
