@@ -250,7 +250,7 @@ def adapter_diverged(model: Any, run: Any) -> Adapter:
 
 
 RETURNED = {
-    "a state dict": (lambda model, run: model.model.state_dict(), r"a OrderedDict of tensors \(a state dict\?\)"),
+    "a state dict": (lambda model, run: model.model.state_dict(), r"an OrderedDict of tensors \(a state dict\?\)"),
     "a dict": (lambda model, run: {"loss": 1.0}, "returned a dict, which is no Edit; return Weights"),
     "the model": (lambda model, run: model, r"returned a \w+, which is no Edit"),
     "a number": (lambda model, run: 0.5, r"returned a float \(0.5\), which is no Edit"),
@@ -458,7 +458,7 @@ EVALUATED = {
     ),
     "a wrong baseline": (
         lambda records: Evaluation(records, {}, {}, {"yes": {"a": 1}}),
-        "metric 'yes: a' is a int (1)",
+        "metric 'yes: a' is an int (1)",
     ),  # type: ignore[dict-item]
 }
 

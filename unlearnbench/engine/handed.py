@@ -137,7 +137,8 @@ def _only_adapters(before: "Imprint", model: "VLM") -> bool:
 
 def _kind(value: Any) -> str:
     """What something is, as its maker would call it."""
-    kind = f"a {type(value).__name__}"
+    name = type(value).__name__
+    kind = f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
     if _holds_tensors(value):
         return f"{kind} of tensors (a state dict?)"
     return f"{kind} ({value!r:.40})" if isinstance(value, (str, int, float)) else kind
