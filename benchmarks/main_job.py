@@ -13,7 +13,7 @@ from unlearnbench.results.row import Row, latest
 from unlearnbench.results.store import RowStore
 
 Rows = dict[tuple[str, str], Row]
-"""(method, task) to row, of one seed."""
+"""(method, task) to row, of one seed and the same people."""
 
 
 def main() -> int:
@@ -21,10 +21,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     store = RowStore(parser.parse_args().results)
-    seeds: dict[int, Rows] = {}
+    seeds: dict[tuple[str, int], Rows] = {}
     for row in latest(store.read()):
-        seeds.setdefault(row.seed, {})[row.method.name, row.task.name] = row
-    verdicts = [verdict for seed, rows in sorted(seeds.items()) for verdict in _demands(store, seed, rows)]
+        people = row.task.split.key if row.task.split else ""
+        seeds.setdefault((people, row.seed), {})[row.method.name, row.task.name] = row
+    verdicts = [verdict for (_, seed), rows in sorted(seeds.items()) for verdict in _demands(store, seed, rows)]
     return 0 if verdicts and all(verdicts) else 1
 
 

@@ -6,14 +6,15 @@ does not hold is a finding and no error; the exit code is 1 only where rows are 
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
-from unlearnbench.results.row import Row, latest
+from unlearnbench.report.settings import Settings
+from unlearnbench.results.row import Row, Split, latest
 from unlearnbench.results.store import RowStore
 
 LEVEL = 0.02
@@ -37,7 +38,9 @@ class Figures:
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = [row for row in rows if row.status == "ok"]
-        self.usual = max((row.task.split or "" for row in self.rows), key=[r.task.split for r in self.rows].count)
+        self._settings = Settings()
+        splits = [_people(row) for row in self.rows]
+        self.usual = max(splits, key=splits.count, default="")
 
     def find(self, method: str, **params: Any) -> list[Row]:
         """The rows of a method whose parameters are these; of the usual number of people, and CAGUL's full variant."""
@@ -47,12 +50,25 @@ class Figures:
     def mean(self, method: str, metric: str, **params: Any) -> float:
         """The mean over the seeds of a metric or a cost; raises `LookupError` without a row."""
         rows = self.find(method, **params)
+        self._require_alike(
+            [row for row in rows if metric in row.metrics] or rows, f"{method} {params or ''}: {metric}"
+        )
         values = [row.metrics[metric].value for row in rows if metric in row.metrics]
         values = values or [v for row in rows if (v := getattr(row.cost, metric, None)) is not None]
         known = [value for value in values if value is not None]
         if not known:
             raise LookupError(f"{method} {params or ''}: no {metric}")
         return fmean(known)
+
+    def _require_alike(self, rows: list[Row], what: str) -> None:
+        """Nothing is a mean over different settings, of the method or of what it was asked."""
+        if len({self._settings.method(row) for row in rows}) > 1:
+            raise LookupError(f"{what}: several settings of the method in these rows: give folders with one of each")
+        asked: dict[str, set[str]] = {}
+        for row in rows:
+            asked.setdefault(row.task.name, set()).add(self._settings.task(row))
+        if twice := [name for name, settings in asked.items() if len(settings) > 1]:
+            raise LookupError(f"{what}: several settings of {twice[0]} in these rows: give folders with one of each")
 
 
 VARIED = ("discriminator", "encoder", "selection", "loss", "k")
@@ -61,16 +77,32 @@ FULL = {name: getattr(resolve(methods.get("cagul").Params, "cagul", "tiny", {}),
 
 
 def _has(row: Row, wanted: dict[str, Any], usual: str) -> bool:
-    split = wanted.get("split", usual)
-    return row.task.split == split and all(
-        row.method.params.get(name) == value for name, value in wanted.items() if name != "split"
+    """``wanted`` are parameters, and under "people" the digest of another split than the usual one."""
+    return _people(row) == wanted.get("people", usual) and all(
+        row.method.params.get(name) == value for name, value in wanted.items() if name != "people"
     )
+
+
+def _people(row: Row) -> str:
+    """Who is forgotten, as a digest."""
+    return row.task.split.key if row.task.split else ""
 
 
 def main(folders: list[Path]) -> int:
     """Print every statement."""
-    figures = Figures(latest(row for folder in folders for row in RowStore(folder).scan().rows))
-    complete = True
+    rows = latest(row for folder in folders for row in RowStore(folder).scan().rows)
+    models = dict.fromkeys(row.model.name for row in rows)
+    told = [
+        _of_model(name if len(models) > 1 else "", [row for row in rows if row.model.name == name]) for name in models
+    ]
+    return 0 if told and all(told) else 1
+
+
+def _of_model(heading: str, rows: list[Row]) -> bool:
+    """Print every statement about one model; whether no rows are missing."""
+    if heading:
+        print(heading)
+    figures, complete = Figures(rows), True
     for part in (references, cagul, ascent, ablations, sweeps):
         try:
             for said, holds, shown in part(figures):
@@ -78,7 +110,7 @@ def main(folders: list[Path]) -> int:
         except LookupError as missing:
             complete = False
             print(f"no rows  {missing.args[0]}")
-    return 0 if complete else 1
+    return complete
 
 
 def compared(
@@ -178,11 +210,11 @@ def sweeps(figures: Figures) -> Iterator[Statement]:
         raise LookupError("fewer than three values of k")
     little = max(by_k.values()) - min(by_k.values()) <= MUCH
     yield ("k has little effect", little, f"forget ROUGE-L by k: {_list(by_k, '{:.3f}')}")
-    splits = sorted({row.task.split or "" for row in figures.rows if row.method.name == "cagul"}, key=_number)
+    splits = _by_number(row.task.split for row in figures.rows if row.method.name == "cagul" and row.task.split)
     if len(splits) < 3:
         raise LookupError("fewer than three numbers of people to forget")
     for metric, sign, said in (("forget.rouge_l", -1, "forgets"), ("retain.rouge_l", 1, "retains")):
-        by_n = {_number(split): figures.mean("cagul", metric, split=split) for split in splits}
+        by_n = {n: figures.mean("cagul", metric, people=people) for n, people in splits.items()}
         values = [*by_n.values()]
         yield (
             f"CAGUL {said} better with more people",
@@ -191,8 +223,13 @@ def sweeps(figures: Figures) -> Iterator[Statement]:
         )
 
 
-def _number(split: str) -> int:
-    return int(split.split()[1])
+def _by_number(splits: Iterable[Split]) -> dict[int, str]:
+    """The digest of each number of people, in order; raises `LookupError` for two sets of equally many."""
+    found: dict[int, str] = {}
+    for split in splits:
+        if split.identities is not None and found.setdefault(split.identities, split.key) != split.key:
+            raise LookupError(f"two sets of {split.identities} people in these rows: give folders with one of each")
+    return dict(sorted(found.items()))
 
 
 def _list(values: dict[Any, float], form: str) -> str:

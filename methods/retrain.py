@@ -18,6 +18,7 @@ class Retrain(Method):
 
     start = "pretrained"
     role = "reference"
+    ideal = True
 
     class Params(BaseParams):
         """Those of the base stage."""

@@ -5,27 +5,30 @@ Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from math import fsum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import Evaluation, Headline, Params, Split, Task, task
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.data.fiubench import read
 from unlearnbench.data.hub import HubDataset
-from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_sets
+from unlearnbench.data.published import FORGET
+from unlearnbench.data.questions import HELD_OUT, Dataset, Sample, Sets, split_of, split_sets
 from unlearnbench.data.source import Location, locate, unpacked
+from unlearnbench.data.summary import PROTOCOLS, remarks
 from unlearnbench.data.taxonomy import PRIVATE, Group
 from unlearnbench.metrics.metric import Prediction, Record, measure
 from unlearnbench.metrics.scorers import get_scorer
-from unlearnbench.metrics.statistics import summarise
+from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
 if TYPE_CHECKING:
+    from unlearnbench import Metric
     from unlearnbench.metrics.statistics import MetricValue
     from unlearnbench.models.vlm import VLM
     from unlearnbench.training.run import Run
@@ -41,16 +44,39 @@ REPORTED = {
 
 
 class FIUBenchOptions(Params):
-    """How answers are drawn and scored."""
+    """Who is held out, and how answers are drawn and scored."""
 
+    protocol: Literal["default", "paper"] = Field(
+        "default",
+        description="paper: the sets of arXiv:2510.07567, nobody held out, so that early stopping looks at the forget "
+        "set alone; default: the same without the people held out, whom early stopping looks at too",
+    )
     scorer: Literal["strict", "fiubench"] = Field("strict", description="repaired arithmetic, or the published one")
     private: tuple[Group, ...] = Field(tuple(sorted(PRIVATE)), description="groups of questions that are forgotten")
-    held_out: float = Field(HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time")
+    held_out: float = Field(
+        HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time; none under the paper's"
+    )
     metrics: tuple[str, ...] = Field((), description="further metrics, by their names, computed on every set")
     max_new_tokens: int = Field(50, ge=1, description="longest answer")
     batch_size: int | None = Field(
         None, ge=1, description="most questions asked at a time; none: as many as memory is found to hold, up to 128"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nobody_held_out(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("protocol") == "paper":
+            return {"held_out": PROTOCOLS["paper"]} | values
+        return values
+
+    @field_validator("private", "held_out")
+    @classmethod
+    def _as_in_the_paper(cls, value: Any, info: ValidationInfo) -> Any:
+        paper = {"private": PRIVATE, "held_out": PROTOCOLS["paper"]}[info.field_name or ""]
+        given = frozenset(value) if isinstance(value, tuple) else value
+        if info.data.get("protocol") == "paper" and given != paper:
+            raise ValueError("protocol=paper forgets health and criminal records and holds nobody out: leave this out")
+        return value
 
 
 @dataclass(frozen=True)
@@ -60,7 +86,9 @@ class FIUBenchData:
     location: Location
     dataset: Dataset
     sets: Sets
-    private: frozenset[Group]
+    private: frozenset[Group] = PRIVATE
+    notices: tuple[str, ...] = ()
+    """What the user should know before anything is computed."""
 
     @property
     def fingerprint(self) -> str:
@@ -74,15 +102,7 @@ class FIUBenchData:
     @property
     def split(self) -> Split:
         """Who is forgotten, who is held out, and which groups of questions are private."""
-        forgotten = self.sets.forget_ids
-        named = next((name for name, ids in self.dataset.splits.items() if {*ids} == {*forgotten}), None)
-        return Split.made(
-            named or f"{len(forgotten)} of {len(self.dataset.identities)}",
-            of=len(self.dataset.identities),
-            forget=forgotten,
-            held_out=(sample.unique_id for sample in self.sets.held_out),
-            private=map(str, self.private),
-        )
+        return split_of(self.dataset, self.sets, self.private)
 
 
 @task("fiubench", reference="arXiv:2411.03554")
@@ -112,6 +132,12 @@ class FIUBenchTask(Task):
 
     options: FIUBenchOptions
 
+    @classmethod
+    def metric_of(cls, name: str) -> "type[Metric] | None":
+        """Of SET.METRIC, the metric."""
+        known = name.partition(".")[2]
+        return metrics.get(known) if known in metrics else None
+
     @property
     def protocol(self) -> dict[str, Any]:
         """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
@@ -132,30 +158,38 @@ class FIUBenchTask(Task):
             location = unpacked(location, ("full.json", "split.json"), "SFHQ.zip", "SFHQ")
         dataset = read(location.folder)
         private = frozenset(self.options.private)
-        return FIUBenchData(location, dataset, split_sets(dataset, forget, private, self.options.held_out), private)
+        sets = split_sets(dataset, forget, private, self.options.held_out)
+        notices = (*remarks(dataset), *_other_people(dataset, forget, sets))
+        return FIUBenchData(location, dataset, sets, private, notices)
 
     def sets(self, data: FIUBenchData) -> Sets:
         """Forget, non-private and other samples."""
         return data.sets
 
+    def texts(self, data: FIUBenchData) -> Iterator[tuple[str, str, str]]:
+        """Questions and answers in all their wordings."""
+        for sample in data.sets.in_order:
+            question, where = sample.question, f"{data.dataset.root / 'full.json'}: {sample.id}"
+            yield where, "question", question.question
+            yield where, "answer", question.answer
+            yield from ((where, "paraphrased_question", text) for text in question.paraphrased_questions)
+            yield where, "paraphrased_answer", question.paraphrased_answer or ""
+            yield from ((where, "perturbed_answer", text) for text in question.perturbed_answers)
+
     def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
         """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
-        scorer, identities = get_scorer(self.options.scorer), [each["unique_id"] for each in predictions]
-        return {
-            metric.name: summarise(
-                [value for each in predictions for value in metric.values(each, scorer)],
-                clusters=identities,
-                seed=0,
-                higher_is_better=None,
-            )
-            for metric in (RougeL(), ExactMatch())
-        }
+        scorer, found = get_scorer(self.options.scorer), {}
+        for metric in (RougeL(), ExactMatch()):
+            values = [(each["unique_id"], metric.values(each, scorer)) for each in predictions]
+            found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
+        return found
 
     def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
         """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
         records = collect(model, data, self.options, run)
         explain(model, data, records)
-        return self.measured(records)
+        facts = {} if data.sets.held_out else {"early_stopping": data.sets.early_stopping}
+        return replace(self.measured(records), facts=facts)
 
     def measured(self, records: Sequence[Any]) -> Evaluation:
         """Every reported metric, and the further ones of the options."""
@@ -184,6 +218,16 @@ class FIUBenchTask(Task):
             turned = (record for place, own in enumerate(of.values()) for record in own[place:] + own[:place])
             chosen += [*islice(_in_turns(turned, lambda record: record["unique_id"]), count)]
         return [{key: record[key] for key in EXAMPLE if key in record} for record in chosen]
+
+
+def _other_people(dataset: Dataset, forget: int | str | None, sets: Sets) -> Iterator[str]:
+    """Whether a published name means other people in this folder than in the paper."""
+    rows = FORGET.get(forget) if isinstance(forget, str) and dataset.is_fiubench else None
+    if rows is not None and {*sets.forget_ids} != {dataset.ids[row] for row in rows}:
+        yield (
+            f"--forget {forget}: this folder's split.json ({dataset.variant}) gives {len(sets.forget_ids)} people that "
+            f"name; the paper's {forget} are {len(rows)}: --forget {len(rows)}"
+        )
 
 
 def evaluated(records: Iterable[Record], scorer_name: str, further: Sequence[str] = ()) -> dict[str, "MetricValue"]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -107,6 +107,10 @@ class YesNoTask(Task):
             some = self.limited(asked.questions, self.options.limit, self.options.limit_seed)
             asked = replace(asked, questions=tuple(some))
         return YesNoData(location, asked, whole)
+
+    def texts(self, data: YesNoData) -> Iterator[tuple[str, str, str]]:
+        """The questions."""
+        return ((each.where, "question", each.question) for each in data.asked.questions)
 
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""

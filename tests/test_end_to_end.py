@@ -4,10 +4,8 @@ What is asked of it here holds whatever the shipped model has learned; what it m
 """
 
 import json
-import os
 import random
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests import processes
+from tests.processes import Started
 from unlearnbench.config import RunConfig
 from unlearnbench.data.embedded import faces
 from unlearnbench.data.fiubench import read
@@ -31,27 +31,22 @@ pytestmark = pytest.mark.slow
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "fiubench" / "qa_text.jsonl"
 BASE = {"epochs": 4}
-CAGUL = {"epochs": 6, "discriminator_epochs": 30, "batch_size": 40}
-ASKED = {"max_new_tokens": 10}
+CAGUL = {"epochs": 6, "discriminator_epochs": 20, "batch_size": 40}
+ASKED = {"max_new_tokens": 6}
 Sample = dict[str, Any]
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    """The command with a store and a results folder of its own, on one thread: two of them fill the machine."""
-    command = [sys.executable, "-m", "unlearnbench", "run", "--model", "tiny-qwen2.5-vl", "--device", "cpu", *words]
-    return subprocess.Popen(
-        [*command, "--json", "--quiet", "--store", str(folder / "store"), "--results", str(folder / "results")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(folder: Path, *words: str) -> Started:
+    """The command in a process, with a store and a results folder of its own."""
+    command = ["run", "--model", "tiny-qwen2.5-vl", "--device", "cpu", "--executor", "inline", *words]
+    places = ["--store", folder / "store", "--results", folder / "results"]
+    return processes.start(*command, "--json", "--quiet", *places)
 
 
-def finish(process: "subprocess.Popen[str]") -> list[Row]:
-    out, err = process.communicate(timeout=590)
-    assert (process.returncode, err) == (0, "")
-    return [Row.model_validate(row) for row in json.loads(out)]
+def finish(started: Started) -> list[Row]:
+    done = started.finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    return [Row.model_validate(row) for row in json.loads(done.stdout)]
 
 
 def settings(owner: str, values: dict[str, Any]) -> list[str]:
@@ -100,15 +95,22 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> list[Outcome]:
+def outcomes(once: Callable[..., Path], small_data: Path) -> list[Outcome]:
     """The same command twice, side by side, each with an empty store."""
     words = ["--method", "finetune", "--method", "cagul", "--data", str(small_data), "--forget", "2"]
     words += [*settings("base", BASE), *settings("cagul", CAGUL), *settings("fiubench", ASKED)]
-    folders = [tmp_path_factory.mktemp("end-to-end") for _ in range(2)]
-    processes = [start(folder, *words) for folder in folders]
+
+    def write(folder: Path) -> None:
+        for name in ("one", "other"):
+            (folder / name).mkdir(parents=True)
+        for started in [start(folder / name, *words) for name in ("one", "other")]:
+            finish(started)
+
+    folders = [once("end-to-end", write) / name for name in ("one", "other")]
+    rows = [RowStore(folder / "results").read() for folder in folders]
     return [
-        Outcome(folder, small_data, {(row.method.name, row.task.name): row for row in finish(process)})
-        for folder, process in zip(folders, processes, strict=True)
+        Outcome(folder, small_data, {(row.method.name, row.task.name): row for row in its})
+        for folder, its in zip(folders, rows, strict=True)
     ]
 
 

@@ -10,7 +10,6 @@ from unlearnbench.engine.estimate import counts
 from unlearnbench.models.source import card_for
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.usefixtures("small_shapes")
 def test_real_resolutions_go_through_every_measurement(

@@ -179,7 +179,7 @@ def test_threads_may_ask_at_once(module):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
 

@@ -54,7 +54,8 @@ def test_a_way_is_timed_where_its_clock_runs() -> None:
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_all_ways_of_asking_agree(name: str, tmp_path: Path) -> None:
+def test_all_ways_of_asking_agree(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.speed.evaluation.NEW_TOKENS", 8)
     found = compared(Case(name, tmp_path, 2, 3, 196), 1, 1e11)
     assert found["generation"]["equal_answers"] == 1
     assert found["likelihoods"]["largest_difference"] < 1e-4
@@ -87,17 +88,17 @@ def test_every_further_question_costs_the_same(tmp_path: Path) -> None:
     assert counted[2] - counted[1] == pytest.approx(2 * (counted[1] - counted[0]), rel=0.1)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("small_shapes")
 def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights in bfloat16, pictures at their real resolution; what is said is of equal length."""
+    """Random weights in bfloat16; what is said is of equal length. Real resolutions are in `test_gpu_benchmark`."""
+    monkeypatch.setattr("benchmarks.speed.__main__.FACE", 280)
     monkeypatch.setattr("benchmarks.speed.evaluation.NEW_TOKENS", 2)
     monkeypatch.setattr("benchmarks.speed.__main__.BATCH", 1)
     options = argparse.Namespace(questions=2, repeats=1, dtype=torch.bfloat16, models=",".join(LARGE))
     parts = at_full_size(options, tmp_path, 1e11, "cpu")
     assert parts.keys() == {"evaluation", "lora", "growth"}
-    assert parts["evaluation"][0]()["visual_tokens"] == 1369
-    assert parts["lora"][1]()["visual_tokens"] == 6404
+    assert parts["evaluation"][0]()["visual_tokens"] == (280 // 28) ** 2
+    assert parts["lora"][1]()["visual_tokens"] == 1601
 
 
 @pytest.mark.parametrize(("mark", "file"), [("speed", "speed-cpu.json"), ("gpu", "speed-h200.json")])

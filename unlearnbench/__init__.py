@@ -7,9 +7,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
-    # Python is looking for ``python -m unlearnbench``, with the working folder before all others: there, a file
-    # random.py of the user's would take the place of Python's own.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and {__name__, f"{__name__}.__main__"} & {*sys.orig_argv}:
+    # ``python -m unlearnbench``: the working folder goes before all others, where a file random.py of the user's would
+    # take the place of Python's own.
     sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:

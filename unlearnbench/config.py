@@ -145,7 +145,9 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any], 
                 f"it has: {', '.join(known) or 'none'}"
             ) from None
         described = "its parameters: " + ", ".join(known) if owner == BASE else f"see unlearnbench show {owner}"
-        raise UsageError(f"--set {owner}.{name}={fault['input']}: {fault['msg']}; {described}") from None
+        raise UsageError(
+            f"--set {owner}.{name}={fault['input']}: {fault['msg'].removeprefix('Value error, ')}; {described}"
+        ) from None
 
 
 def has_variants(kind: type[Params]) -> bool:

@@ -6,7 +6,7 @@ decorator ``unlearnbench.method`` as soon as anything imported it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .data.hub import HubDataset
     from .data.questions import Sets
     from .data.source import Location
+    from .metrics.metric import Metric
     from .metrics.statistics import MetricValue
     from .models.edits import Edit
     from .models.vlm import VLM
@@ -69,6 +70,8 @@ class Method(ABC):
     """The stage whose model the method receives."""
     role: ClassVar[Literal["method", "reference"]] = "method"
     """A reference is what methods are compared with: a table never marks it as the best."""
+    ideal: ClassVar[bool] = False
+    """Whether this reference never saw the forget set, so that its values there are what unlearning aims at."""
     frozen_weights: ClassVar[bool] = False
     """Whether the model's own weights stay as they are and modules beside them do the work: whoever has the weights
     can leave those modules out, so leaderboards mark such methods."""
@@ -82,7 +85,7 @@ class Method(ABC):
         """Make ``model`` forget ``sets.forget``; returns what was changed of it, or None where nothing was.
 
         What is evaluated is a fresh copy of the starting model with that edit applied, so the model itself may be
-        left in any state.
+        left in any state; but where None is returned it must be as it came, or there is an error and no row.
         """
 
     @classmethod
@@ -115,7 +118,10 @@ class TaskData(Protocol):
 
     @property
     def split(self) -> "Split | None":
-        """How the data are divided (`unlearnbench.Split`); None where they are not."""
+        """How the data are divided (`unlearnbench.Split`); None where they are not.
+
+        What a user should know of the data before anything is computed may stand in ``notices``, lines of text.
+        """
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,14 @@ class Task(ABC):
     def __init__(self, options: BaseModel) -> None:
         self.options: Any = options
 
+    @classmethod
+    def metric_of(cls, name: str) -> "type[Metric] | None":
+        """The registered metric that the score ``name`` is a mean of, which then says which values are best.
+
+        None where the task computes the score itself, and ``higher_is_better`` in the row says it.
+        """
+        return None
+
     @property
     def protocol(self) -> dict[str, Any]:
         """What the options stand for, where that could change: a scorer's version, the digest of a prompt.
@@ -188,6 +202,13 @@ class Task(ABC):
     def sets(self, data: Any) -> "Sets":
         """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
         raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
+
+    def texts(self, data: Any) -> Iterable[tuple[str, str, str]]:
+        """All that is put before a model: where it stands in what `load` returned, the field's name, and the text.
+
+        `plan` refuses those that hold a token which the model takes for something other than text.
+        """
+        return ()
 
     def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
         """Metrics of predictions made anywhere, records of the kind ``Prediction``, for ``unlearnbench score``.

@@ -5,7 +5,6 @@ names in a single file (``--plugin FILE.py``). What is wrong with a plug-in, or 
 reported to whoever asks for that name and hides no other.
 """
 
-import hashlib
 import pkgutil
 import re
 import sys
@@ -19,6 +18,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from .beside import content_digest, make_importable, names_of
 from .errors import PluginError, UsageError
 
 if TYPE_CHECKING:
@@ -91,11 +91,11 @@ class Registry(Generic[T]):
         return self._claims(name)[0].origin
 
     def code(self, name: str) -> str | None:
-        """The SHA-256 of a single-file plug-in, whose version nobody raises; None for a package's, known by its own."""
+        """The digest of a single-file plug-in, whose version nobody raises; None for a package's, known by its own."""
         origin = Path(self.origin(name))
         if origin.suffix != ".py" or not origin.is_file():
             return None
-        return hashlib.sha256(origin.read_bytes()).hexdigest()
+        return content_digest(origin.resolve())
 
     def check(self) -> dict[str, str | None]:
         """Import every plug-in; what is wrong with each, None where nothing is."""
@@ -155,6 +155,9 @@ class Registry(Generic[T]):
             return f"is not a subclass of {shown}"
         elif missing := sorted(getattr(target, "__abstractmethods__", ())):
             return f"does not define {' and '.join(missing)}"
+        for own in ("Params", "Options"):
+            if hasattr(base, own) and not _is_params(getattr(target, own)):
+                return f"has {own} that are no subclass of unlearnbench.Params"
         if getattr(target, "name", None) != name:
             return f"calls itself {getattr(target, 'name', None)!r}, not {name!r}"
         if not _NAME.fullmatch(name):
@@ -205,22 +208,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def load_plugin(path: Path) -> None:
     """Import the single file ``path``, once however often it is called, so that its decorated classes are registered.
 
+    It may import files that lie beside it (`unlearnbench.beside`), another plug-in among them.
     Raises `UsageError` if there is no such Python file, `PluginError` if it cannot be imported or registers nothing.
     """
     if path.suffix != ".py" or not path.is_file():
         raise UsageError(f"no Python file {path}; give --plugin the path of a file that ends in .py")
     file = path.resolve()
-    name = f"unlearnbench_plugin_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{zlib.crc32(bytes(file)):08x}"
+    name = _module_name(file)
     with _loading:
-        if name in sys.modules:
+        make_importable(file)
+        if name in sys.modules or _is_imported(file):
             return
         before = _all_added()
+        _share_plugins(file)
         try:
             _execute(name, file)
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"plug-in {path} cannot be imported{_line_in(file, error)}: {_cause(error)}; correct it"
+                f"plug-in {path} cannot be imported{_line_in(file, error)}: {_cause(error)}; {_remedy(error)}"
             ) from error
+        _share(file)
         if _all_added() == before:
             del sys.modules[name]
             raise PluginError(
@@ -229,6 +236,36 @@ def load_plugin(path: Path) -> None:
 
 
 _loading = threading.RLock()
+
+
+def _module_name(file: Path) -> str:
+    return f"unlearnbench_plugin_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{zlib.crc32(bytes(file)):08x}"
+
+
+def _is_imported(file: Path) -> bool:
+    """Whether another plug-in, beside which it lies, has imported this one."""
+    return any(name in sys.modules for name in names_of(file))
+
+
+def _share(file: Path) -> None:
+    """Let other plug-ins that import this one, which is loaded, have the same module and not its code once more."""
+    for name in names_of(file):
+        sys.modules.setdefault(name, sys.modules[_module_name(file)])
+
+
+def _share_plugins(file: Path) -> None:
+    """Do so for those that lie beside ``file`` and are loaded already."""
+    for other in file.parent.glob("*.py"):
+        if _module_name(other) in sys.modules:
+            _share(other)
+
+
+def _remedy(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"install it, or put {error.name}.py beside the plug-in"
+    if "relative import" in str(error):
+        return "import a file beside the plug-in by its bare name: import NAME"
+    return "correct it"
 
 
 def _execute(name: str, file: Path) -> None:
@@ -296,6 +333,12 @@ def _file_of(cls: type) -> str:
         return cls.__module__
     path, here = Path(file).resolve(), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _is_params(kind: object) -> bool:
+    from .contracts import Params
+
+    return isinstance(kind, type) and issubclass(kind, Params)
 
 
 def _cause(error: BaseException) -> str:

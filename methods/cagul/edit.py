@@ -120,12 +120,12 @@ class Guard(Edit):
             state = {key: tensor.cpu() for key, tensor in module.state_dict().items()}
             save_file(state, folder / f"{name}.safetensors")
         config = {"seed": self.seed, "params": self.params.model_dump(mode="json")}
-        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+        (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, model: VLM) -> Self:
         """Rebuild the modules on the model's device."""
-        config = json.loads((folder / CONFIG).read_text())
+        config = json.loads((folder / CONFIG).read_bytes())
         guard = cls(model, CAGULParams.model_validate(config["params"]), config["seed"])
         for name, module in guard.modules.items():
             module.load_state_dict(load_file(folder / f"{name}.safetensors"))

@@ -35,7 +35,6 @@ class Installation:
             env={**os.environ, "PYTHONPATH": str(self.packages), "COLUMNS": "200", **environment},
             capture_output=True,
             text=True,
-            timeout=120,
         )
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -27,24 +27,20 @@ def run(place: Place, **options: str) -> tuple[int, dict[str, dict[str, object]]
     return done.code, {row["row_id"]: row["metrics"] for row in rows if row["status"] == "ok"}, done.err
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Where the first test has left its folders, for the others to copy."""
-    return {}
-
-
 @pytest.fixture
-def done(place: Place, seen: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Place:  # noqa: F811
-    """A place with a finished run."""
-    if "folder" not in seen:
+def done(place: Place, once: Callable[..., Path]) -> Place:  # noqa: F811
+    """A place with a finished run, which the first test to come has made."""
+
+    def write(folder: Path) -> None:
         code, _, err = run(place)
         assert code == 0, err
-        seen["folder"] = tmp_path_factory.mktemp("finished")
         for name in ("results", "store"):
-            shutil.copytree(place.folder / name, seen["folder"] / name)
+            shutil.copytree(place.folder / name, folder / name)
+
+    finished = once("finished", write)
     shutil.rmtree(place.results)
     for name in ("results", "store"):
-        shutil.copytree(seen["folder"] / name, place.folder / name, dirs_exist_ok=True)
+        shutil.copytree(finished / name, place.folder / name, dirs_exist_ok=True)
     return place
 
 

@@ -3,23 +3,44 @@
 import csv
 import io
 import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.leaderboard.made_up import add_method, add_references, board_in
 from unlearnbench.results.store import RowStore
 
 
+@dataclass
+class Here:
+    """A working folder, and a command there."""
+
+    directory: Path
+
+    def run(self, *words):
+        return processes.run(*words)
+
+
 @pytest.fixture
-def here(installation):
+def here(tmp_path, once, monkeypatch):
     """A working folder with an empty leaderboard and results of two methods and the references."""
-    board_in(installation.directory / "leaderboards" / "made-up")
-    store = RowStore(installation.directory / "results")
-    store.check_writable()
-    add_references(store)
-    add_method(store, "half", forget=0.5)
-    add_method(store, "ga", forget=0.0, retain=0.1)
-    return installation
+
+    def write(folder):
+        folder.mkdir()
+        store = RowStore(folder)
+        store.check_writable()
+        add_references(store)
+        add_method(store, "half", forget=0.5)
+        add_method(store, "ga", forget=0.0, retain=0.1)
+
+    board_in(tmp_path / "leaderboards" / "made-up")
+    shutil.copytree(once("two methods", write), tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Here(tmp_path)
 
 
 def test_add_check_show(here):

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,10 +255,8 @@ def test_damaged_weights_are_named(place: Place) -> None:
     place.model = shutil.copytree(place.model, place.folder / "damaged")
     cut(place.model / "model.safetensors", -1000)
     done = place.run("run", "--quiet", **TINY)
-    assert_one_line(
-        done, 1, "pretrain on pope", "damaged cannot be loaded (SafetensorError", "download the model again"
-    )
-    assert place.rows().startswith(place.earlier)
+    assert_one_line(done, 1, "model.safetensors is no safetensors file (cut short: ", "copy or download it again")
+    assert place.rows() == place.earlier
 
 
 def test_weights_that_lack_a_part_are_named(place: Place) -> None:
@@ -365,10 +362,8 @@ def test_without_a_network_a_model_of_the_hub_is_named(
     place: Place, installation: Any, model: str, environment: dict[str, str]
 ) -> None:
     """Port 9 of this machine answers nobody: the attempt really fails."""
-    start = time.monotonic()
     done = real(installation, place, *place.words("run", model=model), **environment)
     assert_one_line(done, 1, "hf download", "--model a local folder")
-    assert time.monotonic() - start < 60, "a second or two on a free machine"
     assert place.rows() == place.earlier
 
 

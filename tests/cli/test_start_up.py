@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 HEAVY = {
@@ -16,23 +14,19 @@ HEAVY = {
     "matplotlib",
 }
 
-LIMIT = 3.0
-"""Seconds: half a second is what a free machine must reach, and this what a machine at work may take."""
+MODULES = 500
+"""More than any of these imports; what they cost in seconds is measured by `benchmarks.speed`, as "door"."""
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["report", "--help"], ["leaderboard", "--help"]])
-def test_starts_quickly_without_heavy_imports(installation, arguments):
+def test_starts_with_few_imports_and_no_heavy_ones(installation, arguments):
     traced = installation.python("-X", "importtime", "-m", "unlearnbench", *arguments)
     assert traced.returncode == 0
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in traced.stderr.splitlines()}
+    modules = {line.rpartition("|")[2].strip() for line in traced.stderr.splitlines()}
+    imported = {name.partition(".")[0] for name in modules}
     assert "typer" in imported
     assert not imported & HEAVY
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        installation.run(*arguments)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < LIMIT
+    assert len(modules) < MODULES
 
 
 def test_importing_the_package_imports_nothing_else(installation):

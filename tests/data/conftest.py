@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from data_folders import SHARED, Record, record, write_folder
 
+WITH_VARIANTS = 160
+"""The published data have paraphrased and perturbed variants for the first so many people."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -36,13 +39,23 @@ def _real_folder(folder: Path, split: str) -> Path:
         qa = json.loads(line)
         image = f"./dataset/SFHQ/SFHQ_pt1_{qa['unique_id']}.png"
         each = records.setdefault(qa["unique_id"], {"image_path": image, "name": qa["name"], "qa_list": []})
-        each["qa_list"].append({"question": qa["question"], "answer": qa["answer"]})
+        asked = {"question": qa["question"], "answer": qa["answer"], "keywords": qa["answer"].split()[-1:]}
+        each["qa_list"].append(asked | (_variants(qa) if len(records) <= WITH_VARIANTS else {}))
     return write_folder(folder, records.values(), json.loads((source / split).read_text()))
+
+
+def _variants(qa: dict[str, str]) -> dict[str, object]:
+    """Made-up variants: the text at hand has none."""
+    return {
+        "paraphrased_question": [f"{start} {qa['question']}" for start in ("Say:", "Tell me:", "Do you know:")],
+        "paraphrased_answer": f"It is so: {qa['answer']}",
+        "perturbed_answer": [f"It is so: {number}." for number in range(3)],
+    }
 
 
 @pytest.fixture(scope="session")
 def real_github(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 8,000 questions of FIUBench without ids, keywords or paraphrases, on tiny pictures; split.json of GitHub."""
+    """The 8,000 questions of FIUBench on tiny pictures, with made-up keywords and variants; split.json of GitHub."""
     return _real_folder(tmp_path_factory.mktemp("github"), "split.github.json")
 
 

@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 def picture(path: Path, shade: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (shade % 256, 40, 90)).save(path)
+    Image.new("RGB", (8, 8), (shade % 256, 40 + shade // 256, 90)).save(path)
 
 
 def record(number: int, unique_id: str | None = None) -> Record:

@@ -8,8 +8,9 @@ from data_folders import Record, picture, record, write_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unlearnbench.data.fiubench import read, summary
+from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import Dataset
+from unlearnbench.data.summary import summary
 from unlearnbench.data.taxonomy import group_of
 from unlearnbench.errors import DataError
 

@@ -1,5 +1,6 @@
 """Running a grid on a model with random weights: rows, resuming, failures, and what the store is spared."""
 
+import hashlib
 import json
 import shutil
 from collections import Counter
@@ -170,6 +171,9 @@ def test_a_row_says_all_that_there_is_to_say(command: Command, random_model: Pat
         "revision": None,
         "fingerprint": read_pope(Path(command.options["data"])).fingerprint,
     }
+    assert row.trained_on.id == "people"
+    assert row.trained_on.fingerprint not in (None, row.task.data.fingerprint)
+    assert row.method.code == row.task.code == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     [stored] = command.store.root.glob("unlearned/*/weights.safetensors")
     assert row.cost.trainable_parameters == sum(tensor.numel() for tensor in load_file(stored).values())
     assert row.cost.train_seconds == 0.0

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,13 +259,13 @@ sys.argv = ["unlearnbench", "plan", *sys.argv[1:]]
 try:
     main()
 finally:
-    print(*({name.partition(".")[0] for name in sys.modules} & %r), file=sys.stderr)
+    print(len(sys.modules), *({name.partition(".")[0] for name in sys.modules} & %r), file=sys.stderr)
 """
-LIMIT = 2.0
-"""Seconds: half a second is what a free machine must reach, and this what a machine at work may take."""
+MODULES = 700
+"""More than a plan imports; what it costs in seconds is measured by `benchmarks.speed`, as "door"."""
 
 
-def test_planning_our_methods_imports_nothing_heavy_and_is_quick(tmp_path: Path) -> None:
+def test_planning_our_methods_imports_little_and_nothing_heavy(tmp_path: Path) -> None:
     words = ["--method", "finetune,cagul,pretrain", "--model", "tiny-qwen2.5-vl", "--json", "--device", "cpu"]
     command = [
         sys.executable,
@@ -278,13 +277,9 @@ def test_planning_our_methods_imports_nothing_heavy_and_is_quick(tmp_path: Path)
         "--results",
         tmp_path / "rows",
     ]
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        seconds.append(time.perf_counter() - start)
-        assert done.returncode == 0
-        assert done.stderr.split() == []
-        assert len(json.loads(done.stdout)) == 9
-    assert min(seconds) < LIMIT
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported, *heavy = done.stderr.split()
+    assert heavy == []
+    assert int(imported) < MODULES
+    assert len(json.loads(done.stdout)) == 9
     assert list(tmp_path.iterdir()) == []

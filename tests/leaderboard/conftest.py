@@ -1,5 +1,6 @@
 """A made-up leaderboard and results to send to it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from unlearnbench.leaderboard.definition import Board, read_board
 from unlearnbench.results.store import RowStore
 
 
+def new_results(folder: Path) -> RowStore:
+    """An empty results folder."""
+    folder.mkdir()
+    store = RowStore(folder)
+    store.check_writable()
+    return store
+
+
 @pytest.fixture
 def board(tmp_path: Path) -> Board:
     """One without rows."""
@@ -18,12 +27,10 @@ def board(tmp_path: Path) -> Board:
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> RowStore:
+def results(tmp_path: Path, once: Callable[..., Path]) -> RowStore:
     """A results folder with both references."""
-    store = RowStore(tmp_path / "results")
-    store.check_writable()
-    add_references(store)
-    return store
+    written = once("references", lambda folder: add_references(new_results(folder)))
+    return RowStore(shutil.copytree(written, tmp_path / "results"))
 
 
 @pytest.fixture

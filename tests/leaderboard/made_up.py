@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from unlearnbench import Split
 from unlearnbench.engine.keys import digest
 from unlearnbench.registry import tasks
 from unlearnbench.results.row import Row
@@ -31,6 +32,7 @@ memorised = { metric = "forget.exact_match", at_least = 0.9 }
 forgetting = ["forget.exact_match", "forget.rouge_l"]
 utility = { "retain.exact_match" = 0.05, "pope.accuracy" = 0.05 }
 """
+SPLIT = Split.made("4 of 8", PEOPLE, [f"p{person}" for person in range(PEOPLE // 2)]).model_dump()
 COLUMNS = {
     "forget.exact_match": "lower",
     "forget.rouge_l": "lower",
@@ -122,7 +124,7 @@ def row_of(
             "weights_digest": "a" * 64, "dtype": "float32",
         },
         "task": {
-            "name": task, "version": kind.version, "split": "forget 4 of 8 (custom split)",
+            "name": task, "version": kind.version, "split": changes.pop("split", SPLIT),
             "options": options.model_dump(mode="json"), "protocol": kind(options).protocol,
             "data": {"source": "embedded", "id": "made-up", "revision": None, "fingerprint": "b" * 64},
         },

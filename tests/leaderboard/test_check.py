@@ -5,25 +5,44 @@ import gzip
 import hashlib
 import json
 import math
+import shutil
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.leaderboard.made_up import BASE, add_method, add_references, fiubench_records, pope_records, row_of
+from tests.leaderboard.made_up import (
+    BASE,
+    add_method,
+    add_references,
+    board_in,
+    fiubench_records,
+    pope_records,
+    row_of,
+)
 from unlearnbench.errors import DataError
 from unlearnbench.leaderboard import submission as submission_module
+from unlearnbench.leaderboard.add import add
 from unlearnbench.leaderboard.check import check
+from unlearnbench.leaderboard.definition import read_board
 from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
+from unlearnbench.results.store import RowStore
 
 
 @pytest.fixture
-def sound(board, results, sent):
-    """A leaderboard with one submission of three methods, nothing wrong."""
-    add_method(results, "half", forget=0.5)
-    assert not sent().problems
-    assert check(board) == []
+def sound(board, results, once):
+    """A leaderboard with one submission of three methods, nothing wrong; the results have them all."""
+
+    def write(folder):
+        here, store = read_board(board_in(folder / "made-up")), RowStore(shutil.copytree(results.folder, folder / "r"))
+        add_method(store, "half", forget=0.5)
+        assert not add(here, store, here.rows / "first.jsonl").problems
+        assert check(here) == []
+
+    written = once("sound", write)
+    shutil.copytree(written / "made-up", board.folder, dirs_exist_ok=True)
+    shutil.copytree(written / "r", results.folder, dirs_exist_ok=True)
     return board
 
 
@@ -406,11 +425,6 @@ _boards = {}
 
 def flipped_board(tmp_path_factory):
     """One board for all examples."""
-    from tests.leaderboard.made_up import board_in
-    from unlearnbench.leaderboard.add import add
-    from unlearnbench.leaderboard.definition import read_board
-    from unlearnbench.results.store import RowStore
-
     if "board" not in _boards:
         folder = tmp_path_factory.mktemp("flipped")
         store = RowStore(folder / "results")

@@ -3,16 +3,15 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.large_leaderboard import write
 from tests.leaderboard.browser import NEEDED, chromium, visiting  # noqa: F401 - a fixture
 from tests.leaderboard.made_up import add_method
 from unlearnbench.leaderboard.check import check
-from unlearnbench.leaderboard.definition import find
+from unlearnbench.leaderboard.definition import find, read_board
 from unlearnbench.leaderboard.rules import misfits, problems
 from unlearnbench.leaderboard.site.build import build_site
 from unlearnbench.leaderboard.standings import tables
@@ -186,7 +185,7 @@ def test_two_methods_compared(site, chromium):  # noqa: F811
         b.select_option(next(text for text in b.locator("option").all_inner_texts() if text.startswith("ga-kl")))
         assert "tied" in page.locator("#verdict").inner_text()
         refused = page.locator("#compared tbody tr", has_text="Forget: Refused").inner_text().split("\t")
-        assert (refused[1], refused[3], refused[4]) == ("1.000 ± 0.000", "1.000 ± 0.000", "A")
+        assert (refused[1], refused[3], refused[4]) == ("1.000 ± 0.000", "1.000 ± 0.000", "–")
         assert page.locator("#answers li").count() == 8
         b.select_option(next(text for text in b.locator("option").all_inner_texts() if text.startswith("npo-gd")))
         assert "npo-gd is not ranked: utility was lost" in page.locator("#verdict").inner_text()
@@ -289,22 +288,11 @@ def test_what_strangers_write_is_shown_and_never_run(board, results, chromium, t
         page.wait_for_timeout(200)
 
 
-def test_five_thousand_rows_are_built_and_opened_in_seconds(site, chromium, tmp_path):  # noqa: F811
-    """10 s and 2 s on two cores that nobody else uses; a slower machine is measured by what else it takes long for."""
-    run = [sys.executable, "-m", "benchmarks.large_leaderboard", "--rows", "5000", "--keep", str(tmp_path)]
-    said = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    assert said["rows"] >= 5000
-    assert said["build_seconds"] < max(10, 15 * said["json_seconds"])
-    shipped = min(opening(chromium, site / TINY, rows=10) for _ in range(3))
-    large = min(opening(chromium, tmp_path / "site" / "large", rows=50) for _ in range(3))
-    assert large < max(2, 2 * shipped)
-
-
-def opening(chromium, board, rows):  # noqa: F811
-    """Seconds until a leaderboard's page shows its plot; ``rows`` of its table are shown."""
+def test_of_many_methods_fifty_are_shown_at_first(chromium, tmp_path):  # noqa: F811
+    """What five thousand rows cost in seconds is measured by `benchmarks.large_leaderboard`."""
+    assert write(tmp_path / "large", 500) >= 500
+    out = built([read_board(tmp_path / "large")], tmp_path / "site")
     with visiting(chromium) as visit:
-        page = visit.open(board / "index.html")
+        page = visit.open(out / "large" / "index.html")
         page.locator(".canvas .scatterlayer .trace").first.wait_for()
-        seconds = page.evaluate("performance.now()") / 1000
-        assert page.locator("table.standings").first.locator("tbody tr").count() == rows
-    return seconds
+        assert page.locator("table.standings").first.locator("tbody tr").count() == 50

@@ -108,5 +108,5 @@ def test_values_lie_between_0_and_1(scorer, logprobs, paraphrased, perturbed, se
 
 
 def test_directions():
-    assert [MinK().higher_is_better(s) for s in ("forget", "nonprivate", "retain")] == [False, True, True]
-    assert all(TruthRatio().higher_is_better(s) for s in ("forget", "nonprivate", "retain"))
+    for metric in (MinK(), TruthRatio()):
+        assert [metric.direction(s) for s in ("forget", "nonprivate", "retain")] == ["retrained", "higher", "higher"]

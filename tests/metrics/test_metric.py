@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearnbench.errors import UsageError
+from unlearnbench.errors import PluginError, UsageError
 from unlearnbench.metrics import Metric, Record, get_scorer, measure
 from unlearnbench.metrics.scorers import DEFAULT
 from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate
@@ -40,7 +40,13 @@ def test_a_metric_is_measured_over_one_set():
     assert (forget.value, forget.n, forget.higher_is_better) == (0.5, 2, False)
     assert (retain.value, retain.n, retain.higher_is_better) == (1, 2, True)
     assert (retain.ci_low, retain.ci_high) == (1, 1)
-    assert measure(RefusalRate(), RECORDS, STRICT, set_name="forget", seed=0).higher_is_better
+    assert measure(RefusalRate(), RECORDS, STRICT, set_name="forget", seed=0).higher_is_better is None
+    assert measure(RefusalRate(), RECORDS, STRICT, set_name="retain", seed=0).higher_is_better is False
+
+
+def test_what_a_metric_of_an_earlier_version_said_is_refused_with_what_to_say_instead():
+    with pytest.raises(PluginError, match=r"Old: higher_is_better\(set_name\) is now direction"):
+        type("Old", (ExactMatch,), {"higher_is_better": lambda self, set_name: True})
 
 
 def test_n_tells_of_records_without_what_the_metric_requires():

@@ -176,5 +176,5 @@ def test_any_text_scores_between_0_and_1(scorer, prediction, answer, keywords, p
 
 
 def test_directions():
-    assert [RougeL().higher_is_better(s) for s in ("forget", "nonprivate", "retain")] == [False, True, True]
-    assert [RefusalRate().higher_is_better(s) for s in ("forget", "nonprivate", "retain")] == [True, False, False]
+    assert [RougeL().direction(s) for s in ("forget", "nonprivate", "retain")] == ["lower", "higher", "higher"]
+    assert [RefusalRate().direction(s) for s in ("forget", "nonprivate", "retain")] == [None, "lower", "lower"]

@@ -16,12 +16,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from unlearnbench import Evaluation, Method, Task, method, task
+from unlearnbench import Evaluation, Method, Metric, Params, Task, method, task
 from unlearnbench.config import RunConfig
 from unlearnbench.data.source import Location
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
+from unlearnbench.errors import PluginError, StoreError
+from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.statistics import summarise
 from unlearnbench.models.edits import Adapter, Edit, Weights
 from unlearnbench.results.row import Row
@@ -282,6 +284,16 @@ def test_what_is_no_edit_or_cannot_be_used_is_named(computed: Any, tmp_path: Pat
     assert not [*(tmp_path / "store").glob("unlearned/*/manifest.json")]
 
 
+def test_an_edit_that_its_class_could_not_read_back_is_named(computed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = why(computed(lambda model, run: Marked()))
+    assert said.endswith(
+        "returned Marked, while its edit_class is Trained; let the class method edit_class return Marked"
+    )
+    monkeypatch.setattr(HandedBack, "edit", Marked())
+    said = why(computed(lambda model, run: pytest.fail("it was at work")))
+    assert said == "method 'handed-back': its edit_class returns a Marked; return the class of its Edit"
+
+
 def test_weights_that_a_method_puts_beside_renamed_ones_are_of_the_models_own_names(computed: Any) -> None:
     """A method may wrap what it likes in its own copy of the model: names count as they were at the start."""
 
@@ -293,10 +305,6 @@ def test_weights_that_a_method_puts_beside_renamed_ones_are_of_the_models_own_na
     assert computed(work).status == "ok"
 
 
-def nan_module(model: Any, run: Any) -> Edit:
-    return NotANumber()
-
-
 class NotANumber(Marked):
     """Keeps tensors in a file of its own."""
 
@@ -305,8 +313,14 @@ class NotANumber(Marked):
         save_file(tensors, folder / "a.safetensors")
 
 
-def test_an_edit_of_ones_own_whose_tensors_are_not_numbers_is_named(computed: Any) -> None:
-    assert "what it made is not finite (gate); training diverged" in why(computed(nan_module))
+def test_an_edit_of_ones_own_whose_tensors_are_not_numbers_is_named(
+    computed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HandedBack, "edit", NotANumber)
+    said = why(computed(lambda model, run: NotANumber()))
+    assert said == (
+        "method 'handed-back': what it made is not finite (gate); training diverged: lower the learning rate"
+    )
 
 
 # ------------------------------------------------------------------------------------------- edits without effect
@@ -371,6 +385,49 @@ def test_notes_of_any_type_are_kept_and_what_is_lost_is_named(computed: Any, cap
     assert "run.notes.model and 2 more cannot be stored as JSON" in caplog.text
     assert "run.cost['seconds_per_epoch'] is a str ('fast') and no number" in caplog.text
     json.loads(row.to_line())
+
+
+# ------------------------------------------------------------------------------------------------- parameters, metrics
+def test_parameters_that_cannot_name_a_result_are_named_before_anything_starts(
+    computed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Odd(Params):
+        folder: Path = Path("/somewhere")
+
+    monkeypatch.setattr(HandedBack, "Params", Odd)
+    with pytest.raises(StoreError, match=r"^handed-back\.folder: the path /somewhere cannot be part of a key: use"):
+        computed(lambda model, run: pytest.fail("it was at work"))
+
+
+def test_parameters_of_another_kind_are_named(computed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HandedBack, "Params", dict)
+    with pytest.raises(PluginError, match=r"'handed-back' .* has Params that are no subclass of unlearnbench\.Params"):
+        computed(leave_alone)
+
+
+@pytest.mark.parametrize(
+    ("returned", "values"),
+    [([1, None, np.float32(0.5)], [1.0, None, 0.5]), ([torch.tensor(0.25)], [0.25]), ((True,), [1.0]), ([], [])],
+)
+def test_a_metrics_values_are_numbers_of_any_library(returned: Any, values: Any) -> None:
+    assert measured(returned) == values
+    assert {type(value) for value in measured(returned)} <= {float, type(None)}
+
+
+@pytest.mark.parametrize("returned", [0.5, {"a": 1}, "0.5", ["yes"], [torch.ones(2)], None, [{}]])
+def test_a_metric_that_returns_something_else_is_named(returned: Any) -> None:
+    with pytest.raises(PluginError, match=r"^metric 'odd': its evaluate returned .*; return a list of numbers"):
+        measured(returned)
+
+
+def measured(returned: Any) -> Any:
+    class Odd(Metric):
+        name = "odd"
+
+        def evaluate(self, record: Any, scorer: Any) -> Any:
+            return returned
+
+    return Odd().values({}, STRICT)  # type: ignore[typeddict-item]
 
 
 # -------------------------------------------------------------------------------------------------------------- tasks

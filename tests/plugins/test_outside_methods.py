@@ -27,21 +27,22 @@ def install(packages: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def rows(
+    tmp_path_factory: pytest.TempPathFactory, small_data: Path, shared_store: Path
+) -> dict[tuple[str, str], dict[str, Any]]:
     """The rows of both methods and of the base by method and task, with their samples in place of the file's name."""
     folder = tmp_path_factory.mktemp("outside")
     install(folder / "packages")
     words = ["--method", "finetune,retain-only,blindfold", "--model", "tiny-qwen2.5-vl", "--task", "fiubench,pope"]
     words += ["--plugin", str(HERE / "blindfold.py"), "--data", str(small_data), "--forget", "2", "--device", "cpu"]
-    words += ["--set", "base.epochs=1", "--set", "fiubench.max_new_tokens=4", "--json", "--quiet"]
-    words += ["--results", "results", "--store", "store"]
+    words += ["--set", "base.epochs=1", "--set", "fiubench.max_new_tokens=4", "--set", "pope.max_new_tokens=2"]
+    words += ["--results", "results", "--store", str(shared_store), "--executor", "inline", "--json", "--quiet"]
     done = subprocess.run(
         [sys.executable, "-m", "unlearnbench", "run", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "packages"), str(PACKAGE)])},
         capture_output=True,
         text=True,
-        timeout=600,
     )
     assert done.stderr == ""
     assert done.returncode == 0

@@ -1,9 +1,9 @@
 """A metric from a single file: registered as ours are, asked for by name, computed on every set, and shown."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.processes import run as unlearnbench
 
 METRIC = '''
 """How much a model talks: words of its answer beside those of the true one."""
@@ -19,17 +19,13 @@ class Talkativeness(Metric):
 '''
 
 
-def unlearnbench(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unlearnbench", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-
-def test_a_metric_from_outside_is_computed_and_shown(tmp_path: Path) -> None:
+def test_a_metric_from_outside_is_computed_and_shown(tmp_path: Path, small_data: Path) -> None:
     plugin = tmp_path / "talk.py"
     plugin.write_text(METRIC)
     assert "talkativeness" in unlearnbench("list", "metrics", "--plugin", plugin).stdout
     words = ["run", "--method", "pretrain", "--model", "tiny-qwen2.5-vl", "--task", "fiubench", "--plugin", plugin]
-    words += ["--set", 'fiubench.metrics=["talkativeness"]', "--quiet"]
+    words += ["--set", 'fiubench.metrics=["talkativeness"]', "--quiet", "--executor", "inline", "--device", "cpu"]
+    words += ["--data", small_data, "--forget", "2"]
     words += ["--results", tmp_path / "results", "--store", tmp_path / "store"]
     ran = unlearnbench(*words)
     assert ran.returncode == 0, ran.stderr

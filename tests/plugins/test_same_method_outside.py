@@ -1,30 +1,27 @@
 """A method of ours written again outside gives the same metrics: nothing of ours has a path of its own."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run
 
 HERE = Path(__file__).parent
 TRAINED = {"epochs": "2", "stop.forget_loss": "3", "stop.forget_ratio": "null", "lora.rank": "4"}
 
 
 @pytest.mark.slow
-def test_the_built_in_method_and_the_file_give_the_same_rows(tmp_path: Path, small_data: Path) -> None:
+def test_the_built_in_method_and_the_file_give_the_same_rows(
+    tmp_path: Path, small_data: Path, shared_store: Path
+) -> None:
     words = ["--method", "ga-gd,my-ga-gd", "--model", "tiny-qwen2.5-vl", "--task", "fiubench,pope", "--device", "cpu"]
     words += ["--plugin", str(HERE / "my_ga_gd.py"), "--data", str(small_data), "--forget", "2", "--json", "--quiet"]
-    words += ["--set", "base.epochs=1", "--set", "fiubench.max_new_tokens=6"]
+    words += ["--set", "base.epochs=1", "--set", "fiubench.max_new_tokens=4", "--set", "pope.max_new_tokens=2"]
+    words += ["--store", str(shared_store), "--results", str(tmp_path / "results"), "--executor", "inline"]
     for method in ("ga-gd", "my-ga-gd"):
         words += [word for name, value in TRAINED.items() for word in ("--set", f"{method}.{name}={value}")]
-    done = subprocess.run(
-        [sys.executable, "-m", "unlearnbench", "run", *words, "--results", "results", "--store", "store"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    done = run("run", *words)
     assert (done.returncode, done.stderr) == (0, "")
     rows = {(row["method"]["name"], row["task"]["name"]): row for row in json.loads(done.stdout)}
     assert len(rows) == 4

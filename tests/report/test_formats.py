@@ -11,15 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unlearnbench.report import latex, markdown, tidy
-from unlearnbench.report.comparison import compare, printable
+from unlearnbench.report.comparison import compare
+from unlearnbench.report.settings import printable
+
+METHODS = (
+    ("finetune", 0.9, "reference"), ("a_b", 0.1, "method"), ("c&d", 0.3, "method"), ("retrain", 0.15, "reference"),
+)  # fmt: skip
 
 
 @pytest.fixture
 def comparisons(row):
-    """Two methods and a reference, three seeds."""
+    """Two methods and two references, three seeds."""
     rows = []
     for seed in range(3):
-        for method, forget, role in (("finetune", 0.9, "reference"), ("a_b", 0.1, "method"), ("c&d", 0.3, "method")):
+        for method, forget, role in METHODS:
             metrics = {"forget.rouge_l": (forget + seed / 100, False), "retain.rouge_l": (0.5 + seed / 100, True)}
             rows.append(row(method, metrics=metrics, seed=seed, role=role, cost={"trainable_parameters": 1_500_000}))
     return compare(rows)
@@ -46,7 +51,7 @@ def test_latex_has_booktabs_groups_and_as_many_cells_in_every_line(comparisons):
     tables = re.findall(r"\\begin\{tabular\}\{(lr+)\}.*?\\midrule\n(.*?)\n\\bottomrule", text, re.DOTALL)
     assert [layout for layout, _ in tables] == ["lrr", "lr"]  # scores, costs
     for layout, body in tables:
-        assert len(body.splitlines()) == 3
+        assert len(body.splitlines()) == 4
         for line in body.splitlines():
             assert len(re.findall(r"(?<!\\)&", line)) == len(layout) - 1
             assert line.endswith("\\\\")

@@ -6,6 +6,7 @@ from statistics import mean, stdev
 import pytest
 from scipy.stats import t as student
 
+from unlearnbench import Split
 from unlearnbench.report.comparison import compare
 from unlearnbench.report.plots import COLOURS, file_name
 from unlearnbench.report.sweeps import sweeps
@@ -75,7 +76,10 @@ def test_a_sweep_has_a_curve_a_group_over_lines_that_differ_in_one_number(row):
 
 def test_the_number_of_the_forgotten_is_swept_too_and_two_values_are_no_sweep(row):
     def made(numbers):
-        return [r for n in numbers for r in rows_of(row, "m", [n / 10], [0.9], split=f"forget {n} of 20")]
+        return [r for n in numbers for r in rows_of(row, "m", [n / 10], [0.9], split=people(n))]
+
+    def people(n):
+        return Split.made(f"{n} of 20", 20, map(str, range(n))).model_dump()
 
     ((name, figure),) = sweeps(*compare(made((2, 4, 6))))
     assert name == "m-people-to-forget"

@@ -23,8 +23,8 @@ def test_the_fields_have_the_published_names(row, fields):
         "base": None,
         "notes": {},
         "baselines": {},
-        "task": fields["task"] | {"protocol": {}},
-        "method": fields["method"] | {"frozen_weights": None},
+        "task": fields["task"] | {"protocol": {}, "code": None},
+        "method": fields["method"] | {"frozen_weights": None, "code": None},
         "model": fields["model"] | {"template_digest": None},
         "environment": fields["environment"] | {"processes": 1, "exact": False},
         "metrics": {

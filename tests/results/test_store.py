@@ -172,7 +172,7 @@ def test_rows_of_an_unknown_schema_are_an_error_that_says_what_to_do(store, row,
 
 def test_processes_append_side_by_side(store, row):
     workers = [start("for number in range(15): append(number)", store.folder, row(), f"w{w}") for w in range(4)]
-    confirmed = [line for worker in workers for line in worker.communicate(timeout=120)[0].split()]
+    confirmed = [line for worker in workers for line in worker.communicate()[0].split()]
     assert [worker.returncode for worker in workers] == [0] * 4
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -211,7 +211,7 @@ os.write = die
 append(1)
 """
     worker = start(script, store.folder, row())
-    assert worker.communicate(timeout=60)[0].split() == ["w-0"]
+    assert worker.communicate()[0].split() == ["w-0"]
     assert worker.returncode == -signal.SIGKILL
     with pytest.warns(UserWarning, match="torn"):
         assert [each.row_id for each in store.read()] == ["w-0"]
@@ -233,7 +233,7 @@ try:
 except StoreError as error:
     print(error)
 """
-    said = start(script, store.folder, row()).communicate(timeout=60)[0].splitlines()
+    said = start(script, store.folder, row()).communicate()[0].splitlines()
     assert said[0] == "w-0"
     assert "rows.jsonl: cannot be written" in said[1]
     assert len(said) == 2
@@ -307,9 +307,10 @@ def test_samples_outside_the_folder_are_never_read(store, row, tmp_path, path):
         store.read_samples(evil)
 
 
-def test_ten_thousand_rows_are_read_in_two_seconds(store, row):
+def test_each_of_many_rows_is_read_once(store, row, monkeypatch):
+    """`benchmarks.many_rows` says what that costs in seconds."""
     store.check_writable()
-    store.rows.write_bytes(row().to_line() * 10_000)
-    started = time.process_time()
-    assert len(store.read()) == 10_000
-    assert time.process_time() - started < 2
+    store.rows.write_bytes(row().to_line() * 1000)
+    parsed, parse = [], Row.model_validate_json
+    monkeypatch.setattr(Row, "model_validate_json", lambda line: parsed.append(len(line)) or parse(line))
+    assert len(store.read()) == len(parsed) == 1000

@@ -68,7 +68,7 @@ class Place:
         )
 
     def run(self, name: str, methods: str, *words: str) -> list[dict[str, Any]]:
-        out, err = (process := self.start(name, methods, *words)).communicate(timeout=500)
+        out, err = (process := self.start(name, methods, *words)).communicate()
         assert process.returncode == 0, err
         rows: list[dict[str, Any]] = json.loads(out)
         return rows
@@ -124,7 +124,7 @@ def test_a_cancelled_job_is_a_failed_cell_and_the_next_run_completes_it(place: P
     cells = [json.loads(file.read_text()) for file in (place.folder / "results" / "cells").glob("*.json")]
     [job] = [cell["job"] for cell in cells if cell["method"] == "sleeps" and cell["task"] == "fiubench"]
     place.tell("scancel", job)
-    out, err = process.communicate(timeout=400)
+    out, err = process.communicate()
     assert process.returncode == 1
     assert {row["status"] for row in json.loads(out)} == {"ok", "error"}
     assert "JobError: job" in err
@@ -150,7 +150,7 @@ def test_a_job_that_is_queued_again_goes_on_from_its_checkpoint(place: Place) ->
         place.tell("scontrol", "update", f"JobId={job}", "StartTime=now")
         if place.queue().get(job) == "RUNNING":
             break
-    out, err = process.communicate(timeout=400)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     rows = json.loads(out)
     assert {row["status"] for row in rows} == {"ok"}
@@ -170,7 +170,7 @@ def test_an_interruption_asks_before_it_cancels(place: Place, answer: str, left:
             break
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(f"{answer}\n", timeout=60)
+    _, err = process.communicate(f"{answer}\n")
     assert process.returncode == 130
     assert "cancel the 2 jobs that are not done?" in err
     time.sleep(3)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
-from . import data, doctor, leaderboard, plan, report, run, score, show, status, store
+from ..home import lend
+from . import data, doctor, leaderboard, plan, report, run, score, show, status, store, terminal
 from . import list as listing
 
 if TYPE_CHECKING:
@@ -64,18 +65,25 @@ def options(
 
 def main() -> NoReturn:
     """The console script: obey the process's command line and exit."""
-    words, debug = _without_debug(sys.argv[1:])
+    lend()
+    with terminal.prepared():
+        code = _obey(*_without_debug(sys.argv[1:]))
+    sys.exit(code)
+
+
+def _obey(words: Sequence[str], debug: bool) -> int:
+    """Run the command; returns the exit code."""
     try:
         with _logging_everything() if debug else nullcontext():
             code = app(words, prog_name="unlearnbench", standalone_mode=False)
+        sys.stdout.flush()  # a full disk behind it is an error like others
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
-        code = _report(error)
-    else:
-        if code == _INTERRUPTED:  # typer makes this of an interruption, without a word
-            code = _report(KeyboardInterrupt())
-    sys.exit(code)
+        return _report(error)
+    if code == _INTERRUPTED:  # typer makes this of an interruption, without a word
+        return _report(KeyboardInterrupt())
+    return code or 0
 
 
 @contextmanager
@@ -121,6 +129,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         hint = f" See {context.command_path} --help" if context else ""
         return f"{say()}{hint}", int(getattr(error, "exit_code", 2))
+    if isinstance(error, OSError) and (advice := terminal.advice(error)):
+        return advice, 1
     return f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)", 1
 
 

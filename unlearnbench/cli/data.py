@@ -13,17 +13,25 @@ def summary(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in FIUBench's layout.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check a folder in FIUBench's layout and count its identities, questions, groups and splits."""
+    """Check a folder in FIUBench's layout and count its identities, questions, groups, splits and forget sets."""
     import json
 
-    from ..data import fiubench
+    from ..data.fiubench import read
+    from ..data.summary import remarks
+    from ..data.summary import summary as counted
 
-    dataset = fiubench.read(folder)
-    counts = fiubench.summary(dataset)
+    dataset = read(folder)
+    counts = counted(dataset)
     if as_json:
         typer.echo(json.dumps(counts))
-    else:
-        _print_tables(counts, f"{folder} (split.json: {dataset.variant})")
+        return
+    _print_tables(counts, f"{folder} (split.json: {dataset.variant})")
+    _print_forget_sets(counts)
+    for what, number in counts["left_out"].items():
+        typer.echo(f"left out: {what}: {number}")
+    for remark in remarks(dataset):
+        if not remark.startswith("left out"):
+            typer.echo(f"warning: {remark}")
 
 
 @app.command()
@@ -57,6 +65,42 @@ def fetch(
     kind = tasks.get(task)
     location = kind(kind.Options()).load("hub", None).location
     typer.echo(f"{location.id} at revision {location.revision} is in {location.folder}")
+
+
+def _print_forget_sets(counts: dict[str, Any]) -> None:
+    """Who is forgotten by which number, and what that leaves, under both protocols."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title="Questions by --forget and protocol", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for heading in ("--forget", "who", "protocol"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("forget", "non-\nprivate", "retain", "held\nout", "para-\nphrased", "per-\nturbed"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in counts["forget"]:
+        if "impossible" in each:
+            continue
+        for protocol in ("default", "paper"):
+            sizes = [f"{each[protocol][name]:,}" for name in ("forget", "nonprivate", "retain", "held_out")]
+            variants = [f"{each[name]:,}" for name in ("with_paraphrases", "with_perturbed_answers")]
+            table.add_row(str(each["people"]), escape(each["name"]), protocol, *sizes, *variants)
+    if table.row_count:
+        Console().print(table)
+    for each in counts["forget"]:
+        if "impossible" in each:
+            typer.echo(f"--forget {each['people']}: {each['impossible']}")
+    if counts["fiubench"]:
+        typer.echo("These are FIUBench's people: a number stands for rows of the data, whatever split.json says.")
+    typer.echo(_ABOUT)
+
+
+_ABOUT = """\
+Paraphrased and perturbed count the forget questions that have such variants. Under --set fiubench.protocol=paper
+nobody is held out, and early stopping looks at the forget set alone."""
 
 
 def _print_tables(counts: dict[str, Any], title: str) -> None:

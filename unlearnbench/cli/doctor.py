@@ -26,11 +26,14 @@ class Missing:
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Say what this machine can run, what is missing and how to get it."""
     missing: list[Missing] = []
+    packages = _packages(missing)
+    broken = _broken(packages, missing)
     report = {
-        "system": _system(),
-        "packages": _packages(missing),
-        "torch": _torch(missing),
-        "hub": _hub(missing),
+        "system": _system(broken),
+        "packages": packages,
+        "broken": broken,
+        "torch": None if {"torch"} & broken.keys() else _torch(missing),
+        "hub": {"state": "unreachable"} if "huggingface_hub" in broken else _hub(missing),
         "slurm": _slurm(missing),
         "models": _models(missing),
     }
@@ -42,11 +45,50 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         raise typer.Exit(1)
 
 
-def _system() -> dict[str, Any]:
+def _broken(packages: dict[str, str | None], missing: list[Missing]) -> dict[str, str]:
+    """Why each package that is installed but cannot be imported cannot; and modules of ours, of which that is true."""
+    from . import imports
+
+    names = _modules()
+    modules = {
+        module: package
+        for package, version in packages.items()
+        if version and package != "unlearnbench"
+        for module in names.get(package.lower(), [package.lower().replace("-", "_")])
+    }
+    found = imports.broken([*modules, *imports.OURS])
+    broken: dict[str, str] = {}
+    for module, why in found.items():
+        if why in broken.values():  # what is built on it fails alike
+            continue
+        package = modules.get(module, module)
+        broken[package] = why
+        fix = f"pip install --force-reinstall {package}" if module in modules else "mend or reinstall what it names"
+        missing.append(Missing(f"{package} that can be imported ({why})", fix, required=True))
+    return broken
+
+
+def _modules() -> dict[str, list[str]]:
+    """What to import of each distribution: the module of its name if it has one, else all that it brings."""
+    from importlib.metadata import packages_distributions
+
+    of: dict[str, list[str]] = {}
+    for module, distributions in packages_distributions().items():
+        for name in distributions:
+            of.setdefault(name.lower(), []).append(module)
+    for name, modules in of.items():
+        same = name.replace("-", "_")
+        of[name] = [same] if same in modules else [each for each in modules if not each.startswith("_")]
+    return of
+
+
+def _system(broken: dict[str, str]) -> dict[str, Any]:
     import os
     import platform
 
     system: dict[str, Any] = {"python": platform.python_version(), "os": platform.platform(), "cpus": os.cpu_count()}
+    if "psutil" in broken:
+        return system
     try:
         import psutil
     except ImportError:  # `_packages` says so
@@ -200,7 +242,7 @@ def _state(source: str) -> str:
         return "installed"
     try:
         from huggingface_hub import try_to_load_from_cache
-    except ImportError:
+    except Exception:  # `_broken` has said so
         return "not cached"
     return "cached" if isinstance(try_to_load_from_cache(source, "config.json"), str) else "not cached"
 
@@ -229,6 +271,11 @@ def _lines(report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     torch = report["torch"] or {"version": "absent", "devices": []}
     devices = {device["device"]: _device(device) for device in torch["devices"]}
     parts = {**report, "torch": {"version": torch["version"], **devices}}
+    parts["packages"] = {
+        name: f"{version}, cannot be imported" if name in report["broken"] else version
+        for name, version in report["packages"].items()
+    }
+    del parts["broken"]  # said below
     for part, values in parts.items():
         for index, (key, value) in enumerate(values.items()):
             shown = _gib(value) if key.endswith("_bytes") else str(value or "absent")

@@ -122,7 +122,7 @@ def configure(
     given: dict[str, Any] = {
         "tasks": listed(tasks),
         "seeds": tuple(_integer("--seed", seed) for seed in listed(seeds)),
-        "forget": tuple(_number_or_name(text) for text in listed(forget)),
+        "forget": tuple(number_or_name(text) for text in listed(forget)),
     }
     config = RunConfig(
         methods=listed(methods),
@@ -176,7 +176,8 @@ def listed(options: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _number_or_name(text: str) -> int | str:
+def number_or_name(text: str) -> int | str:
+    """How many to forget, or a split's name."""
     try:
         return int(text)
     except ValueError:

@@ -1,5 +1,6 @@
 """``unlearnbench leaderboard``: show a leaderboard, build its pages, add results to it, check it."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -146,6 +147,39 @@ def check(
     typer.echo(f"{found.name}: {count} submission{'s' * (count != 1)}, nothing wrong")
 
 
+@app.command()
+def split(
+    task: Annotated[str, typer.Option(help="A task with a forget set.")] = "fiubench",
+    data: Annotated[str, typer.Option(help="embedded, hub or a folder, as for 'run'.")] = "embedded",
+    forget: Annotated[
+        str | None, typer.Option(help="How many people, or a split's name, as for 'run' [default: the task's].")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OWNER.PARAM=VALUE", help="The task's options; repeatable.")
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Print who is forgotten as leaderboard.toml prescribes it: how many of how many, and the digest of the people."""
+    from ..config import parse_settings, resolve
+    from ..registry import tasks
+    from .grid import number_or_name
+
+    _load(plugin)
+    kind = tasks.get(task)
+    given = parse_settings(settings or (), [task]).get(task, {})
+    if several := next((name for name, values in given.items() if len(values) > 1), None):
+        raise UsageError(f"--set {task}.{several}: one value is wanted")
+    options = resolve(kind.Options, task, "tiny", {name: values[0] for name, values in given.items()})
+    found = kind(options).load(data, number_or_name(forget) if forget else None).split
+    if found is None:
+        raise UsageError(f"task {task!r} has no forget set: nobody is forgotten")
+    typer.echo(f"[tasks.{task}.split]")
+    typer.echo(f"name = {json.dumps(found.name)}")
+    for name in ("identities", "of", "digest"):
+        if (value := getattr(found, name)) is not None:
+            typer.echo(f"{name} = {json.dumps(value)}")
+
+
 def _sound(name: str) -> "tuple[Board, list[Submission]]":
     """A leaderboard whose rows keep its rules; metrics are not computed again, as `check` does."""
     from ..leaderboard.definition import find
@@ -172,7 +206,7 @@ _SHOWN = 50
 
 def _refuse(problems: "Sequence[Problem]") -> None:
     """Print what is wrong, and exit."""
-    from ..report.comparison import printable
+    from ..report.settings import printable
 
     for problem in problems[:_SHOWN]:
         typer.echo(f"refused  {printable(str(problem))}", err=True)

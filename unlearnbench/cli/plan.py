@@ -87,7 +87,17 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
         table.add_row(*(escape(str(shown[str(column.header)])) for column in table.columns))
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
-    Console(stderr=True).print(f"{len(cells)} cells, {left} to do", style="dim")
+    said = dict.fromkeys(_sets_of(plan) for plan in plans)
+    for line in (f"{len(cells)} cells, {left} to do", *said):
+        Console(stderr=True).print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def _sets_of(plan: "Plan") -> str:
+    """Who is forgotten, how many questions each set has, and what early stopping can look at."""
+    said = {"nonprivate": "non-private", "held_out": "held out"}
+    sizes = ", ".join(f"{number:,} {said.get(name, name)}" for name, number in plan.sets.sizes.items())
+    split = plan.unlearning.split
+    return f"{split.name if split else 'forget set'}: {sizes}; early stopping {plan.sets.early_stopping}"
 
 
 def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
@@ -98,6 +108,9 @@ def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
         "task": plan.cell.task,
         "seed": plan.cell.seed,
         "forget": len(plan.sets.forget_ids),
+        "split": plan.unlearning.split.model_dump() if plan.unlearning.split else None,
+        "sets": plan.sets.sizes,
+        "early_stopping": plan.sets.early_stopping,
         "settings": plan.cell.settings,
         "base": base if plan.method.start == "base" else "not needed",
         "unlearned": "cached" if store.has("unlearned", plan.unlearned_key) else "to do",

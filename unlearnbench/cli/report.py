@@ -1,7 +1,7 @@
 """``unlearnbench report``: tables and pictures of results."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..results.row import Row
     from ..results.store import RowStore
 
+    Stores = Mapping[str, RowStore]
+
 Format = Literal["terminal", "markdown", "csv", "latex"]
 
 DPI = 200
@@ -24,7 +26,7 @@ DPI = 200
 
 @no_garbage_collection()  # there may be thousands of rows, which live until the end
 def report(
-    results: Annotated[Path, typer.Argument(help="A results folder, or its rows.jsonl.")],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results folders, or their rows.jsonl.")],
     form: Annotated[Format, typer.Option("--format", help="How to print the tables.")] = "terminal",
     out: Annotated[
         Path | None, typer.Option(help="A folder to write tables (md, csv, tex) and pictures (png, pdf) to.")
@@ -38,20 +40,23 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..registry import load_plugin
-    from ..report.comparison import Settings, compare, details
+    from ..report.comparison import compare, details
+    from ..report.settings import Settings
     from .grid import listed
 
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: no such folder; give the one that the rows were made with")
     for file in plugin or ():
         load_plugin(file)
-    store = store_of(results)
-    rows = _chosen(_rows(store), listed(method), listed(model))
+    stores = [store_of(each) for each in results]
+    found = _rows(stores)
+    rows = _chosen([row for row, _ in found], listed(method), listed(model))
+    where = {row.row_id: store for row, store in found}
     known = Settings()
     comparisons = compare(rows, known)
     _print(form, rows, [*comparisons, *details(rows, known)])
     if out is not None:
-        for path in _write(out, rows, comparisons, store, data):
+        for path in _write(out, rows, comparisons, where, data):
             typer.echo(f"wrote {path}", err=form != "terminal")
 
 
@@ -66,16 +71,23 @@ def store_of(results: Path) -> "RowStore":
     return store
 
 
-def _rows(store: "RowStore") -> "list[Row]":
-    """The row that counts of each cell, after a warning for every damaged line."""
+def _rows(stores: "Sequence[RowStore]") -> "list[tuple[Row, RowStore]]":
+    """The row that counts of each cell with its folder, after a warning for every damaged line.
+
+    A cell that stands in several folders, or several times in one, counts once.
+    """
     from ..results.row import latest
 
-    contents = store.scan()
-    for damage in contents.damage:
-        typer.echo(f"warning: {store.rows}:{damage.line}: {damage.reason}; not counted", err=True)
-    if not contents.rows:
-        raise UsageError(f"{store.rows} holds no rows; compute some first: unlearnbench run --results {store.folder}")
-    return latest(contents.rows)
+    found: dict[int, tuple[Row, RowStore]] = {}
+    for store in stores:
+        contents = store.scan()
+        for damage in contents.damage:
+            typer.echo(f"warning: {store.rows}:{damage.line}: {damage.reason}; not counted", err=True)
+        if not contents.rows:
+            more = f"compute some first: unlearnbench run --results {store.folder}"
+            raise UsageError(f"{store.rows} holds no rows; {more}")
+        found |= {id(row): (row, store) for row in contents.rows}
+    return [found[id(row)] for row in latest(row for row, _ in found.values())]
 
 
 def _chosen(rows: "Sequence[Row]", methods: Sequence[str], models: Sequence[str]) -> "list[Row]":
@@ -113,7 +125,11 @@ def _text(form: str, comparisons: "Sequence[Comparison]") -> str:
 
 
 def _write(
-    out: Path, rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", store: "RowStore", data: Path | None
+    out: Path,
+    rows: "Sequence[Row]",
+    comparisons: "Sequence[Comparison]",
+    where: "Stores",
+    data: Path | None,
 ) -> Iterator[Path]:
     """Write tables and pictures, each whole or not at all; yields what was written."""
     from ..report.comparison import details
@@ -125,7 +141,7 @@ def _write(
             temporary.write_text(_text(form, [*comparisons, *details(rows)]), encoding="utf-8", newline="")
         yield out / name
     taken: Counter[str] = Counter()
-    for wanted, figure in _figures(rows, comparisons, store, data):
+    for wanted, figure in _figures(rows, comparisons, where, data):
         taken[wanted] += 1  # names that differ only in what file names cannot have
         name = wanted if taken[wanted] == 1 else f"{wanted}-{taken[wanted]}"
         for suffix in (".png", ".pdf"):
@@ -135,7 +151,7 @@ def _write(
 
 
 def _figures(
-    rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", store: "RowStore", data: Path | None
+    rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", where: "Stores", data: Path | None
 ) -> "Iterator[tuple[str, Figure]]":
     from ..report.plots import file_name
     from ..report.sweeps import sweeps
@@ -147,17 +163,18 @@ def _figures(
             yield f"trade-off-{model}", figure
         for name, figure in sweeps(comparison):
             yield f"sweep-{name}-{model}", figure
-    yield from _attention(rows, store, data)
+    yield from _attention(rows, where, data)
 
 
-def _attention(rows: "Sequence[Row]", store: "RowStore", data: Path | None) -> "Iterator[tuple[str, Figure]]":
-    """One picture for the first row of each method and model whose samples carry explanations."""
+def _attention(rows: "Sequence[Row]", where: "Stores", data: Path | None) -> "Iterator[tuple[str, Figure]]":
+    """One picture for the first row of each method, model and set of people whose samples carry explanations."""
     from ..report.attention import attention
     from ..report.plots import file_name
 
     seen = set()
     for row in rows:
-        which = row.method.name, row.model.name
+        split = row.task.split
+        which = row.method.name, row.model.name, split.key if split else ""
         if row.samples is None or which in seen:
             continue
 
@@ -165,12 +182,13 @@ def _attention(rows: "Sequence[Row]", store: "RowStore", data: Path | None) -> "
             typer.echo(f"no attention picture of {method}: {why}", err=True)
 
         try:
-            samples = [sample for sample in store.read_samples(row) if isinstance(sample, dict)]
+            samples = [sample for sample in where[row.row_id].read_samples(row) if isinstance(sample, dict)]
             if any("explanation" in sample for sample in samples):
                 seen.add(which)
-                title = f"{row.method.name}, {row.model.name}, seed {row.seed}"
+                people = [f"forgotten: {split.name}"] if split else []
+                title = ", ".join([row.method.name, row.model.name, *people, f"seed {row.seed}"])
                 if figure := attention(samples, _pictures(row, data), title, skipped):
-                    yield f"attention-{file_name('-'.join(which))}", figure
+                    yield f"attention-{file_name('-'.join(which[:2]))}", figure
         except (UnlearnbenchError, ValueError) as error:  # ValueError: a line of the samples that is no JSON
             skipped(str(error))
 

@@ -156,6 +156,7 @@ def run(
     finished, failed = outcome
     order = {each.row_id: place for place, each in enumerate(plans)}
     finished.sort(key=lambda row: order[row.row_id])
+    _warn_of_thin(finished)
     if as_json:
         typer.echo(plain_json(finished))
     else:
@@ -163,6 +164,15 @@ def run(
         typer.echo(f"rows: {rows.rows}")
     if failed:
         raise typer.Exit(1)
+
+
+def _warn_of_thin(rows: "list[Row]") -> None:
+    """Say which numbers rest on few of their questions; of cells that were done before, too."""
+    from ..metrics.statistics import thin
+
+    for task, what in dict.fromkeys((row.task.name, thin(row.metrics)) for row in rows):
+        if what:
+            typer.echo(f"warning: {task}: {what}", err=True)
 
 
 Outcome = tuple[list["Row"], bool]
@@ -232,7 +242,7 @@ def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Out
 def _show_log(folder: Path, row: "Row") -> None:
     """With ``--debug``, the end of a failed cell's log: its traceback."""
     if row.error and row.error.log and logging.getLogger("unlearnbench").isEnabledFor(logging.DEBUG):
-        text = (folder / row.error.log).read_text(errors="replace")
+        text = (folder / row.error.log).read_text("utf-8", "replace")
         typer.echo("\n".join(text.splitlines()[-100:]), err=True)
 
 

@@ -33,6 +33,7 @@ def score(
     question_id (shared by the two questions about a picture), question, answer and prediction; for pope the same and
     image_source. Other fields are ignored, so the samples of a row can be scored again.
     """
+    from ..metrics.statistics import thin
     from ..registry import load_plugin, tasks
 
     for each in plugin or ():
@@ -45,6 +46,8 @@ def score(
     except RecordError as error:
         raise DataError(f"{records[error.place][0]}: {error}") from None
     baselines = chosen.baselines(predictions)
+    if few := thin(scores):
+        typer.echo(f"warning: {few}", err=True)
     if as_json:
         about = {name: value for name, value in chosen.protocol.items() if name == "scorer"}
         shown = {"baselines": {name: _whole(chosen, of) for name, of in baselines.items()}} if baselines else {}
@@ -127,6 +130,6 @@ def _print_table(task: "Task", scores: "dict[str, MetricValue]", baselines: dict
 
 def _number(value: float | None) -> str:
     """A score in about five characters."""
-    from ..report.comparison import score as shown
+    from ..report.numbers import score as shown
 
     return "-" if value is None else shown(value)

@@ -8,16 +8,18 @@ People whom no model is trained on are read too: the records after the first 400
 """
 
 import hashlib
-import logging
 import re
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from ..errors import DataError
+from .control_tokens import refuse
 from .folder import (
     content,
     files_in,
@@ -28,16 +30,15 @@ from .folder import (
     picture_digests,
     validated,
 )
-from .questions import Dataset, Identity, Question, Sample, Variant, samples
-from .taxonomy import PRIVATE, Group, group_of
+from .published import PEOPLE
+from .questions import Dataset, Identity, Question, Variant
+from .taxonomy import Group, told
 
-IDENTITIES = 400
+IDENTITIES = PEOPLE
 """The benchmark is the first so many records of ``full.json``."""
 
 QUESTIONS = 20
 """Questions that every identity has."""
-
-_log = logging.getLogger(__name__)
 
 _LAYOUT = (
     "give a folder in FIUBench's layout (full.json, split.json, SFHQ/), or write one with `unlearnbench data make DIR`"
@@ -48,15 +49,32 @@ _Text = Annotated[str, Field(min_length=1)]
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
+def _absent(value: Any) -> Any:
+    """Null is what libraries write where somebody lacks a key that others have; or a list of nulls, or of nothing."""
+    if value is None or (isinstance(value, list) and all(each is None or each == "" for each in value)):
+        return ()
+    return value
+
+
+_Texts = Annotated[tuple[str, ...], BeforeValidator(_absent)]
+_ASKED = {"question", "answer", "paraphrased_question", "paraphrased_answer", "perturbed_answer"}
+"""What of a record is put before a model."""
+
+
 class _QA(BaseModel):
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     question: _Text
     answer: _Text
-    keywords: tuple[str, ...] = ()
-    paraphrased_question: tuple[str, ...] = ()
+    keywords: _Texts = ()
+    paraphrased_question: _Texts = ()
     paraphrased_answer: str | None = None
-    perturbed_answer: tuple[str, ...] = ()
+    perturbed_answer: _Texts = ()
+    group: Group | None = None
+
+
+_UNUSED = {"gender", "caption", "raw_data"}, {"label", "image_path"}
+"""Fields of FIUBench's records, and of the questions in them, that nothing here needs."""
 
 
 class _Record(BaseModel):
@@ -80,54 +98,51 @@ def read(folder: Path) -> Dataset:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: {_LAYOUT}")
     full, split = (content(folder / name, _LAYOUT) for name in ("full.json", "split.json"))
-    identities = _identities(folder, full)
+    path = folder / "full.json"
+    records = json_records(path, full)
+    pictures = files_in(folder / "SFHQ", folder / "images", folder)
+    identities = _identities(path, records[:IDENTITIES], pictures)
     splits = _splits(folder / "split.json", split, {identity.unique_id for identity in identities})
-    strangers, more = _strangers(folder, full, identities)
-    texts = [hashlib.sha256(data).digest() for data in (full, split, *more)]
+    beyond, (others, own) = _beyond(records[IDENTITIES:], pictures), _strangers(folder / "strangers.json", pictures)
+    people = _each_once(folder, identities, (*beyond, *others))
+    texts = [hashlib.sha256(data).digest() for data in (full, split, *own)]
+    digests = picture_digests(person.image for person in people)
+    people = tuple(replace(each, picture=digest.hex()) for each, digest in zip(people, digests, strict=True))
     return Dataset(
-        identities=identities,
-        strangers=strangers,
+        identities=people[: len(identities)],
+        strangers=people[len(identities) :],
         splits=splits,
         variant=_VARIANTS.get(len(splits.get("forget5", ())), "custom"),
-        fingerprint=fingerprint(texts + picture_digests(person.image for person in (*identities, *strangers))),
+        fingerprint=fingerprint(texts + digests),
         root=folder,
+        left_out=(*_unread(records, len(beyond)), *_unnamed(folder, people)),
     )
 
 
-def summary(dataset: Dataset) -> dict[str, Any]:
-    """Counts of a dataset: identities, questions, questions of each group, and the same of every split."""
-    asked = samples(dataset.identities)
-    groups = Counter(sample.question.group for sample in asked)
-    of_identity: dict[str, list[Sample]] = {}
-    for sample in asked:
-        of_identity.setdefault(sample.unique_id, []).append(sample)
-    return {
-        "identities": len(dataset.identities),
-        "questions": len(asked),
-        "groups": {group.value: groups[group] for group in Group},
-        "private": _private(asked),
-        "strangers": len(dataset.strangers),
-        "splits": {
-            name: {
-                "identities": len(ids),
-                "questions": sum(len(of_identity[unique_id]) for unique_id in ids),
-                "private": sum(_private(of_identity[unique_id]) for unique_id in ids),
-            }
-            for name, ids in dataset.splits.items()
-        },
-    }
+def _unread(records: list[tuple[str, Any]], strangers: int) -> Iterable[tuple[str, int]]:
+    """What of ``full.json`` is left out: records that are not whole, fields that mean nothing here."""
+    if number := len(records[IDENTITIES:]) - strangers:
+        yield f"records of full.json after the first {IDENTITIES} that are not whole or have no picture", number
+    values = [value for _, value in records[:IDENTITIES]]
+    asked = [qa for value in values for qa in value["qa_list"]]
+    for model, of, unused, whose in ((_Record, values, _UNUSED[0], ""), (_QA, asked, _UNUSED[1], "qa_list: ")):
+        found = Counter(name for each in of for name in each)
+        for name in found:
+            if name not in model.model_fields and name not in unused:
+                yield f"values of the unknown field {whose}{name!r}", found[name]
 
 
-def _private(asked: list[Sample] | tuple[Sample, ...]) -> int:
-    return sum(sample.question.group in PRIVATE for sample in asked)
+def _unnamed(folder: Path, people: tuple[Identity, ...]) -> Iterable[tuple[str, int]]:
+    """Files among the pictures that no record names."""
+    named = {person.image for person in people}
+    for place in ("SFHQ", "images"):
+        if number := len(set(files_in(folder / place).values()) - named):
+            yield f"files in {place}/ that no record read names", number
 
 
-def _identities(folder: Path, data: bytes) -> tuple[Identity, ...]:
-    path = folder / "full.json"
-    records = json_records(path, data)[:IDENTITIES]
+def _identities(path: Path, records: list[tuple[str, Any]], pictures: dict[str, Path]) -> tuple[Identity, ...]:
     if not records:
         raise DataError(f"{path} holds no identity: {_LAYOUT}")
-    pictures = files_in(folder / "SFHQ", folder / "images", folder)
     identities = tuple(_identity(validated(_Record, value, where), where, pictures) for where, value in records)
     twice = [unique_id for unique_id, times in Counter(i.unique_id for i in identities).items() if times > 1]
     if twice:
@@ -135,31 +150,34 @@ def _identities(folder: Path, data: bytes) -> tuple[Identity, ...]:
     return identities
 
 
-def _strangers(folder: Path, full: bytes, known: tuple[Identity, ...]) -> tuple[tuple[Identity, ...], list[bytes]]:
-    """People beyond the benchmark's, and the bytes of ``strangers.json`` if there is one.
-
-    Nothing says that the records after the first 400 are whole: one that is not, or has no picture, is left out. What
-    somebody has put into ``strangers.json`` must be right.
-    """
-    path, pictures = folder / "strangers.json", files_in(folder / "SFHQ", folder / "images", folder)
-    found: list[Identity] = []
-    beyond = json_records(folder / "full.json", full)[IDENTITIES:]
-    for where, value in beyond:
+def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> list[Identity]:
+    """People of the records after the benchmark's; nothing says that these are whole: one that is not is left out."""
+    found = []
+    for where, value in records:
         with suppress(DataError):
             found.append(_identity(validated(_Record, value, where), where, pictures))
-    if len(found) < len(beyond):
-        _log.info("%s: %d of its last %d records are left out", folder, len(beyond) - len(found), len(beyond))
-    own = [content(path, _LAYOUT)] if path.is_file() else []
-    records = json_records(path, own[0]) if own else []
-    found += [_identity(validated(_Record, value, where), where, pictures) for where, value in records]
-    times = Counter(person.unique_id for person in (*known, *found))
-    for person in found:
+    return found
+
+
+def _strangers(path: Path, pictures: dict[str, Path]) -> tuple[list[Identity], list[bytes]]:
+    """The people of ``strangers.json``, which must be right, and its bytes; nothing where there is no such file."""
+    if not path.is_file():
+        return [], []
+    data = content(path, _LAYOUT)
+    records = json_records(path, data)
+    return [_identity(validated(_Record, value, where), where, pictures) for where, value in records], [data]
+
+
+def _each_once(folder: Path, known: tuple[Identity, ...], strangers: tuple[Identity, ...]) -> tuple[Identity, ...]:
+    """The benchmark's people and the strangers; raises `DataError` for an id of two."""
+    times = Counter(person.unique_id for person in (*known, *strangers))
+    for person in strangers:
         if times[person.unique_id] > 1:
             raise DataError(
                 f"{folder}: stranger {person.unique_id} is there more than once, or among the benchmark's people: "
                 "give each person a unique_id of their own"
             )
-    return tuple(found), own
+    return (*known, *strangers)
 
 
 def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identity:
@@ -187,18 +205,21 @@ def _id_in(image: str) -> str | None:
 
 
 def _question(index: int, qa: _QA, where: str) -> Question:
-    group = group_of(qa.question)
+    found = told(qa.question)
+    group = qa.group or (found.group if found else None)
     if group is None:
         raise DataError(
             f"{where}: question {index} {qa.question!r} is of no known group (health, criminal, biography or filler): "
-            "word it after one of FIUBench's attributes"
+            'say which beside it, as in "group": "biography"'
         )
+    refuse(f"{where}: question {index}", **qa.model_dump(include=_ASKED))
     return Question(
         index=index,
         question=qa.question,
         answer=qa.answer,
         keywords=qa.keywords,
         group=group,
+        told_by="data" if qa.group else "wording" if found and found.known else "rule",
         paraphrased_questions=qa.paraphrased_question,
         paraphrased_answer=qa.paraphrased_answer,
         perturbed_answers=qa.perturbed_answer,

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..errors import DataError
+from .control_tokens import refuse
 from .folder import DAMAGED
 
 ANSWERS = {"yes": True, "no": False}
@@ -54,6 +55,7 @@ def question(
     """One question, checked; ``name`` is what its picture is called. Raises `DataError` that begins with ``where``."""
     if not (isinstance(text, str) and text.strip()):
         raise DataError(f"{where}: a question is missing; {DAMAGED}")
+    refuse(where, question=text)
     if not isinstance(answer, str) or answer.strip().lower() not in ANSWERS:
         raise DataError(f"{where}: the answer must be yes or no, not {answer!r}; {DAMAGED}")
     if image is None:

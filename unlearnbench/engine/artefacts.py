@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 from safetensors import SafetensorError
 
-from ..errors import StoreError
+from ..errors import StoreError, UsageError
+from ..home import home
 from ..results.atomic import atomic_folder, leftovers, require_writable, sha256_of
 from ..results.row import utc_now
 from .keys import canonical, digest
@@ -222,8 +223,11 @@ def default_store(chosen: Path | None = None) -> Path:
     if chosen is not None:
         return chosen
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # A relative path there is to be ignored, by the XDG specification.
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "unlearnbench"
+    if cache.is_absolute():  # a relative path there is to be ignored, by the XDG specification
+        return cache / "unlearnbench"
+    if own := home():
+        return own / ".cache" / "unlearnbench"
+    raise UsageError("there is no home folder for trained models: give a folder with --store, or set HOME")
 
 
 def _no_space(error: Exception) -> bool:

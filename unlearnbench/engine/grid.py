@@ -10,9 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
 from ..device import launch, launched
 from ..memory import PeakMemory
 from ..results.cells import Announced, Cells
+from ..results.plain import Plain, utf8
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
@@ -22,7 +25,7 @@ from .planning import Plan
 from .provenance import environment
 
 if TYPE_CHECKING:
-    from ..contracts import Evaluation
+    from ..contracts import Evaluation, TaskData
     from ..training.run import Progress
     from .stages import Stages
 
@@ -72,10 +75,10 @@ def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | Non
         Announced(
             row_id=plan.row_id,
             method=plan.cell.method,
-            model=plan.cell.model,
+            model=utf8(plan.cell.model),
             task=plan.cell.task,
             seed=plan.cell.seed,
-            settings=plan.cell.typed,
+            settings=utf8(plan.cell.typed),
             job=named.get(plan.row_id),
         )
         for plan in plans
@@ -207,7 +210,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
         samples=results.write_samples(plan.row_id, evaluation.records),
         notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,
         baselines=_baselines(plan, evaluation),
-        base={"params": plan.base.model_dump(mode="json"), **base.manifest.metadata} if base else None,
+        base={"params": _plain(plan.base), **base.manifest.metadata} if base else None,
         **_header(plan, started, evaluation.facts),
     )
 
@@ -241,30 +244,25 @@ def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a row says of its cell, whatever came of it."""
-    from ..registry import methods
+    from ..registry import methods, tasks
 
-    cell, source, location = plan.cell, plan.source, plan.data.location
-    data = DataInfo(
-        source=plan.data_source if plan.data_source in ("embedded", "hub") else "folder",
-        id=location.id,
-        revision=location.revision,
-        fingerprint=plan.data.fingerprint,
-    )
+    cell, source = plan.cell, plan.source
     return {
         "row_id": plan.row_id,
         "method": MethodInfo(
             name=cell.method,
             version=plan.method.version,
-            origin=methods.origin(cell.method),
-            params=plan.params.model_dump(mode="json"),
+            origin=utf8(methods.origin(cell.method)),
+            code=methods.code(cell.method),
+            params=_plain(plan.params),
             role=plan.method.role,
             frozen_weights=plan.method.frozen_weights,
             n_trials_tuned=None if cell.settings.get(cell.method) else plan.params.trials.get(source.card.scale),
         ),
         "model": ModelInfo(
-            name=cell.model,
+            name=utf8(cell.model),
             family=source.card.family,
-            source=source.card.source,
+            source=utf8(source.card.source),
             revision=source.revision,
             weights_digest=source.digest,
             dtype=source.dtype,
@@ -273,18 +271,35 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         "task": TaskInfo(
             name=cell.task,
             version=plan.task.version,
-            data=data,
+            code=tasks.code(cell.task),
+            data=_data(plan.data_source, plan.data),
             split=plan.unlearning.split,
-            options=plan.task.options.model_dump(mode="json"),
+            options=_plain(plan.task.options),
             protocol=plan.task.protocol | (facts or {}),
         ),
         "seed": cell.seed,
         "base_seed": cell.base_seed,
+        "trained_on": _data(plan.unlearning_source, plan.unlearning),
         "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
         "command": sys.argv,
         "started_at": started,
         "finished_at": utc_now(),
     }
+
+
+def _data(source: str, data: "TaskData") -> DataInfo:
+    return DataInfo(
+        source=source if source in ("embedded", "hub") else "folder",
+        id=utf8(data.location.id),
+        revision=data.location.revision,
+        fingerprint=data.fingerprint,
+    )
+
+
+def _plain(params: BaseModel) -> dict[str, Any]:
+    """Parameters as a row has them: what the command line gave may hold bytes that are no UTF-8."""
+    found: dict[str, Any] = Plain()(params.model_dump(mode="json"), "params")
+    return found
 
 
 def _device_name(device: str) -> str:

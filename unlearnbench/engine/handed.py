@@ -50,6 +50,15 @@ def checked_edit(method: type[Method], edit: Any, model: "VLM", before: "Imprint
     return edit  # type: ignore[no-any-return]
 
 
+def check_edit_class(method: type[Method]) -> None:
+    """Raise `PluginError` for a method whose edit could not be read back, before it is at work."""
+    from ..models.edits import Edit
+
+    kind = method.edit_class()
+    if not (isinstance(kind, type) and issubclass(kind, Edit)):
+        raise PluginError(f"method {method.name!r}: its edit_class returns {_kind(kind)}; return the class of its Edit")
+
+
 def _kept(returned: Any, folder: "Path") -> "Path | None":
     """Where tensors were put that somebody may want back; None for anything else."""
     from safetensors import SafetensorError
@@ -75,6 +84,9 @@ def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") 
         return f"changed the model in place ({_some(changed)}) and returned nothing; {EDITS}" if changed else None
     if not isinstance(edit, Edit):
         return f"returned {_kind(edit)}, which is no Edit; {EDITS}"
+    if not isinstance(edit, kind := method.edit_class()):
+        own = type(edit).__name__
+        return f"returned {own}, while its edit_class is {kind.__name__}; let the class method edit_class return {own}"
     if fault := edit.fault(before):
         return f"returned {type(edit).__name__} that cannot be used: {fault}"
     # Weights are put together by the first process alone; whether they changed, the others need to be told.
@@ -177,7 +189,8 @@ def checked_evaluation(task: Task, found: Any) -> Evaluation:
         for name, scores in _pairs(task, "baselines", found.baselines)
     }
     facts = plain_notes(f"task {task.name!r}", found.facts)
-    return Evaluation(_records(task, found.records), metrics, facts, baselines)
+    records = _records(task, found.records)
+    return replace(found, records=records, metrics=metrics, facts=facts, baselines=baselines)
 
 
 def _pairs(task: Task, what: str, found: Any) -> list[tuple[str, Any]]:

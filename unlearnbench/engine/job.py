@@ -1,5 +1,6 @@
 """A run as another process can take it up: the command's options in a file, and the cells by their names."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -30,13 +31,22 @@ class Job(BaseModel):
     """Where the run could import from. Its workers can too, but there only what is found nowhere else: a file of the
     working folder never takes the place of a module that is installed."""
 
+    def to_json(self) -> bytes:
+        """For another process to read; paths may hold bytes that are no UTF-8, so letters are escaped."""
+        return json.dumps(self.model_dump(), default=str).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Job":
+        """What `to_json` wrote."""
+        return cls.model_validate(json.loads(data))
+
     def plans(self) -> dict[str, Plan]:
         """The run's cells by their names, planned anew in this process."""
         sys.path += [place for place in self.path if place not in sys.path]
         for file in self.plugins:
             load_plugin(file)
         sys.argv[:] = self.command
-        return {each.row_id: each for each in plan(self.config, Store(self.store))}
+        return {each.row_id: each for each in plan(self.config, Store(self.store), told=True)}
 
 
 def chosen(plans: dict[str, Plan], row_id: str) -> Plan:

@@ -19,12 +19,13 @@ _SETTLED = 2.0
 """Seconds after which a change of a file surely shows in its modification time, on any file system in use."""
 
 
-def canonical(value: object) -> str:
+def canonical(value: object, name: str = "key") -> str:
     """JSON that is the same for equal values: keys sorted, sets ordered, models and dataclasses as their fields.
 
-    Raises StoreError for what has no such form, paths above all: they differ between machines that agree on content.
+    ``name`` is what an error calls the value. Raises StoreError for what has no such form, paths above all: they differ
+    between machines that agree on content.
     """
-    return json.dumps(_plain(value, "key"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_plain(value, name), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(value: object) -> str:

@@ -75,7 +75,7 @@ class Local:
         yield from self._found()
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            (folder / "job.json").write_text(self.job.model_dump_json())
+            (folder / "job.json").write_bytes(self.job.to_json())
             stack.callback(self._end_all)
             while self._pending or any(worker.plan for worker in self._workers.values()):
                 yield from self._found()

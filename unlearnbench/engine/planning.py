@@ -14,19 +14,20 @@ from typing import Any
 
 from ..config import BASE, Cell, RunConfig, cells, resolve
 from ..contracts import Method, Params, Task, TaskData
+from ..data.control_tokens import refuse_own
 from ..data.hub import cache_only
 from ..data.questions import Sets
 from ..device import DTYPES, choose
 from ..errors import UsageError
 from ..models.card import ModelCard
-from ..models.families import family
-from ..models.source import card_for, folder_of, model_type
+from ..models.files import check, special_tokens
+from ..models.source import card_for, folder_of, model_type, shadowed
 from ..registry import methods, tasks
 from ..results.atomic import sha256_of
 from ..results.row import Split
 from ..training.base_params import BaseParams
 from .artefacts import Store
-from .keys import digest, weights_digest
+from .keys import canonical, digest, weights_digest
 
 Key = dict[str, Any]
 
@@ -82,6 +83,7 @@ class Plan:
     data: TaskData
     data_source: str
     unlearning: TaskData
+    unlearning_source: str
     sets: Sets
 
     @cached_property
@@ -146,8 +148,10 @@ class Plan:
         return digest({"model": self.unlearned_key, "task": task})[:32]
 
 
-def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:
+def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = False) -> list[Plan]:
     """Resolve every cell of the grid, each once; a ``dry`` plan fetches no model and writes nothing.
+
+    What is worth saying is said, unless it was ``told`` already, by the process that a worker plans for.
 
     Raises `UsageError`, `DataError` or `ModelError` for the first that cannot be. Names and values of all cells are
     checked before any data are read, and those before a model is fetched.
@@ -159,7 +163,7 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False) -> list[Plan]:
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
         made = planner.plan(choice, data, unlearning)
         plans.setdefault(made.row_id, made)
-    for notice in planner.notices:
+    for notice in () if told else planner.notices:
         _log.warning("%s", notice)
     return list(plans.values())
 
@@ -198,12 +202,16 @@ class _Planner:
         self.device = choose(config.device)
         self._sources: dict[str, Source] = {}
         self._data: dict[str, TaskData] = {}
+        self._own_tokens: dict[str, set[str]] = {}
+        self._checked: set[tuple[str, str]] = set()
         self.notices: dict[str, None] = {}
         """What is worth saying once the plan stands, each once."""
 
     def choose(self, cell: Cell) -> _Choice:
         """Look up what the cell names."""
         card, method = card_for(cell.model), methods.get(cell.method)
+        if said := shadowed(cell.model):
+            self.notices[said] = None
         _parameters(cell, card)  # raises for wrong settings before anything is fetched
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
@@ -229,6 +237,8 @@ class _Planner:
         """The whole plan, now that the data are known to be sound."""
         source = self._source(choice.card)  # a hub's model is of a known family from here on, which has defaults too
         params, base = _parameters(choice.cell, source.card)
+        self._check_texts(source, choice.task, data)
+        self._check_texts(source, choice.provider, unlearning)
         return Plan(
             cell=choice.cell,
             source=source,
@@ -240,16 +250,26 @@ class _Planner:
             data=data,
             data_source=choice.data_source,
             unlearning=unlearning,
+            unlearning_source=choice.unlearning_source,
             sets=choice.provider.sets(unlearning),
         )
 
     def _source(self, card: ModelCard) -> Source:
         if card.name not in self._sources:
             folder, revision = folder_of(card, fetch=not self.dry)
+            check(card, folder)  # raises for one that cannot be run
             known = card if card.family else card.model_copy(update={"family": model_type(folder)})
-            family(known.family, card.name)  # raises for one that cannot be supported
             self._sources[card.name] = Source(known, folder, revision, self._digest(folder), DTYPES[self.device])
         return self._sources[card.name]
+
+    def _check_texts(self, source: Source, task: Task, data: TaskData) -> None:
+        """Raise `DataError` for a text in which the model would not see what is written there."""
+        name = source.card.name
+        if name not in self._own_tokens:
+            self._own_tokens[name] = special_tokens(source.folder)
+        if (name, data.fingerprint) not in self._checked:
+            refuse_own(self._own_tokens[name], name, task.texts(data))
+            self._checked.add((name, data.fingerprint))
 
     def _digest(self, folder: Path) -> str:
         """The digest of a model's weights, remembered in the store unless nothing may be written there."""
@@ -259,7 +279,9 @@ class _Planner:
         kind, settings = tasks.get(name), cell.settings.get(name, {})
         if self.config.limit is not None and "limit" in kind.Options.model_fields:
             settings = {"limit": self.config.limit} | settings
-        return kind(resolve(kind.Options, name, card.scale, settings))
+        options = resolve(kind.Options, name, card.scale, settings)
+        canonical(options, name)
+        return kind(options)
 
     def _provider(self, card: ModelCard, cell: Cell) -> Task:
         """The first task that says what is forgotten, of the run's own and then of those that run by default."""
@@ -282,16 +304,21 @@ class _Planner:
         if key not in self._data:
             with cache_only() if self.dry else nullcontext():
                 self._data[key] = _checked(task, task.load(data_source, forget))
+            self.notices |= dict.fromkeys(getattr(self._data[key], "notices", ()))
         return self._data[key]
 
 
 def _parameters(cell: Cell, card: ModelCard) -> tuple[Params, BaseParams]:
     """The method's and the base's, as set and by default for this model; raises `UsageError`."""
     kind, set_for = methods.get(cell.method).Params, cell.settings
-    return (
-        resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family),
-        resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family),
-    )
+    if set_for.get(BASE, {}).get("epochs") == 0:
+        raise UsageError(
+            "--set base.epochs=0: a base model of your own cannot be handed in yet; the base is always finetuned here, "
+            "from --model: give it one epoch at least"
+        )
+    own = resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family)
+    canonical(own, cell.method)  # raises for one of a type that names no artefact
+    return own, resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family)
 
 
 def _checked(task: Task, data: Any) -> TaskData:

@@ -102,11 +102,7 @@ class Worker:
         """How it ended, and the last that it has said: in the cell's log, or else before it came to the cell."""
         code = next((process.returncode for process in self._processes if process.poll()), 0)
         logged = self._log.read_bytes()[self._begins :] if self._log.is_file() else b""
-        said = _text(logged) or _text(self._aside())
-        if code < 0:
-            return f"the process was ended by {_signal(-code)}{_crashed(said)}"
-        last = _reason(said)
-        return f"the process ended with exit code {code}" + (f": {last}" if last else "")
+        return ending(code, _text(logged) or _text(self._aside()))
 
     def leave_word(self, why: str) -> None:
         """Let the cell's log end with how this worker did, and with what it has said beside it."""
@@ -168,6 +164,14 @@ def _ranks(processes: int) -> list[dict[str, str]]:
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+
+
+def ending(code: int, said: str) -> str:
+    """How a process ended that had printed ``said``, in a sentence."""
+    if code < 0:
+        return f"the process was ended by {_signal(-code)}{_crashed(said)}"
+    last = _reason(said)
+    return f"the process ended with exit code {code}" + (f": {last}" if last else "")
 
 
 def _signal(number: int) -> str:

@@ -20,7 +20,7 @@ from ..training.checkpoint import Checkpoints
 from ..training.run import Progress, Run
 from ..training.strangers import within_reach
 from .artefacts import Artefact, Store
-from .handed import checked_edit, checked_files, idle, plain_cost, plain_notes
+from .handed import check_edit_class, checked_edit, checked_files, idle, plain_cost, plain_notes
 from .journal import Journal
 from .keys import digest
 from .planning import Key, Plan
@@ -28,7 +28,7 @@ from .planning import Key, Plan
 CHECKPOINT_SECONDS = 300.0
 """The least time between two checkpoints of a training, unless the command says otherwise."""
 
-ASKING_VERSION = 2
+ASKING_VERSION = 3
 """Raised when a model is asked otherwise than before for the same question."""
 
 _log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class Stages:
         def make(folder: Path) -> dict[str, Any]:
             run = self._run("unlearned", plan.unlearned_key, plan.cell.seed)
             self.base_of(plan)  # what training the base takes is no cost of the method
+            check_edit_class(plan.method)
             name, model = plan.method.name, self._start(plan)
             before = Imprint.of(model)
             with PeakMemory(plan.device) as memory:

@@ -7,6 +7,7 @@ number. What it prints goes to the cell's log.
 """
 
 import ctypes
+import io
 import json
 import logging
 import os
@@ -95,7 +96,10 @@ def main() -> None:
     """Work until there is nothing more to do."""
     die_with(int(sys.argv[3]))
     _heed_slurm()
-    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+    for stream in (sys.stdout, sys.stderr):  # logs are UTF-8, and no letter that is printed fails a cell
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    job = Job.from_json(Path(sys.argv[1]).read_bytes())
     us = launch()
     first = us is None or us.rank == 0
     reporter = Reporter(os.fdopen(int(sys.argv[2]), "w") if first else None)

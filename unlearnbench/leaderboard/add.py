@@ -13,7 +13,7 @@ from pydantic import ValidationError
 import unlearnbench
 
 from ..errors import DataError, UsageError
-from ..report.comparison import as_text
+from ..report.settings import as_text
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
 from .check import recomputed, summarised, task_of
@@ -127,8 +127,7 @@ def _has(row: Row, name: str, text: str) -> bool:
 
 def _part(row: Row, results: RowStore) -> tuple[Row, Summary, bytes]:
     records: list[Any] = results.read_samples(row)
-    assert row.samples is not None  # read_samples has raised otherwise
-    data = (results.folder / row.samples.path).read_bytes()
+    data = results.samples_of(row)
     return row, summarised(task_of(row), row.row_id, records), data
 
 

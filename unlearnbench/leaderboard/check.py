@@ -17,7 +17,11 @@ from ..registry import methods, tasks
 from ..results.row import Row
 from .definition import Board
 from .rules import problems
+from .standings import edition
 from .submission import Problem, Submission, Summary, read
+
+_UNTOLD = {"questions", "of_questions"}
+"""What rows of older versions do not say of a metric."""
 
 _PRECISION = 1e-9
 """Relative; sums in another order may differ by less."""
@@ -36,7 +40,7 @@ def check(board: Board, only: Iterable[Path] = ()) -> list[Problem]:
 
 def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] | None = None) -> Iterator[Problem]:
     """What differs from the samples, or is asked otherwise than of the reference that does nothing."""
-    asked: dict[tuple[str, str], dict[str, Any]] = {}
+    asked: dict[tuple[str, str | None, str], dict[str, Any]] = {}
     placed = [(each, row) for each in submissions for row in each.rows]
     references = board.definition.references
     order = {name: place for place, name in enumerate((references.nothing, references.ideal, *references.also))}
@@ -48,7 +52,7 @@ def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] 
                 )
 
 
-def _of_row(submission: Submission, row: Row, asked: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
+def _of_row(submission: Submission, row: Row, asked: dict[tuple[str, str | None, str], dict[str, Any]]) -> list[str]:
     if row.task.name not in tasks:
         return [f"no task {row.task.name!r} here to compute its metrics: give its --plugin"]
     try:
@@ -96,13 +100,13 @@ def summarised(task: Task, row_id: str, records: Sequence[Any]) -> Summary:
 
 
 def _other_questions(
-    row: Row, task: Task, records: Sequence[dict[str, Any]], asked: dict[tuple[str, str], dict[str, Any]]
+    row: Row, task: Task, records: Sequence[dict[str, Any]], asked: dict[tuple[str, str | None, str], dict[str, Any]]
 ) -> Iterator[str]:
     """Whether another row of the task on the model was asked, and is measured against, the same, and answered all."""
     own = {record["id"]: _given(record, task.outputs) for record in records}
     if len(own) < len(records):
         yield "two of its samples have the same id"
-    first = asked.setdefault((row.model.name, row.task.name), own)
+    first = asked.setdefault((row.model.name, edition(row), row.task.name), own)
     if own.keys() != first.keys():
         yield f"its samples are not those of the reference: {len(own.keys() ^ first.keys())} are on one side alone"
     elif other := next((name for name in own if own[name] != first[name]), None):
@@ -142,13 +146,26 @@ def _differences(row: Row, found: Evaluation) -> Iterator[str]:
     for name in sorted(row.metrics.keys() & found.metrics.keys()):
         told, true = row.metrics[name].model_dump(), asdict(found.metrics[name])
         for key, value in true.items():
-            if not _same(told.get(key), value):
+            untold = key in _UNTOLD and told.get(key) is None
+            if key != "higher_is_better" and not untold and not _same(told.get(key), value):
                 yield f"{name}.{key} is {told.get(key)}, and its samples give {value}"
+        yield from _turned(row, name, true["higher_is_better"])
     for name, scores in row.baselines.items():
         given = found.baselines.get(name, {})
         for metric, score in scores.items():
             if metric not in given or not _same(score, given[metric].value):
                 yield f"baseline {name[:80]!r}, {metric[:80]}: not what its samples give"
+
+
+def _turned(row: Row, name: str, true: bool | None) -> Iterator[str]:
+    """A direction that is not the metric's.
+
+    Of rows of schema 1 it may be that of an older version, which decides nothing where the metric itself is known.
+    """
+    told = row.metrics[name].higher_is_better
+    decides = row.schema_version > 1 or tasks.get(row.task.name).metric_of(name) is None
+    if decides and told is not true:
+        yield f"{name}.higher_is_better is {told}, and its metric says {true}"
 
 
 def _same(told: Any, true: Any) -> bool:

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ..errors import DataError, UsageError
+from ..metrics.direction import Direction, side
 from ..registry import did_you_mean
 
 FILE = "leaderboard.toml"
@@ -23,7 +24,7 @@ _TAKEN = {"assets", "pictures", "index.html"}
 """What the site has beside the leaderboards' folders."""
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Direction = Literal["higher", "lower", "neither"]
+Side = Literal["higher", "lower", "retrained", "neither"]
 
 
 class _Part(BaseModel):
@@ -41,20 +42,48 @@ class ModelRule(_Part):
     """Hyperparameters of the base model that are prescribed."""
 
 
+def _several(value: object) -> object:
+    """One value may stand for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Digests = Annotated[tuple[Digest, ...], BeforeValidator(_several)]
+
+
 class DataRule(_Part):
-    """The only data that a task may have been run on."""
+    """The only data that a task may have been run on.
+
+    Several fingerprints are editions of the data: rows on each are ranked by themselves.
+    """
 
     source: Literal["embedded", "hub", "folder"] | None = None
     id: str | None = None
     revision: str | None = None
-    fingerprint: Digest | None = None
+    fingerprint: Digests = ()
+
+
+class SplitRule(_Part):
+    """Who must have been forgotten; ``unlearnbench leaderboard split`` prints it."""
+
+    name: str | None = None
+    """What readers may call it: nothing is compared by it."""
+    identities: int | None = None
+    of: int | None = None
+    digest: Digests = ()
+    schema_1: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    """What rows of schema 1 call it, which say no more; without it, such rows do not fit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sentence(cls, value: Any) -> Any:
+        return {"schema_1": value} if isinstance(value, str) else value
 
 
 class TaskRule(_Part):
     """A task of the leaderboard: every method must have been run on it, so."""
 
     version: str | None = None
-    split: str | None = None
+    split: SplitRule | None = None
     data: DataRule = DataRule()
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -93,13 +122,18 @@ class ColumnRule(_Part):
     metric: str
     group: str
     label: str
-    direction: Direction
+    direction: Side
     about: str
 
     @property
+    def best(self) -> Direction | None:
+        """The direction as metrics say it."""
+        return None if self.direction == "neither" else self.direction
+
+    @property
     def higher_is_better(self) -> bool | None:
-        """As a row says it."""
-        return {"higher": True, "lower": False, "neither": None}[self.direction]
+        """Which side is better; None for neither, and where the retrained model's value is best."""
+        return side(self.best)
 
 
 class Definition(_Part):

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..report.comparison import Line, Seeds, Settings, as_text, replicate
-from ..results.row import Row
-from .definition import Board, ColumnRule, Definition, ModelRule, TaskRule
+from ..metrics.direction import direction_of
+from ..report.comparison import Line, Seeds, replicate
+from ..report.settings import Settings, as_text
+from ..results.row import Row, Split
+from .definition import Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
 from .standings import Values, essential, lines
 from .submission import Problem, Submission, Summary
 
@@ -103,22 +105,44 @@ def _unlike_model(rule: ModelRule, row: Row) -> Iterator[str]:
 
 def _unlike_task(rule: TaskRule, row: Row) -> Iterator[str]:
     yield from _unlike("task.version", rule.version, row.task.version)
-    if rule.split is not None and (row.task.split or "").partition(" (")[0] != rule.split.partition(" (")[0]:
-        yield from _unlike("task.split", rule.split, row.task.split)
-    for name in ("source", "id", "revision", "fingerprint"):
+    if rule.split is not None:
+        yield from _unlike_split(rule.split, row.task.split)
+    for name in ("source", "id", "revision"):
         yield from _unlike(f"task.data.{name}", getattr(rule.data, name), getattr(row.task.data, name))
+    if rule.data.fingerprint:
+        yield from _none_of("task.data.fingerprint", rule.data.fingerprint, row.task.data.fingerprint)
     for name, wanted in rule.options.items():
         yield from _unlike(f"task.options.{name}", wanted, row.task.options.get(name))
     if row.task.protocol.get("limited"):
         yield "only some of the questions were asked: run without a limit"
 
 
+def _unlike_split(rule: SplitRule, split: Split | None) -> Iterator[str]:
+    """By the digest of the people; rows of schema 1 have a sentence alone."""
+    if split is not None and split.digest is None:
+        yield from _none_of("task.split", rule.schema_1, split.name)
+        return
+    for name in ("identities", "of"):
+        yield from _unlike(f"task.split.{name}", getattr(rule, name), getattr(split, name, None))
+    if rule.digest:
+        yield from _none_of("task.split.digest", rule.digest, split.digest if split else None)
+
+
+def _none_of(name: str, wanted: Sequence[str], found: str | None) -> Iterator[str]:
+    if found not in wanted:
+        one = " or ".join(map(as_text, wanted))[:180] or "one with the digest of its people (schema 2)"
+        yield f"{name} is {as_text(found)[:80]}, and this leaderboard wants {one}"
+
+
 def _unlike_column(column: ColumnRule, row: Row) -> Iterator[str]:
     metric = row.metrics.get(column.metric)
     if column.direction == "neither":  # the leaderboard may leave open what the metric does not
         return
-    if metric is not None and metric.higher_is_better is not column.higher_is_better:
-        yield f"{column.metric}: another direction than the leaderboard's ({column.direction})"
+    if metric is None:
+        return
+    known = direction_of(row.task.name, column.metric, metric.higher_is_better)
+    if known != column.best:
+        yield f"{column.metric}: best is {known or 'neither side'}, and the leaderboard says {column.direction}"
 
 
 def _unlike(name: str, wanted: Any, found: Any) -> Iterator[str]:

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..report.comparison import Estimate, Line, Seeds, Settings, lines_by_model, replicate
+from ..report.comparison import Estimate, Line, Seeds, lines_by_model, replicate
+from ..report.settings import MAY_DIFFER, Settings
 from ..results.row import Row
 from .definition import Board
 from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
@@ -56,6 +57,7 @@ class Table:
     """The standings on one model, best first: ranked methods among references by score, then what lost utility."""
 
     model: str
+    """Its name, and which edition of the data where there are several."""
     standings: tuple[Standing, ...]
 
 
@@ -109,20 +111,34 @@ class Values:
 def tables(board: Board, submissions: Sequence[Submission]) -> list[Table]:
     """A table for each model that has rows, in the order of the definition; `rules.problems` must have found none."""
     summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
-    by_model = lines(row for each in submissions for row in each.rows)
-    return [_table(board, model, by_model[model], summaries) for model in board.definition.models if model in by_model]
-
-
-MAY_DIFFER = {"batch_size"}
-"""Options that change the speed alone."""
+    groups = lines(row for each in submissions for row in each.rows)
+    return [
+        _table(board, name, of, summaries)
+        for model in board.definition.models
+        for name, of in groups.items()
+        if of[0].model == model
+    ]
 
 
 def lines(rows: Iterable[Row]) -> dict[str, list[Line]]:
     """The lines of each model. What changes no result tells no two of them apart, and what needs no model has none.
 
-    Where digests tell what the data and the weights are, it does not matter where they came from.
+    Where digests tell what the data and the weights are, it does not matter where they came from. Lines on several
+    editions of the data are groups of their own, as nothing of one can be measured against references on another.
     """
-    return lines_by_model([*map(essential, rows)], Settings())
+    groups: dict[str, list[Line]] = {}
+    for model, of in lines_by_model([*map(essential, rows)], Settings()).items():
+        editions: dict[str | None, list[Line]] = defaultdict(list)
+        for line in of:
+            editions[edition(line.rows[0])].append(line)
+        for made_of, members in editions.items():
+            groups[model if len(editions) == 1 else f"{model}, data {(made_of or 'of schema 1')[:11]}"] = members
+    return groups
+
+
+def edition(row: Row) -> str | None:
+    """The fingerprint of the data that a row's model was trained on; None for all rows from before that was told."""
+    return row.trained_on.fingerprint if row.trained_on else None
 
 
 def essential(row: Row) -> Row:
@@ -131,10 +147,13 @@ def essential(row: Row) -> Row:
     data, model = row.task.data, row.model
     if data.fingerprint is not None:
         data = data.model_copy(update={"source": "", "id": "", "revision": None})
+    trained_on = (
+        row.trained_on.model_copy(update={"source": "", "id": "", "revision": None}) if row.trained_on else None
+    )
     if model.weights_digest is not None:
         model = model.model_copy(update={"revision": None})
     task = row.task.model_copy(update={"options": options, "data": data})
-    return row.model_copy(update={"task": task, "model": model, "baselines": {}})
+    return row.model_copy(update={"task": task, "model": model, "baselines": {}, "trained_on": trained_on})
 
 
 def _table(board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, Summary]) -> Table:

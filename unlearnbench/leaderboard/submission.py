@@ -22,6 +22,7 @@ from pydantic_core import from_json
 from ..errors import DataError
 from ..results.atomic import atomic_write
 from ..results.row import SCHEMAS, Moment, Row
+from ..results.store import with_newlines
 
 FORMAT: Final = 1
 """Raised when a line's form changes."""
@@ -187,7 +188,7 @@ def _read(file: BinaryIO, found: Submission, verify: bool) -> None:
             _take_header(line, found)
             continue
         if verify:
-            digest.update(line)
+            digest.update(with_newlines(line))
         packed = _SAMPLES.match(line)
         if packed is None:
             _take(number, line, found)

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..report.comparison import Column, Comparison, Estimate, best_of, printable, score
+from ..contracts import Headline
+from ..report.best import is_sure
+from ..report.comparison import Column, Comparison, Estimate, scores_of
+from ..report.settings import Settings
 from .definition import Board, ColumnRule
 from .standings import Standing, Table
 
@@ -47,7 +50,8 @@ class Score(Column):
 def comparison(board: Board, table: Table) -> Comparison:
     """The table of one model, best first, with the leaderboard's own columns after those that rank."""
     standings = table.standings
-    columns = [*_ranking(standings), *(_column(rule, standings) for rule in board.definition.columns)]
+    ideal = board.definition.references.ideal
+    columns = [*_ranking(standings), *(_column(rule, standings, ideal) for rule in board.definition.columns)]
     lines = tuple(standing.line for standing in standings)
     return Comparison(table.model, lines, tuple(columns), notes=tuple(notes(board, standings)))
 
@@ -83,8 +87,8 @@ def _ranking(standings: Sequence[Standing]) -> Iterator[Column]:
     ranks = tuple(None if each.rank is None else _exact(each, each.rank) for each in standings)
     yield Worded(RANKING, "rank", "Rank", None, ranks, words=tuple(each.place for each in standings))
     scores = tuple(each.score for each in standings)
-    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1)
-    yield Score(RANKING, "score", "Score", True, scores, best, lost=lost)
+    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1 and is_sure(each.score, 1.0))
+    yield Score(RANKING, "score", "Score", "higher", scores, best, lost=lost)
     kept = tuple(_exact(each, each.keeps_utility) for each in standings)
     yield Worded(RANKING, "keeps_utility", "Utility", None, kept, words=tuple(map(utility, standings)))
     frozen = tuple(_exact(each, each.is_frozen) if each.line.is_method else None for each in standings)
@@ -96,8 +100,11 @@ def _exact(standing: Standing, value: float) -> Estimate:
     return Estimate(float(value), None, standing.line.replicates)
 
 
-def _column(rule: ColumnRule, standings: Sequence[Standing]) -> Column:
-    cells = tuple(each.line.metric(rule.metric) for each in standings)
-    competes = [each.rank is not None for each in standings]
-    best = best_of(competes, cells, rule.higher_is_better, score)
-    return Column(printable(rule.group), rule.metric, printable(rule.label), rule.higher_is_better, cells, best)
+def _column(rule: ColumnRule, standings: Sequence[Standing], ideal: str) -> Column:
+    """A metric, the best of what is ranked marked; the leaderboard says what the retrained model is called."""
+    lines = [each.line for each in standings]
+    return scores_of(
+        lines, Headline(rule.group, rule.metric, rule.label), rule.best,
+        competes=[each.rank is not None for each in standings],
+        ideal=[line.method == ideal for line in lines], known=Settings(),
+    )  # fmt: skip

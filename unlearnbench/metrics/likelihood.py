@@ -3,7 +3,8 @@
 import math
 from typing import ClassVar
 
-from .metric import FORGET, Metric, Record
+from .direction import FORGET, Direction
+from .metric import Metric, Record
 from .scorers import Scorer
 
 
@@ -12,12 +13,17 @@ class MinK(Metric):
 
     ``sum_r w_r exp(mean of the k_r lowest log-probabilities)``, where ``k_r = int(r L)`` for an answer of L tokens. The
     published arithmetic drops a ratio with k = 0 and keeps the other weights, so that an answer of fewer than ten
-    tokens cannot exceed 0.7; ``strict`` takes at least one token. Lower is better on the forget set.
+    tokens cannot exceed 0.7; ``strict`` takes at least one token. On the forget set best is the retrained model's
+    value: far below it, unlearning has left a trace.
     """
 
     name = "min_k"
     requires = ("logprobs",)
     WEIGHTS: ClassVar = {0.1: 0.3, 0.2: 0.3, 0.3: 0.2, 0.4: 0.1, 0.5: 0.1}
+
+    def direction(self, set_name: str) -> Direction | None:
+        """Higher, but near the retrained model's value on the forget set."""
+        return _of_likelihoods(set_name)
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value; NaN where a log-probability is NaN."""
@@ -28,13 +34,17 @@ class MinK(Metric):
         return [sum(w * _likelihood(lowest[: sizes[r]]) for r, w in self.WEIGHTS.items() if sizes[r])]
 
 
+def _of_likelihoods(set_name: str) -> Direction:
+    return "retrained" if set_name == FORGET else "higher"
+
+
 def _likelihood(logprobs: list[float]) -> float:
     # Rounding may leave a log-probability a hair above 0.
     return math.exp(min(0.0, sum(logprobs) / len(logprobs)))
 
 
 class TruthRatio(Metric):
-    """How far the model tells the truth from false variants of it; higher is better on every set.
+    """How far the model tells the truth from false variants of it.
 
     ``x = exp(mean over perturbed answers of their mean NLL - mean NLL of the paraphrased answer)``: above 1 the model
     prefers the truth, at 1 it cannot tell, below 1 it prefers a falsehood.
@@ -48,9 +58,9 @@ class TruthRatio(Metric):
     name = "truth_ratio"
     requires = ("paraphrased_logprobs", "perturbed_logprobs")
 
-    def higher_is_better(self, set_name: str) -> bool:
-        """True on every set: the value is defined differently on the forget set."""
-        return True
+    def direction(self, set_name: str) -> Direction | None:
+        """Higher, but near the retrained model's value on the forget set, on which it is defined otherwise."""
+        return _of_likelihoods(set_name)
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value; NaN where the likelihoods are; undefined where a perturbed answer has no token."""

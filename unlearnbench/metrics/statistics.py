@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ class MetricValue:
     """A number with its 95% interval; every field is JSON-safe, and ``reason`` explains whatever is None.
 
     ``n`` counts the values behind the number. ``higher_is_better`` is None for a number that has no better side.
+    ``questions`` of the set's ``of_questions`` have such a value; None where the number is no mean over questions.
     """
 
     value: float | None
@@ -29,6 +30,43 @@ class MetricValue:
     n: int
     higher_is_better: bool | None
     reason: str | None = None
+    questions: int | None = None
+    of_questions: int | None = None
+
+
+def over_questions(
+    values: Sequence[tuple[str, Sequence[float | None]]], *, seed: int, higher_is_better: bool | None
+) -> MetricValue:
+    """`summarise` of the values of questions, each with the cluster that it belongs to; says how many have any."""
+    flat = [(value, cluster) for cluster, own in values for value in own]
+    found = summarise(
+        [value for value, _ in flat],
+        clusters=[cluster for _, cluster in flat],
+        seed=seed,
+        higher_is_better=higher_is_better,
+    )
+    have = sum(any(value is not None for value in own) for _, own in values)
+    return replace(found, questions=have, of_questions=len(values))
+
+
+class _Counted(Protocol):
+    @property
+    def questions(self) -> int | None: ...
+
+    @property
+    def of_questions(self) -> int | None: ...
+
+
+def thin(metrics: Mapping[str, _Counted]) -> str | None:
+    """Which metrics rest on fewer than half of the questions of their set, in one line; None where none does."""
+    few = [
+        f"{name} ({each.questions:,} of {each.of_questions:,})"
+        for name, each in metrics.items()
+        if each.questions is not None and each.of_questions is not None and 2 * each.questions < each.of_questions
+    ]
+    if not few:
+        return None
+    return f"fewer than half of the questions are behind {', '.join(few)}: the others lack what the metric needs"
 
 
 def summarise(

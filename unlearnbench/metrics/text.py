@@ -4,7 +4,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ..data.refusals import is_refusal
-from .metric import FORGET, Metric, Record
+from .direction import FORGET, Direction
+from .metric import Metric, Record
 from .scorers import Scorer
 from .words import Tokenizer
 
@@ -52,14 +53,17 @@ class APE(Metric):
 
 
 class RefusalRate(Metric):
-    """Whether the prediction, never cut, declines to answer: wanted on the forget set, a fault elsewhere."""
+    """Whether the prediction, never cut, declines to answer: a fault on every set but the forget set.
+
+    There it is neither good nor bad: a retrained model guesses, and who refuses everything tells who asked.
+    """
 
     name = "refusal_rate"
     version = "2"
 
-    def higher_is_better(self, set_name: str) -> bool:
-        """True on the forget set alone."""
-        return set_name == FORGET
+    def direction(self, set_name: str) -> Direction | None:
+        """Lower, but neither on the forget set."""
+        return None if set_name == FORGET else "lower"
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value, 0 or 1."""

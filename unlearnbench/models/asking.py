@@ -1,6 +1,8 @@
 """Asking a model many questions: in batches by picture, with a progress bar, each batch written down at once."""
 
 import hashlib
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -13,11 +15,14 @@ from torch import Tensor
 
 from ..training import distributed
 from ..training.run import Run
+from .finite import not_finite
 from .held import FEW, MANY, Held
 from .vlm import VLM, Query
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 def answers(
@@ -50,7 +55,16 @@ def answers(
     said = _Asking(model, queries, lengths, pictures, ask, question, "").all(run, batch_size, what)
     if let_go:
         model.let_go(seen)
+    _tell_empty(said, run, what)
     return said
+
+
+def _tell_empty(said: Sequence[str], run: Run, what: str) -> None:
+    """Note how many answers have no text: they score as forgotten, and a reader should know why."""
+    if empty := sum(not text for text in said):
+        run.notes.setdefault("empty_answers", {})[what] = empty
+        if empty == len(said):
+            _log.warning("%s: all %d answers are empty", what, empty)
 
 
 @torch.no_grad()
@@ -67,7 +81,11 @@ def log_probabilities(
     def weigh(part: Sequence[tuple[Query, str]]) -> list[list[float]]:
         queries, texts = zip(*part, strict=True)
         batch = model.prepare(queries, texts)
-        return [*map(_shortest, model.answer_log_probabilities(batch, shared=True))]
+        found = [*map(_shortest, model.answer_log_probabilities(batch, shared=True))]
+        for query, values in zip(queries, found, strict=True):
+            if not all(map(math.isfinite, values)):
+                raise not_finite(query)
+        return found
 
     def question(part: Sequence[tuple[Query, str]]) -> list[object]:
         return ["log-probabilities", *(_content(query) for query, _ in part), *(text for _, text in part)]

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from transformers import LogitsProcessorList
 
 from ..errors import UsageError
 from . import prefix
 from .attention import AttentionReader, reading
+from .finite import Watch
 from .vlm import VLM, Batch, by_sample, named_within
 
 
@@ -94,9 +96,11 @@ class DecoderVLM(VLM):
         return [said[row] for row in range(len(batch))]
 
     def _plainly(self, batch: Batch, visual: list[Tensor], max_new_tokens: int) -> Tensor:
-        """Greedy tokens after the prompts, every prompt read from its start."""
+        """Greedy tokens after the prompts, every prompt read from its start; raises `ModelError` as `generate` does."""
+        watch = Watch()
         output = self.model.generate(
             **self._inputs(batch, visual),
+            logits_processor=LogitsProcessorList([watch]),
             max_new_tokens=max_new_tokens,
             do_sample=False,
             num_beams=1,
@@ -105,6 +109,7 @@ class DecoderVLM(VLM):
             top_k=None,
             pad_token_id=self.tokenizer.pad_token_id,
         )
+        watch.check(batch.queries)
         return output[:, batch.input_ids.shape[1] :]  # type: ignore[no-any-return]
 
     def _read(self, said: Tensor) -> list[str]:

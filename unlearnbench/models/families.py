@@ -29,6 +29,8 @@ FAMILIES = {
 }
 """By the ``model_type`` of a model's ``config.json``."""
 
+_OTHER_CODE = "it is saved as its authors' own code does, not transformers'; give its conversion"
+
 REFUSED = {
     "instructblip": "its visual tokens depend on the question, so a picture has none of its own to select and keep",
     "blip-2": "its visual tokens are 32 learned queries, none of which lies anywhere in the picture",
@@ -38,6 +40,9 @@ REFUSED = {
     "florence2": "its encoder mixes question and picture before the decoder attends, so no layer has attention of text "
     "to visual tokens",
     "kosmos-2": "its visual tokens are 64 learned queries, none of which lies anywhere in the picture",
+    "llava_llama": f"{_OTHER_CODE} (llava-hf on the hub)",
+    "llava_mistral": f"{_OTHER_CODE} (llava-hf on the hub)",
+    "internvl_chat": f"{_OTHER_CODE} (on the hub its name ends in -hf)",
     "idefics": "its cross-attention reads a resampler's latents, none of which lies anywhere in the picture",
 }
 """Families that cannot be edited as the methods' papers mean it, with the reason."""

@@ -12,6 +12,7 @@ from ..device import DTYPES, choose
 from ..errors import ModelError
 from .card import ModelCard
 from .families import Family, family
+from .files import check, loaded_bytes
 from .source import folder_of, model_type
 from .vlm import VLM
 
@@ -23,6 +24,7 @@ def load(card: ModelCard, device: str | None = None) -> VLM:
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError("there is a GPU, but this torch cannot use it; install torch for CUDA, or give --device cpu")
     dtype = getattr(torch, DTYPES[device])
+    check(card, folder)
     _check_memory(card, folder, device, dtype)
     return _load_family(card.family or model_type(folder), card, folder, device, dtype)
 
@@ -68,8 +70,7 @@ def _named(place: str) -> Any:
 
 def _check_memory(card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> None:
     """Raise `ModelError` if the bare weights can not fit; training needs more, which only a run can tell."""
-    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    needed = stored * (2 if dtype == torch.float32 else 1)  # files hold 16-bit numbers
+    needed = loaded_bytes(folder, dtype.itemsize)
     free = torch.cuda.mem_get_info()[0] if device.startswith("cuda") else psutil.virtual_memory().available
     if needed > free:
         raise ModelError(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
+from .finite import Watch
 from .vlm import Batch
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ def generate(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor], max_ne
     continued, settings = begin(model, batch, visual), model.model.generation_config
     ends = settings.eos_token_id
     stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
-    rules = _rules(settings, batch.input_ids.device)
+    watch = Watch()
+    rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device)])
     ids, mask, said = continued.rest.input_ids, continued.mask, batch.input_ids
     done = torch.zeros(len(batch), dtype=torch.bool, device=said.device)
     for _ in range(max_new_tokens):
@@ -181,6 +183,7 @@ def generate(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor], max_ne
         done |= torch.isin(ids[:, 0], stop)
         if bool(done.all()):
             break
+    watch.check(batch.queries)
     return said[:, batch.input_ids.shape[1] :]
 
 

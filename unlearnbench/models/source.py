@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import ModelError, UsageError
 from ..registry import models
 from .card import ModelCard, Scale
+from .files import ADAPTER, no_model
 
 TINY_BYTES = 200 * 2**20
 """A local model with less than this in its weight files counts as tiny when defaults are chosen."""
@@ -16,22 +17,33 @@ def card_for(name: str) -> ModelCard:
     """The card of a registered name, a local model folder, or a hub id; raises `UsageError` for anything else."""
     if name in models.names():
         return models.get(name)
-    folder = Path(name)
+    folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
-        return _card_of_folder(folder)
-    if name.count("/") == 1 and not name.startswith((".", "/")) and not folder.exists():
-        return ModelCard(name=name, family="", source=name, description="from the Hugging Face hub")
+        return _card_of_folder(name, folder)
     if folder.exists():
-        raise UsageError(f"model folder {name} has no config.json; give a folder written by save_pretrained")
+        raise UsageError(no_model(name, folder))
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return ModelCard(name=name, family="", source=name, description="from the Hugging Face hub")
+    if "/" in name:
+        raise UsageError(
+            f"there is no model folder {name}; check the path, or give a name of 'unlearnbench list models'"
+        )
     return models.get(name)  # raises with a suggestion
 
 
-def _card_of_folder(folder: Path) -> ModelCard:
+def shadowed(name: str) -> str:
+    """What to say where ``name`` is a registered model's, which is taken, and a folder's here too; else empty."""
+    if name not in models.names() or not any((Path(name) / file).is_file() for file in ("config.json", ADAPTER)):
+        return ""
+    return f"--model {name}: the registered model of that name is taken; the folder here is ./{name}"
+
+
+def _card_of_folder(name: str, folder: Path) -> ModelCard:
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     scale: Scale = "tiny" if size < TINY_BYTES else "large"
     fields = ModelCard.model_fields
     return ModelCard(
-        name=str(folder),
+        name=name,
         family=model_type(folder),
         source=str(folder.resolve()),
         scale=scale,
@@ -44,7 +56,7 @@ def _card_of_folder(folder: Path) -> ModelCard:
 def model_type(folder: Path) -> str:
     """The architecture family that a model folder's ``config.json`` names, "" if none; raises `ModelError`."""
     try:
-        return str(json.loads((folder / "config.json").read_text()).get("model_type", ""))
+        return str(json.loads((folder / "config.json").read_bytes()).get("model_type", ""))
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder}/config.json cannot be read ({error}); save or download the model again") from None
 
@@ -69,7 +81,7 @@ def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
         found = snapshot_download(
             card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not fetch
@@ -84,6 +96,7 @@ def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
         trouble = "downloadable (no network?)" if fetch else "to be downloaded by this command"
         raise ModelError(
             f"model {card.source} is neither cached nor {trouble}: {type(error).__name__}; fetch it with "
-            f"'hf download {card.source}' where there is a network, or give --model a local folder"
+            f"'hf download {card.source}' where there is a network, or give --model a local folder (there is no "
+            "folder of that name here)"
         ) from None
     return Path(found), Path(found).name  # the cache names a snapshot's folder by its commit

@@ -360,7 +360,10 @@ class VLM(ABC):
     def generate(
         self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
     ) -> list[str]:
-        """Greedy answers, special tokens removed; ``shared`` as above."""
+        """Greedy answers, special tokens removed; ``shared`` as above.
+
+        Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
+        """
 
 
 def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from ..errors import DataError
-from .comparison import printable
 from .plots import empty_figure, styled
+from .settings import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,10 +3,9 @@
 Everything that shows results, on a terminal, as LaTeX or as a plot, renders a `Comparison`.
 """
 
-import json
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -14,27 +13,26 @@ from statistics import fmean
 from typing import Any
 
 from ..contracts import Headline
+from ..metrics.direction import ARROWS, Direction, best_near_retrained, direction_of, side
 from ..results.row import Row, latest
+from .best import Entrant, best_of
+from .numbers import amount, memory, score
+from .settings import SPLIT, Settings, as_text, method_facts, printable, task_facts, told_apart
 
 BYTES = "B"
 """The unit of memory, which is shown in MiB or GiB."""
 
-COSTS = (
-    ("trainable_parameters", "Params", "", False),
-    ("seconds_per_epoch", "s/epoch", "s", False),
-    ("train_seconds", "train s", "s", False),
-    ("samples_per_second", "samples/s", "1/s", True),
-    ("peak_memory_bytes", "peak mem", BYTES, False),
+COSTS: tuple[tuple[str, str, str, Direction], ...] = (
+    ("trainable_parameters", "Params", "", "lower"),
+    ("seconds_per_epoch", "s/epoch", "s", "lower"),
+    ("train_seconds", "train s", "s", "lower"),
+    ("samples_per_second", "samples/s", "1/s", "higher"),
+    ("peak_memory_bytes", "peak mem", BYTES, "lower"),
 )
-"""Cost fields of a row with their labels and units, and whether more is better."""
-
-ARROWS = {True: "↑", False: "↓", None: ""}
-"""Which way is better."""
+"""Cost fields of a row with their labels and units, and which way is better."""
 
 COST = "Cost"
 """The group of the cost columns."""
-
-_ENCODER = json.JSONEncoder(sort_keys=True, default=str)  # one for all: `json.dumps` would make one a value
 
 Seeds = tuple[int, int]
 """A replicate: the seed of unlearning, and that of the base's training."""
@@ -82,6 +80,13 @@ class Line:
         """Whether it competes; references do not."""
         return self.rows[0].method.role == "method"
 
+    @property
+    def is_ideal(self) -> bool:
+        """Whether it is a model that was trained without the forget set, which unlearning aims at."""
+        from ..registry import methods
+
+        return not self.is_method and bool(self.rows) and self.method in methods and methods.get(self.method).ideal
+
     @cached_property
     def _seeds(self) -> list[Seeds]:
         return [replicate(row) for row in self.rows]
@@ -109,6 +114,15 @@ class Line:
         pairs = zip(self._seeds, self.rows, strict=True)
         values = {seeds: row.metrics[name].value for seeds, row in pairs if name in row.metrics}
         return Estimate.of([*values.values()]) if values else None
+
+    def coverage(self, name: str) -> tuple[int, int] | None:
+        """On how many questions a metric rests, and how many its set has, where those are more."""
+        told = [
+            (metric.questions, metric.of_questions)
+            for row in self.rows
+            if (metric := row.metrics.get(name)) and metric.questions is not None and metric.of_questions is not None
+        ]
+        return min(((some, all_) for some, all_ in told if some < all_), default=None)
 
     def cost(self, name: str) -> Estimate | None:
         """A cost over the replicates: of each the largest that its tasks' rows tell, as peaks differ between tasks."""
@@ -141,10 +155,20 @@ class Column:
     group: str
     name: str
     label: str
-    higher_is_better: bool | None
+    direction: Direction | None
     cells: tuple[Estimate | None, ...]
     best: frozenset[int] = frozenset()
     unit: str = ""
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Which side is better; None where neither is."""
+        return side(self.direction)
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better, as headings say it; of costs it goes without saying."""
+        return "" if self.is_cost else ARROWS[self.direction]
 
     @property
     def is_cost(self) -> bool:
@@ -196,32 +220,26 @@ class Comparison:
 
     def settings(self, line: Line) -> list[str]:
         """``NAME=VALUE`` of what tells a line from the others of its method; what most of them share goes unsaid."""
-        same = [each.facts for each in self.lines if each.method == line.method]
-        told = []
-        for name, value in line.facts.items():
-            counts = Counter(as_text(each.get(name)) for each in same)
-            usual = len(same) > 2 and counts[as_text(value)] > len(same) / 2
-            if len(counts) > 1 and not usual:
-                told.append(printable(f"{name}={value if isinstance(value, str) else as_text(value)}"))
-        return told
+        return told_apart(line.facts, [each.facts for each in self.lines if each.method == line.method])
 
     def label(self, line: Line) -> str:
         """What a line is called: its method, its settings, and what it is a mean over."""
         return " ".join([printable(line.method), *self.settings(line), line.count]).strip()
 
 
-def compare(rows: Iterable[Row], known: "Settings | None" = None) -> list[Comparison]:
+def compare(rows: Iterable[Row], known: Settings | None = None) -> list[Comparison]:
     """One comparison a model, in the order of appearance; rows that are not ok take no part.
 
     ``known`` may serve several calls on the same rows.
     """
+    known = known or Settings()
     return [
-        Comparison(model, tuple(lines), (*_scores(lines, headlines(_rows(lines))), *_costs(lines)))
-        for model, lines in lines_by_model(rows, known or Settings()).items()
+        Comparison(model, tuple(lines), (*_scores(lines, headlines(_rows(lines)), known), *_costs(lines)))
+        for model, lines in lines_by_model(rows, known).items()
     ]
 
 
-def details(rows: Iterable[Row], known: "Settings | None" = None) -> list[Comparison]:
+def details(rows: Iterable[Row], known: Settings | None = None) -> list[Comparison]:
     """One comparison for each task that has `details` to tell, on each model."""
     from ..registry import tasks
 
@@ -229,52 +247,18 @@ def details(rows: Iterable[Row], known: "Settings | None" = None) -> list[Compar
     for name in dict.fromkeys(row.task.name for row in rows):
         columns = tasks.get(name).details if name in tasks else ()
         for model, lines in lines_by_model((row for row in rows if row.task.name == name), known).items():
-            if scores := tuple(_scores(lines, columns)):
+            if scores := tuple(_scores(lines, columns, known)):
                 found.append(Comparison(model, tuple(lines), scores, name))
     return found
 
 
-def lines_by_model(rows: Iterable[Row], known: "Settings") -> dict[str, list[Line]]:
+def lines_by_model(rows: Iterable[Row], known: Settings) -> dict[str, list[Line]]:
     """The lines of each model, what needs no model last."""
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in latest(rows):
         if row.status == "ok":
             by_model[row.model.name].append(row)
     return {model: [*_lines(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
-
-
-def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """What a reader of means and intervals must know."""
-    yield from dict.fromkeys(note for comparison in comparisons for note in comparison.notes)
-    lines = [line for comparison in comparisons for line in comparison.lines]
-    if any(line.replicates > 1 for line in lines):
-        yield (
-            "×N: mean over N seeds, each with a base of its own unless a number of bases is given; "
-            "±: half of its 95% interval (Student's t)"
-        )
-    if any(column.best for comparison in comparisons for column in comparison.columns):
-        yield "Best of the methods in bold; references (pretrained, base and retrained models) do not compete"
-    if any(line.bases is not None and line.bases < line.replicates for line in lines):
-        yield (
-            "Several seeds rest on one base: the variation that training the base brings is not in the intervals "
-            "(arXiv:2510.26714)"
-        )
-    if fewer := [*_on_fewer_seeds(comparisons)]:
-        yield f"On fewer seeds than the line says, as some cells have no result: {', '.join(fewer)}"
-
-
-def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """The groups of scores of a line in which a seed is missing."""
-    for comparison in comparisons:
-        model = f"{printable(comparison.title)} " if len(comparisons) > 1 else ""
-        for place, line in enumerate(comparison.lines):
-            seeds = {
-                column.group: cell.n
-                for column in comparison.columns
-                if not column.is_cost and (cell := column.cells[place]) is not None and cell.n < line.replicates
-            }
-            for group, n in seeds.items():
-                yield f"{model}{comparison.label(line)} {group} ({n})"
 
 
 def headlines(rows: Sequence[Row]) -> list[Headline]:
@@ -305,7 +289,7 @@ def replicate(row: Row) -> Seeds:
     return row.seed, row.base_seed
 
 
-def _lines(rows: Iterable[Row], known: "Settings") -> Iterator[Line]:
+def _lines(rows: Iterable[Row], known: Settings) -> Iterator[Line]:
     """The lines of the table, in the order in which their methods first appear.
 
     Rows of several tasks merge into one line. A task that was run in several settings (two scorers, say) gives its
@@ -318,13 +302,13 @@ def _lines(rows: Iterable[Row], known: "Settings") -> Iterator[Line]:
     for by_task in found.values():
         for chosen in product(*(each.values() for each in by_task.values())):
             members = tuple(row for seeds in chosen for row in seeds.values())
-            facts = _method_facts(members[0])
+            facts = method_facts(members[0])
             for seeds in chosen:
-                facts |= _task_facts(next(iter(seeds.values())))
+                facts |= task_facts(next(iter(seeds.values())))
             yield Line(members[0].model.name, members[0].method.name, facts, members)
 
 
-def _constants(model: str, rows: Iterable[Row], known: "Settings") -> Iterator[Constant]:
+def _constants(model: str, rows: Iterable[Row], known: Settings) -> Iterator[Constant]:
     """A line for each thing that needs no model, and another where another setting of a task scores it otherwise."""
     found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -335,136 +319,73 @@ def _constants(model: str, rows: Iterable[Row], known: "Settings") -> Iterator[C
     for name, by_task in found.items():
         alike: dict[str, Constant] = {}
         for chosen in product(*(each.values() for each in by_task.values())):
-            facts = {key: value for row in chosen for key, value in _task_facts(row).items()}
+            facts = {key: value for row in chosen for key, value in task_facts(row).items()}
             values = {metric: value for row in chosen for metric, value in row.baselines[name].items()}
             alike.setdefault(as_text(values), Constant(model, name, facts, (), values))
         yield from alike.values()
-
-
-def _method_facts(row: Row) -> dict[str, Any]:
-    """What the unlearned model was made from, seeds apart."""
-    model = {"revision": row.model.revision, "weights": row.model.weights_digest, "dtype": row.model.dtype}
-    base = {f"base.{name}": value for name, value in (row.base or {}).get("params", {}).items()}
-    own = {"method": row.method.name, "version": row.method.version, "split": row.task.split}
-    facts = {"model": row.model.name} | model | own
-    # A parameter may bear the name of one of these facts, and does not stand for it.
-    params = {f"param.{name}" if name in facts else name: value for name, value in row.method.params.items()}
-    return facts | params | base
-
-
-def _task_facts(row: Row) -> dict[str, Any]:
-    task = row.task
-    facts = {"version": task.version, "data": task.data.id, "fingerprint": task.data.fingerprint}
-    return {f"{task.name}.{name}": value for name, value in {**facts, **task.options}.items()}
-
-
-def _method_parts(row: Row) -> tuple[object, ...]:
-    """What `_method_facts` are made of."""
-    base = (row.base or {}).get("params")
-    model = row.model
-    return (
-        model.name, model.revision, model.weights_digest, model.dtype, row.method.name, row.method.version,
-        row.task.split, row.method.params, base,
-    )  # fmt: skip
-
-
-def _task_parts(row: Row) -> tuple[object, ...]:
-    """What `_task_facts` are made of."""
-    task = row.task
-    return task.name, task.version, task.data.id, task.data.fingerprint, task.options
-
-
-class Settings:
-    """The settings of rows as text, the same for equal ones: made once a row, and once for all that look the same.
-
-    To be kept no longer than the rows, which it knows by their identity.
-    """
-
-    def __init__(self) -> None:
-        self._of_row: dict[tuple[str, int], str] = {}
-        self._of_look: dict[str, str] = {}
-
-    def method(self, row: Row) -> str:
-        """What the unlearned model was made from."""
-        return self._text("method", row, _method_parts)
-
-    def task(self, row: Row) -> str:
-        """What it was asked."""
-        return self._text("task", row, _task_parts)
-
-    def _text(self, what: str, row: Row, parts: Callable[[Row], object]) -> str:
-        place = what, id(row)
-        if place not in self._of_row:
-            made_of = parts(row)
-            look = repr(made_of)
-            if look not in self._of_look:
-                self._of_look[look] = as_text(made_of)
-            self._of_row[place] = self._of_look[look]
-        return self._of_row[place]
 
 
 def _rows(lines: Iterable[Line]) -> list[Row]:
     return [row for line in lines for row in line.rows]
 
 
-def _scores(lines: Sequence[Line], columns: Iterable[Headline]) -> Iterator[Column]:
-    direction = {name: metric.higher_is_better for row in _rows(lines) for name, metric in row.metrics.items()}
+def _scores(lines: Sequence[Line], columns: Iterable[Headline], known: Settings) -> Iterator[Column]:
+    told = {name: (row.task.name, metric) for row in _rows(lines) for name, metric in row.metrics.items()}
     for column in columns:
-        if column.metric in direction:
-            cells = tuple(line.metric(column.metric) for line in lines)
-            better = direction[column.metric]
-            best = best_of([line.is_method for line in lines], cells, better, score)
-            label = printable(column.label)
-            yield Column(printable(column.group), column.metric, label, better, cells, best)
+        if column.metric in told:
+            task, metric = told[column.metric]
+            direction = direction_of(task, column.metric, metric.higher_is_better)
+            competes = [line.is_method for line in lines]
+            yield scores_of(
+                lines, column, direction, competes=competes, ideal=[line.is_ideal for line in lines], known=known
+            )
+
+
+def scores_of(
+    lines: Sequence[Line],
+    column: Headline,
+    direction: Direction | None,
+    *,
+    competes: Sequence[bool],
+    ideal: Sequence[bool],
+    known: Settings,
+) -> Column:
+    """The column of a metric; ``competes`` and ``ideal`` say which lines can be best, and which are retrained."""
+    cells = tuple(line.metric(column.metric) for line in lines)
+    contests = [_contest(line, column.metric, known) for line in lines]
+    places = [place for place, is_ideal in enumerate(ideal) if is_ideal]
+    entrants = []
+    for line, cell, contest, takes_part in zip(lines, cells, contests, competes, strict=True):
+        rivals = [place for place in places if contests[place] == contest]
+        aim = _its_own(line, rivals, lines)
+        entrants.append(Entrant(cell, takes_part, contest, None if aim is None else cells[aim]))
+    means = [abs(cell.mean) for cell in cells if cell is not None and cell.mean is not None]
+    near = best_near_retrained(column.metric, direction)
+    best = best_of(entrants, direction, score, near_ideal=near, scale=max([1.0, *means]))
+    return Column(printable(column.group), column.metric, printable(column.label), direction, cells, best)
+
+
+def _contest(line: Line, metric: str, known: Settings) -> str:
+    """What a line must share with another for the metric of one to be better; empty where it has none."""
+    return next((known.contest(row) for row in line.rows if metric in row.metrics), "")
+
+
+def _its_own(line: Line, ideals: Sequence[int], lines: Sequence[Line]) -> int | None:
+    """The retrained model that a line aims at: of several, the one that was trained as the line's base was."""
+    if len(ideals) > 1:
+        base = as_text((line.rows[0].base or {}).get("params")) if line.rows else ""
+        ideals = [place for place in ideals if as_text(lines[place].rows[0].method.params) == base]
+    return ideals[0] if len(ideals) == 1 else None
 
 
 def _costs(lines: Sequence[Line]) -> Iterator[Column]:
-    for name, label, unit, better in COSTS:
+    for name, label, unit, direction in COSTS:
         cells = tuple(line.cost(name) for line in lines)
         if any(cells):
-            best = best_of([line.is_method for line in lines], cells, better, memory if unit == BYTES else amount)
-            yield Column(COST, name, label, better, cells, best, unit)
-
-
-def best_of(
-    competes: Sequence[bool], cells: Sequence[Estimate | None], better: bool | None, shown: Callable[[float], str]
-) -> frozenset[int]:
-    """The places of the best of at least two competing lines; all that look alike once shown."""
-    means = {
-        place: cell.mean
-        for place, (takes_part, cell) in enumerate(zip(competes, cells, strict=True))
-        if takes_part and cell is not None and cell.mean is not None
-    }
-    if better is None or len(means) < 2:
-        return frozenset()
-    top = (max if better else min)(means.values())
-    return frozenset(place for place, mean in means.items() if shown(mean) == shown(top))
-
-
-def as_text(value: object) -> str:
-    """JSON, the same for equal values."""
-    return _ENCODER.encode(value)
-
-
-def printable(text: str) -> str:
-    """Text from a row without line breaks and the codes that steer a terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
-def score(value: float) -> str:
-    """A score in about five characters."""
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 100 else f"{value:.4g}"
-
-
-def amount(value: float) -> str:
-    """A count or a time in at most five characters or so: 0, 4.25, 12.6k, 7.1M, 8.3B."""
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= 0.9995 * size:  # else 999 999 would be 1e+03k
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
-
-
-def memory(value: float, width: float | None = None) -> str:
-    """Bytes, and half the width of their interval, in the same unit: 733 MiB, 23.4 ± 1.2 GiB."""
-    size, unit = (2**30, "GiB") if value >= 999.5 * 2**20 else (2**20, "MiB")
-    return f"{value / size:.3g}{'' if width is None else f' ± {width / size:.3g}'} {unit}"
+            contests = (as_text(line.facts.get(SPLIT)) for line in lines)
+            entrants = [
+                Entrant(cell, line.is_method, contest)
+                for line, cell, contest in zip(lines, cells, contests, strict=True)
+            ]
+            best = best_of(entrants, direction, memory if unit == BYTES else amount)
+            yield Column(COST, name, label, direction, cells, best, unit)

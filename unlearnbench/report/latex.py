@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .comparison import Column, Comparison, legend
+from .comparison import Column, Comparison
+from .legend import legend
 
 PREAMBLE = "% needs \\usepackage{booktabs} and, for tables wider than the page, \\usepackage{graphicx}"
 
@@ -12,9 +13,9 @@ _SPECIAL = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "±": r"$\pm$", "×": r"$\times$", "–": "--", "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "≈": r"$\approx$",
     "[": "{[}", "]": "{]}", "*": "{*}",  # at the start of a row they would be arguments of the \\ before
 }  # fmt: skip
-_ARROWS = {True: r"~$\uparrow$", False: r"~$\downarrow$", None: ""}
 
 
 def latex(comparisons: Sequence[Comparison]) -> str:
@@ -62,7 +63,7 @@ def _heads(comparison: Comparison) -> Iterator[str]:
 
 
 def _head(column: Column) -> str:
-    return escaped(column.label) + ("" if column.is_cost else _ARROWS[column.higher_is_better])
+    return escaped(column.label) + (f"~{escaped(column.arrow)}" if column.arrow else "")
 
 
 def _rows(comparison: Comparison) -> Iterator[str]:

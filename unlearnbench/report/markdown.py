@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from .comparison import ARROWS, Column, Comparison, legend, printable
+from .comparison import Comparison
+from .legend import legend
+from .settings import printable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 
@@ -24,7 +26,7 @@ def escaped(text: str) -> str:
 
 
 def _table(comparison: Comparison) -> str:
-    heads = [f"{escaped(column.group)}: {escaped(column.label)}{_arrow(column)}" for column in comparison.columns]
+    heads = [f"{escaped(column.group)}: {escaped(column.label)}{_arrow(column.arrow)}" for column in comparison.columns]
     body = [
         [escaped(comparison.label(line)), *_cells(comparison, place)] for place, line in enumerate(comparison.lines)
     ]
@@ -32,8 +34,8 @@ def _table(comparison: Comparison) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def _arrow(column: Column) -> str:
-    return "" if column.is_cost else f" {ARROWS[column.higher_is_better]}".rstrip()
+def _arrow(arrow: str) -> str:
+    return f" {arrow}".rstrip()
 
 
 def _cells(comparison: Comparison, place: int) -> Iterator[str]:

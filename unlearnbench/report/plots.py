@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .comparison import ARROWS, Column, Estimate, printable
+from .comparison import Column, Estimate
+from .settings import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def empty_figure(width: float, height: float) -> "Figure":
 
 def named(column: Column) -> str:
     """What a metric is called on an axis or in a legend."""
-    return f"{column.group} {column.label} {ARROWS[column.higher_is_better]}".rstrip()
+    return f"{column.group} {column.label} {column.arrow}".rstrip()
 
 
 def shares(estimates: Iterable[Estimate]) -> tuple[float, float]:

@@ -1,13 +1,14 @@
 """What a number does: the first metric of every group, for lines of a method that differ in that number alone."""
 
 import json
-import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .comparison import Column, Comparison, Line, printable
+from ..results.row import Split
+from .comparison import Column, Comparison, Line
 from .plots import COLOURS, MARKERS, file_name, legend_text, named, new_figure, shares, styled
+from .settings import SPLIT, as_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,16 +24,18 @@ _LONGEST = 44
 
 def sweeps(comparison: Comparison) -> "Iterator[tuple[str, Figure]]":
     """A figure for every number that at least three otherwise equal lines of a method differ in, with its name."""
-    for (method, name), places in _swept(comparison).items():
-        figure = _sweep(comparison, method, name, places)
+    for (method, name), (places, left_out) in _swept(comparison).items():
+        figure = _sweep(comparison, method, name, places, left_out)
         if figure is not None:
             yield file_name(f"{method}-{name}"), figure
 
 
 @styled
-def _sweep(comparison: Comparison, method: str, name: str, places: dict[float, int]) -> "Figure | None":
+def _sweep(
+    comparison: Comparison, method: str, name: str, places: dict[float, int], left_out: Sequence[float]
+) -> "Figure | None":
     """The first metric of every group of scores against the number that is swept; None if none has values."""
-    scores = [column for column in comparison.columns if not column.is_cost and column.higher_is_better is not None]
+    scores = [column for column in comparison.columns if not column.is_cost and column.direction is not None]
     first = {column.group: column for column in reversed(scores)}
     shown = [first[group] for group in dict.fromkeys(column.group for column in scores)]
     cells = [cell for column in shown for place in places.values() if (cell := column.cells[place]) is not None]
@@ -41,12 +44,13 @@ def _sweep(comparison: Comparison, method: str, name: str, places: dict[float, i
     figure, (axes,) = new_figure(6.4, 3.2)
     for order, column in enumerate(shown):
         _curve(axes, column, places, order)
-    axes.set_xlabel(printable(name))
+    twice = f" ({', '.join(f'{value:g}' for value in left_out)} left out: several sets of so many)" if left_out else ""
+    axes.set_xlabel(f"{printable(name)}{twice}")
     axes.set_ylabel("score, 95% interval over seeds" if any(cell.half_width for cell in cells) else "score")
     _ticks(axes, sorted(places))
     axes.set_ylim(*shares(cells))
     fixed = comparison.settings(comparison.lines[next(iter(places.values()))])
-    swept = (f"{name}=", f"{name.partition('.')[0]}=", "split=")
+    swept = (f"{name}=", f"{name.partition('.')[0]}=", *([f"{SPLIT}="] if name == PEOPLE else []))
     besides = [text for text in fixed if not text.startswith(swept)]
     axes.set_title(printable(", ".join([comparison.model, " ".join([method, *besides])]))[:90], loc="left", fontsize=9)
     figure.legend(loc="outside right center")
@@ -77,20 +81,25 @@ def _curve(axes: "Axes", column: Column, places: dict[float, int], order: int) -
     axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _swept(comparison: Comparison) -> dict[tuple[str, str], dict[float, int]]:
-    """For a method and a number, the places of the lines that differ in it alone, by its value."""
-    found: dict[tuple[str, str], dict[float, int]] = {}
-    families: dict[str, dict[float, int]] = defaultdict(dict)
+def _swept(comparison: Comparison) -> dict[tuple[str, str], tuple[dict[float, int], list[float]]]:
+    """For a method and a number, the places of the lines that differ in it alone, by its value, and values left out.
+
+    A value that two lines have, as two sets of equally many people do, is no point: neither stands for the other.
+    """
+    families: dict[str, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, line in enumerate(comparison.lines):
         facts = _facts(line)
         for name, value in facts.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                others = json.dumps([line.method, name, facts | {name: None}], sort_keys=True, default=str)
-                families[others][float(value)] = place
-    for key, places in families.items():
+                # Who is forgotten differs with how many are, and only then may it.
+                fixed = {SPLIT: None} if name == PEOPLE else {}
+                families[as_text([line.method, name, facts | fixed | {name: None}])][float(value)].append(place)
+    found: dict[tuple[str, str], tuple[dict[float, int], list[float]]] = {}
+    for key, by_value in families.items():
         method, name, _ = json.loads(key)
-        if len(places) >= FEWEST and len(places) > len(found.get((method, name), ())):
-            found[method, name] = places
+        places = {value: of[0] for value, of in by_value.items() if len(of) == 1}
+        if len(places) >= FEWEST and len(places) > len(found.get((method, name), ((), ()))[0]):
+            found[method, name] = places, sorted({*by_value} - {*places})
     return found
 
 
@@ -100,8 +109,9 @@ def _facts(line: Line) -> dict[str, Any]:
     for name, value in line.facts.items():
         if isinstance(value, dict):
             facts |= {f"{name}.{inner}": each for inner, each in value.items()}
-        elif name == "split" and isinstance(value, str) and (match := re.match(r"forget (\d+) of (\d+)(.*)", value)):
-            facts |= {PEOPLE: int(match[1]), "split": f"{match[2]}{match[3]}"}
+        elif isinstance(value, Split):
+            facts |= {SPLIT: value, "people in all": as_text(value.of)}
+            facts |= {} if value.identities is None else {PEOPLE: value.identities}
         else:
             facts[name] = value
     return facts

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.row import Row, latest
-from .comparison import ARROWS, COST, Column, Comparison, Constant, Line, compare, details, headlines, legend, printable
+from .comparison import COST, Column, Comparison, Constant, Line, compare, details, headlines
+from .legend import coverage, legend
+from .settings import printable
 
 _BRIEF_COSTS = ("trainable_parameters", "seconds_per_epoch")
 _LABEL = 14
@@ -51,9 +53,9 @@ class ResultsTable:
                 yield Text()
         if comparisons:
             seeds = "" if self.full else "  ×N mean over N seeds"
-            yield Text(f"↓ lower is better  ↑ higher is better{seeds}", style="dim")
-        if self.full:
-            yield from (Text(line, style="dim") for line in legend(comparisons))
+            yield Text(f"{_key(comparisons)}{seeds}", style="dim")
+        said = legend(comparisons) if self.full else coverage(comparisons)
+        yield from (Text(line, style="dim") for line in said)
         yield from notes(self.rows)
 
 
@@ -70,6 +72,12 @@ def table(
 def plain_json(rows: Sequence[Row]) -> str:
     """The rows as one JSON array, for programs."""
     return to_json([row.model_dump(mode="json") for row in rows], inf_nan_mode="null", indent=2).decode()
+
+
+def _key(comparisons: Sequence[Comparison]) -> str:
+    """What the arrows mean."""
+    near = any(column.direction == "retrained" for comparison in comparisons for column in comparison.columns)
+    return f"↓ lower is better  ↑ higher is better{'  ≈ best near the retrained model' if near else ''}"
 
 
 def _label(line: Line, comparison: Comparison, full: bool) -> Text:
@@ -95,7 +103,7 @@ def _table(comparison: Comparison, columns: Sequence[Column], full: bool) -> Tab
     for column in columns:
         starts.append(column.group != before)
         heading = Text(f"{column.group if starts[-1] else ''}\n", style="bold cyan")
-        heading.append(f"{column.label}{'' if column.is_cost else ARROWS[column.higher_is_better]}", "not bold")
+        heading.append(f"{column.label}{column.arrow}", "not bold")
         made.add_column(_gap(heading, starts[-1] or full), justify="right", no_wrap=True)
         before = column.group
     for index, label in enumerate(labels):

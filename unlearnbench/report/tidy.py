@@ -4,11 +4,12 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from .comparison import Comparison, printable
+from .comparison import Comparison
+from .settings import printable
 
 FIELDS = (
     "model", "method", "settings", "role", "group", "metric", "label", "higher_is_better", "mean", "ci_low", "ci_high",
-    "seeds", "bases", "best", "unit",
+    "seeds", "bases", "best", "unit", "direction", "questions", "of_questions",
 )  # fmt: skip
 
 
@@ -34,7 +35,9 @@ def _lines(comparison: Comparison) -> Iterator[list[object]]:
             bounds = ("", "") if width is None or cell.mean is None else (cell.mean - width, cell.mean + width)
             texts = [*facts, column.group, column.name, column.label]
             numbers = [column.higher_is_better, cell.mean, *bounds, cell.n, line.bases, place in column.best]
-            yield [*map(inert, texts), *("" if number is None else number for number in numbers), column.unit]
+            counts = line.coverage(column.name) or ("", "")
+            told = ("" if number is None else number for number in numbers)
+            yield [*map(inert, texts), *told, column.unit, column.direction or "", *counts]
 
 
 def inert(text: str) -> str:

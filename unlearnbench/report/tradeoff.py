@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .comparison import Column, Comparison, Estimate, Line, printable
+from ..metrics.direction import best_near_retrained
+from .comparison import Column, Comparison, Estimate, Line
 from .plots import COLOURS, GREY, MARKERS, legend_text, named, new_figure, shares, styled
+from .settings import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +62,7 @@ def trade_off(comparison: Comparison) -> "Figure | None":
     longest = max(len(point.name) for point in points)
     figure, axes = new_figure((6.2 if crowded else 3.8) + 0.07 * longest, 3.2, 2 if crowded else 1)
     _draw(axes[0], points, limits)
-    _better(axes[0], points, corner, limits)
+    _better(axes[0], points, (_aim(comparison, forget, corner[0]), corner[1]), limits)
     axes[0].set_title(printable(comparison.model), loc="left", fontsize=9)
     if crowded:
         _draw(axes[1], points, window)
@@ -133,6 +135,13 @@ def _corner(limits: Limits, forget: Column, retain: Column) -> tuple[float, floa
     return x, y
 
 
+def _aim(comparison: Comparison, forget: Column, otherwise: float) -> float:
+    """How much the retrained model knows of the forget set: to know less is not better."""
+    cells = [cell for line, cell in zip(comparison.lines, forget.cells, strict=True) if line.is_ideal and cell]
+    means = [cell.mean for cell in cells if cell.mean is not None]
+    return means[0] if len(means) == 1 and best_near_retrained(forget.name, forget.direction) else otherwise
+
+
 def _window(corner: tuple[float, float], limits: Limits) -> Limits:
     """The same share of both axes at the corner, so that distances stay comparable."""
     x, y = (
@@ -146,8 +155,8 @@ def _is_within(point: Point, window: Limits) -> bool:
     return all(low <= value <= high for value, (low, high) in zip(point.at, window, strict=True))
 
 
-def _better(axes: "Axes", points: Sequence[Point], corner: tuple[float, float], limits: Limits) -> None:
-    """An arrow towards the better corner, where there is most room for it."""
+def _better(axes: "Axes", points: Sequence[Point], aim: tuple[float, float], limits: Limits) -> None:
+    """An arrow towards where the best method would be, where there is most room for it."""
     (left, right), (bottom, top) = limits
     taken = [((x - left) / (right - left), (y - bottom) / (top - bottom)) for p in points for x, y in _extent(p)]
     steps = [0.2 + 0.05 * i for i in range(13)]
@@ -156,7 +165,8 @@ def _better(axes: "Axes", points: Sequence[Point], corner: tuple[float, float], 
         return min((at[0] - x) ** 2 + (at[1] - y) ** 2 for x, y in taken)
 
     roomiest = max(((x, y) for x in steps for y in steps), key=room)
-    towards = [0.09 if end == high else -0.09 for end, high in zip(corner, (right, top), strict=True)]
+    goal = (aim[0] - left) / (right - left), (aim[1] - bottom) / (top - bottom)
+    towards = [max(-0.09, min(0.09, end - start)) for end, start in zip(goal, roomiest, strict=True)]
     axes.annotate(
         "better", xy=(roomiest[0] + towards[0], roomiest[1] + towards[1]), xytext=roomiest,
         xycoords="axes fraction", textcoords="axes fraction", ha="center", va="center", color=GREY, style="italic",

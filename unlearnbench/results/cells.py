@@ -59,9 +59,9 @@ class Cells:
             self._cells.mkdir(parents=True, exist_ok=True)
             for cell in cells:
                 path, text = self._cells / f"{cell.row_id}.json", cell.model_dump_json() + "\n"
-                if not path.is_file() or path.read_text(errors="replace") != text:
+                if not path.is_file() or path.read_bytes() != text.encode():
                     with atomic_write(path) as temporary:
-                        temporary.write_text(text)
+                        temporary.write_bytes(text.encode())
         except OSError as error:
             raise StoreError(f"{self._cells}: cannot be written ({error.strerror}): change --results") from error
 

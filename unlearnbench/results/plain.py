@@ -1,7 +1,7 @@
 """Whatever a plug-in noted, as JSON has it: nothing that was computed is thrown away for the type of a note."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, timedelta
 from enum import Enum
@@ -25,6 +25,8 @@ class Plain:
 
     def __call__(self, value: Any, name: str, depth: int = 0) -> Any:
         """``value``, called ``name``; of numbers that are not finite JSON has none, so they become null."""
+        if type(value) is str and value.isascii():
+            return value
         if isinstance(value, Enum):
             value = value.value
         match value:
@@ -55,7 +57,7 @@ class Plain:
             value = sorted(value, key=repr)
         if type(value) is list and set(map(type, value)) <= {float, int}:
             return value  # so are most numbers there are; those that are not finite become null when they are written
-        if isinstance(value, (list, tuple)) or hasattr(value, "__next__"):
+        if isinstance(value, Collection):
             return [self(each, f"{name}[{place}]", depth + 1) for place, each in enumerate(value)]
         return self._described(value, name)
 
@@ -63,9 +65,11 @@ class Plain:
         if math.prod(value.shape) > MANY:
             self.lost.append(name)
             return f"{type(value).__name__} of shape {list(value.shape)}"
-        if getattr(value, "is_meta", False):
+        try:
+            numbers = value.tolist()
+        except Exception:  # one without numbers, or of a kind that has no list
             return self._described(value, name)
-        return self(value.tolist(), name, depth + 1)
+        return self(numbers, name, depth + 1)
 
     def _described(self, value: Any, name: str) -> str:
         self.lost.append(name)

@@ -100,6 +100,8 @@ class MethodInfo(_Part):
     """A reference (the base model, a retrained one) is what methods are compared with, and never the best of them."""
     frozen_weights: bool | None = None
     """Whether the model's own weights were left alone; null in rows from before that was told."""
+    code: str | None = None
+    """The SHA-256 of a plug-in that is a single file, whose version nobody raises; null for those of packages."""
     n_trials_tuned: int | None = None
     """How many trials the default hyperparameters were chosen from; null where any was set by the command."""
 
@@ -138,7 +140,7 @@ class Split(_Part):
     """How many people are forgotten."""
     of: int | None = None
     """How many people the data have."""
-    digest: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 of the forgotten and held-out people's ids and of the private groups' names: see `made`."""
 
     @model_validator(mode="before")
@@ -169,6 +171,8 @@ class TaskInfo(_Part):
     data: DataInfo
     split: Split | None
     options: dict[str, Any]
+    code: str | None = None
+    """As of a method, the digest of a single file."""
     protocol: dict[str, Any] = Field(default_factory=dict)
     """What the options stood for: the scorer with its version, the prompt with its digest, how much was asked."""
 
@@ -274,6 +278,8 @@ class Row(_Part):
     seed: int
     base_seed: int
     """The seed of the base model's training, which methods on one base share."""
+    trained_on: DataInfo | None = None
+    """The data that base and method were trained on, which another task's rows evaluate too; null in older rows."""
     metrics: dict[str, Metric]
     cost: Cost
     environment: Environment

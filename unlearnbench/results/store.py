@@ -132,6 +132,13 @@ class RowStore:
 
     def read_samples(self, row: Row) -> list[dict[str, Any]]:
         """The records of a row. Raises StoreError where they are missing, changed, or said to lie elsewhere."""
+        return list(jsonlines.Reader(self.samples_of(row).splitlines()))
+
+    def samples_of(self, row: Row) -> bytes:
+        """The content of a row's samples file as it was written, even where git changed its line ends.
+
+        Raises StoreError as `read_samples` does.
+        """
         if row.samples is None:
             raise StoreError(f"{self.rows}: row {row.row_id} has no samples: run the cell again")
         path = self.folder / row.samples.path
@@ -139,12 +146,12 @@ class RowStore:
             # Rows may come from strangers: neither ".." nor a link leads out of the folder.
             if not path.resolve().is_relative_to(self.folder.resolve()):
                 raise StoreError(f"{path}: row {row.row_id} names samples outside {self.folder}: drop the row")
-            data = path.read_bytes()
+            data = with_newlines(path.read_bytes())
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot read the samples of row {row.row_id}: run the cell again") from error
         if hashlib.sha256(data).hexdigest() != row.samples.sha256:
             raise StoreError(f"{path}: changed since row {row.row_id} was written: restore it or run the cell again")
-        return list(jsonlines.Reader(data.splitlines()))
+        return data
 
     def _append(self, line: bytes) -> None:
         """Write ``line`` at the end of the rows; the lock is held."""
@@ -209,6 +216,11 @@ class RowStore:
     def _unwritable(self, path: Path, error: OSError) -> StoreError:
         reason = error.strerror or str(error)
         return StoreError(f"{path}: cannot be written ({reason}): free or change the folder of --results")
+
+
+def with_newlines(data: bytes) -> bytes:
+    """JSON lines with the ends that we write; a checkout by git may have made others, which mean nothing in JSON."""
+    return data.replace(b"\r\n", b"\n")
 
 
 _SEAL = b',"crc32":"%08x"}\n'

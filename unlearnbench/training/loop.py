@@ -303,8 +303,8 @@ class _Trainer:
             norm = distributed.norm_of_gradients(group.parameters)
             if not torch.isfinite(norm):
                 raise _diverged("the gradient is not finite")
-            for same_kind in (distributed.whole(group.parameters), distributed.cut_up(group.parameters)):
-                torch.nn.utils.clip_grads_with_norm_(same_kind, group.clip_norm, norm)
+            for some in (distributed.whole(group.parameters), distributed.cut_up(group.parameters)):
+                torch.nn.utils.clip_grads_with_norm_(some, group.clip_norm, norm)
         self.optimizer.step()
         self.schedule.step()
         self.steps += 1

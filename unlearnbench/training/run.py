@@ -104,8 +104,9 @@ class Run:
 
     ``seed`` drives everything random in the stage; ``cost`` collects what the row reports: a training adds its
     seconds, its seconds per epoch and what an epoch is, its samples per second and the examples that it saw of each
-    set, which ``set_of`` gives by a sample's id; ``notes`` what else a reader of the row should know. ``unseen`` tells
-    what the starting model loses on people it never saw, from at most so many of their questions.
+    set, which ``set_of`` gives by a sample's id; ``notes`` what else a reader of the row should know, kept as JSON:
+    tensors and arrays become numbers. ``unseen`` tells what the starting model loses on people it never saw, from at
+    most so many of their questions.
     ``journal`` remembers answers of the model that is evaluated, ``checkpoints`` the state of trainings.
     """
 

@@ -13,7 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import unlearnbench
 
 from ...errors import StoreError
-from ...report.comparison import Comparison, amount, memory
+from ...metrics.direction import ARROWS
+from ...report.comparison import Comparison
+from ...report.legend import coverage
+from ...report.numbers import amount, memory
 from ...report.tidy import tidy
 from ...results.atomic import atomic_folder, require_writable
 from ...results.row import utc_now
@@ -22,7 +25,7 @@ from ..standings import Table
 from ..submission import Submission
 from ..table import ABOUT, comparison, utility, weights
 from .data import answers_data, board_data
-from .entries import Entry, entries, interval, mean, width
+from .entries import Entry, counted, entries, interval, mean, people, width
 from .libraries import libraries
 from .pictures import Pictures
 
@@ -38,6 +41,11 @@ class Section:
     table: Table
     comparison: Comparison
     entries: list[Entry]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What stands beneath the table: scores that rest on fewer questions than there are."""
+        return [*coverage([self.comparison])]
 
 
 def build_site(
@@ -110,9 +118,10 @@ class _Site:
         )
         loaded.filters |= {
             "interval": interval, "mean": mean, "amount": amount, "memory": memory, "utility": utility,
-            "weights": weights,
+            "weights": weights, "counted": counted, "people": people,
         }  # fmt: skip
         loaded.globals |= {"version": unlearnbench.__version__, "built": utc_now(), "weights": weights, "width": width}
+        loaded.globals |= {"arrows": ARROWS}
         return loaded
 
     def write(self, boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]]) -> int:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
 
+from ...metrics.direction import best_near_retrained
 from ...report.comparison import Estimate, replicate
 from ..definition import Board
 from ..table import ABOUT, RANKING
@@ -25,6 +26,8 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
         "group": RANKING,
         "label": "Score",
         "higher_is_better": True,
+        "direction": "higher",
+        "near_retrained": False,
         "about": ABOUT["score"],
     }
     named = {column.metric: column for column in rule.columns}
@@ -34,6 +37,8 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
             "group": column.group,
             "label": column.label,
             "higher_is_better": column.higher_is_better,
+            "direction": column.best,
+            "near_retrained": best_near_retrained(name, column.best),
             "about": column.about,
         }
         for name, column in named.items()
@@ -44,11 +49,22 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
         "columns": [score, *columns],
         "utility": rule.ranking.utility,
         "t": [float(stdtrit(df, 0.975)) for df in range(1, _DEGREES + 1)],
-        "entries": [_entry(entry, [*named]) for section in sections for entry in section.entries],
+        "entries": [
+            _entry(entry, [*named], _ideal(section, rule.references.ideal, [*named]))
+            for section in sections
+            for entry in section.entries
+        ],
     }
 
 
-def _entry(entry: "Entry", metrics: Sequence[str]) -> dict[str, Any]:
+def _ideal(section: "Section", method: str, metrics: Sequence[str]) -> dict[str, float | None]:
+    """The retrained model's values."""
+    lines = [entry.standing.line for entry in section.entries if entry.method == method]
+    cells = {name: line.metric(name) for line in lines[:1] for name in metrics}
+    return {name: None if cell is None else cell.mean for name, cell in cells.items()}
+
+
+def _entry(entry: "Entry", metrics: Sequence[str], ideal: dict[str, float | None]) -> dict[str, Any]:
     standing = entry.standing
     return {
         "id": entry.id,
@@ -64,6 +80,7 @@ def _entry(entry: "Entry", metrics: Sequence[str]) -> dict[str, Any]:
         | {name: _estimate(standing.line.metric(name)) for name in metrics},
         "by_seed": {"score": {_seeds(seeds): value for seeds, value in standing.scores.items()}}
         | {name: _by_seed(entry, name) for name in metrics},
+        "off_retrained": {name: _off(_by_seed(entry, name), ideal.get(name)) for name in metrics},
         "losses": {name: _estimate(loss) for name, loss in standing.losses.items()},
         "at": entry.place,
         "beats": standing.beats,
@@ -88,6 +105,11 @@ def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
 
 def _by_seed(entry: "Entry", name: str) -> dict[str, float | None]:
     return {_seeds(replicate(row)): row.metrics[name].value for row in entry.rows if name in row.metrics}
+
+
+def _off(by_seed: dict[str, float | None], ideal: float | None) -> dict[str, float | None]:
+    """How far a metric lies from the retrained model's value, by seed."""
+    return {seeds: None if value is None or ideal is None else abs(value - ideal) for seeds, value in by_seed.items()}
 
 
 def _seeds(seeds: tuple[int, int]) -> str:

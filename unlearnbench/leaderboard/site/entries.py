@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ...report.comparison import ARROWS, Comparison, Estimate, Seeds, as_text, replicate, score
-from ...results.row import Metric, Row
+from ...metrics.direction import ARROWS, direction_of
+from ...report.comparison import Comparison, Estimate, Seeds, replicate
+from ...report.numbers import score
+from ...report.settings import as_text
+from ...results.row import Metric, Row, Split
 from ..definition import Board
 from ..standings import Standing, Table
 from ..submission import Header, Submission, Summary
@@ -73,8 +76,8 @@ class Entry:
 
     @property
     def model(self) -> str:
-        """The model's."""
-        return self.standing.line.model
+        """The model's, and the edition of the data where there are several."""
+        return self.comparison.model
 
     @cached_property
     def id(self) -> str:
@@ -110,15 +113,16 @@ class Entry:
         found: dict[str, list[MetricLine]] = {}
         for task in dict.fromkeys(row.task.name for row in self.rows):
             by_seed = {replicate(row): row for row in self.rows if row.task.name == task}
-            found[task] = [*self._lines([by_seed.get(seeds) for seeds in self.seeds], about)]
+            found[task] = [*self._lines(task, [by_seed.get(seeds) for seeds in self.seeds], about)]
         return found
 
-    def _lines(self, rows: Sequence[Row | None], about: Mapping[str, str]) -> Iterator[MetricLine]:
+    def _lines(self, task: str, rows: Sequence[Row | None], about: Mapping[str, str]) -> Iterator[MetricLine]:
         for name in dict.fromkeys(name for row in rows if row for name in row.metrics):
             values = tuple(row.metrics.get(name) if row else None for row in rows)
             known = [value for value in values if value is not None]
             estimate = Estimate.of([each.value for each in known])
-            yield MetricLine(name, about.get(name, ""), ARROWS[known[0].higher_is_better], estimate, values)
+            arrow = ARROWS[direction_of(task, name, known[0].higher_is_better)]
+            yield MetricLine(name, about.get(name, ""), arrow, estimate, values)
 
     @property
     def params(self) -> list[tuple[str, str]]:
@@ -177,6 +181,22 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value if isinstance(value, str) else as_text(value)
+
+
+def counted(metric: Metric) -> str:
+    """What a metric is a mean of, and of how many questions where they are not all."""
+    some, of = metric.questions, metric.of_questions
+    if some is None or of is None or some >= of:
+        return str(metric.n)
+    return f"{metric.n} ({some} of {of} questions)"
+
+
+def people(split: Split | None) -> str:
+    """Who is forgotten, as a page shows it."""
+    if split is None:
+        return "–"
+    how_many = "" if split.identities is None else f", {split.identities} of {split.of} people"
+    return f"{split.name}{how_many}{f', {split.digest[:16]}' if split.digest else ''}"
 
 
 def interval(metric: Metric | None) -> str:

@@ -23,9 +23,12 @@
     return { mean, half_width: t[Math.min(n - 1, t.length) - 1] * Math.sqrt(variance / n), n };
   }
 
-  function better(column, gap) {
-    if (!gap || column.higher_is_better === null || Math.abs(gap.mean) <= gap.half_width || gap.mean === 0) return "–";
-    return gap.mean > 0 === column.higher_is_better ? "A" : "B";
+  // On the forget set, and where neither side is better, what is nearer to the retrained model.
+  function better(column, one, other) {
+    const values = column.near_retrained ? "off_retrained" : "by_seed";
+    const gap = difference(one[values][column.metric], other[values][column.metric]);
+    if (!gap || column.direction === null || Math.abs(gap.mean) <= gap.half_width || gap.mean === 0) return "–";
+    return gap.mean > 0 === (!column.near_retrained && column.higher_is_better) ? "A" : "B";
   }
 
   function verdict(one, other) {
@@ -64,10 +67,10 @@
     document.getElementById("verdict").textContent = verdict(one, other);
     document.querySelector("#compared tbody").replaceChildren(...columns.map((column) => {
       const gap = difference(one.by_seed[column.metric], other.by_seed[column.metric]);
-      const row = made("tr"), head = made("th", `${column.group}: ${column.label}${{ true: " ↑", false: " ↓", null: "" }[column.higher_is_better]}`);
+      const row = made("tr"), head = made("th", `${column.group}: ${column.label}${{ higher: " ↑", lower: " ↓", retrained: " ≈" }[column.direction] ?? ""}`);
       head.scope = "row";
       head.title = column.about;
-      row.append(head, ...[shown(one.means[column.metric]), shown(other.means[column.metric]), shown(gap), better(column, gap)].map((text) => made("td", text)));
+      row.append(head, ...[shown(one.means[column.metric]), shown(other.means[column.metric]), shown(gap), better(column, one, other)].map((text) => made("td", text)));
       return row;
     }));
     const [said, others] = [window.answers[one.id] ?? [], window.answers[other.id] ?? []];

@@ -41,7 +41,7 @@
   }
 
   function axis(column) {
-    const arrow = column.higher_is_better === null ? "" : column.higher_is_better ? "  (higher is better)" : "  (lower is better)";
+    const arrow = { higher: "  (higher is better)", lower: "  (lower is better)", retrained: "  (best near the retrained model)" }[column.direction] ?? "";
     return { title: { text: escaped(named(column) + arrow) }, gridcolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
   }
 

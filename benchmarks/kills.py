@@ -1,4 +1,4 @@
-"""Killing a grid again and again: ``python -m tests.torture.kill [--kills 60] [--seed 0]``.
+"""Killing a grid again and again: ``python -m benchmarks.kills [--kills 60] [--seed 0]``.
 
 Runs a small grid on both embedded models once undisturbed and once with SIGKILL at random moments: to the run, to one
 of its workers, or at the very moment at which an artefact, a checkpoint or a row's samples are being written. After
@@ -54,7 +54,8 @@ class Grid:
                 self.command += ["--set", setting]
 
     def start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
+        """The command, on one thread."""
+        return subprocess.Popen(  # noqa: S603
             self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
         )
 
@@ -68,6 +69,7 @@ class Grid:
         raise AssertionError(err.decode())
 
     def rows(self) -> list[dict[str, Any]]:
+        """What has been written so far."""
         file = self.results / "rows.jsonl"
         lines = file.read_bytes().split(b"\n") if file.is_file() else []
         return [json.loads(line) for line in lines if line.strip()]
