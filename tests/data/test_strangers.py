@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from data_folders import Record, picture, record, write_folder
 
-from unlearnbench.data.fiubench import read, summary
+from unlearnbench.data.fiubench import read
 from unlearnbench.data.questions import split_sets
+from unlearnbench.data.summary import summary
 from unlearnbench.data.taxonomy import PRIVATE
 from unlearnbench.errors import DataError
 
