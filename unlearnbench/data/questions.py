@@ -77,11 +77,11 @@ class Dataset:
 
     @cached_property
     def sharing(self) -> tuple[tuple[str, ...], ...]:
-        """People whose picture is the very same file: the ids of each such picture."""
+        """People whose picture is the very same file: the ids of each such picture; strangers' own do not matter."""
         of = defaultdict[str, list[str]](list)
         for person in (*self.identities, *self.strangers):
             of[person.picture or person.unique_id].append(person.unique_id)
-        return tuple(tuple(ids) for ids in of.values() if len(ids) > 1)
+        return tuple(tuple(ids) for ids in of.values() if len(ids) > 1 and not {*ids}.isdisjoint(self.ids))
 
 
 @dataclass(frozen=True)
