@@ -91,13 +91,13 @@ def test_every_further_question_costs_the_same(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_shapes")
 def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights in bfloat16; what is said is of equal length. Real resolutions are in `test_gpu_benchmark`."""
-    monkeypatch.setattr("benchmarks.speed.__main__.FACE", 280)
+    monkeypatch.setattr("benchmarks.speed.__main__.FACE", 448)
     monkeypatch.setattr("benchmarks.speed.evaluation.NEW_TOKENS", 2)
     monkeypatch.setattr("benchmarks.speed.__main__.BATCH", 1)
     options = argparse.Namespace(questions=2, repeats=1, dtype=torch.bfloat16, models=",".join(LARGE))
     parts = at_full_size(options, tmp_path, 1e11, "cpu")
     assert parts.keys() == {"evaluation", "lora", "growth"}
-    assert parts["evaluation"][0]()["visual_tokens"] == (280 // 28) ** 2
+    assert parts["evaluation"][0]()["visual_tokens"] == (448 // 28) ** 2
     assert parts["lora"][1]()["visual_tokens"] == 1601
 
 

@@ -25,14 +25,14 @@ def noted(name):
 
 @method("fine", reference="tests")
 class Fine(Method):
-    start = "pretrained"
+    start, role = "pretrained", "reference"
     def unlearn(self, model, sets, run):
         noted("fine")
         print("all is well", flush=True)
 
 @method("dies", reference="tests")
 class Dies(Method):
-    start = "pretrained"
+    start, role = "pretrained", "reference"
     def unlearn(self, model, sets, run):
         noted("dies")
         if not Path(os.environ["NOTES"] + ".mended").exists():
@@ -54,7 +54,7 @@ class Sleeps(Method):
 
 @method("slow", reference="tests")
 class Slow(Method):
-    start = "base"
+    role = "reference"
     def unlearn(self, model, sets, run):
         noted("slow")
         print("slowly", flush=True)
@@ -147,8 +147,7 @@ def test_a_cell_that_takes_too_long_is_ended(place: Place) -> None:
     code, rows, _ = place.run("sleeps", "--task", "mme", "--timeout", "0.005")
     assert code == 1
     assert [row["error"]["type"] for row in rows] == ["TimeoutError"] * 2
-    assert {row["error"]["message"] for row in rows} == {"it took more than 0.3 seconds"}
-    assert len(place.noted("began")) == 3  # the run, and a worker for each
+    assert all(row["error"]["message"].endswith("it took more than 0.3 seconds") for row in rows)
     assert not [each for each in place.noted("began") if psutil.pid_exists(each)]
 
 

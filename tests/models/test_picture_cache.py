@@ -7,8 +7,9 @@ import tempfile
 import threading
 import time
 import weakref
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -136,26 +137,30 @@ def test_what_is_let_go_is_gone_from_memory_and_files(paths: list[Path], monkeyp
     assert len(encoded) == 5
 
 
-def see(folder: Path, paths: list[Path], seen: Event, over: Event) -> None:
+def see(folder: Path, paths: list[Path], teller: Connection) -> None:
     """In a process of its own, whose temporary files are in ``folder``: look at pictures, and keep them a while."""
     tempfile.tempdir = str(folder)
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
     model.pictures.room = 0
     for path in paths:
         model.see(path)
-    seen.set()
-    over.wait()
+    teller.send("seen")
+    with suppress(EOFError):
+        teller.recv()
 
 
 def test_what_killed_processes_left_is_removed(paths: list[Path], tmp_path: Path) -> None:
     """And what those that run have written stays, other machines' and other programs' folders too."""
+    ends: list[Connection] = []  # a process lives until its own is closed
 
-    def started() -> tuple[BaseProcess, Event]:
-        seen, over = context.Event(), context.Event()  # its own: setting one that a killed process waits for never ends
-        process = context.Process(target=see, args=(tmp_path, paths[:2], seen, over))
+    def started() -> BaseProcess:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=see, args=(tmp_path, paths[:2], theirs))
         process.start()
-        seen.wait()
-        return process, over
+        theirs.close()
+        assert ours.recv() == "seen"
+        ends.append(ours)
+        return process
 
     (tmp_path / "unlearnbench-pictures-elsewhere-1-abc").mkdir()
     first = started()
@@ -163,12 +168,13 @@ def test_what_killed_processes_left_is_removed(paths: list[Path], tmp_path: Path
     assert [*left.iterdir()]
     second = started()
     assert left.is_dir()
-    first[0].kill()
-    first[0].join()
+    first.kill()
+    first.join()
     third = started()
     assert not left.exists()
-    for process, over in (second, third):
-        over.set()
+    for end in ends:
+        end.close()
+    for process in (second, third):
         process.join()
     assert [path.name for path in tmp_path.iterdir()] == ["unlearnbench-pictures-elsewhere-1-abc"]
 
