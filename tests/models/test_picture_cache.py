@@ -217,7 +217,7 @@ def test_a_picture_that_cannot_be_read_fails_when_it_is_seen(paths: list[Path], 
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
     model.look_ahead([paths[0], tmp_path / "bad.png", paths[1]])
     model.see(paths[0])
-    with pytest.raises(DataError, match=r"bad\.png cannot be read"):
+    with pytest.raises(DataError, match=r"bad\.png cannot be decoded"):
         model.see(tmp_path / "bad.png")
     assert model.see(paths[1]).count
 
