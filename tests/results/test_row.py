@@ -21,12 +21,14 @@ def strict(text):
 def test_the_fields_have_the_published_names(row, fields):
     assert strict(row().to_line()) == fields | {
         "base": None,
+        "trained_on": None,
         "notes": {},
         "baselines": {},
         "task": fields["task"] | {"protocol": {}, "code": None},
         "method": fields["method"] | {"frozen_weights": None, "code": None},
         "model": fields["model"] | {"template_digest": None},
         "environment": fields["environment"] | {"processes": 1, "exact": False},
+        "cost": fields["cost"] | {"examples": None, "epoch": None},
         "metrics": {
             "forget.rouge_l": fields["metrics"]["forget.rouge_l"]
             | {"reason": None, "questions": None, "of_questions": None}
