@@ -13,8 +13,9 @@ TRAINED = {"epochs": "2", "stop.forget_loss": "3", "stop.forget_ratio": "null", 
 
 @pytest.mark.slow
 def test_the_built_in_method_and_the_file_give_the_same_rows(
-    tmp_path: Path, small_data: Path, shared_store: Path
+    tmp_path: Path, small_data: Path, shared_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # a plug-in below the working folder would be named relative to it
     words = ["--method", "ga-gd,my-ga-gd", "--model", "tiny-qwen2.5-vl", "--task", "fiubench,pope", "--device", "cpu"]
     words += ["--plugin", str(HERE / "my_ga_gd.py"), "--data", str(small_data), "--forget", "2", "--json", "--quiet"]
     words += ["--set", "base.epochs=1", "--set", "fiubench.max_new_tokens=4", "--set", "pope.max_new_tokens=2"]
