@@ -76,7 +76,8 @@ def checksum(tensor: Tensor) -> int:
     if tensor.is_meta or not tensor.numel():
         return 0
     flat = tensor.detach().contiguous().view(-1)
-    octets = (flat if flat.stride() == (1,) else flat.clone()).view(torch.uint8)  # of a single number it may be any
+    flat = flat.as_strided((len(flat),), (1,), flat.storage_offset())  # of a single number it may be any
+    octets = flat.view(torch.uint8)
     whole = len(octets) // 8 * 8
     aligned = octets[:whole] if octets.storage_offset() % 8 == 0 else octets[:whole].clone()
     words = aligned.view(torch.int64)
