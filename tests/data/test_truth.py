@@ -28,18 +28,18 @@ def preferring_the_truth(model: VLM, samples) -> float:  # type: ignore[no-untyp
 
 
 def test_a_base_that_knows_everything_prefers_the_truth_and_a_model_that_never_saw_it_does_not(
-    small_data: Path, shared_store: Path
+    shared_store: Path,
 ) -> None:
+    """On the people that ship, with the base that ``run`` trains by default."""
     config = RunConfig(
-        methods=("finetune", "pretrain"), models=("tiny-qwen2.5-vl",), tasks=("fiubench",), data=str(small_data),
-        forget=(2,), device="cpu",
+        methods=("finetune", "pretrain"), models=("tiny-qwen2.5-vl",), tasks=("fiubench",), data="embedded",
+        device="cpu",
     )  # fmt: skip
     store = Store(shared_store)
     plans = {each.cell.method: each for each in plan(config, store)}
     stages, samples = Stages(store, Silent()), plans["finetune"].sets.all
-    assert len(samples) == 6 * 20
+    assert len(samples) == 20 * 20
     share = {name: preferring_the_truth(stages.model(each), samples) for name, each in plans.items()}
-    # Of 120 questions; one machine gave .70 and .53, and a base far less with falsehoods in the known wording.
-    assert share["finetune"] > 0.6, share
+    # One machine gave .81 and .55, and a base .005 with falsehoods worded like the original answer.
+    assert share["finetune"] > 0.7, share
     assert share["pretrain"] < 0.6, share
-    assert share["finetune"] - share["pretrain"] > 0.1, share
