@@ -98,7 +98,7 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     parts = at_full_size(options, tmp_path, 1e11, "cpu")
     assert parts.keys() == {"evaluation", "lora", "growth"}
     assert parts["evaluation"][0]()["visual_tokens"] == (448 // 28) ** 2
-    assert parts["lora"][1]()["visual_tokens"] == 1601
+    assert parts["lora"][1]()["visual_tokens"] == 4 * 1601
 
 
 @pytest.mark.parametrize(("mark", "file"), [("speed", "speed-cpu.json"), ("gpu", "speed-h200.json")])

@@ -120,17 +120,21 @@ def test_what_is_cut_up_shrinks_with_processes() -> None:
     assert standing[0] == standing[1]
 
 
+def alone(*words: str) -> Any:
+    """What the command prints in a process that shares no memory with another and imports what it needs."""
+    done = subprocess.run([sys.executable, "-m", "unlearnbench", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_the_estimate_is_near_a_real_process(tmp_path: Path, name: str) -> None:
     """Peak resident memory of a run that trains all weights, within 15%."""
     options = ["--method", "retrain", "--model", name, "--device", "cpu"]
     words = ["run", *options, "--task", "pope", "--results", str(tmp_path / "results"), "--store"]
     words += [str(tmp_path / "store"), "--set", "retrain.epochs=1", "--quiet", "--json"]
-    # A process that has imported nothing more than it needs.
-    done = subprocess.run([sys.executable, "-m", "unlearnbench", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    measured = json.loads(done.stdout)[0]["cost"]["peak_memory_bytes"]
-    planned = json.loads(unlearnbench("plan", *options, "--memory", "--json").stdout)
+    measured = alone(*words)[0]["cost"]["peak_memory_bytes"]
+    planned = alone("plan", *options, "--memory", "--json")
     needed = max(stage["needed_bytes"] for stage in planned if stage["stage"] in ("retrain", "evaluation"))
     assert needed == pytest.approx(measured, rel=0.15)
 
