@@ -27,7 +27,7 @@ _ODD = 0x9E3779B97F4A7C15 - 2**64  # the golden ratio's bits: neighbours get fac
 
 @dataclass(frozen=True)
 class Imprint:
-    """A model at one moment: each weight's type, shape and checksum; modules' classes, hooks, plain values; settings."""
+    """A model at one moment: each weight's type, shape and checksum; modules' classes, hooks and values; settings."""
 
     weights: dict[str, tuple[torch.dtype, torch.Size, int]]
     modules: dict[str, type]
