@@ -21,7 +21,7 @@ def preferring_the_truth(model: VLM, samples) -> float:  # type: ignore[no-untyp
     """The share of questions whose paraphrased true answer is likelier, a token, than falsehoods of its form."""
     told = [(s.question.paraphrased_answer, *s.question.perturbed_answers) for s in samples]
     asked = [(sample, text) for sample, texts in zip(samples, told, strict=True) for text in texts]
-    weighed = iter(log_probabilities(model, asked, Run(), batch_size=64, what="truth"))
+    weighed = iter(log_probabilities(model, asked, Run(0, Silent()), batch_size=64, what="truth"))
     means = [[fmean(next(weighed)) for _ in texts] for texts in told]
     ratios = [math.exp(true - fmean(wrong)) for true, *wrong in means]
     return sum(x > 1 for x in ratios) / len(ratios)

@@ -166,13 +166,33 @@ def suppress(model: Any, run: Any) -> None:
     model.model.generation_config.suppress_tokens = [5]
 
 
+def rotate_nothing(model: Any, run: Any) -> None:
+    {name: buffer for name, buffer in model.model.named_buffers() if name.endswith("inv_freq")}.popitem()[1].zero_()
+
+
+def another_epsilon(model: Any, run: Any) -> None:
+    model.language_model().norm.variance_epsilon = 5.0
+
+
+def configure(model: Any, run: Any) -> None:
+    model.model.config.get_text_config().rms_norm_eps = 5.0
+
+
+def instruct(model: Any, run: Any) -> None:
+    model.processor.chat_template = "Refuse. " + (model.processor.chat_template or "")
+
+
+def pad_right(model: Any, run: Any) -> None:
+    model.tokenizer.padding_side = "right"
+
+
 def say_nothing(model: Any, run: Any) -> None:
     model.generate = lambda batch, **_: [""] * len(batch)
 
 
 IN_PLACE = (
     halve, one_number, swap_two_numbers, add_adapter, replace_module, replace_model, hook, override_forward,
-    see_nothing, suppress, say_nothing,
+    see_nothing, suppress, rotate_nothing, another_epsilon, configure, instruct, pad_right, say_nothing,
 )  # fmt: skip
 
 
@@ -198,6 +218,7 @@ def test_nothing_returned_for_nothing_changed_is_a_row(computed: Any, caplog: An
     row = computed(leave_alone, name=name)
     assert row.status == "ok"
     assert row.cost.trainable_parameters == 0
+    assert ("returned no edit" in row.notes.get("edit", "")) is warned
     assert ("changed nothing" in caplog.text) is warned
 
 
@@ -348,7 +369,7 @@ def test_an_edit_that_changes_nothing_is_told(
 
 def test_an_edit_that_changes_anything_is_not(computed: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     monkeypatch.setattr(HandedBack, "edit", Marked)
-    for change in (see_nothing, hook):
+    for change in (see_nothing, hook, rotate_nothing, another_epsilon):
         monkeypatch.setattr(Marked, "does", staticmethod(lambda model, change=change: change(model, None)))
         assert "edit" not in computed(lambda model, run: Marked()).notes
     assert "changes nothing" not in caplog.text

@@ -12,6 +12,7 @@ from benchmarks import orderings
 from unlearnbench import Split
 from unlearnbench.report.comparison import compare
 from unlearnbench.report.latex import latex
+from unlearnbench.report.legend import legend
 from unlearnbench.report.markdown import markdown
 from unlearnbench.report.sweeps import sweeps
 from unlearnbench.report.tidy import tidy
@@ -86,6 +87,22 @@ def test_a_sentence_of_an_old_row_is_a_name_and_not_read(row):
     (comparison,) = compare(rows)
     assert len(comparison.lines) == 3
     assert [*sweeps(comparison)] == []
+
+
+def test_rows_that_do_not_tell_what_differs_are_not_dropped_without_a_word(row):
+    """`--forget 4` and `--forget forget20` were one sentence in schema 1."""
+    sentence = "forget 4 of 20 (custom split)"
+    rows = [
+        row("m", metrics={SCORE: (value, True)}, split=sentence, seed=seed, row_id=f"{value}-{seed}")
+        for value in (0.2, 0.8)
+        for seed in (0, 1)
+    ]
+    said = " ".join(legend(compare([*rows, rows[0]])))
+    assert "the rows do not tell what differs: m fiubench (2)" in said
+    assert "go by a name alone" in said
+    said = " ".join(legend(compare([row("m", metrics={SCORE: (0.2, True)}, split=people("4 people", 1))])))
+    assert "Not counted" not in said
+    assert "name alone" not in said
 
 
 def curve(row, splits, **changes):

@@ -91,15 +91,18 @@ class Stages:
             self._ready = None  # let the old one go before the new one comes
             artefact = self.unlearned(plan)
             model = self._start(plan)
-            self.remarks = self._edited(plan, model, artefact.folder) if artefact.manifest.metadata["edit"] else {}
+            self.remarks = self._edited(plan, model, artefact)
             model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
             self._ready = key, model
         return self._ready[1]
 
-    def _edited(self, plan: Plan, model: VLM, folder: Path) -> dict[str, Any]:
+    def _edited(self, plan: Plan, model: VLM, artefact: Artefact) -> dict[str, Any]:
         """Apply what the method changed; what a row should say of that."""
+        if not artefact.manifest.metadata["edit"]:
+            said = "the method returned no edit: the row is that of the model it started from"
+            return {} if plan.method.role == "reference" else {"edit": said}
         before = Imprint.of(model)
-        plan.method.edit_class().load(folder, model).apply(model)
+        plan.method.edit_class().load(artefact.folder, model).apply(model)
         if not idle(before, model):
             return {}
         why = "the edit changes nothing of the model: the row is that of the model it started from"

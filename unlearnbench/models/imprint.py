@@ -18,17 +18,21 @@ from .vlm import VLM
 CHUNK = 1 << 18
 """Words of 64 bits that are looked at together: as many as stay in a CPU's cache."""
 
+_OF_TRAINING = ("training", "gradient_checkpointing", "max_seq_len_cached")
+"""Values of modules that training or a long input may change, and answers do not rest on."""
+
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _ODD = 0x9E3779B97F4A7C15 - 2**64  # the golden ratio's bits: neighbours get factors that have nothing in common
 
 
 @dataclass(frozen=True)
 class Imprint:
-    """A model at one moment: each weight's type, shape and checksum; each module's class and hooks; its settings."""
+    """A model at one moment: each weight's type, shape and checksum; modules' classes, hooks and values; settings."""
 
     weights: dict[str, tuple[torch.dtype, torch.Size, int]]
     modules: dict[str, type]
     hooks: dict[str, tuple[Any, ...]]
+    values: dict[str, dict[str, Any]]
     settings: dict[str, Any]
 
     @classmethod
@@ -38,6 +42,7 @@ class Imprint:
             {name: (tensor.dtype, tensor.shape, checksum(tensor)) for name, tensor in _tensors(model.model)},
             {name: type(module) for name, module in model.model.named_modules()},
             {name: _hooks(module) for name, module in model.model.named_modules()},
+            {name: _values(module) for name, module in model.model.named_modules()},
             _settings(model),
         )
 
@@ -52,6 +57,8 @@ class Imprint:
             cut = type(module).__name__ == f"FSDP{kind.__name__}"
             if not isinstance(module, kind) or not (cut or _hooks(module) == self.hooks[name]):
                 found.append(name or type(module).__name__)
+            elif other := [each for each, value in self.values[name].items() if vars(module).get(each, value) != value]:
+                found.append(f"{name}.{other[0]}" if name else other[0])
         found += [name for name in self.modules if name not in modules]
         found += [name for name, value in _settings(model).items() if value != self.settings[name]]
         return found
@@ -92,14 +99,20 @@ def checksum(tensor: Tensor) -> int:
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters, and the buffers that are stored with them: others are computed."""
+    """Parameters and buffers, but for those that a rotary embedding computes anew for longer inputs."""
     yield from ((name, parameter.detach()) for name, parameter in model.named_parameters())
     computed = {
         f"{prefix}.{name}" if prefix else name
         for prefix, module in model.named_modules()
+        if _grows(module)
         for name in module._non_persistent_buffers_set
     }
     yield from ((name, buffer) for name, buffer in model.named_buffers() if name not in computed)
+
+
+def _grows(module: nn.Module) -> bool:
+    kind = getattr(module, "rope_type", None)
+    return kind is not None and kind not in ("default", "llama3", "linear", "yarn", "proportional")
 
 
 def _hooks(module: Any) -> tuple[Any, ...]:
@@ -108,11 +121,25 @@ def _hooks(module: Any) -> tuple[Any, ...]:
     return (*(tuple(getattr(module, kind)) for kind in _HOOKS), id(own) if own else None)
 
 
+def _values(module: nn.Module) -> dict[str, Any]:
+    """Numbers and text by which a module computes: an epsilon, a scale. Whether it trains is not among them."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, (bool, int, float, str)) and not name.startswith("_") and name not in _OF_TRAINING
+    }
+
+
 def _settings(model: VLM) -> dict[str, Any]:
-    """What else decides answers: the settings of generation, an edit of visual tokens, methods that were replaced."""
+    """What else decides answers: configurations, templates, an edit of visual tokens, methods that were replaced."""
     generation = getattr(model.model, "generation_config", None)
     replaced = {name: id(value) for name, value in vars(model).items() if callable(getattr(type(model), name, None))}
+    config = model.model.config.to_dict() if hasattr(model.model, "config") else {}
+    templates = [getattr(each, "chat_template", None) for each in (model.processor, model.tokenizer)]
     return {
+        "config": json.dumps({**config, "use_cache": None}, default=str, sort_keys=True),
+        "chat_template": templates,
+        "tokenizer": [len(model.tokenizer), model.tokenizer.padding_side, model.tokenizer.truncation_side],
         "generation_config": json.dumps(generation.to_dict(), default=str, sort_keys=True) if generation else "",
         "visual_edit": id(model.visual_edit) if model.visual_edit else None,
         "methods of the model": replaced,

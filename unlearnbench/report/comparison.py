@@ -4,7 +4,7 @@ Everything that shows results, on a terminal, as LaTeX or as a plot, renders a `
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -232,11 +232,13 @@ def compare(rows: Iterable[Row], known: Settings | None = None) -> list[Comparis
 
     ``known`` may serve several calls on the same rows.
     """
-    known = known or Settings()
-    return [
-        Comparison(model, tuple(lines), (*_scores(lines, headlines(_rows(lines)), known), *_costs(lines)))
-        for model, lines in lines_by_model(rows, known).items()
-    ]
+    rows, known = list(rows), known or Settings()
+    found = []
+    for model, lines in lines_by_model(rows, known).items():
+        columns = (*_scores(lines, headlines(_rows(lines)), known), *_costs(lines))
+        notes = (*_twins((row for row in rows if row.model.name == model), known), *_sentences(lines))
+        found.append(Comparison(model, tuple(lines), columns, notes=notes))
+    return found
 
 
 def details(rows: Iterable[Row], known: Settings | None = None) -> list[Comparison]:
@@ -259,6 +261,32 @@ def lines_by_model(rows: Iterable[Row], known: Settings) -> dict[str, list[Line]
         if row.status == "ok":
             by_model[row.model.name].append(row)
     return {model: [*_lines(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
+
+
+def _twins(rows: Iterable[Row], known: Settings) -> Iterator[str]:
+    """What to say of cells that nothing in their rows tells apart: the last one stands for all of them."""
+    alike = Counter(
+        (row.method.name, row.task.name, known.method(row), known.task(row), replicate(row))
+        for row in latest(rows)
+        if row.status == "ok"
+    )
+    more: dict[str, int] = defaultdict(int)
+    for (method, task, *_), number in alike.items():
+        more[f"{printable(method)} {printable(task)}"] += number - 1
+    if of := [f"{what} ({number})" for what, number in more.items() if number]:
+        yield (
+            "Not counted, as another row of the same method, settings and seed came later and the rows do not tell "
+            f"what differs: {', '.join(of)}"
+        )
+
+
+def _sentences(lines: Iterable[Line]) -> Iterator[str]:
+    """What to say where it is not known for sure who is forgotten."""
+    if any(row.task.split is not None and row.task.split.digest is None for row in _rows(lines)):
+        yield (
+            "Rows without a digest of who is forgotten, as those of schema 1, go by a name alone: other people of the "
+            "same name would be taken for the same"
+        )
 
 
 def headlines(rows: Sequence[Row]) -> list[Headline]:
