@@ -15,7 +15,7 @@ from unlearnbench.metrics.words import Tokenizer, blind, folded, normalised, wor
 from unlearnbench.metrics.yes_no import parse_strict, truth
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=40) | st.text("yes doctors' b-.,12_NO", max_size=40)
-SCRIPTS = st.text("añÑé文王ひカーไทยก็Иван한국ابहिं①²ﬁＹｅｓ\u0301\u200b\u00ad’−-. 1aB", max_size=30)
+SCRIPTS = st.text("añÑé文王ひカーไทยก็Иван한국ابहिं①²ﬁＹｅｓİıI١२בָ־ـُ\ufe0f\u0307\u0301\u200b\u00ad’−-. 1aB", max_size=30)
 ANY = st.text(st.characters(exclude_categories=["Cn", "Cs"]), max_size=30) | SCRIPTS
 """Not what this Python's Unicode does not know: another library may."""
 
@@ -84,6 +84,8 @@ def test_whoever_says_the_answer_word_for_word_has_said_it(text):
         ("der Straße ΟΔΟΣ", ["der", "strass", "οδοσ"]),
         ("the doctor’s names, naïvely", ["the", "doctor", "s", "name", "naïvely"]),
         ("sof\u00adt hy\u200bphen", ["soft", "hyphen"]),
+        ("בית־חולים مُحَمَّد ١٢", ["בית", "חולים", "محمد", "12"]),
+        ("👩\u200d⚕\ufe0f Anna", ["anna"]),
     ],
 )
 def test_words_are_those_of_the_script(text, tokens):
@@ -116,6 +118,20 @@ def test_words_are_those_of_the_script(text, tokens):
         ("น้ำ", "ดื่มน้ำมาก", True),
         ("straße", "STRASSE", True),
         ("김민준", "의사는 김민준", True),
+        ("김민준", "의사는 김민준입니다", True),
+        ("민준", "의사는 김민준입니다", False),
+        ("12", "5월 12일입니다", True),
+        ("Kent", "의사는 Kent입니다", True),
+        ("محمد علي", "الطبيب هو مُحَمَّد عَلِيّ.", True),
+        ("محمد", "محـــمد", True),
+        ("علي", "عليها", False),
+        ("שלום", "שָׁלוֹם", True),
+        ("בית", "בית־חולים", True),
+        ("room 12", "room ١٢", True),
+        ("१२", "कमरा 12", True),
+        ("İstanbul", "istanbul", True),
+        ("Diyarbakır", "DİYARBAKIR", True),
+        ("❤", "❤\ufe0f", True),
         ("\u200b", "anything", None),
     ],
 )

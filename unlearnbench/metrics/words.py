@@ -1,5 +1,6 @@
 """Text of any script as the metrics read it: normalised, and cut into words where a reader would."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -21,23 +22,55 @@ _ALIKE = str.maketrans(
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc"
 """Scripts that put no space between words; the last is the sign of length among Japanese ones."""
 
+_OPTIONAL = frozenset(
+    each
+    for first, last in (
+        (0x0591, 0x05C7),
+        (0x0610, 0x061A),
+        (0x0640, 0x0640),
+        (0x064B, 0x0652),
+        (0x0670, 0x0670),
+        (0xFE00, 0xFE0F),
+    )
+    for each in map(chr, range(first, last + 1))
+    if unicodedata.category(each) in ("Mn", "Lm")
+)
+"""What is written or left out at will: points of Hebrew, vowel signs and stretching of Arabic, styles of emoji."""
+
+_DOTLESS = re.compile("i\u0307+|\u0131\u0307*")
+"""What small letters become of Turkish capitals, or stay."""
+
 
 def normalised(text: str) -> str:
     """``text`` in the one form of those that readers take for the same; ASCII as it is.
 
     NFKC rather than NFC: it joins accents to their letters and takes full-width letters and digits, ligatures and
-    no-break spaces for the plain ones, as a fact that is told in such signs has been told. Signs that show nothing
-    (soft hyphens, zero-width spaces) go, and apostrophes, quotes and hyphens become those of ASCII.
+    no-break spaces for the plain ones, as a fact that is told in such signs has been told. So digits of any script are
+    those of ASCII. Signs that show nothing (soft hyphens, zero-width spaces) go, as do vowel signs that many leave out,
+    and apostrophes, quotes and hyphens become those of ASCII.
     """
     if text.isascii():
         return text
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFC", text).translate(_ALIKE)).translate(_ALIKE)
-    return unicodedata.normalize("NFKC", "".join(each for each in plain if unicodedata.category(each) != "Cf"))
+    return unicodedata.normalize("NFKC", "".join(map(_plain, plain)))
+
+
+def _plain(character: str) -> str:
+    """A character as it counts: nothing of one that shows nothing, and of a digit the one of ASCII."""
+    kind = unicodedata.category(character)
+    if kind == "Nd":
+        return str(unicodedata.decimal(character))
+    return "" if kind == "Cf" or character in _OPTIONAL else character
 
 
 def folded(text: str) -> str:
-    """``text`` normalised, without the difference between capital and small letters."""
-    return text.lower() if text.isascii() else normalised(normalised(text).casefold())
+    """``text`` normalised, without the difference between capital and small letters.
+
+    Nor that between Turkish i with and without a dot, which no rule for all languages keeps over capitals.
+    """
+    if text.isascii():
+        return text.lower()
+    return normalised(_DOTLESS.sub("i", normalised(text).casefold()))
 
 
 def words(text: str) -> list[str]:
@@ -49,13 +82,15 @@ def holds(text: str, keyword: str) -> bool:
     """Whether ``keyword`` stands alone in ``text``, both folded: no letter, mark or digit goes on beside it.
 
     Between the characters of a script without spaces nobody can tell where words end: there it may stand anywhere.
+    Korean words take endings ("김민준입니다"): its letters may follow.
     """
     first, last = not _unspaced(keyword[:1]), not _unspaced(keyword[-1:])
     place = text.find(keyword)
     while place >= 0:
         stop = place + len(keyword)
         before, after = text[max(0, place - 1) : place], text[stop : stop + 1]
-        if not ((first and _goes_on(before)) or (last and _goes_on(after)) or _kind(after) == "M"):
+        goes_on = last and _goes_on(after) and not _korean(after)
+        if not ((first and _goes_on(before)) or goes_on or _kind(after) == "M"):
             return True
         place = text.find(keyword, place + 1)
     return False
@@ -68,6 +103,10 @@ def _goes_on(beside: str) -> bool:
 
 def _kind(character: str) -> str:
     return unicodedata.category(character)[0] if character else ""
+
+
+def _korean(character: str) -> bool:
+    return unicodedata.name(character, "").startswith("HANGUL")
 
 
 @cache
