@@ -178,6 +178,13 @@ def test_who_is_forgotten_counts_and_not_the_order_in_which_a_split_names_them(s
     assert changed(one, fewer) == {UNLEARNED, ROW}
 
 
+def test_a_row_of_an_older_schema_is_no_cells_result(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says in other words, or not at all, who is forgotten, and would stand apart from the rows beside it."""
+    before = setting.keys(tasks=["pope"])
+    monkeypatch.setattr("unlearnbench.engine.planning.SCHEMA_VERSION", 1)
+    assert changed(before, setting.keys(tasks=["pope"])) == {ROW}
+
+
 def test_methods_tasks_and_forget_sets_share_a_base_and_tasks_an_unlearned_model(setting: Setting) -> None:
     plans = setting.plans(methods=["finetune", "planned"], tasks=["fiubench", "mme", "pope"], forget=[1, 2])
     assert len(plans) == 12

@@ -24,7 +24,7 @@ from ..models.files import check, special_tokens
 from ..models.source import card_for, folder_of, model_type, shadowed
 from ..registry import methods, tasks
 from ..results.atomic import sha256_of
-from ..results.row import Split
+from ..results.row import SCHEMA_VERSION, Split
 from ..training.base_params import BaseParams
 from .artefacts import Store
 from .keys import canonical, digest, weights_digest
@@ -136,7 +136,7 @@ class Plan:
 
     @cached_property
     def row_id(self) -> str:
-        """The cell's name: the digest of all that determines its result."""
+        """The cell's name: the digest of all that determines its result, and of how a row tells it."""
         task = {
             "name": self.cell.task,
             "version": self.task.version,
@@ -145,7 +145,7 @@ class Plan:
             "protocol": self.task.protocol,
             "data": self.data.fingerprint,
         }
-        return digest({"model": self.unlearned_key, "task": task})[:32]
+        return digest({"schema": SCHEMA_VERSION, "model": self.unlearned_key, "task": task})[:32]
 
 
 def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = False) -> list[Plan]:

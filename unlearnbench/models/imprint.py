@@ -134,10 +134,12 @@ def _settings(model: VLM) -> dict[str, Any]:
     """What else decides answers: configurations, templates, an edit of visual tokens, methods that were replaced."""
     generation = getattr(model.model, "generation_config", None)
     replaced = {name: id(value) for name, value in vars(model).items() if callable(getattr(type(model), name, None))}
-    config = model.model.config.to_dict() if hasattr(model.model, "config") else {}
+    config = (
+        json.dumps(model.model.config.to_dict(), default=str, sort_keys=True) if hasattr(model.model, "config") else ""
+    )
     templates = [getattr(each, "chat_template", None) for each in (model.processor, model.tokenizer)]
     return {
-        "config": json.dumps({**config, "use_cache": None}, default=str, sort_keys=True),
+        "config": config.replace('"use_cache": false', '"use_cache": true'),  # of speed alone, and trainings change it
         "chat_template": templates,
         "tokenizer": [len(model.tokenizer), model.tokenizer.padding_side, model.tokenizer.truncation_side],
         "generation_config": json.dumps(generation.to_dict(), default=str, sort_keys=True) if generation else "",
