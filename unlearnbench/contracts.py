@@ -118,7 +118,7 @@ class TaskData(Protocol):
 
     @property
     def split(self) -> "Split | None":
-        """How the data are divided (`unlearnbench.Split`); None where they are not.
+        """How the data are divided, made by `unlearnbench.Split.made`; None where they are not.
 
         What a user should know of the data before anything is computed may stand in ``notices``, lines of text.
         """

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from unlearnbench import Split
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.keys import digest
@@ -176,6 +177,15 @@ def test_who_is_forgotten_counts_and_not_the_order_in_which_a_split_names_them(s
     one, other, fewer = (setting.keys(forget=[name]) for name in splits)
     assert one == other == setting.keys(forget=[3])
     assert changed(one, fewer) == {UNLEARNED, ROW}
+
+
+@pytest.mark.parametrize("split", [None, Split(name="two people", identities=2)], ids=["none", "no digest"])
+def test_whoever_says_what_is_forgotten_tells_it_by_a_digest(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, split: Split | None
+) -> None:
+    monkeypatch.setattr("unlearnbench.tasks.fiubench.FIUBenchData.split", split)
+    with pytest.raises(UsageError, match=r"does not tell who is forgotten.*make it with unlearnbench\.Split\.made"):
+        setting.plans()
 
 
 def test_a_row_of_an_older_schema_is_no_cells_result(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

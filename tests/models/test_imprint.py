@@ -35,3 +35,18 @@ def test_two_numbers_that_change_places_are_seen(apart: int) -> None:
     changed[7], changed[7 + apart] = values[7 + apart], values[7]
     assert not torch.equal(values, changed)
     assert checksum(values) != checksum(changed)
+
+
+def test_hooks_that_transformers_hangs_on_to_collect_outputs_change_nothing() -> None:
+    from torch import nn
+    from transformers.utils.output_capturing import install_output_capuring_hook
+
+    from unlearnbench.models.imprint import _hooks
+
+    layer = nn.Linear(2, 2)
+    before = _hooks(layer)
+    install_output_capuring_hook(layer, "hidden_states", 0)
+    assert len(layer._forward_hooks) == 1
+    assert _hooks(layer) == before
+    layer.register_forward_hook(lambda *_: None)
+    assert _hooks(layer) != before

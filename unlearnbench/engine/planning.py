@@ -333,4 +333,9 @@ def _checked(task: Task, data: Any) -> TaskData:
             f"task {task.name!r}: the split of what its load returned is a {type(data.split).__name__}; "
             "make it None or an unlearnbench.Split, which tells by its digest who is forgotten"
         )
+    if task.provides_sets if data.split is None else data.split.digest is None:
+        raise UsageError(
+            f"task {task.name!r}: the split of what its load returned does not tell who is forgotten, so rows of other "
+            "people would be taken for the same: make it with unlearnbench.Split.made"
+        )
     return data  # type: ignore[no-any-return]

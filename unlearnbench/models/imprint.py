@@ -118,7 +118,13 @@ def _grows(module: nn.Module) -> bool:
 def _hooks(module: Any) -> tuple[Any, ...]:
     """What runs beside or instead of the module's own computation."""
     own = vars(module).get("forward")
-    return (*(tuple(getattr(module, kind)) for kind in _HOOKS), id(own) if own else None)
+    hooks = (tuple(key for key, hook in getattr(module, kind).items() if not _watches(hook)) for kind in _HOOKS)
+    return (*hooks, id(own) if own else None)
+
+
+def _watches(hook: Any) -> bool:
+    """Whether a hook is one of those that `transformers` hangs on at the first forward pass, to collect outputs."""
+    return getattr(hook, "__module__", None) == "transformers.utils.output_capturing"
 
 
 def _values(module: nn.Module) -> dict[str, Any]:
