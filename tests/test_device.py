@@ -11,7 +11,14 @@ WHOLE = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "node
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*LAUNCH, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"):
+    for name in (
+        *LAUNCH,
+        "SLURM_STEP_NUM_TASKS",
+        "SLURM_PROCID",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+        "PMI_SIZE",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -54,6 +61,7 @@ def test_a_launch_that_lacks_something_is_none(monkeypatch: pytest.MonkeyPatch, 
         ({**WHOLE, "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}, ""),
         ({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}, "srun runs this command 4 times (this is 2)"),
         ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"}, "mpirun runs this command 2 times (this is 1)"),
+        ({"PMI_SIZE": "2", "PMI_RANK": "1"}, "mpirun runs this command 2 times (this is 1)"),
         ({"SLURM_STEP_NUM_TASKS": "1"}, ""),
     ],
 )

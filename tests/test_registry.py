@@ -97,6 +97,7 @@ BROKEN = {
     "abstract": ("from unlearnbench import Method\nclass Sound(Method): ...", "does not define unlearn"),
     "nameless": (SOUND.replace('name = "sound"', ""), "calls itself None, not 'nameless'"),
     "renamed": (SOUND, "calls itself 'sound', not 'renamed'"),
+    "base": (SOUND.replace('"sound"', '"base"'), "has the name by which --set means the finetuning of the base model"),
     "a/b": (SOUND.replace('"sound"', '"a/b"'), "has a name with other characters than letters, digits"),
 }
 

@@ -24,6 +24,7 @@ _OTHERS = ("GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "LOCAL_WORLD_SIZE", "ROLE_WOR
 _STARTERS = {
     "SLURM_STEP_NUM_TASKS": ("srun", "SLURM_PROCID"),
     "OMPI_COMM_WORLD_SIZE": ("mpirun", "OMPI_COMM_WORLD_RANK"),
+    "PMI_SIZE": ("mpirun", "PMI_RANK"),
 }
 """Who starts a command several times without telling its processes how to meet: by what says how many there are."""
 

@@ -162,6 +162,8 @@ class Registry(Generic[T]):
             return f"calls itself {getattr(target, 'name', None)!r}, not {name!r}"
         if not _NAME.fullmatch(name):
             return "has a name with other characters than letters, digits, '.', '_' and '-'"
+        if name == "base":
+            return "has the name by which --set means the finetuning of the base model"
         return None
 
     def _problem(self, name: str) -> str | None:

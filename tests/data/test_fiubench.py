@@ -75,6 +75,24 @@ def test_optional_keys_may_be_absent(rewrite: Rewrite) -> None:
     assert question.paraphrased_answer is None
 
 
+def test_nan_is_null_and_never_a_word(rewrite: Rewrite) -> None:
+    nan = float("nan")
+
+    def empty(records: list[Record]) -> None:
+        unsaid = {"keywords": nan, "paraphrased_question": [nan], "paraphrased_answer": nan, "perturbed_answer": nan}
+        records[0]["qa_list"][0].update(unsaid)
+
+    question = read(rewrite(empty)).identities[0].questions[0]
+    assert question.keywords == question.paraphrased_questions == question.perturbed_answers == ()
+    assert question.paraphrased_answer is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), " ", "\u3000\n"])
+@pytest.mark.parametrize("field", ["question", "answer"])
+def test_a_question_or_an_answer_that_says_nothing_is_named(rewrite: Rewrite, field: str, value: object) -> None:
+    refused(rewrite(lambda records: records[1]["qa_list"][3].update({field: value})), "line 2", f"qa_list.3.{field}")
+
+
 def test_the_id_is_unique_id_or_unique_or_in_the_picture_name(rewrite: Rewrite) -> None:
     def rename(records: list[Record]) -> None:
         records[0]["unique"] = records[0].pop("unique_id").replace("0", "9")

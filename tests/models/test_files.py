@@ -1,6 +1,7 @@
 """What plan says of a model's folder as other hands left it; each line names the model, what is wrong and the fix."""
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from unlearnbench.engine.planning import plan
 from unlearnbench.errors import ModelError, UsageError
 from unlearnbench.models import files
 from unlearnbench.models.card import ModelCard
-from unlearnbench.models.load import _check_memory
+from unlearnbench.models.load import _check_memory, load
 from unlearnbench.models.source import card_for
 
 
@@ -67,6 +68,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "chat_template.jinja").unlink(),
         "has no chat template: copy that of the model that it was made from to chat_template.jinja, into ",
     ),
+    "an empty template": (lambda folder: (folder / "chat_template.jinja").write_text(" "), "has no chat template"),
     "a template that nobody reads": (template_beside_the_tokenizer, "write that of tokenizer_config.json"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer: copy tokenizer*.json"),
     "no processor": (
@@ -109,6 +111,20 @@ def test_what_keeps_a_model_from_running_is_said_by_plan(model: Path, tmp_path: 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(model) in str(caught.value)
+
+
+def test_an_index_that_names_no_files_says_nothing(model: Path, tmp_path: Path) -> None:
+    (model / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}')
+    assert planned(model, tmp_path)
+
+
+def test_weights_of_another_shape_are_named_on_loading(model: Path) -> None:
+    weights = load_file(model / "model.safetensors")
+    name = next(each for each in sorted(weights) if each.endswith("down_proj.weight"))
+    save_file(weights | {name: torch.zeros(3, 5)}, model / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=f"weights of {re.escape(str(model))} do not fit its config.json, ") as caught:
+        load(card_for(str(model)), "cpu")
+    assert "down_proj.weight for one (1 in all)" in str(caught.value)
 
 
 def test_folders_that_are_no_models_say_what_they_are(model: Path, tmp_path: Path) -> None:

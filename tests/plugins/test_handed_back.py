@@ -278,6 +278,10 @@ RETURNED = {
     "an edit's class": (lambda model, run: Weights, "which is no Edit"),
     "a name of no parameter": (strange_name, "Weights that cannot be used: the model has no parameter 'lm_hed.weight'"),
     "another shape": (strange_shape, "keep the shapes"),
+    "NumPy's": (
+        lambda model, run: Weights({name: each.numpy() for name, each in model.language_parameters().items()}),
+        r"weight is of the type ndarray; give a torch\.Tensor",
+    ),
     "not a number": (diverged(float("nan")), r"merger\S+ is not finite; training diverged: lower the learning rate"),
     "infinite": (diverged(float("inf")), "is not finite; training diverged: lower the learning rate"),
     "weights of before": (

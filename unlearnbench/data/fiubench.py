@@ -45,12 +45,19 @@ _LAYOUT = (
 )
 _VARIANTS: dict[int, Variant] = {20: "github", 30: "hf"}  # by the size of forget5
 
-_Text = Annotated[str, Field(min_length=1)]
+
+def _null(value: Any) -> Any:
+    """None for NaN, which some libraries write for null, and which would be read as the word "nan"."""
+    return None if isinstance(value, float) and value != value else value
+
+
+_Text = Annotated[str, BeforeValidator(_null), Field(min_length=1, pattern=r"\S")]
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
 def _absent(value: Any) -> Any:
     """Null is what libraries write where somebody lacks a key that others have; or a list of nulls, or of nothing."""
+    value = [_null(each) for each in value] if isinstance(value, list) else _null(value)
     if value is None or (isinstance(value, list) and all(each is None or each == "" for each in value)):
         return ()
     return value
@@ -68,7 +75,7 @@ class _QA(BaseModel):
     answer: _Text
     keywords: _Texts = ()
     paraphrased_question: _Texts = ()
-    paraphrased_answer: str | None = None
+    paraphrased_answer: Annotated[str | None, BeforeValidator(_null)] = None
     perturbed_answer: _Texts = ()
     group: Group | None = None
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -154,14 +155,17 @@ def _attempt(plan: Plan, stages: "Callable[[], Stages]", results: RowStore, log:
 
 
 def _said(error: BaseException) -> str:
-    """An error's message in one line; of one that says too little by itself, what it means."""
+    """An error's message in one line; of one that says too little by itself, what it means or where it arose."""
     if isinstance(error, SystemExit):
         return f"the code called sys.exit({error.code!r})"
     said = " ".join(str(error).split()) or "no message"
-    trace = error.__traceback__ if isinstance(error, ImportError) else None
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    place = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    if not isinstance(error, ImportError):
+        return said
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    names = [(str(each.f_globals.get("__name__", "")), each.f_code.co_filename) for each in frames]
+    place, file = next((each for each in reversed(names) if not each[0].startswith("importlib")), ("", ""))
+    if place.startswith("unlearnbench_plugin_"):
+        return f"{said} (imported in {file})"
     return f"{said} (on importing {place}; unlearnbench doctor checks all)" if place else said
 
 

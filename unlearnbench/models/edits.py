@@ -4,6 +4,7 @@ A method returns an `Edit`; the engine saves it, and later loads and applies it 
 started from. So what is evaluated is what was stored.
 """
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -78,7 +79,7 @@ class Weights(Trained):
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
-        self.trainable_parameters = sum(tensor.numel() for tensor in tensors.values())
+        self.trainable_parameters = sum(math.prod(tensor.shape) for tensor in tensors.values())
 
     @classmethod
     def of(cls, parameters: dict[str, nn.Parameter]) -> Self:
@@ -86,10 +87,12 @@ class Weights(Trained):
         return cls({name: parameter.detach().clone() for name, parameter in parameters.items()})
 
     def fault(self, start: "Imprint") -> str | None:
-        """Names that the model lacks, other shapes, numbers that are not finite."""
+        """Names that the model lacks, what is no tensor, other shapes, numbers that are not finite."""
         if strange := sorted(set(self.tensors) - set(start.weights)):
             return f"the model has no parameter {strange[0]!r}; take names as in model.language_parameters()"
         for name, tensor in self.tensors.items():
+            if not isinstance(tensor, Tensor):
+                return f"{name} is of the type {type(tensor).__name__}; give a torch.Tensor"
             shape = start.weights[name][1]
             if tensor.shape != shape:
                 return f"{name} is {list(tensor.shape)} and the model's {list(shape)}; keep the shapes"

@@ -114,7 +114,8 @@ def _check_family(card: ModelCard, found: str) -> None:
 
 def _check_weights(card: ModelCard, folder: Path) -> None:
     files = _weights(folder)
-    shards = sorted({str(name) for name in _json(folder / INDEX).get("weight_map", {}).values()})
+    named = _json(folder / INDEX).get("weight_map", {})
+    shards = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
     if missing := [name for name in shards if not (folder / name).is_file()]:
         raise ModelError(
             f"model {card.name} lacks {missing[0]} ({len(missing)} of its {len(shards)} weight files); copy or "
@@ -154,7 +155,7 @@ def _check_texts(card: ModelCard, folder: Path, parent: str) -> None:
 
 def _has_template(folder: Path, processor: dict[str, Any]) -> bool:
     files = ("chat_template.jinja", "additional_chat_templates/default.jinja")
-    if any((folder / name).is_file() for name in files):
+    if any((folder / name).is_file() and (folder / name).read_bytes().strip() for name in files):
         return True
     return bool(_json(folder / "chat_template.json").get("chat_template") or processor.get("chat_template"))
 

@@ -37,12 +37,21 @@ def _load_family(name: str, card: ModelCard, folder: Path, device: str, dtype: t
         with _Quiet():
             processor = load_processor(known, card, folder)
             model, report = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+                folder,
+                dtype=dtype,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, with the model's name
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"model {card.name} cannot be loaded ({reason}); save or download the model again") from error
-    lost = sorted({*report["missing_keys"], *report["mismatched_keys"]}, key=str)
+    if others := sorted(each if isinstance(each, str) else each[0] for each in report["mismatched_keys"]):
+        raise ModelError(
+            f"weights of {card.name} do not fit its config.json, {others[0]} for one ({len(others)} in all); save or "
+            "download the model again"
+        )
+    lost = sorted(report["missing_keys"])
     if lost:
         raise ModelError(
             f"weights of {card.name} lack {lost[0]} ({len(lost)} in all); save or download the model again"
