@@ -215,7 +215,7 @@ def test_what_early_stopping_looks_at_is_said(folder: Path) -> None:
     dataset = read(folder)
     words = {share: split_sets(dataset, 2, PRIVATE, share).early_stopping for share in (0.0, 0.4)}
     assert words[0.0].startswith("looks at the forget set alone: nobody is held out")
-    assert words[0.4] == "looks at the forget set and at the 2 people held out"
+    assert words[0.4] == "looks at the forget set and at those held out (2)"
     beside = split_sets(replace(dataset, strangers=dataset.identities[:3]), 2, PRIVATE, 0).early_stopping
     assert beside.startswith("looks at the forget set alone, bounded by what 3 strangers lose: nobody is held out")
 

@@ -88,7 +88,7 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
     said = dict.fromkeys(_sets_of(plan) for plan in plans)
-    for line in (f"{len(cells)} cells, {left} to do", *said):
+    for line in (f"{len(cells)} cell{'s' * (len(cells) != 1)}, {left} to do", *said):
         Console(stderr=True).print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 

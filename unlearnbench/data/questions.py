@@ -163,7 +163,7 @@ class Sets:
         """Whose losses a training may look at to stop in time, in words."""
         bounded = f", bounded by what {len(self._people(self.strangers))} strangers lose" if self.strangers else ""
         if self.held_out:
-            return f"looks at the forget set{bounded} and at the {len(self.held_out_ids)} people held out"
+            return f"looks at the forget set{bounded} and at those held out ({len(self.held_out_ids)})"
         return (
             f"looks at the forget set alone{bounded}: nobody is held out, so a bound on what held-out people lose "
             "never binds"
