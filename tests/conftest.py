@@ -24,7 +24,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     named = config.args_source is not config.ArgsSource.TESTPATHS
     if named or hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
         return
-    if config.pluginmanager.hasplugin("_cov"):  # pytest-cov has looked for -n by now: --cov takes one process without it
+    if config.pluginmanager.hasplugin("_cov"):  # it has looked for -n by now: without one, --cov takes one process
         return
     if config.option.numprocesses is None and config.option.dist == "no":
         config.option.numprocesses, config.option.maxprocesses, config.option.dist = "logical", 4, "worksteal"
