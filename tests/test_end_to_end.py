@@ -188,8 +188,12 @@ def test_twenty_real_profiles_with_drawn_pictures_give_a_row(tmp_path: Path) -> 
 
     words = ["--method", "finetune", "--task", "fiubench", "--data", str(folder), "--forget", "two"]
     words += [*settings("base", {"epochs": 1}), *settings("fiubench", {"max_new_tokens": 4})]
-    [row] = finish(start(tmp_path, *words))
+    done = start(tmp_path, *words).finish()
+    assert done.returncode == 0, done.stderr
+    [row] = [Row.model_validate(each) for each in json.loads(done.stdout)]
     assert row.status == "ok"
+    assert done.stderr.startswith("warning: fiubench: fewer than half of the questions are behind"), done.stderr
+    assert "forget.ape (0 of 27)" in done.stderr
     assert (row.task.split.identities, row.task.split.of) == (2, 20)
     assert (row.task.data.source, row.task.data.id) == ("folder", "fiubench")
     assert row.metrics["forget.rouge_l"].value is not None
