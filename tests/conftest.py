@@ -27,7 +27,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.pluginmanager.hasplugin("_cov"):  # it has looked for -n by now: without one, --cov takes one process
         return
     if config.option.numprocesses is None and config.option.dist == "no":
-        config.option.numprocesses, config.option.maxprocesses, config.option.dist = "logical", 4, "worksteal"
+        config.option.numprocesses, config.option.maxprocesses, config.option.dist = "logical", 4, "loadfile"
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ class PlannedTask(Task):
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("plugins") / "planned.py"
     file.write_text(PLUGIN)
