@@ -290,7 +290,7 @@ def test_what_strangers_write_is_shown_and_never_run(board, results, chromium, t
 
 def test_of_many_methods_fifty_are_shown_at_first(chromium, tmp_path):  # noqa: F811
     """What five thousand rows cost in seconds is measured by `benchmarks.large_leaderboard`."""
-    assert write(tmp_path / "large", 500) >= 500
+    assert write(tmp_path / "large", 600) >= 600  # pages begin above 60 methods
     out = built([read_board(tmp_path / "large")], tmp_path / "site")
     with visiting(chromium) as visit:
         page = visit.open(out / "large" / "index.html")
