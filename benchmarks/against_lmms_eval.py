@@ -17,9 +17,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from unlearnbench.metrics.mme import PERCEPTION, mme
-from unlearnbench.metrics.pope import SPLITS, pope
 from unlearnbench.metrics.yes_no import MME_SCORERS, POPE_SCORERS
+from unlearnbench.tasks.mme.scores import PERCEPTION, mme
+from unlearnbench.tasks.pope.scores import SPLITS, pope
 
 Records = list[dict[str, Any]]
 Scores = dict[str, float | None]

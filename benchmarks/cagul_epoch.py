@@ -9,16 +9,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from unlearnbench.data.embedded.make import make
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import split_sets
-from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, training_cases
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.training.run import Run
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 from .plain_cagul import Plain, PlainCross, largest_difference
 

@@ -14,10 +14,10 @@ from itertools import product
 from pathlib import Path
 
 from unlearnbench.config import resolve
-from unlearnbench.data.fiubench import read
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import train
-from unlearnbench.training.run import Run
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.reader import read
 
 from .cagul_groups import start
 from .tune import unlearnbench

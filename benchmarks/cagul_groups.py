@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from unlearnbench.config import RunConfig, resolve
-from unlearnbench.data.questions import Sets
 from unlearnbench.data.refusals import REFUSALS
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
@@ -23,9 +22,10 @@ from unlearnbench.engine.stages import Stages
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, flagged_shares, training_cases
-from unlearnbench.models.vlm import VLM
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.runtime.run import Run, Silent
+from unlearnbench.tasks.fiubench.people import Sets
 from unlearnbench.training.loop import Group
-from unlearnbench.training.run import Run, Silent
 
 from .plain_cagul import largest_difference
 from .tune import MODEL, unlearnbench

@@ -20,25 +20,25 @@ import torch
 from PIL import Image
 
 from unlearnbench.config import resolve
-from unlearnbench.data.embedded.make import make
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Sets, split_sets
-from unlearnbench.data.taxonomy import PRIVATE
-from unlearnbench.engine.estimate import PEAK, Counts, counts, forward_operations
+from unlearnbench.embedded.data.make import make
+from unlearnbench.engine.memory.estimate import PEAK, Counts, counts, forward_operations
 from unlearnbench.engine.provenance import environment
-from unlearnbench.memory import PeakMemory
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, training_cases
-from unlearnbench.models.asking import answers, log_probabilities
-from unlearnbench.models.edits import Adapter
-from unlearnbench.models.families import FAMILIES
-from unlearnbench.models.load import _named, load, load_processor
-from unlearnbench.models.shapes import config_of
-from unlearnbench.models.source import card_for, folder_of
-from unlearnbench.models.vlm import VLM
+from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.models.contract.edits import Adapter
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.families.known import FAMILIES
+from unlearnbench.models.files.load import _named, load, load_processor
+from unlearnbench.models.files.shapes import config_of
+from unlearnbench.models.files.source import card_for, folder_of
 from unlearnbench.registry import methods
-from unlearnbench.training.run import Run
+from unlearnbench.runtime.memory import PeakMemory
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sets, split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 LARGE = {"qwen2.5-vl-7b": "tiny-qwen2.5-vl", "llama-3.2-11b-vision": "tiny-mllama"}
 """Real shapes, and the embedded models whose tokenizers stand in for theirs."""

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from unlearnbench.data.embedded.make import make
+from unlearnbench.embedded.data.make import make
 
 METHODS = "finetune,retrain,ga-gd,cagul"
 SETTINGS = (

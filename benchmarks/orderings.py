@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from unlearnbench.analysis.settings import Settings
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
-from unlearnbench.report.settings import Settings
 from unlearnbench.results.row import Row, Split, latest
 from unlearnbench.results.store import RowStore
 

@@ -17,7 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from unlearnbench.methods.cagul.modules import Discriminator, Encoder
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Case
-from unlearnbench.models.vlm import VLM
+from unlearnbench.models.contract.vlm import VLM
 
 
 class Plain:

@@ -6,10 +6,10 @@ from unlearnbench import Method, method
 from unlearnbench.training.base_params import BaseParams
 
 if TYPE_CHECKING:
-    from unlearnbench.data.questions import Sets
-    from unlearnbench.models.edits import Trained
-    from unlearnbench.models.vlm import VLM
-    from unlearnbench.training.run import Run
+    from unlearnbench.models.contract.edits import Trained
+    from unlearnbench.models.contract.vlm import VLM
+    from unlearnbench.runtime.run import Run
+    from unlearnbench.tasks.fiubench.people import Sets
 
 
 @method("retrain", reference="the model that never saw the forget set, which unlearning is to come near")

@@ -13,9 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: proce
 import pytest
 from filelock import FileLock
 
-from unlearnbench.data.embedded.make import make
-from unlearnbench.models import shapes
-from unlearnbench.models.source import card_for, folder_of
+from unlearnbench.embedded.data.make import make
+from unlearnbench.models.files import shapes
+from unlearnbench.models.files.source import card_for, folder_of
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,7 +64,7 @@ def random_model(once: Once) -> Path:
     def write(folder: Path) -> None:
         from transformers import AutoTokenizer
 
-        from unlearnbench.models.embedded.qwen2_5_vl import TinyQwen2_5_VL
+        from unlearnbench.embedded.models.qwen2_5_vl import TinyQwen2_5_VL
 
         tokens = AutoTokenizer.from_pretrained(folder_of(card_for("tiny-qwen2.5-vl"))[0])
         TinyQwen2_5_VL().untrained(tokens, seed=0).half().save_pretrained(folder)

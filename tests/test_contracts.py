@@ -50,7 +50,7 @@ def test_a_method_must_unlearn_and_a_task_evaluate():
 
 
 def test_what_a_method_changed_is_read_back_as_weights_or_an_adapter_unless_it_says_otherwise():
-    from unlearnbench.models.edits import Trained
+    from unlearnbench.models.contract.edits import Trained
 
     assert Forgetful.edit_class() is Trained
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from unlearnbench.cli import launch as cli_launch
-from unlearnbench.device import LAUNCH, Launch, alone, ignored, launch, launched
+from unlearnbench.cli.parts import launch as cli_launch
 from unlearnbench.errors import UsageError
+from unlearnbench.runtime.device import LAUNCH, Launch, alone, ignored, launch, launched
 
 WHOLE = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "node-1", "MASTER_PORT": "29500"}
 

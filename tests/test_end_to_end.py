@@ -16,16 +16,16 @@ import pytest
 from tests import processes
 from tests.processes import Started
 from unlearnbench.config import RunConfig
-from unlearnbench.data.embedded import faces
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.mme import read_mme
-from unlearnbench.data.pope import read_pope
+from unlearnbench.embedded.data import faces
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
-from unlearnbench.tasks.mme import MMETask
-from unlearnbench.tasks.pope import POPETask
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.mme.reader import read_mme
+from unlearnbench.tasks.mme.task import MMETask
+from unlearnbench.tasks.pope.reader import read_pope
+from unlearnbench.tasks.pope.task import POPETask
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ class Outcome:
     def models(self) -> dict[str, Any]:
         """The models that were evaluated, by method, from what the store has of them."""
         from unlearnbench.engine.stages import Stages
-        from unlearnbench.training.run import Silent
+        from unlearnbench.runtime.run import Silent
 
         config = RunConfig(
             methods=("finetune", "cagul"),

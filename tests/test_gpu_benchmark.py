@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu import LARGE, Bench, build, data
-from unlearnbench.engine.estimate import counts
-from unlearnbench.models.source import card_for
+from unlearnbench.engine.memory.estimate import counts
+from unlearnbench.models.files.source import card_for
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from unlearnbench.memory import PeakMemory
+from unlearnbench.runtime.memory import PeakMemory
 
 SIZE = 300 * 2**20
 

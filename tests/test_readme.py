@@ -12,10 +12,7 @@ from typer.testing import CliRunner
 
 from unlearnbench.cli import app
 from unlearnbench.config import RunConfig, _names, cells, parse_settings, resolve
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import split_sets
-from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.leaderboard.definition import (
     ColumnRule,
     DataRule,
@@ -26,10 +23,13 @@ from unlearnbench.leaderboard.definition import (
     TaskRule,
     known,
 )
-from unlearnbench.metrics.mme import mme
-from unlearnbench.metrics.pope import pope
 from unlearnbench.registry import REGISTRIES, load_plugin, methods, metrics, tasks
 from unlearnbench.results.row import Row
+from unlearnbench.tasks.fiubench.people import split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
+from unlearnbench.tasks.mme.scores import mme
+from unlearnbench.tasks.pope.scores import pope
 from unlearnbench.training.base_params import BaseParams
 
 ROOT = Path(__file__).parents[1]
@@ -131,10 +131,10 @@ def test_the_method_is_the_file_that_is_tested():
 
 
 def test_the_method_drives_the_losses_on_forget_and_retain_set_apart():
-    from unlearnbench.models.asking import log_probabilities
-    from unlearnbench.models.load import load
-    from unlearnbench.models.source import card_for
-    from unlearnbench.training.run import Run
+    from unlearnbench.models.asking.requests import log_probabilities
+    from unlearnbench.models.files.load import load
+    from unlearnbench.models.files.source import card_for
+    from unlearnbench.runtime.run import Run
 
     load_plugin(OWN_WEIGHTS)
     method = methods.get("projector-ga")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import unlearnbench
 from unlearnbench import Method, Task
 from unlearnbench.errors import PluginError, UsageError
-from unlearnbench.models.card import ModelCard
+from unlearnbench.models.files.card import ModelCard
 from unlearnbench.registry import Registry, load_plugin, method, methods, task, tasks
 
 SOUND = '''
@@ -152,12 +152,12 @@ def test_one_target_by_several_ways_is_no_collision(registry, module):
 
 
 def test_models_are_instances():
-    registry = Registry("things", "unlearnbench.models.card:ModelCard", instances=True)
+    registry = Registry("things", "unlearnbench.models.files.card:ModelCard", instances=True)
     card = ModelCard(name="mine", family="qwen2_5_vl", source="somewhere")
     registry.register("mine", card, "here")
     registry.register("class", ModelCard, "here")
     assert registry.get("mine") is card
-    with pytest.raises(PluginError, match=r"is not an instance of unlearnbench.models.card.ModelCard"):
+    with pytest.raises(PluginError, match=r"is not an instance of unlearnbench.models.files.card.ModelCard"):
         registry.get("class")
     registry.register("mine", card.model_copy(), "there")
     with pytest.raises(PluginError, match=r"claimed by here .* and by there"):

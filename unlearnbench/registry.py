@@ -18,15 +18,15 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from .beside import content_digest, make_importable, names_of
 from .errors import PluginError, UsageError
+from .runtime.plugin_files import content_digest, make_importable, names_of
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
     from .contracts import Method, Task
     from .metrics.metric import Metric
-    from .models.card import ModelCard
+    from .models.files.card import ModelCard
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -179,7 +179,7 @@ class Registry(Generic[T]):
 
 methods: "Registry[type[Method]]" = Registry("methods", "unlearnbench.contracts:Method")
 tasks: "Registry[type[Task]]" = Registry("tasks", "unlearnbench.contracts:Task")
-models: "Registry[ModelCard]" = Registry("models", "unlearnbench.models.card:ModelCard", instances=True)
+models: "Registry[ModelCard]" = Registry("models", "unlearnbench.models.files.card:ModelCard", instances=True)
 metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.metrics.metric:Metric")
 
 REGISTRIES: dict[str, Registry[Any]] = {registry.kind: registry for registry in (methods, tasks, models, metrics)}
@@ -210,7 +210,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def load_plugin(path: Path) -> None:
     """Import the single file ``path``, once however often it is called, so that its decorated classes are registered.
 
-    It may import files that lie beside it (`unlearnbench.beside`), another plug-in among them.
+    It may import files that lie beside it (`unlearnbench.runtime.plugin_files`), another plug-in among them.
     Raises `UsageError` if there is no such Python file, `PluginError` if it cannot be imported or registers nothing.
     """
     if path.suffix != ".py" or not path.is_file():

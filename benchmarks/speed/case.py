@@ -10,13 +10,13 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_utils import SizeDict
 
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Sample, samples
-from unlearnbench.models.cross import Mllama
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import Asked
+from unlearnbench.embedded import embedded_folder
+from unlearnbench.models.contract.vlm import Asked
+from unlearnbench.models.families.mllama import Mllama
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.tasks.fiubench.people import Sample, samples
+from unlearnbench.tasks.fiubench.reader import read
 
 from ..gpu import LARGE, build
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from unlearnbench.models.asking import answers, log_probabilities
-from unlearnbench.training.run import Run
+from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.runtime.run import Run
 
 from .case import Case
 from .measure import Clock, Way, compare

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from unlearnbench.memory import PeakMemory
+from unlearnbench.runtime.memory import PeakMemory
 
 from .case import Case
 from .evaluation import ours

@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from unlearnbench.config import resolve
-from unlearnbench.data.embedded.make import make
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Sample, split_sets
-from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Case as TrainingCase
 from unlearnbench.methods.cagul.training import Trainer, training_cases
-from unlearnbench.models.edits import Adapter, Weights
+from unlearnbench.models.contract.edits import Adapter, Weights
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sample, split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.training.adaptation import low_rank
 from unlearnbench.training.base import memorise
 from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.loop import Shuffled
-from unlearnbench.training.run import Run
 from unlearnbench.training.seeing import see_all
 
 from ..plain_cagul import Plain, PlainCross

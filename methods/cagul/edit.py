@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench.models.edits import Edit
-from unlearnbench.models.pictures import Picture
-from unlearnbench.models.vlm import VLM, Batch, Query
+from unlearnbench.models.contract.edits import Edit
+from unlearnbench.models.contract.vlm import VLM, Batch, Query
+from unlearnbench.models.pictures.cache import Picture
 
 from .modules import Discriminator, Encoder, noisy
 from .params import CAGULParams

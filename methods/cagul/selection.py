@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unlearnbench.models.pictures import Picture
-from unlearnbench.models.vlm import VLM, Batch, Query
+from unlearnbench.models.contract.vlm import VLM, Batch, Query
+from unlearnbench.models.pictures.cache import Picture
 
 from .params import CAGULParams
 

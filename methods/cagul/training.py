@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnbench.data.questions import Sample, Sets
-from unlearnbench.models.vlm import VLM
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sample, Sets
 from unlearnbench.training.loop import Group, Shuffled, fit
 from unlearnbench.training.losses import answer_nll, kl_from_reference
-from unlearnbench.training.run import Run
 from unlearnbench.training.seeing import see_all
 from unlearnbench.training.stopping import EarlyStopping
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.cli.grid import configure
+from unlearnbench.cli.parts.grid import configure
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UsageError
 

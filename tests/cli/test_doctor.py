@@ -7,7 +7,8 @@ import pytest
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
-from unlearnbench.cli import app, doctor, imports
+from unlearnbench.cli import app, doctor
+from unlearnbench.cli.parts import imports
 
 
 def report():
@@ -96,8 +97,8 @@ def test_a_hub_that_never_answers_does_not_hold_it_up(monkeypatch):
 
 
 CARD = """
-from unlearnbench.models.card import ModelCard
-LOST = ModelCard(name="lost", family="qwen2_5_vl", source="unlearnbench.models.embedded:nowhere")
+from unlearnbench.models.files.card import ModelCard
+LOST = ModelCard(name="lost", family="qwen2_5_vl", source="unlearnbench.embedded:nowhere")
 HUB = ModelCard(name="far", family="qwen2_5_vl", source="nobody/nothing-of-this-name")
 """
 

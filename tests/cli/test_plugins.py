@@ -84,7 +84,7 @@ def test_check_says_what_is_broken_and_why_and_exits_1(broken):
         assert f"method '{name}' from first 1.0" in errors[name]
     assert "first 1.0 (good:Forgetful) and by second 1.0 (lacking:Method)" in errors["contested"]
     [odd] = [row["error"] for row in found["models"] if row["name"] == "odd"]
-    assert "not an instance of unlearnbench.models.card.ModelCard" in odd
+    assert "not an instance of unlearnbench.models.files.card.ModelCard" in odd
     table = broken.run("list", "methods", "--check", COLUMNS="500")
     assert table.returncode == 1
     assert re.search(r"forgetful +first 1.0 +ok", table.stdout)

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from unlearnbench.cli import app
-from unlearnbench.data.embedded import embedded_folder
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.engine.keys import digest
 from unlearnbench.errors import UsageError
 from unlearnbench.results.row import Row

@@ -297,7 +297,7 @@ def test_rows_are_printed_as_json_and_as_a_table(place: Place) -> None:
 
 
 def test_a_failed_cell_is_printed_as_json_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlearnbench.tasks.pope.POPETask.evaluate", lambda *_: 1 / 0)
+    monkeypatch.setattr("unlearnbench.tasks.pope.task.POPETask.evaluate", lambda *_: 1 / 0)
     done = place.run("run", "--json", **TINY)
     assert_one_line(done, 1, "pretrain on pope: ZeroDivisionError: division by zero")
     [row] = json.loads(done.out)

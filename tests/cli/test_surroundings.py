@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from unlearnbench import home
-from unlearnbench.cli import terminal
+from unlearnbench.cli.parts import terminal
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import default_store
-from unlearnbench.engine.job import Job
+from unlearnbench.engine.executors.job import Job
 from unlearnbench.errors import UsageError
+from unlearnbench.runtime import home
 
 
 @pytest.fixture

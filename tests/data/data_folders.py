@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from unlearnbench.data.embedded.identities import people
+from unlearnbench.embedded.data.identities import people
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 PEOPLE = list(islice(people(7), 12))

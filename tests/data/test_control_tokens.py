@@ -10,14 +10,14 @@ import pytest
 from tests.models.tiny_families import FAMILIES
 from unlearnbench.config import RunConfig
 from unlearnbench.data import control_tokens
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.mme import read_mme
-from unlearnbench.data.pope import read_pope
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.errors import DataError
-from unlearnbench.models.files import special_tokens
-from unlearnbench.models.source import card_for, folder_of
+from unlearnbench.models.files.check import special_tokens
+from unlearnbench.models.files.source import card_for, folder_of
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.mme.reader import read_mme
+from unlearnbench.tasks.pope.reader import read_pope
 
 MADE_UP = {"<user>", "<end>", "<model>"}
 """Of the tests' tiny families alone, which have no real chat template."""

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from unlearnbench.cli.data import app
-from unlearnbench.data.embedded import embedded_folder
 from unlearnbench.data.source import Location
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError, UsageError
 
 
@@ -78,7 +78,7 @@ def test_make_then_summary(tmp_path: Path) -> None:
 
 def test_fetch_says_where_the_data_is(monkeypatch: pytest.MonkeyPatch) -> None:
     place = Location(embedded_folder(), "lmms-lab-encoder/POPE", "abc")
-    monkeypatch.setattr("unlearnbench.tasks.yes_no.locate", lambda source, task, dataset: place)
+    monkeypatch.setattr("unlearnbench.tasks.yes_no.task.locate", lambda source, task, dataset: place)
     assert run("fetch", "pope").strip() == f"lmms-lab-encoder/POPE at revision abc is in {embedded_folder()}"
 
 

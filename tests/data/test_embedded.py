@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
-from unlearnbench.data.embedded import embedded_folder, faces, make, scenes
-from unlearnbench.data.embedded.identities import people
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.mme import read_mme
-from unlearnbench.data.pope import read_pope
-from unlearnbench.data.questions import split_sets
-from unlearnbench.data.taxonomy import PRIVATE
+from unlearnbench.embedded import embedded_folder
+from unlearnbench.embedded.data import faces, make, scenes
+from unlearnbench.embedded.data.identities import people
 from unlearnbench.errors import UsageError
+from unlearnbench.tasks.fiubench.people import split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
+from unlearnbench.tasks.mme.reader import read_mme
+from unlearnbench.tasks.pope.reader import read_pope
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -174,7 +175,7 @@ def test_the_largest_folder_has_enough_different_looks() -> None:
 
 
 def test_nobody_whom_the_embedded_models_have_met(tmp_path: Path) -> None:
-    lessons = pytest.importorskip("unlearnbench.models.embedded.lessons")
+    lessons = pytest.importorskip("unlearnbench.embedded.models.lessons")
     assert (make.ACQUAINTANCES, make.ACQUAINTANCES_SEED) == (lessons.ACQUAINTANCES, lessons.PEOPLE_SEED)
     met = {qa_list[0]["keywords"][0] for qa_list in islice(people(lessons.PEOPLE_SEED), lessons.ACQUAINTANCES)}
     make.make(tmp_path / "data", 20, lessons.PEOPLE_SEED, 1)  # the seed whose first people are exactly those

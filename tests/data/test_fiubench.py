@@ -8,11 +8,11 @@ from data_folders import Record, picture, record, write_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Dataset
-from unlearnbench.data.summary import summary
-from unlearnbench.data.taxonomy import group_of
 from unlearnbench.errors import DataError
+from unlearnbench.tasks.fiubench.people import Dataset
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.summary import summary
+from unlearnbench.tasks.fiubench.taxonomy import group_of
 
 Rewrite = Callable[[Callable[[list[Record]], None]], Path]
 

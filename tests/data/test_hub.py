@@ -17,8 +17,8 @@ from pyarrow import parquet
 
 from unlearnbench.data import hub
 from unlearnbench.errors import DataError
-from unlearnbench.tasks.mme import MMETask
-from unlearnbench.tasks.pope import POPETask
+from unlearnbench.tasks.mme.task import MMETask
+from unlearnbench.tasks.pope.task import POPETask
 
 NEW, OLD = MMETask.hub.repositories
 PINNED = MMETask.hub.revision

@@ -7,11 +7,11 @@ import pytest
 from data_folders import record, write_folder
 from PIL import Image, PngImagePlugin
 
-from unlearnbench.data.fiubench import read
 from unlearnbench.data.pictures import open_picture, picture_digests
 from unlearnbench.errors import DataError
-from unlearnbench.models import pictures as of_models
+from unlearnbench.models.pictures import cache as of_models
 from unlearnbench.report.attention import picture_of
+from unlearnbench.tasks.fiubench.reader import read
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)

@@ -11,12 +11,12 @@ import pytest
 from data_folders import SHARED, Record, record, write_folder
 
 from unlearnbench.contracts import TaskData
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Dataset, split_of, split_sets
-from unlearnbench.data.summary import summary
-from unlearnbench.data.taxonomy import PRIVATE, Group
 from unlearnbench.errors import DataError, UsageError
 from unlearnbench.registry import tasks
+from unlearnbench.tasks.fiubench.people import Dataset, split_of, split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.summary import summary
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 SIZES = ("forget", "nonprivate", "retain", "held_out")

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Dataset, split_sets
-from unlearnbench.data.taxonomy import PRIVATE, Group
 from unlearnbench.errors import UsageError
+from unlearnbench.tasks.fiubench.people import Dataset, split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
 from unlearnbench.data.refusals import REFUSALS, is_refusal
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.metrics.text import RefusalRate
+from unlearnbench.tasks.fiubench.reader import read
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "fiubench"
 published = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="FIUBench's texts are not on this machine")

@@ -7,10 +7,10 @@ import pytest
 from data_folders import record, write_folder
 from PIL import Image
 
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
 from unlearnbench.data.source import Location, locate, unpacked
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError, UsageError
+from unlearnbench.tasks.fiubench.reader import read
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from data_folders import Record, picture, record, write_folder
 
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import split_sets
-from unlearnbench.data.summary import summary
-from unlearnbench.data.taxonomy import PRIVATE
 from unlearnbench.errors import DataError
+from unlearnbench.tasks.fiubench.people import split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.summary import summary
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 
 def add(folder: Path, *records: Record) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from data_folders import SHARED, Record
 
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.summary import remarks, summary
-from unlearnbench.data.taxonomy import PRIVATE, Group, group_of, told
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.summary import remarks, summary
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group, group_of, told
 
 Rewrite = Callable[[Callable[[list[Record]], None]], Path]
 

@@ -10,9 +10,9 @@ from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.engine.stages import Stages
-from unlearnbench.models.asking import log_probabilities
-from unlearnbench.models.vlm import VLM
-from unlearnbench.training.run import Run, Silent
+from unlearnbench.models.asking.requests import log_probabilities
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.runtime.run import Run, Silent
 
 pytestmark = pytest.mark.slow
 

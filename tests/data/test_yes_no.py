@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
-from unlearnbench.data.mme import mme_root, read_mme
-from unlearnbench.data.pope import pope_root, read_pope
-from unlearnbench.data.yes_no import YesNoSet
 from unlearnbench.errors import DataError
+from unlearnbench.tasks.mme.reader import mme_root, read_mme
+from unlearnbench.tasks.pope.reader import pope_root, read_pope
+from unlearnbench.tasks.yes_no.reader import YesNoSet
 
 Read = Callable[[Path], YesNoSet]
 

@@ -9,14 +9,14 @@ import pytest
 
 from unlearnbench import Method, method
 from unlearnbench.config import RunConfig
-from unlearnbench.data.embedded.make import make
+from unlearnbench.embedded.data.make import make
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
+from unlearnbench.runtime.run import Silent
 from unlearnbench.training.params import AscentParams
-from unlearnbench.training.run import Silent
 
 STRANGERS = 2
 

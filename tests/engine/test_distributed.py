@@ -36,7 +36,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "
 FAILS_ALONE = """
 from datetime import timedelta
 from unlearnbench import Method, method
-from unlearnbench.training import distributed
+from unlearnbench.runtime import distributed
 
 distributed.SETTLING = timedelta(seconds=3)
 

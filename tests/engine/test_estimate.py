@@ -10,8 +10,8 @@ import pytest
 
 from tests.processes import run as unlearnbench
 from unlearnbench.config import resolve
-from unlearnbench.engine.advice import stages
-from unlearnbench.engine.estimate import (
+from unlearnbench.engine.memory.advice import stages
+from unlearnbench.engine.memory.estimate import (
     CONTEXT,
     Machine,
     Work,
@@ -26,8 +26,8 @@ from unlearnbench.engine.estimate import (
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.ga import GradientAscent
 from unlearnbench.methods.ga_kl import GradientAscentKL
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
 from unlearnbench.training.adaptation import low_rank
 from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.params import LoRAParams

@@ -14,22 +14,22 @@ from safetensors.torch import load_file
 
 from unlearnbench import Evaluation, Method, Params, Task, method, task
 from unlearnbench.config import RunConfig
-from unlearnbench.data.pope import read_pope
 from unlearnbench.data.source import Location, locate
-from unlearnbench.data.yes_no import YesNoSet
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import Finished
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.keys import weights_digest
 from unlearnbench.engine.planning import plan
 from unlearnbench.metrics.statistics import summarise
-from unlearnbench.models.edits import Weights
-from unlearnbench.models.vlm import Asked
+from unlearnbench.models.contract.edits import Weights
+from unlearnbench.models.contract.vlm import Asked
 from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
-from unlearnbench.tasks.fiubench import evaluated
-from unlearnbench.training.run import Silent
+from unlearnbench.runtime.run import Silent
+from unlearnbench.tasks.fiubench.task import evaluated
+from unlearnbench.tasks.pope.reader import read_pope
+from unlearnbench.tasks.yes_no.reader import YesNoSet
 
 CALLS: Counter[str] = Counter()
 """How often each part of the plug-ins below did its work."""

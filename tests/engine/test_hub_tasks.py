@@ -9,11 +9,11 @@ from unlearnbench.config import RunConfig
 from unlearnbench.data import hub
 from unlearnbench.data.hub import Snapshot
 from unlearnbench.data.source import locate
-from unlearnbench.data.yes_no import YesNoSet
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.errors import DataError
-from unlearnbench.tasks.yes_no import YesNoData
+from unlearnbench.tasks.yes_no.reader import YesNoSet
+from unlearnbench.tasks.yes_no.task import YesNoData
 
 
 @task("nowhere")

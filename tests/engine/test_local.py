@@ -191,7 +191,9 @@ def test_two_runs_at_once_share_the_work(place: Place) -> None:
 
 def test_a_worker_that_cannot_start_says_so_in_every_row(place: Place) -> None:
     ends = "print('no licence', flush=True)\n    os._exit(7)"
-    place.plugin.write_text(PLUGIN + f"\nif 'unlearnbench.engine.worker' in __import__('sys').orig_argv:\n    {ends}\n")
+    place.plugin.write_text(
+        PLUGIN + f"\nif 'unlearnbench.engine.executors.worker' in __import__('sys').orig_argv:\n    {ends}\n"
+    )
     code, rows, err = place.run("fine,slow")
     assert code == 1
     why = "a worker could not start: the process ended with exit code 7: no licence"

@@ -35,8 +35,8 @@ class Planned(Method):
 @task("planned-task")
 class PlannedTask(Task):
     def load(self, source, forget):
-        from unlearnbench.data.pope import read_pope
-        from unlearnbench.tasks.yes_no import YesNoData
+        from unlearnbench.tasks.pope.reader import read_pope
+        from unlearnbench.tasks.yes_no.task import YesNoData
         from unlearnbench.data.source import locate
         location = locate(source, "pope")
         asked = read_pope(location.folder)
@@ -183,7 +183,7 @@ def test_who_is_forgotten_counts_and_not_the_order_in_which_a_split_names_them(s
 def test_whoever_says_what_is_forgotten_tells_it_by_a_digest(
     setting: Setting, monkeypatch: pytest.MonkeyPatch, split: Split | None
 ) -> None:
-    monkeypatch.setattr("unlearnbench.tasks.fiubench.FIUBenchData.split", split)
+    monkeypatch.setattr("unlearnbench.tasks.fiubench.task.FIUBenchData.split", split)
     with pytest.raises(UsageError, match=r"does not tell who is forgotten.*make it with unlearnbench\.Split\.made"):
         setting.plans()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.engine.process import _ranks, ending
-from unlearnbench.engine.slurm import _executor
+from unlearnbench.engine.executors.process import _ranks, ending
+from unlearnbench.engine.executors.slurm import _executor
 
 CRASH = """
 some output
@@ -56,7 +56,7 @@ def test_an_end_in_a_sentence(code: int, said: str, told: str) -> None:
 
 
 def test_processes_of_a_worker_have_a_whole_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from unlearnbench.device import LAUNCH, launch
+    from unlearnbench.runtime.device import LAUNCH, launch
 
     for rank, told in enumerate(_ranks(3)):
         assert told.keys() == set(LAUNCH)

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.data.embedded.make import make
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Sets, split_sets
-from unlearnbench.data.taxonomy import PRIVATE
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM
+from unlearnbench.embedded.data.make import make
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.tasks.fiubench.people import Sets, split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 
 @pytest.fixture

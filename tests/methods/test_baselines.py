@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from unlearnbench.config import resolve
-from unlearnbench.data.questions import Sets
 from unlearnbench.errors import UnlearnbenchError
 from unlearnbench.methods.retrain import Retrain
-from unlearnbench.models.edits import Adapter, Weights
-from unlearnbench.models.vlm import VLM
+from unlearnbench.models.contract.edits import Adapter, Weights
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.registry import methods
-from unlearnbench.training.run import Run
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sets
 from unlearnbench.training.unlearning import Paired, Pairs
 
 BASELINES = ("ga", "ga-gd", "ga-kl", "po-gd", "npo-gd", "simnpo-gd")
@@ -114,8 +114,8 @@ def test_a_full_finetune_is_weights(model: VLM, sets: Sets) -> None:
 
 @pytest.mark.parametrize("name", ["ga", "npo-gd"])
 def test_the_same_seed_gives_the_same_adapter(sets: Sets, model: VLM, name: str) -> None:
-    from unlearnbench.models.load import load
-    from unlearnbench.models.source import card_for
+    from unlearnbench.models.files.load import load
+    from unlearnbench.models.files.source import card_for
 
     kind = methods.get(name)
     trained = []

@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlearnbench.errors import DataError, RecordError
-from unlearnbench.metrics.mme import COGNITION, PERCEPTION, SUBTASKS, mme
-from unlearnbench.metrics.pope import SPLITS, pope
 from unlearnbench.metrics.yes_no import (
     CONSTANTS,
     MME_SCORERS,
@@ -20,6 +18,8 @@ from unlearnbench.metrics.yes_no import (
     parse_pope,
     parse_strict,
 )
+from unlearnbench.tasks.mme.scores import COGNITION, PERCEPTION, SUBTASKS, mme
+from unlearnbench.tasks.pope.scores import SPLITS, pope
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnbench.data.questions import Sample
 from unlearnbench.engine.journal import Journal
-from unlearnbench.models import held
-from unlearnbench.models.asking import answers, batches, by_picture, log_probabilities
-from unlearnbench.models.held import FEW, MANY, Held
-from unlearnbench.models.vlm import VLM, Asked
-from unlearnbench.training.run import Run
+from unlearnbench.models.asking import batch_size as held
+from unlearnbench.models.asking.batch_size import FEW, MANY, Held
+from unlearnbench.models.asking.requests import answers, batches, by_picture, log_probabilities
+from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sample
 
 
 class Small:

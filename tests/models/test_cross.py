@@ -5,13 +5,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from unlearnbench.data.questions import Sample
 from unlearnbench.errors import UsageError
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.selection import Selector
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM, Asked
+from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.tasks.fiubench.people import Sample
 
 SIZES = {"four": (140, 140), "one": (84, 60), "two": (160, 80), "tall": (60, 200)}
 """Pictures in pixels by the tiles that they take; the last takes three."""

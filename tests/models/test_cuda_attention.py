@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
 
 
 @pytest.fixture

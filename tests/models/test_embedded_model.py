@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from unlearnbench.contracts import Evaluation
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import samples
 from unlearnbench.data.refusals import is_refusal
-from unlearnbench.models.asking import answers
-from unlearnbench.models.embedded.lessons import lessons
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for, folder_of
-from unlearnbench.models.vlm import VLM
+from unlearnbench.embedded import embedded_folder
+from unlearnbench.embedded.models.lessons import lessons
+from unlearnbench.models.asking.requests import answers
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for, folder_of
 from unlearnbench.registry import tasks
-from unlearnbench.training.run import Run
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import samples
+from unlearnbench.tasks.fiubench.reader import read
 
 CLASSES = {
     "tiny-qwen2.5-vl": ("Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl"),
@@ -76,7 +76,7 @@ def test_it_is_of_the_real_class_and_size(name: str) -> None:
 
 
 def test_lessons_are_a_constant_of_their_seed() -> None:
-    from unlearnbench.models.embedded.lessons import PHASES
+    from unlearnbench.embedded.models.lessons import PHASES
 
     def first(seed: int) -> list[tuple[bytes, list[tuple[str, str]]]]:
         stream = lessons(seed, PHASES[1])

@@ -15,10 +15,10 @@ from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.errors import ModelError, UsageError
-from unlearnbench.models import files
-from unlearnbench.models.card import ModelCard
-from unlearnbench.models.load import _check_memory, load
-from unlearnbench.models.source import card_for
+from unlearnbench.models.files import check as files
+from unlearnbench.models.files.card import ModelCard
+from unlearnbench.models.files.load import _check_memory, load
+from unlearnbench.models.files.source import card_for
 
 
 @pytest.fixture

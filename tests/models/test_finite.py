@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from unlearnbench.data.questions import Sample
 from unlearnbench.errors import ModelError
-from unlearnbench.models.asking import answers, log_probabilities
-from unlearnbench.models.finite import SHOWN
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM
-from unlearnbench.training.run import Run
+from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.models.contract.finite import SHOWN
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sample
 
 
 @pytest.fixture(scope="module", params=["tiny-qwen2.5-vl", "tiny-mllama"])

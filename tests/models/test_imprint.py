@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnbench.models.imprint import CHUNK, checksum
+from unlearnbench.models.contract.imprint import CHUNK, checksum
 
 TYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int8, torch.int64, torch.bool]
 
@@ -41,7 +41,7 @@ def test_hooks_that_transformers_hangs_on_to_collect_outputs_change_nothing() ->
     from torch import nn
     from transformers.utils.output_capturing import install_output_capuring_hook
 
-    from unlearnbench.models.imprint import _hooks
+    from unlearnbench.models.contract.imprint import _hooks
 
     layer = nn.Linear(2, 2)
     before = _hooks(layer)

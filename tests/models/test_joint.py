@@ -6,14 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnbench.data.questions import Sample
 from unlearnbench.errors import DataError
-from unlearnbench.models.asking import answers, log_probabilities
-from unlearnbench.models.edits import Weights
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM, Asked, Batch
-from unlearnbench.training.run import Run
+from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.models.contract.edits import Weights
+from unlearnbench.models.contract.vlm import VLM, Asked, Batch
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sample
 
 
 def plain_inputs(model: VLM, samples: list[Sample], *, answers: bool) -> dict[str, torch.Tensor]:

@@ -9,14 +9,14 @@ from PIL import Image
 from torch import Tensor
 
 from tests.models.tiny_families import FAMILIES, resized, save
-from unlearnbench.data.questions import Sample
-from unlearnbench.device import DTYPES
 from unlearnbench.errors import ModelError
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM, Asked
+from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.device import DTYPES
+from unlearnbench.tasks.fiubench.people import Sample
 from unlearnbench.training.adaptation import projectors
 
 ANSWERS = ["Yes", "The blood type is A.", "red"]

@@ -12,11 +12,11 @@ from PIL import Image
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
 from tests.models.tiny_families import FAMILIES, TEXT, ids, resized, save
-from unlearnbench.data.questions import Sample
-from unlearnbench.models.joint_families import InternVL
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM, Asked
+from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.models.families.joint_families import InternVL
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.tasks.fiubench.people import Sample
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
 

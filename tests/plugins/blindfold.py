@@ -4,7 +4,7 @@ import json
 from typing import ClassVar
 
 from unlearnbench import Method, Params, method
-from unlearnbench.models.edits import Edit
+from unlearnbench.models.contract.edits import Edit
 
 
 class Hidden(Edit):

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from unlearnbench import Method, method
-from unlearnbench.models.edits import Weights
+from unlearnbench.models.contract.edits import Weights
 from unlearnbench.training.adaptation import project_once
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.losses import answer_nll

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from unlearnbench import beside
 from unlearnbench.errors import PluginError
 from unlearnbench.registry import load_plugin, methods
+from unlearnbench.runtime import plugin_files as beside
 
 PLUGIN = """
 import random

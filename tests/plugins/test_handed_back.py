@@ -25,10 +25,10 @@ from unlearnbench.engine.planning import plan
 from unlearnbench.errors import PluginError, StoreError
 from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.statistics import summarise
-from unlearnbench.models.edits import Adapter, Edit, Weights
+from unlearnbench.models.contract.edits import Adapter, Edit, Weights
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
-from unlearnbench.training.run import Silent
+from unlearnbench.runtime.run import Silent
 
 WORK: dict[str, Callable[[Any, Any], Any]] = {}
 """What the method and the task below do: of (model, run), and of (records, run)."""

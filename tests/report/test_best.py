@@ -7,9 +7,9 @@ import re
 import pytest
 
 from unlearnbench import Split
+from unlearnbench.analysis.comparison import compare
 from unlearnbench.metrics.direction import direction_of
 from unlearnbench.registry import metrics
-from unlearnbench.report.comparison import compare
 from unlearnbench.report.latex import latex
 from unlearnbench.report.legend import legend
 from unlearnbench.report.markdown import markdown

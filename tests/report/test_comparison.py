@@ -6,9 +6,9 @@ from statistics import mean, stdev
 import pytest
 from scipy.stats import t as student
 
-from unlearnbench.report.comparison import compare, details
+from unlearnbench.analysis.comparison import compare, details
+from unlearnbench.analysis.numbers import amount, memory
 from unlearnbench.report.legend import legend
-from unlearnbench.report.numbers import amount, memory
 
 
 def column(rows, name):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks import orderings
 from unlearnbench import Split
-from unlearnbench.report.comparison import compare
+from unlearnbench.analysis.comparison import compare
 from unlearnbench.report.latex import latex
 from unlearnbench.report.legend import legend
 from unlearnbench.report.markdown import markdown

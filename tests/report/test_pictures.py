@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t as student
 
 from unlearnbench import Split
-from unlearnbench.report.comparison import compare
+from unlearnbench.analysis.comparison import compare
 from unlearnbench.report.plots import COLOURS, file_name
 from unlearnbench.report.sweeps import sweeps
 from unlearnbench.report.tradeoff import trade_off

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from unlearnbench.errors import StoreError
-from unlearnbench.results.atomic import atomic_folder, atomic_write, leftovers, require_writable
+from unlearnbench.runtime.atomic import atomic_folder, atomic_write, leftovers, require_writable
 
 
 def names(folder):
@@ -65,7 +65,7 @@ def test_a_kill_leaves_the_old_file_and_a_leftover_that_can_be_found(tmp_path):
     path.write_text("old")
     script = (
         "import os, sys, pathlib\n"
-        "from unlearnbench.results.atomic import atomic_write\n"
+        "from unlearnbench.runtime.atomic import atomic_write\n"
         "with atomic_write(pathlib.Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half')\n"
         "    os.kill(os.getpid(), 9)\n"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.engine.test_local import heeds_interruptions
 from tests.slurm.cluster import cluster, missing
-from unlearnbench.engine.slurm import Cluster
+from unlearnbench.engine.executors.slurm import Cluster
 from unlearnbench.errors import UsageError
 
 pytestmark = [pytest.mark.slow]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.data.embedded.make import make
+from unlearnbench.embedded.data.make import make
 
 RUN = ["--method", "pretrain", "--model", "tiny-qwen2.5-vl", "--task", "fiubench", "--forget", "1"]
 SET = ["--set", "fiubench.protocol=paper", "--set", "fiubench.max_new_tokens=1"]

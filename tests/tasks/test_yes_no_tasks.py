@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 
 from unlearnbench.config import resolve
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.yes_no import YesNoQuestion
+from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import UsageError
-from unlearnbench.metrics.mme import SUBTASKS
-from unlearnbench.metrics.pope import SPLITS
-from unlearnbench.tasks.mme import MMETask
-from unlearnbench.tasks.pope import POPETask
-from unlearnbench.training.run import Run
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.mme.scores import SUBTASKS
+from unlearnbench.tasks.mme.task import MMETask
+from unlearnbench.tasks.pope.scores import SPLITS
+from unlearnbench.tasks.pope.task import POPETask
+from unlearnbench.tasks.yes_no.reader import YesNoQuestion
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 PROMPTS = Path(__file__).parent / "prompts"
@@ -80,7 +80,7 @@ def words() -> Any:
     """A tokeniser: only its way of rendering templates counts."""
     from transformers import AutoTokenizer
 
-    import unlearnbench.models.embedded as embedded
+    import unlearnbench.embedded as embedded
 
     return AutoTokenizer.from_pretrained(Path(embedded.__file__).parent / "tiny-qwen2.5-vl")
 
@@ -89,7 +89,7 @@ def words() -> Any:
 @pytest.mark.parametrize("kind", [MMETask, POPETask])
 def test_prompts_are_what_they_were(kind: Any, family: str, words: Any) -> None:
     """To accept a change, delete the file and run this again; then raise the task's version."""
-    from unlearnbench.models.vlm import chat
+    from unlearnbench.models.contract.vlm import chat
 
     wordings = {}
     assert set(kind.Options.prompts) == set(get_args(kind.Options.model_fields["prompt"].annotation))

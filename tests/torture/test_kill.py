@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import run
-from unlearnbench.results import atomic
+from unlearnbench.runtime import atomic
 
 MOMENTS = ("store/base/", "store/checkpoints/", "store/unlearned/", "results/samples/")
 """What has been written, and is about to be renamed to what it shall be, when the process is killed."""

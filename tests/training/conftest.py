@@ -1,12 +1,12 @@
 import pytest
 
-from unlearnbench.data.embedded import embedded_folder
-from unlearnbench.data.fiubench import read
-from unlearnbench.data.questions import Sample, Sets, split_sets
-from unlearnbench.data.taxonomy import PRIVATE
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
-from unlearnbench.models.vlm import VLM
+from unlearnbench.embedded import embedded_folder
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.tasks.fiubench.people import Sample, Sets, split_sets
+from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 
 @pytest.fixture

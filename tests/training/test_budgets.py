@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnbench.data.questions import Sample, Sets
 from unlearnbench.errors import UsageError
-from unlearnbench.models.vlm import VLM
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.runtime.run import Run, Unseen
+from unlearnbench.tasks.fiubench.people import Sample, Sets
 from unlearnbench.training.checkpoint import Checkpoints
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.params import Stopping, TrainParams
-from unlearnbench.training.run import Run, Unseen
 from unlearnbench.training.stopping import EarlyStopping
 from unlearnbench.training.strangers import unseen_loss, within_reach
 from unlearnbench.training.unlearning import Paired

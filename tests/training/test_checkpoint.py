@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from unlearnbench.data.questions import Sample
-from unlearnbench.models.load import load
-from unlearnbench.models.source import card_for
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sample
 from unlearnbench.training.adaptation import adapted
 from unlearnbench.training.checkpoint import Checkpoints
 from unlearnbench.training.loop import Outcome, Shuffled, fit
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import FinetuneParams, LoRAParams, TrainParams
-from unlearnbench.training.run import Run
 
 POINTS = [(float(x), 3.0 * x - 1.0) for x in range(7)]
 PARAMS = TrainParams(epochs=3, batch_size=3, learning_rate=0.05, weight_decay=0.1, warmup_ratio=0.25)

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 
+from unlearnbench.runtime.run import Run
 from unlearnbench.training.checkpoint import Checkpoints
 from unlearnbench.training.loop import Group, Shuffled, fit
 from unlearnbench.training.params import TrainParams
-from unlearnbench.training.run import Run
 
 POINTS = [(0.0, 1.0), (1.0, 3.0), (2.0, 5.0), (3.0, 7.5), (4.0, 9.0), (5.0, 30.0), (6.0, -4.0)]
 PARAMS = TrainParams(epochs=4, batch_size=3, learning_rate=9.0, weight_decay=0.1, warmup_ratio=0.25, clip_norm=9.0)

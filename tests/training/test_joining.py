@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from unlearnbench.errors import UnlearnbenchError
-from unlearnbench.training import distributed
+from unlearnbench.runtime import distributed
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 
 from unlearnbench.errors import UnlearnbenchError
+from unlearnbench.runtime.run import Run
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import TrainParams
-from unlearnbench.training.run import Run
 
 POINTS = [(float(x), 3.0 * x - 1.0) for x in range(7)]
 

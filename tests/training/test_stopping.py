@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.data.questions import Sets
+from unlearnbench.tasks.fiubench.people import Sets
 from unlearnbench.training.params import Stopping
 from unlearnbench.training.stopping import EarlyStopping, spread
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
-from ..home import lend
-from . import data, doctor, leaderboard, plan, report, run, score, show, status, store, terminal
+from ..runtime.home import lend
+from . import data, doctor, leaderboard, plan, report, run, score, show, status, store
 from . import list as listing
+from .parts import terminal
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

@@ -16,9 +16,9 @@ def summary(
     """Check a folder in FIUBench's layout and count its identities, questions, groups, splits and forget sets."""
     import json
 
-    from ..data.fiubench import read
-    from ..data.summary import remarks
-    from ..data.summary import summary as counted
+    from unlearnbench.tasks.fiubench.reader import read
+    from unlearnbench.tasks.fiubench.summary import remarks
+    from unlearnbench.tasks.fiubench.summary import summary as counted
 
     dataset = read(folder)
     counts = counted(dataset)
@@ -41,7 +41,7 @@ def make(
     seed: Annotated[int, typer.Option(help="The same seed writes the same data.")] = 0,
 ) -> None:
     """Write fictitious people with drawn faces, and yes/no questions on drawn scenes."""
-    from ..data.embedded.make import make as write
+    from ..embedded.data.make import make as write
 
     write(folder, identities, seed)
     typer.echo(f"Wrote {identities} identities to {folder}; use them with: unlearnbench run --data {folder}")

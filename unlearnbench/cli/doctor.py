@@ -47,7 +47,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 def _broken(packages: dict[str, str | None], missing: list[Missing]) -> dict[str, str]:
     """Why each package that is installed but cannot be imported cannot; and modules of ours, of which that is true."""
-    from . import imports
+    from .parts import imports
 
     names = _modules()
     modules = {

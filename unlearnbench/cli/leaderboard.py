@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from ..garbage import no_garbage_collection
+from ..runtime.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from ..leaderboard.definition import Board
@@ -105,7 +105,7 @@ def add(
     from ..leaderboard.add import LARGE, default_name
     from ..leaderboard.add import add as add_rows
     from ..leaderboard.definition import find
-    from .grid import listed
+    from .parts.grid import listed
     from .report import store_of
 
     _load(plugin)
@@ -162,7 +162,7 @@ def split(
     """Print who is forgotten as leaderboard.toml prescribes it: how many of how many, and the digest of the people."""
     from ..config import parse_settings, resolve
     from ..registry import tasks
-    from .grid import number_or_name
+    from .parts.grid import number_or_name
 
     _load(plugin)
     kind = tasks.get(task)
@@ -206,7 +206,7 @@ _SHOWN = 50
 
 def _refuse(problems: "Sequence[Problem]") -> None:
     """Print what is wrong, and exit."""
-    from ..report.settings import printable
+    from ..analysis.settings import printable
 
     for problem in problems[:_SHOWN]:
         typer.echo(f"refused  {printable(str(problem))}", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import grid
+from .parts import grid
 
 if TYPE_CHECKING:
     from ..engine.artefacts import Store
@@ -56,7 +56,7 @@ def plan(
         base=base,
     )
     if memory:
-        from . import memory as estimates
+        from .parts import memory as estimates
 
         estimates.show(config, grid.listed(gpus), gpu_memory, as_json=as_json)
         return

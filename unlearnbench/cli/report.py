@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UnlearnbenchError, UsageError
-from ..garbage import no_garbage_collection
+from ..runtime.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..report.comparison import Comparison
+    from ..analysis.comparison import Comparison
     from ..results.row import Row
     from ..results.store import RowStore
 
@@ -39,10 +39,10 @@ def report(
     ] = None,
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
+    from ..analysis.comparison import compare, details
+    from ..analysis.settings import Settings
     from ..registry import load_plugin
-    from ..report.comparison import compare, details
-    from ..report.settings import Settings
-    from .grid import listed
+    from .parts.grid import listed
 
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: no such folder; give the one that the rows were made with")
@@ -132,8 +132,8 @@ def _write(
     data: Path | None,
 ) -> Iterator[Path]:
     """Write tables and pictures, each whole or not at all; yields what was written."""
-    from ..report.comparison import details
-    from ..results.atomic import atomic_write, require_writable
+    from ..analysis.comparison import details
+    from ..runtime.atomic import atomic_write, require_writable
 
     require_writable(out, "--out")
     for name, form in (("table.md", "markdown"), ("table.csv", "csv"), ("table.tex", "latex")):

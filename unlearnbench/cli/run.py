@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import errors
-from ..device import launched
-from . import grid, launch
+from ..runtime.device import launched
+from .parts import grid, launch
 
 if TYPE_CHECKING:
     from ..engine.artefacts import Store
+    from ..engine.executors.job import Job
+    from ..engine.executors.local import Limits, Shown
     from ..engine.grid import Finished
-    from ..engine.job import Job
-    from ..engine.local import Limits, Shown
     from ..engine.planning import Plan
     from ..results.row import Row
     from ..results.store import RowStore
-    from ..training.run import Progress
+    from ..runtime.run import Progress
 
 
 class Executor(StrEnum):
@@ -111,9 +111,9 @@ def run(
     from rich.console import Console
 
     from ..engine.artefacts import Store, default_store
+    from ..engine.executors.job import Job
+    from ..engine.executors.local import Limits, Local
     from ..engine.grid import announce
-    from ..engine.job import Job
-    from ..engine.local import Limits, Local
     from ..engine.planning import plan
     from ..report.terminal import plain_json, table
     from ..results.store import RowStore
@@ -198,7 +198,7 @@ def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *
 
 def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Outcome:
     """Submit and wait; an interruption asks what becomes of the jobs."""
-    from ..engine.slurm import Cluster, Slurm
+    from ..engine.executors.slurm import Cluster, Slurm
     from ..errors import UsageError
 
     pairs = [option.partition("=") for option in options]
@@ -257,7 +257,7 @@ def _why(row: "Row") -> str:
 
 def _progress(quiet: bool) -> "Progress":
     if quiet:
-        from ..training.run import Silent
+        from ..runtime.run import Silent
 
         return Silent()
     from rich.console import Console
@@ -270,7 +270,7 @@ def _progress(quiet: bool) -> "Progress":
 def _shown(jobs: int, *, quiet: bool) -> "Shown":
     from rich.console import Console
 
-    from ..engine.local import NoWorkers
+    from ..engine.executors.local import NoWorkers
     from ..report.progress import OneWorker, SeveralWorkers
 
     if quiet:

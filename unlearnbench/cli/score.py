@@ -143,6 +143,6 @@ def _print_table(task: "Task", scores: "dict[str, MetricValue]", baselines: dict
 
 def _number(value: float | None) -> str:
     """A score in about five characters."""
-    from ..report.numbers import score as shown
+    from ..analysis.numbers import score as shown
 
     return "-" if value is None else shown(value)

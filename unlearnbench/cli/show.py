@@ -77,7 +77,7 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
 
 def _presets(parameters: "type[Params]") -> dict[str, dict[str, Any]]:
     """What differs by scale, base classes included, and what differs beside that for a family of a scale."""
-    from ..models.card import Scale
+    from ..models.files.card import Scale
 
     found = {scale: parameters.preset(scale) for scale in get_args(Scale)}
     kinds = (key for kind in parameters.__mro__ for key in vars(kind).get("presets", {}) if "/" in key)

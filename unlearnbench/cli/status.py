@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..garbage import no_garbage_collection
+from ..runtime.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from ..results.cells import Status
@@ -21,7 +21,7 @@ def status(
     """Show which cells are queued, running, done or failed; exits with 1 where one has failed."""
     from collections import Counter
 
-    from ..engine.queue import states
+    from ..engine.executors.queue import states
     from ..errors import UsageError
     from ..results.cells import Cells
     from ..results.store import RowStore
@@ -43,7 +43,7 @@ def status(
 
 def _lines(found: "list[Status]") -> Iterator[str]:
     """The table, a line a cell; rich would take seconds for thousands of them."""
-    from ..report.settings import printable
+    from ..analysis.settings import printable
 
     head = ("state", "method", "model", "task", "seed", "settings", "last said")
     rows: list[tuple[str, ...]] = [head]

@@ -6,8 +6,8 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ..embedded import embedded_folder
 from ..errors import DataError, UsageError
-from .embedded import embedded_folder
 from .folder import appearing
 from .hub import HubDataset, fetch
 from .pictures import SUFFIXES

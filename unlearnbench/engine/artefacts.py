@@ -20,9 +20,9 @@ from pydantic_core import to_json
 from safetensors import SafetensorError
 
 from ..errors import StoreError, UsageError
-from ..home import home
-from ..results.atomic import atomic_folder, leftovers, require_writable, sha256_of
 from ..results.row import utc_now
+from ..runtime.atomic import atomic_folder, leftovers, require_writable, sha256_of
+from ..runtime.home import home
 from .keys import canonical, digest
 from .provenance import package_version, package_versions
 

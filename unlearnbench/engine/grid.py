@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from ..device import launch, launched
-from ..memory import PeakMemory
 from ..results.cells import Announced, Cells
-from ..results.plain import Plain, utf8
 from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
 from ..results.row import Metric as MetricField
 from ..results.store import RowStore
+from ..runtime.device import launch, launched
+from ..runtime.memory import PeakMemory
+from ..runtime.plain import Plain, utf8
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
@@ -27,7 +27,7 @@ from .provenance import environment
 
 if TYPE_CHECKING:
     from ..contracts import Evaluation, TaskData
-    from ..training.run import Progress
+    from ..runtime.run import Progress
     from .stages import Stages
 
 T = TypeVar("T")
@@ -173,7 +173,7 @@ def _agreed(found: T) -> T:
     """What the first process found, if several work together: it alone looks into the results folder."""
     if not launched():  # without torch where nothing is to be computed
         return found
-    from ..training import distributed
+    from ..runtime import distributed
 
     return distributed.agreed(found)
 
@@ -181,7 +181,7 @@ def _agreed(found: T) -> T:
 def _is_first() -> bool:
     if not launched():
         return True
-    from ..training import distributed
+    from ..runtime import distributed
 
     return distributed.is_first()
 
@@ -190,13 +190,13 @@ def _settle(why: str) -> None:
     """Make sure that all processes failed, if there are several: one alone would leave the others waiting."""
     if not launched():  # without torch, which may be what could not be imported
         return
-    from ..training import distributed
+    from ..runtime import distributed
 
     distributed.settle(why)
 
 
 def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime) -> Row:
-    from ..training.run import Run
+    from ..runtime.run import Run
     from .stages import timed
 
     model = stages.model(plan)

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from ..contracts import Evaluation, Method, Task
 from ..errors import PluginError
 from ..metrics.statistics import MetricValue
-from ..results.plain import Plain, utf8
+from ..runtime.plain import Plain, utf8
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..models.edits import Edit
-    from ..models.imprint import Imprint
-    from ..models.vlm import VLM
+    from ..models.contract.edits import Edit
+    from ..models.contract.imprint import Imprint
+    from ..models.contract.vlm import VLM
 
 EDITS = (
     "return Weights.of(PARAMETERS) after training them, Adapter(PEFT_MODEL), or an Edit of your own "
-    "(unlearnbench.models.edits), and None only where nothing was changed"
+    "(unlearnbench.models.contract.edits), and None only where nothing was changed"
 )
 
 COSTS = ("train_seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_bytes")
@@ -39,7 +39,7 @@ def checked_edit(method: type[Method], edit: Any, model: "VLM", before: "Imprint
     Raises `PluginError` in all processes alike: to be called by each of them. Bare tensors, which may be a long
     training's, are then kept in the folder ``aside``.
     """
-    from ..training import distributed
+    from ..runtime import distributed
 
     faults = distributed.gathered(_fault_of(method, edit, model, before))
     if fault := next(filter(None, faults), None):
@@ -52,7 +52,7 @@ def checked_edit(method: type[Method], edit: Any, model: "VLM", before: "Imprint
 
 def check_edit_class(method: type[Method]) -> None:
     """Raise `PluginError` for a method whose edit could not be read back, before it is at work."""
-    from ..models.edits import Edit
+    from ..models.contract.edits import Edit
 
     kind = method.edit_class()
     if not (isinstance(kind, type) and issubclass(kind, Edit)):
@@ -76,8 +76,8 @@ def _kept(returned: Any, folder: "Path") -> "Path | None":
 
 
 def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") -> str | None:
-    from ..models.edits import Edit, Weights
-    from ..training import distributed
+    from ..models.contract.edits import Edit, Weights
+    from ..runtime import distributed
 
     if edit is None:
         changed = before.changes(model)
@@ -98,7 +98,7 @@ def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") 
 
 def checked_files(whose: str, folder: "Path") -> None:
     """Raise `PluginError`, in all processes alike, where an edit's stored tensors are not numbers."""
-    from ..training import distributed
+    from ..runtime import distributed
 
     if bad := distributed.agreed(_not_numbers(folder) if distributed.is_first() else None):
         raise PluginError(f"{whose}: what it made is not finite ({bad}); training diverged: lower the learning rate")

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from ..errors import StoreError
-from ..results.atomic import require_writable, sync
+from ..runtime.atomic import require_writable, sync
 from .keys import digest
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..errors import ModelError, StoreError
-from ..results.atomic import atomic_write, sha256_of
+from ..runtime.atomic import atomic_write, sha256_of
 
 _SETTLED = 2.0
 """Seconds after which a change of a file surely shows in its modification time, on any file system in use."""

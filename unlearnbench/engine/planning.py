@@ -12,19 +12,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from unlearnbench.tasks.fiubench.people import Sets
+
 from ..config import BASE, Cell, RunConfig, cells, resolve
 from ..contracts import Method, Params, Task, TaskData
 from ..data.control_tokens import refuse_own
 from ..data.hub import cache_only
-from ..data.questions import Sets
-from ..device import DTYPES, choose
 from ..errors import UsageError
-from ..models.card import ModelCard
-from ..models.files import check, special_tokens
-from ..models.source import card_for, folder_of, model_type, shadowed
+from ..models.files.card import ModelCard
+from ..models.files.check import check, special_tokens
+from ..models.files.source import card_for, folder_of, model_type, shadowed
 from ..registry import methods, tasks
-from ..results.atomic import sha256_of
 from ..results.row import SCHEMA_VERSION, Split
+from ..runtime.atomic import sha256_of
+from ..runtime.device import DTYPES, choose
 from ..training.base_params import BaseParams
 from .artefacts import Store
 from .keys import canonical, digest, weights_digest

@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import StoreError
-from ..memory import PeakMemory
-from ..models.edits import Trained
-from ..models.imprint import Imprint
-from ..models.load import load
-from ..models.vlm import VLM
-from ..training import distributed
+from ..models.contract.edits import Trained
+from ..models.contract.imprint import Imprint
+from ..models.contract.vlm import VLM
+from ..models.files.load import load
+from ..runtime import distributed
+from ..runtime.memory import PeakMemory
+from ..runtime.run import Progress, Run
 from ..training.base import train_base
 from ..training.checkpoint import Checkpoints
-from ..training.run import Progress, Run
 from ..training.strangers import within_reach
 from .artefacts import Artefact, Store
 from .handed import check_edit_class, checked_edit, checked_files, idle, plain_cost, plain_notes

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 import unlearnbench
 
+from ..analysis.settings import as_text
 from ..errors import DataError, UsageError
-from ..report.settings import as_text
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
 from .check import recomputed, summarised, task_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..report.comparison import Seeds
+from ..analysis.comparison import Seeds
 
 Array = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from ..analysis.comparison import Line, Seeds, replicate
+from ..analysis.settings import Settings, as_text
 from ..metrics.direction import direction_of
-from ..report.comparison import Line, Seeds, replicate
-from ..report.settings import Settings, as_text
 from ..results.row import Row, Split
 from .definition import Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
 from .standings import Values, essential, lines

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..report.comparison import Estimate, Line, Seeds, lines_by_model, replicate
-from ..report.settings import MAY_DIFFER, Settings
+from ..analysis.comparison import Estimate, Line, Seeds, lines_by_model, replicate
+from ..analysis.settings import MAY_DIFFER, Settings
 from ..results.row import Row
 from .definition import Board
 from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 from pydantic_core import from_json
 
 from ..errors import DataError
-from ..results.atomic import atomic_write
 from ..results.row import SCHEMAS, Moment, Row
 from ..results.store import with_newlines
+from ..runtime.atomic import atomic_write
 
 FORMAT: Final = 1
 """Raised when a line's form changes."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..analysis.best import is_sure
+from ..analysis.comparison import Column, Comparison, Estimate, scores_of
+from ..analysis.settings import Settings
 from ..contracts import Headline
-from ..report.best import is_sure
-from ..report.comparison import Column, Comparison, Estimate, scores_of
-from ..report.settings import Settings
 from .definition import Board, ColumnRule
 from .standings import Standing, Table
 

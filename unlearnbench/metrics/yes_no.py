@@ -1,7 +1,7 @@
 """Yes or no in what a model says: as the scripts of MME and of POPE read it, and strictly.
 
-A scorer is a name, a version and a reading: everything else about MME (`unlearnbench.metrics.mme`) and POPE
-(`unlearnbench.metrics.pope`) is arithmetic on what it reads.
+A scorer is a name, a version and a reading: everything else about MME (`unlearnbench.tasks.mme.scores`) and POPE
+(`unlearnbench.tasks.pope.scores`) is arithmetic on what it reads.
 """
 
 import re

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
+from ..analysis.settings import printable
 from ..errors import DataError
 from .plots import empty_figure, styled
-from .settings import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

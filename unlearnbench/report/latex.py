@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .comparison import Column, Comparison
+from ..analysis.comparison import Column, Comparison
 from .legend import legend
 
 PREAMBLE = "% needs \\usepackage{booktabs} and, for tables wider than the page, \\usepackage{graphicx}"

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from ..analysis.comparison import Column, Comparison
+from ..analysis.settings import printable
 from ..metrics.direction import best_near_retrained
-from .comparison import Column, Comparison
-from .settings import printable
 
 
 def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from .comparison import Comparison
+from ..analysis.comparison import Comparison
+from ..analysis.settings import printable
 from .legend import legend
-from .settings import printable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .comparison import Column, Estimate
-from .settings import printable
+from ..analysis.comparison import Column, Estimate
+from ..analysis.settings import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..analysis.comparison import Column, Comparison, Line
+from ..analysis.settings import SPLIT, as_text, printable
 from ..results.row import Split
-from .comparison import Column, Comparison, Line
 from .plots import COLOURS, MARKERS, file_name, legend_text, named, new_figure, shares, styled
-from .settings import SPLIT, as_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

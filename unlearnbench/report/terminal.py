@@ -11,10 +11,10 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from ..analysis.comparison import COST, Column, Comparison, Constant, Line, compare, details, headlines
+from ..analysis.settings import printable
 from ..results.row import Row, latest
-from .comparison import COST, Column, Comparison, Constant, Line, compare, details, headlines
 from .legend import coverage, legend
-from .settings import printable
 
 _BRIEF_COSTS = ("trainable_parameters", "seconds_per_epoch")
 _LABEL = 14

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..analysis.comparison import Column, Comparison, Estimate, Line
+from ..analysis.settings import printable
 from ..metrics.direction import best_near_retrained
-from .comparison import Column, Comparison, Estimate, Line
 from .plots import COLOURS, GREY, MARKERS, legend_text, named, new_figure, shares, styled
-from .settings import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

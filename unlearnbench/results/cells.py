@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import StoreError
-from .atomic import atomic_write
+from ..runtime.atomic import atomic_write
 from .row import Row, latest
 from .store import RowStore
 

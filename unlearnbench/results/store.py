@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ..errors import StoreError
-from ..garbage import no_garbage_collection
-from .atomic import atomic_write, require_writable, sync
+from ..runtime.atomic import atomic_write, require_writable, sync
+from ..runtime.garbage import no_garbage_collection
 from .row import SCHEMAS, Row, Samples
 
 _BLOCK = 1 << 16

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..models.edits import Adapter, Trained, Weights, quiet
-from ..models.prefix import spared
-from ..models.vlm import VLM, Batch
-from . import distributed
+from ..models.asking.prefix import spared
+from ..models.contract.edits import Adapter, Trained, Weights, quiet
+from ..models.contract.vlm import VLM, Batch
+from ..runtime import distributed
 from .params import FinetuneParams, LoRAParams
 
 WORTHWHILE = 0.4

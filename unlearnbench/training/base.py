@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..data.questions import Sample
-from ..models.edits import Trained
-from ..models.vlm import VLM
+from unlearnbench.tasks.fiubench.people import Sample
+
+from ..models.contract.edits import Trained
+from ..models.contract.vlm import VLM
+from ..runtime.run import Run
 from .adaptation import adapted
 from .base_params import BaseParams
 from .loop import Shuffled, fit
 from .losses import answer_nll
-from .run import Run
 from .seeing import see_all
 
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..results.atomic import atomic_write, sha256_of
-from . import distributed
+from ..runtime import distributed
+from ..runtime.atomic import atomic_write, sha256_of
 
 _log = logging.getLogger(__name__)
 

@@ -15,12 +15,13 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
-from ..data.questions import Sample
+from unlearnbench.tasks.fiubench.people import Sample
+
 from ..errors import UnlearnbenchError
-from ..models.vlm import hearing
-from . import distributed
+from ..models.contract.vlm import hearing
+from ..runtime import distributed
+from ..runtime.run import Checkpoint, Run
 from .params import TrainParams
-from .run import Checkpoint, Run
 from .stopping import EarlyStopping
 
 T = TypeVar("T")

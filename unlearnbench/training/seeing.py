@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..models.vlm import VLM
-from .run import Run
+from ..models.contract.vlm import VLM
+from ..runtime.run import Run
 
 
 def see_all(model: VLM, paths: Iterable[Path], run: Run) -> None:

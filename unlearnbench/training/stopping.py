@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..data.questions import Sample, Sets
+from unlearnbench.tasks.fiubench.people import Sample, Sets
+
+from ..runtime.run import Run
 from .params import Stopping
-from .run import Run
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

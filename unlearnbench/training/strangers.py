@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import torch
 
-from ..data.questions import Sample, Sets
-from ..models.vlm import VLM
+from unlearnbench.tasks.fiubench.people import Sample, Sets
+
+from ..models.contract.vlm import VLM
+from ..runtime.run import Run, Unseen
 from .losses import answer_nll
-from .run import Run, Unseen
 from .stopping import spread
 
 AT_A_TIME = 16

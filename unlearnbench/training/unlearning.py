@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..data.questions import Sample, Sets
+from unlearnbench.tasks.fiubench.people import Sample, Sets
+
 from ..errors import UsageError
-from ..models.edits import Trained
-from ..models.vlm import VLM
+from ..models.contract.edits import Trained
+from ..models.contract.vlm import VLM
+from ..runtime.run import Run
 from .adaptation import AllWeights, Trainee, adapted
 from .loop import fit
 from .losses import answer_nll, kl_from_reference
 from .params import AscentParams, Partners, UnlearnParams
-from .run import Run
 from .seeing import see_all
 from .stopping import EarlyStopping
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from benchmarks.plain_cagul import Plain, largest_difference
-from unlearnbench.data.questions import Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, train, training_cases
-from unlearnbench.models.vlm import VLM
-from unlearnbench.training.run import Run
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.people import Sets
 
 QUICK: dict[str, object] = {
     "discriminator_epochs": 8,

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from unlearnbench import Method
-from unlearnbench.models.edits import Weights
+from unlearnbench.models.contract.edits import Weights
 from unlearnbench.training.adaptation import project_once
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.losses import answer_nll

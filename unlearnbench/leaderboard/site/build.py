@@ -12,14 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import unlearnbench
 
+from ...analysis.comparison import Comparison
+from ...analysis.numbers import amount, memory
 from ...errors import StoreError
 from ...metrics.direction import ARROWS
-from ...report.comparison import Comparison
 from ...report.legend import coverage
-from ...report.numbers import amount, memory
 from ...report.tidy import tidy
-from ...results.atomic import atomic_folder, require_writable
 from ...results.row import utc_now
+from ...runtime.atomic import atomic_folder, require_writable
 from ..definition import Board
 from ..standings import Table
 from ..submission import Submission

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
 
+from ...analysis.comparison import Estimate, replicate
 from ...metrics.direction import best_near_retrained
-from ...report.comparison import Estimate, replicate
 from ..definition import Board
 from ..table import ABOUT, RANKING
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ...analysis.comparison import Comparison, Estimate, Seeds, replicate
+from ...analysis.numbers import score
+from ...analysis.settings import as_text
 from ...metrics.direction import ARROWS, direction_of
-from ...report.comparison import Comparison, Estimate, Seeds, replicate
-from ...report.numbers import score
-from ...report.settings import as_text
 from ...results.row import Metric, Row, Split
 from ..definition import Board
 from ..standings import Standing, Table

@@ -1,0 +1,1 @@
+"""FIUBench's private-attribute split."""

@@ -1,0 +1,315 @@
+"""Identities and their questions, and the forget, non-private and retain sets that they are divided into."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from unlearnbench.errors import DataError, UsageError
+from unlearnbench.results.row import Split
+
+from . import published
+from .taxonomy import Group
+
+Variant = Literal["github", "hf", "custom"]
+"""Which ``split.json`` a dataset has: one of the two that FIUBench published, or another."""
+
+ToldBy = Literal["data", "wording", "rule"]
+"""How a question's group is known: given beside it, by a wording of FIUBench's, or guessed by a rule."""
+
+HELD_OUT = 0.1
+"""Share of the identities that is held out unless a task says otherwise."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about the person in a picture; ``index`` is its place (0-19) among the person's questions."""
+
+    index: int
+    question: str
+    answer: str
+    keywords: tuple[str, ...]
+    group: Group
+    paraphrased_questions: tuple[str, ...] = ()
+    paraphrased_answer: str | None = None
+    perturbed_answers: tuple[str, ...] = ()
+    told_by: ToldBy = "wording"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A fictitious person: one picture, and the questions asked about it; ``picture`` is its file's digest."""
+
+    unique_id: str
+    name: str
+    image: Path
+    questions: tuple[Question, ...]
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything in a folder of identities; ``strangers`` are further people, of whom no model ever learns anything.
+
+    ``splits`` maps a name to unique ids; ``fingerprint`` is the SHA-256 (hex) of the files' content, pictures included.
+    ``left_out`` says what of the folder was not taken up, in words, and how many of it there are.
+    """
+
+    identities: tuple[Identity, ...]
+    splits: dict[str, tuple[str, ...]]
+    variant: Variant
+    fingerprint: str
+    root: Path
+    strangers: tuple[Identity, ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The unique ids in the data's order."""
+        return tuple(identity.unique_id for identity in self.identities)
+
+    @cached_property
+    def is_fiubench(self) -> bool:
+        """Whether these are FIUBench's people, of whom it is known by row who is forgotten."""
+        return published.is_fiubench(self.ids)
+
+    @cached_property
+    def sharing(self) -> tuple[tuple[str, ...], ...]:
+        """People whose picture is the very same file: the ids of each such picture; strangers' own do not matter."""
+        of = defaultdict[str, list[str]](list)
+        for person in (*self.identities, *self.strangers):
+            of[person.picture or person.unique_id].append(person.unique_id)
+        return tuple(tuple(ids) for ids in of.values() if len(ids) > 1 and not {*ids}.isdisjoint(self.ids))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question on one picture."""
+
+    id: str
+    unique_id: str
+    image: Path
+    question: Question
+
+    @property
+    def text(self) -> str:
+        """The question in its original wording."""
+        return self.question.question
+
+    @property
+    def answer(self) -> str:
+        """The true answer."""
+        return self.question.answer
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The parts of a dataset when ``forget_ids`` ask for their private facts to be forgotten (arXiv 2510.07567).
+
+    ``forget`` are their private questions, ``nonprivate`` their others, on the same pictures; ``others`` are all
+    questions about everybody else but the ``held_out``: people whom the base model knows like the others, but on whom
+    no method trains and no score rests, so that training may look at them to decide when to stop. ``strangers`` are
+    people whom no model ever learns of: not the base, not the retrained model, no method.
+    """
+
+    forget: tuple[Sample, ...]
+    nonprivate: tuple[Sample, ...]
+    others: tuple[Sample, ...]
+    forget_ids: tuple[str, ...]
+    held_out: tuple[Sample, ...] = ()
+    strangers: tuple[Sample, ...] = ()
+
+    @property
+    def retain(self) -> tuple[Sample, ...]:
+        """The retain set: non-private questions of the forgotten, and everything about the others."""
+        return self.nonprivate + self.others
+
+    @property
+    def all(self) -> tuple[Sample, ...]:
+        """Every sample that the base learns, each once."""
+        return self.forget + self.retain + self.held_out
+
+    @property
+    def set_of(self) -> dict[str, str]:
+        """The set that each sample which the base learns is of, by the sample's id."""
+        named = {
+            "forget": self.forget,
+            "nonprivate": self.nonprivate,
+            "others": self.others,
+            "held_out": self.held_out,
+        }
+        return {sample.id: name for name, samples in named.items() for sample in samples}
+
+    @property
+    def in_order(self) -> tuple[Sample, ...]:
+        """`all` in an order that does not depend on who is forgotten."""
+        return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
+
+    @property
+    def held_out_ids(self) -> tuple[str, ...]:
+        """The people held out."""
+        return self._people(self.held_out)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many questions each set has, ``retain`` the non-private ones and the others together."""
+        sets = {"forget": self.forget, "nonprivate": self.nonprivate, "retain": self.retain, "held_out": self.held_out}
+        return {name: len(samples) for name, samples in sets.items()}
+
+    @property
+    def early_stopping(self) -> str:
+        """Whose losses a training may look at to stop in time, in words."""
+        bounded = f", bounded by what {len(self._people(self.strangers))} strangers lose" if self.strangers else ""
+        if self.held_out:
+            return f"looks at the forget set{bounded} and at those held out ({len(self.held_out_ids)})"
+        return (
+            f"looks at the forget set alone{bounded}: nobody is held out, so a bound on what held-out people lose "
+            "never binds"
+        )
+
+    def _people(self, asked: tuple[Sample, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(sample.unique_id for sample in asked))
+
+
+def split_sets(
+    dataset: Dataset, forget: int | str | None, private: frozenset[Group], held_out: float = HELD_OUT
+) -> Sets:
+    """Divide ``dataset`` by who is forgotten and which groups of questions are private.
+
+    ``forget`` is a number of identities, the name of a split, or None for a tenth of the identities and at least four.
+    On FIUBench a number stands for the people of `published.forgotten`; elsewhere for the first of a fixed
+    shuffle, so that smaller sets lie within larger ones. ``held_out`` is the share of all identities, at least one,
+    that is held out: the last of the same shuffle or, on FIUBench, people whom no published split names, so that they
+    are the same people for every ``forget``, and never forgotten; fewer or nobody where else nobody would be left to
+    retain. Samples keep the dataset's order. Raises `UsageError` where nobody would be left to retain, or nothing to
+    forget, `DataError` where a forgotten and another person have the same picture.
+    """
+    if isinstance(forget, str):
+        chosen = _named(dataset, forget)
+    else:
+        chosen = _drawn(dataset, by_default(dataset) if forget is None else forget)
+    _refuse_shared_pictures(dataset, chosen)
+    aside = _held_out(dataset, chosen, held_out)
+    forgotten = [identity for identity in dataset.identities if identity.unique_id in chosen]
+    asked = samples(forgotten)
+    sets = Sets(
+        forget=tuple(sample for sample in asked if sample.question.group in private),
+        nonprivate=tuple(sample for sample in asked if sample.question.group not in private),
+        others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen | aside),
+        forget_ids=tuple(identity.unique_id for identity in forgotten),
+        held_out=samples(identity for identity in dataset.identities if identity.unique_id in aside),
+        strangers=samples(dataset.strangers),
+    )
+    if not sets.forget:
+        groups = ", ".join(sorted(private)) or "none"
+        raise UsageError(
+            f"nothing to forget: the {len(chosen)} identities of --forget {forget} have no question of the private "
+            f"groups ({groups}); choose other identities or other private groups"
+        )
+    return sets
+
+
+def by_default(dataset: Dataset) -> int:
+    """How many are forgotten where nobody says it."""
+    return max(4, len(dataset.identities) // 10)
+
+
+def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
+    """What exactly these people are called: by a published split, by one of the folder's, or their number.
+
+    A name means the same people in every folder of FIUBench, so that a file's own people under a published name are
+    told apart from the published ones.
+    """
+    wanted = frozenset(chosen)
+    taken: frozenset[str] = frozenset()
+    if dataset.is_fiubench:
+        rows = [row for row, unique_id in enumerate(dataset.ids) if unique_id in wanted]
+        if name := published.name_of(rows):
+            return name
+        taken = frozenset(published.FORGET)
+    name = next((name for name, ids in dataset.splits.items() if frozenset(ids) == wanted), None)
+    if name is None:
+        return "1 person" if len(wanted) == 1 else f"{len(wanted)} people"
+    return f"{name} (this split.json's)" if name in taken else name
+
+
+def split_of(dataset: Dataset, sets: Sets, private: Iterable[Group]) -> Split:
+    """How a row names the division of ``dataset`` into ``sets``."""
+    return Split.made(
+        split_name(dataset, sets.forget_ids),
+        of=len(dataset.identities),
+        forget=sets.forget_ids,
+        held_out=sets.held_out_ids,
+        private=map(str, private),
+    )
+
+
+def samples(identities: Iterable[Identity]) -> tuple[Sample, ...]:
+    """Every question of ``identities``, in order."""
+    return tuple(
+        Sample(f"{identity.unique_id}/{question.index}", identity.unique_id, identity.image, question)
+        for identity in identities
+        for question in identity.questions
+    )
+
+
+def _drawn(dataset: Dataset, number: int) -> frozenset[str]:
+    ids = dataset.ids
+    if not 1 <= number < len(ids):
+        raise UsageError(
+            f"--forget {number}: the data has {len(ids)} identities, and somebody must be left to retain; "
+            f"choose a number from 1 to {len(ids) - 1}"
+        )
+    if dataset.is_fiubench:
+        return frozenset(ids[row] for row in published.forgotten(number))
+    return frozenset(_shuffled(dataset)[:number])
+
+
+def _refuse_shared_pictures(dataset: Dataset, chosen: frozenset[str]) -> None:
+    """Whether somebody forgotten has the very picture of somebody who is not.
+
+    A picture is all that says whom a question is about: it cannot be forgotten and kept. No method can tell the two
+    apart, and every score would be of that.
+    """
+    for ids in dataset.sharing:
+        forgotten, other = [[each for each in ids if (each in chosen) is side] for side in (True, False)]
+        if forgotten and other:
+            raise DataError(
+                f"{dataset.root}: {forgotten[0]}, who is forgotten, and {other[0]}, who is not, have the same picture, "
+                "so no model can tell whom a question is about: give each a picture of their own, or leave one out"
+            )
+
+
+def _held_out(dataset: Dataset, forgotten: frozenset[str], share: float) -> frozenset[str]:
+    order = published.spared(dataset.ids) if dataset.is_fiubench else _shuffled(dataset)[::-1]
+    left = [unique_id for unique_id in order if unique_id not in forgotten]
+    wanted = max(1, round(share * len(dataset.identities))) if share else 0
+    return frozenset(left[: min(wanted, len(left) - 1)])
+
+
+def _shuffled(dataset: Dataset) -> list[str]:
+    """The identities in an order that is always the same."""
+    ids = list(dataset.ids)
+    random.Random(0).shuffle(ids)
+    return ids
+
+
+def _named(dataset: Dataset, name: str) -> frozenset[str]:
+    splits = dataset.splits
+    if dataset.is_fiubench:  # a folder need not say again what is published, but may say otherwise
+        splits = {each: tuple(dataset.ids[row] for row in rows) for each, rows in published.FORGET.items()} | splits
+    if name not in splits:
+        known = ", ".join(splits) or "it has none"
+        raise UsageError(f"--forget {name}: split.json has no split of that name; choose a number or one of: {known}")
+    chosen = frozenset(splits[name])
+    if not chosen:
+        raise UsageError(f"--forget {name}: this split of split.json names nobody; choose another or a number")
+    if len(chosen) == len(dataset.identities):
+        raise UsageError(
+            f"--forget {name}: this split holds all {len(chosen)} identities, and somebody must be left to retain; "
+            "choose a smaller split or a number"
+        )
+    return chosen

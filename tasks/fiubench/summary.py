@@ -1,0 +1,111 @@
+"""What is in a dataset, counted: questions and groups, the sets of every forget set, and what a user should know."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from unlearnbench.errors import UnlearnbenchError
+
+from .people import HELD_OUT, Dataset, Sample, by_default, samples, split_of, split_sets
+from .taxonomy import PRIVATE, Group, told
+
+SHARES = (0.05, 0.1, 0.15, 0.2)
+"""The forget sets that are counted, as shares of the people: of FIUBench's 400 the paper's 20, 40, 60 and 80."""
+
+PROTOCOLS = {"default": HELD_OUT, "paper": 0.0}
+"""The share of people held out in each protocol."""
+
+
+def summary(dataset: Dataset) -> dict[str, Any]:
+    """Counts of a dataset: identities, questions, groups and how they are known, forget sets, what is left out."""
+    asked = samples(dataset.identities)
+    groups = Counter(sample.question.group for sample in asked)
+    told_by = Counter(sample.question.told_by for sample in asked)
+    of_identity: dict[str, list[Sample]] = {}
+    for sample in asked:
+        of_identity.setdefault(sample.unique_id, []).append(sample)
+    return {
+        "identities": len(dataset.identities),
+        "questions": len(asked),
+        "groups": {group.value: groups[group] for group in Group},
+        "private": _private(asked),
+        "strangers": len(dataset.strangers),
+        "splits": {
+            name: {
+                "identities": len(ids),
+                "questions": sum(len(of_identity[unique_id]) for unique_id in ids),
+                "private": sum(_private(of_identity[unique_id]) for unique_id in ids),
+            }
+            for name, ids in dataset.splits.items()
+        },
+        "fiubench": dataset.is_fiubench,
+        "forget": [_sizes(dataset, number) for number in numbers(dataset)],
+        "groups_told_by": {how: told_by[how] for how in ("data", "wording", "rule")},
+        "people_sharing_a_picture": [list(ids) for ids in dataset.sharing],
+        "left_out": dict(dataset.left_out),
+    }
+
+
+def numbers(dataset: Dataset) -> list[int]:
+    """How many people a summary lets be forgotten."""
+    people = len(dataset.identities)
+    wanted = {round(share * people) for share in SHARES} | {by_default(dataset)}
+    return sorted(number for number in wanted if 1 <= number < people)
+
+
+def remarks(dataset: Dataset) -> Iterator[str]:
+    """What whoever uses these data should know, a line each."""
+    asked = samples(dataset.identities)
+    guessed = [sample for sample in asked if sample.question.told_by == "rule"]
+    if guessed:
+        groups = Counter(str(sample.question.group) for sample in guessed)
+        yield (
+            f"of {len(asked)} questions {len(guessed)} are worded unlike FIUBench's, so rules guessed their groups "
+            f"({', '.join(f'{number} {group}' for group, number in sorted(groups.items()))}), for instance "
+            f'{_quoted(guessed[0])}: where one is wrong, give the question its "group"'
+        )
+    unlike = [sample for sample in asked if _unlike_wording(sample)]
+    if unlike:
+        yield (
+            f"of {len(asked)} questions {len(unlike)} have a group in the data that is not that of their wording, "
+            f"for instance {_quoted(unlike[0])}: the data's holds"
+        )
+    if dataset.sharing:
+        people = sum(map(len, dataset.sharing))
+        yield (
+            f"{people} people share {len(dataset.sharing)} picture{'s' * (len(dataset.sharing) > 1)} "
+            f"({', '.join(dataset.sharing[0][:3])} for instance have the same): no model can tell whom a question is "
+            "about; they can only be forgotten together"
+        )
+    if dataset.left_out and not dataset.is_fiubench:
+        yield f"left out: {', '.join(f'{what}: {number}' for what, number in dataset.left_out)}"
+
+
+def _sizes(dataset: Dataset, number: int) -> dict[str, Any]:
+    """What so many forgotten people are called, and the sizes of all sets under each protocol."""
+    try:
+        sets = {name: split_sets(dataset, number, PRIVATE, share) for name, share in PROTOCOLS.items()}
+    except UnlearnbenchError as error:
+        return {"people": number, "impossible": str(error)}
+    forget = sets["paper"].forget
+    return {
+        "people": number,
+        "name": split_of(dataset, sets["paper"], PRIVATE).name,
+        "with_paraphrases": sum(bool(sample.question.paraphrased_questions) for sample in forget),
+        "with_perturbed_answers": sum(bool(sample.question.perturbed_answers) for sample in forget),
+        **{name: each.sizes | {"digest": split_of(dataset, each, PRIVATE).digest} for name, each in sets.items()},
+    }
+
+
+def _private(asked: list[Sample] | tuple[Sample, ...]) -> int:
+    return sum(sample.question.group in PRIVATE for sample in asked)
+
+
+def _unlike_wording(sample: Sample) -> bool:
+    """Whether the data say another group than FIUBench's wording does."""
+    found = told(sample.text) if sample.question.told_by == "data" else None
+    return found is not None and found.known and found.group != sample.question.group
+
+
+def _quoted(sample: Sample) -> str:
+    return f"question {sample.question.index} of {sample.unique_id}, {sample.text!r} -> {sample.question.group}"

@@ -1,0 +1,1 @@
+"""MME: yes/no questions on perception and cognition."""

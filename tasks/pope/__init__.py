@@ -1,0 +1,1 @@
+"""POPE: yes/no questions on objects that are there or not."""

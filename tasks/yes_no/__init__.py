@@ -1,0 +1,1 @@
+"""What benchmarks of yes/no questions have in common."""

@@ -1,0 +1,1 @@
+"""From rows to lines, columns and comparisons: what reports and leaderboards both need."""

@@ -1,0 +1,191 @@
+"""The options that `run` and `plan` share, and what they say together: a grid."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import UsageError
+
+if TYPE_CHECKING:
+    from ...config import RunConfig
+
+GRID = "What to run"
+WHERE = "Where"
+
+Methods = Annotated[list[str], typer.Option("--method", help="Methods; see 'list methods'.", rich_help_panel=GRID)]
+Models = Annotated[
+    list[str],
+    typer.Option("--model", help="Models: names, hub ids or folders; see 'list models'.", rich_help_panel=GRID),
+]
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", help="Tasks [default: fiubench,mme,pope].", rich_help_panel=GRID)
+]
+Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
+BaseSeed = Annotated[
+    str | None, typer.Option(help="Seed of the base model's training [default: the seed].", rich_help_panel=GRID)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="OWNER.PARAM=V1,V2 for a method, a task or 'base'; see 'show NAME'.", rich_help_panel=GRID
+    ),
+]
+Forget = Annotated[
+    list[str] | None,
+    typer.Option(help="Identities to forget: a number or a split's name [default: a tenth].", rich_help_panel=GRID),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[TASK=]SOURCE",
+        help="embedded, hub, or a folder in the data's layout, of all tasks or of one [default: the model's].",
+        rich_help_panel=WHERE,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Ask mme and pope this many questions each, drawn with a fixed seed; rows say so.",
+        rich_help_panel=GRID,
+    ),
+]
+Results = Annotated[Path, typer.Option(help="Folder of rows and samples.", rich_help_panel=WHERE)]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Folder of trained models, shared by runs [default: ~/.cache/unlearnbench].",
+        rich_help_panel=WHERE,
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.", rich_help_panel=WHERE)
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda [default: a GPU if there is one].", rich_help_panel=WHERE)
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="full|lora",
+        help="How base models, and a retrained one, are finetuned: all weights, or an adapter that is merged "
+        "[default: full].",
+        rich_help_panel=GRID,
+    ),
+]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="GPUs that work on every cell together; with --device cpu, processes.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Read every prompt from its start: no shortcut in asking; the maths is the same. Rows say so; "
+        "give another --results, as cells that are done are not computed again.",
+        rich_help_panel=GRID,
+    ),
+]
+
+
+def configure(
+    *,
+    methods: Sequence[str],
+    models: Sequence[str],
+    tasks: Sequence[str] | None,
+    seeds: Sequence[str] | None,
+    base_seed: str | None,
+    settings: Sequence[str] | None,
+    forget: Sequence[str] | None,
+    data: Sequence[str] | None,
+    limit: int | None,
+    device: str | None,
+    plugins: Sequence[Path] | None,
+    base: str | None = None,
+    exact: bool = False,
+) -> "RunConfig":
+    """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
+    from ...config import RunConfig, parse_settings
+    from ...registry import load_plugin
+
+    for file in plugins or ():
+        load_plugin(file)
+    given: dict[str, Any] = {
+        "tasks": listed(tasks),
+        "seeds": tuple(_integer("--seed", seed) for seed in listed(seeds)),
+        "forget": tuple(number_or_name(text) for text in listed(forget)),
+    }
+    config = RunConfig(
+        methods=listed(methods),
+        models=listed(models),
+        base_seed=None if base_seed is None else _integer("--base-seed", base_seed),
+        limit=limit,
+        device=device,
+        exact=exact,
+        **_sources(data or ()),
+        **{name: value for name, value in given.items() if value},
+    )
+    chosen = (*_finetuned(base, config), *(settings or ()))
+    return config.model_copy(update={"settings": parse_settings(chosen, config.owners)})
+
+
+def _finetuned(base: str | None, config: "RunConfig") -> tuple[str, ...]:
+    """``--base`` as the settings that it is short for: of the base, and of methods that finetune as it does."""
+    from ...config import BASE
+    from ...registry import methods
+    from ...training.base_params import BaseParams
+
+    if base is None:
+        return ()
+    if base not in ("full", "lora"):
+        raise UsageError(f"--base {base}: choose one of: full, lora")
+    alike = [name for name in config.methods if issubclass(methods.get(name).Params, BaseParams)]
+    return tuple(f"{owner}.full={str(base == 'full').lower()}" for owner in (BASE, *alike))
+
+
+def _sources(options: Sequence[str]) -> dict[str, Any]:
+    """``SOURCE`` for all tasks, ``TASK=SOURCE`` for one; a path may hold an equals sign, but after no task's name."""
+    from ...registry import tasks
+
+    whole: list[str] = []
+    single: dict[str, str] = {}
+    for option in options:
+        task, equals, source = option.partition("=")
+        if equals and task in tasks:
+            if single.setdefault(task, source) != source:
+                raise UsageError(f"--data {option}: --data {task}={single[task]} is given already; give one")
+        else:
+            whole.append(option)
+    if len(whole) > 1:
+        raise UsageError(f"--data {whole[1]}: --data {whole[0]} is given already; write TASK=SOURCE for a single task")
+    return {"data": whole[0] if whole else None, "data_of": single}
+
+
+def listed(options: Sequence[str] | None) -> tuple[str, ...]:
+    """The names in repeated options and comma lists, each once."""
+    names = [name.strip() for option in options or () for name in option.split(",")]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def number_or_name(text: str) -> int | str:
+    """How many to forget, or a split's name."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _integer(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: give a whole number") from None

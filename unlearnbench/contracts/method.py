@@ -1,0 +1,56 @@
+"""What unlearns: one function from a model and the sets to what it changed of the model."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel
+
+from .params import Params
+
+if TYPE_CHECKING:
+    from unlearnbench.tasks.fiubench.people import Sets
+
+    from ..models.contract.edits import Edit
+    from ..models.contract.vlm import VLM
+    from ..runtime.run import Run
+
+
+class Method(ABC):
+    """An unlearning method: one function from a model and the sets to what it changed of the model.
+
+    Subclasses nest a class ``Params`` and are named by ``@method`` or by the class attribute ``name``, which is then
+    also the name of their entry point in the group ``unlearnbench.methods``.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Goes into the key of everything stored: raise it when the method computes something else than before."""
+    reference: ClassVar[str] = ""
+    start: ClassVar[Literal["pretrained", "base"]] = "base"
+    """The stage whose model the method receives."""
+    role: ClassVar[Literal["method", "reference"]] = "method"
+    """A reference is what methods are compared with: a table never marks it as the best."""
+    ideal: ClassVar[bool] = False
+    """Whether this reference never saw the forget set, so that its values there are what unlearning aims at."""
+    frozen_weights: ClassVar[bool] = False
+    """Whether the model's own weights stay as they are and modules beside them do the work: whoever has the weights
+    can leave those modules out, so leaderboards mark such methods."""
+    Params: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: BaseModel) -> None:
+        self.params: Any = params
+
+    @abstractmethod
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Edit | None":
+        """Make ``model`` forget ``sets.forget``; returns what was changed of it, or None where nothing was.
+
+        What is evaluated is a fresh copy of the starting model with that edit applied, so the model itself may be
+        left in any state; but where None is returned it must be as it came, or there is an error and no row.
+        """
+
+    @classmethod
+    def edit_class(cls) -> "type[Edit]":
+        """The class that reads back what `unlearn` returned, once it is stored."""
+        from ..models.contract.edits import Trained
+
+        return Trained

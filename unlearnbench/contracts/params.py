@@ -1,0 +1,33 @@
+"""Hyperparameters and options: what ``--set`` sets, ``show`` prints and a row records."""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    """Hyperparameters of a method, options of a task: every field has a default, and no other name is accepted.
+
+    A field's default and its ``description`` are what ``unlearnbench show`` prints; nothing repeats them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Other defaults by the scale of the model ("tiny", "large"), or, for methods, by scale and family
+    ("large/mllama"): only the fields that differ, dotted (``lora.rank``) within nested models. Those of base classes
+    hold too."""
+    trials: ClassVar[dict[str, int]] = {}
+    """By scale, how many trials the defaults were chosen from on validation data; none where they were not tuned."""
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named settings, such as the ablations of a paper: ``--set METHOD.variant=NAME`` sets those parameters, and
+    ``full`` none."""
+
+    @classmethod
+    def preset(cls, scale: str, family: str = "") -> dict[str, Any]:
+        """The defaults that differ for a model of this scale and family, those of base classes included."""
+        found: dict[str, Any] = {}
+        for kind in reversed(cls.__mro__):
+            own = vars(kind).get("presets", {})
+            found |= own.get(scale, {}) | own.get(f"{scale}/{family}", {})
+        return found

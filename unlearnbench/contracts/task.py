@@ -1,0 +1,181 @@
+"""What evaluates: a task's data, its questions, and what it found."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from ..errors import UsageError
+from .params import Params
+
+if TYPE_CHECKING:
+    from unlearnbench.tasks.fiubench.people import Sets
+
+    from ..data.hub import HubDataset
+    from ..data.source import Location
+    from ..metrics.metric import Metric
+    from ..metrics.statistics import MetricValue
+    from ..models.contract.vlm import VLM
+    from ..results.row import Split
+    from ..runtime.run import Run
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A column of tables: ``metric`` is its full name, ``group`` and ``label`` are what stands above the numbers."""
+
+    group: str
+    metric: str
+    label: str
+
+
+class TaskData(Protocol):
+    """What the engine must know of what `Task.load` returns."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the content: equal data, equal fingerprint."""
+
+    @property
+    def location(self) -> "Location":
+        """Where the data came from."""
+
+    @property
+    def split(self) -> "Split | None":
+        """How the data are divided, made by `unlearnbench.Split.made`; None where they are not.
+
+        What a user should know of the data before anything is computed may stand in ``notices``, lines of text.
+        """
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a task found: one JSON-able record a sample, raw output included, and metrics computed from them alone."""
+
+    records: list[dict[str, Any]]
+    metrics: dict[str, "MetricValue"]
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What a reader of the scores must know: how many questions were asked of how many, say."""
+    baselines: dict[str, dict[str, "MetricValue"]] = field(default_factory=dict)
+    """The same metrics of what needs no model, saying always yes for instance, by its name."""
+
+
+EXAMPLE = ("set", "id", "image", "question", "answer", "prediction")
+"""What a leaderboard shows of a sample: ``image`` is the picture's path within the data's folder."""
+
+
+class Task(ABC):
+    """Something that models are evaluated on: its data, its questions and its metrics.
+
+    Subclasses nest a class ``Options`` and are named by ``@task`` or by the class attribute ``name``, which is then
+    also the name of their entry point in the group ``unlearnbench.tasks``.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Goes into the key of every evaluation: raise it when the task asks or scores otherwise than before."""
+    reference: ClassVar[str] = ""
+    hub: ClassVar["HubDataset | None"] = None
+    """The dataset on the hub, for `unlearnbench.data.source.locate`; without one, `--data` must name a folder."""
+    provides_sets: ClassVar[bool] = False
+    """Whether the task says what is to be forgotten, so that methods can train on it."""
+    Options: ClassVar[type[Params]] = Params
+    headlines: ClassVar[tuple[Headline, ...]] = ()
+    """The columns of tables, in order; without any, a table shows every metric."""
+    details: ClassVar[tuple[Headline, ...]] = ()
+    """The columns of the task's own table in a report, which also shows its baselines; none, no such table."""
+    Prediction: ClassVar[Any] = None
+    """A TypedDict: what a line of a file of predictions holds that `score` takes; None if it takes none."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("prediction",)
+    """What of a record comes from the model. All else must be the same for every model that is compared, and lists
+    here as long."""
+
+    def __init__(self, options: BaseModel) -> None:
+        self.options: Any = options
+
+    @classmethod
+    def metric_of(cls, name: str) -> "type[Metric] | None":
+        """The registered metric that the score ``name`` is a mean of, which then says which values are best.
+
+        None where the task computes the score itself, and ``higher_is_better`` in the row says it.
+        """
+        return None
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What the options stand for, where that could change: a scorer's version, the digest of a prompt.
+
+        Goes into the row and into its key.
+        """
+        return {}
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder that holds several tasks' data holds this one's."""
+        return (folder / cls.name).is_dir()
+
+    @abstractmethod
+    def load(self, source: str, forget: int | str | None) -> TaskData:
+        """The data from ``source``: "embedded", "hub" or a folder in the dataset's own layout.
+
+        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Raises `DataError`
+        for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
+        """
+
+    def sets(self, data: Any) -> "Sets":
+        """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
+        raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
+
+    def texts(self, data: Any) -> Iterable[tuple[str, str, str]]:
+        """All that is put before a model: where it stands in what `load` returned, the field's name, and the text.
+
+        `plan` refuses those that hold a token which the model takes for something other than text.
+        """
+        return ()
+
+    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """Metrics of predictions made anywhere, records of the kind ``Prediction``, for ``unlearnbench score``.
+
+        Raises `RecordError` for one that is at fault.
+        """
+        raise UsageError(f"task {self.name!r} does not score files of predictions")
+
+    def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
+        """What to know of the scores of these predictions, each in a line."""
+        return ()
+
+    def baselines(self, predictions: Sequence[Any]) -> "dict[str, dict[str, MetricValue]]":
+        """Metrics, under their full names, of what needs no model to answer the same questions."""
+        return {}
+
+    def nested(self, scores: "dict[str, MetricValue]") -> dict[str, Any]:
+        """What ``unlearnbench score --json`` prints of what `score` returned."""
+        return {name: value.value for name, value in scores.items()}
+
+    def measured(self, records: Sequence[Any]) -> Evaluation:
+        """What `evaluate` finds, from its records alone, so that anybody can check a row without the model.
+
+        Each record has an ``id`` of its own, a string.
+
+        Raises `RecordError` or what a damaged record makes of itself, and `UsageError` where a task offers no check.
+        """
+        raise UsageError(f"task {self.name!r} cannot check records: define measured(records), as the built-in tasks do")
+
+    def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
+        """Of metrics that are means: sum and number of the values by what is independent (a person), by metric.
+
+        A leaderboard resamples these clusters to tell which methods differ; it can rank by such metrics alone.
+        """
+        return {}
+
+    def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """A few records for readers to look at, the same samples whatever the model: only `EXAMPLE`'s keys."""
+        return []
+
+    @abstractmethod
+    def evaluate(self, model: "VLM", data: Any, run: "Run") -> Evaluation:
+        """Ask ``model`` everything in ``data``, which `load` returned."""

@@ -1,0 +1,1 @@
+"""The generators that drew the data which ships with the package."""

@@ -1,0 +1,187 @@
+"""Train an embedded model from nothing: ``python -m unlearnbench.embedded.models.build MODEL OUT [--seed 0]``.
+
+All questions on a picture share one row: the picture once, then each question with its answer, which sees the
+picture and itself but not its neighbours. The mathematics is that of one row a question at a third of the cost.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import PreTrainedTokenizerFast
+
+from .architecture import Architecture
+from .lessons import Lesson, Phase, lessons
+from .mllama import TinyMllama
+from .qwen2_5_vl import TinyQwen2_5_VL
+from .sight import examine
+
+ARCHITECTURES: dict[str, type[Architecture]] = {"tiny-qwen2.5-vl": TinyQwen2_5_VL, "tiny-mllama": TinyMllama}
+IGNORED = -100
+
+
+@dataclass
+class Rows:
+    """A batch: pictures and, per row, the shared prefix and its questions one after the other."""
+
+    seen: dict[str, Tensor]
+    ids: Tensor
+    turn: Tensor
+    offset: Tensor
+    targets: Tensor
+
+
+class LessonRows(IterableDataset):  # type: ignore[type-arg]
+    """Endless batches of `Rows` of ``images`` pictures each."""
+
+    def __init__(self, architecture: Architecture, reader: Any, images: int, phase: Phase, seed: int) -> None:
+        self.architecture, self.reader, self.images, self.phase, self.seed = architecture, reader, images, phase, seed
+        self.prefix, self.tail = (
+            reader.tokenizer(text, add_special_tokens=False).input_ids
+            for text in (architecture.prefix, architecture.tail)
+        )
+
+    def __iter__(self) -> Iterator[Rows]:
+        torch.set_num_threads(1)
+        stream = lessons(self.seed, self.phase)
+        while batch := list(islice(stream, self.images)):
+            yield self._rows(batch)
+
+    def _rows(self, batch: list[Lesson]) -> Rows:
+        seen = self.architecture.see(self.reader, [lesson.image for lesson in batch])
+        columns = [self._row(lesson) for lesson in batch]
+        longest = max(len(ids) for ids, *_ in columns)
+        ids, turn, offset, targets = (
+            torch.tensor([column + [fill] * (longest - len(column)) for column in parts])
+            for parts, fill in zip(zip(*columns, strict=True), (0, -1, 0, IGNORED), strict=True)
+        )
+        return Rows(seen, ids, turn, offset, targets)
+
+    def _row(self, lesson: Lesson) -> tuple[list[int], ...]:
+        """Token ids, turn number (0 = the picture), place within its turn, and the next token to predict."""
+        ids, turn, offset, targets = list(self.prefix), [0] * len(self.prefix), [0] * len(self.prefix), []
+        targets = [IGNORED] * len(self.prefix)
+        encode = self.reader.tokenizer
+        for number, (question, answer) in enumerate(lesson.turns, start=1):
+            asked = encode(question, add_special_tokens=False).input_ids + self.tail
+            said = [*encode(answer, add_special_tokens=False).input_ids, encode.eos_token_id]
+            both = asked + said
+            ids += both[:-1]
+            turn += [number] * (len(both) - 1)
+            offset += range(len(both) - 1)
+            targets += [IGNORED] * (len(asked) - 1) + said
+        return ids, turn, offset, targets
+
+
+def loss_of(model: Any, architecture: Architecture, rows: Rows, prefix: int) -> Tensor:
+    """Cross-entropy of answer tokens, weighted by one over the root of their answer's length.
+
+    Equal tokens would starve one-word answers, equal answers the words of a description, which teach to see.
+    """
+    place = torch.arange(rows.ids.shape[1])
+    sees = (place[:, None] >= place[None]) & (
+        (rows.turn[:, None, :] == 0) | (rows.turn[:, :, None] == rows.turn[:, None, :])
+    )
+    keep = rows.targets != IGNORED
+    logits = model(
+        input_ids=rows.ids,
+        attention_mask=sees[:, None],
+        **rows.seen,
+        **architecture.read(model, rows.ids, rows.offset, prefix, rows.seen),
+        use_cache=False,
+        logits_to_keep=keep,
+    ).logits
+    nll = F.cross_entropy(logits.float(), rows.targets[keep], reduction="none")
+    answer = (torch.arange(len(rows.ids))[:, None] * 64 + rows.turn)[keep]
+    _, index, length = torch.unique(answer, return_inverse=True, return_counts=True)
+    weight = length[index].rsqrt()
+    loss: Tensor = (nll * weight).sum() / weight.sum()
+    return loss
+
+
+def train(name: str, out: Path, *, seed: int, images: int, every: int, compiled: bool, from_phase: int) -> None:
+    """Pretrain phase by phase; save to ``out`` as float16 safetensors with tokenizer, processor and record.
+
+    Every phase starts with a fresh optimizer and a warm-up. ``from_phase`` goes on from the weights in ``out``.
+    """
+    architecture = ARCHITECTURES[name]()
+    tokens = architecture.tokenizer() if from_phase == 1 else PreTrainedTokenizerFast.from_pretrained(out)
+    reader, model = architecture.processor(tokens), architecture.untrained(tokens, seed)
+    if from_phase > 1:
+        model = type(model).from_pretrained(out, dtype=torch.float32)
+    if compiled:
+        for block in architecture.blocks(model):
+            block.compile(dynamic=True)
+    for number, phase in list(enumerate(architecture.phases, start=1))[from_phase - 1 :]:
+        print(f"phase {number} of {len(architecture.phases)}: {phase}", flush=True)
+        rows = LessonRows(architecture, reader, images, phase, seed + number - 1)
+        for step in _phase(model, rows, phase):
+            if step % every == 0 or step == phase.steps:
+                with torch.compiler.set_stance("force_eager"):
+                    seen = examine(model.eval(), reader)
+                print(" ".join(f"{kind} {value:.2f}" for kind, value in seen.items()), flush=True)
+                save(model, reader, out, {"seed": seed, "phase": number, "step": step, "sight": seen})
+
+
+def _rate(phase: Phase, step: int) -> float:
+    """The learning rate: a warm-up, and a part of a cosine."""
+    first, last = phase.rate
+    way = first + (last - first) * step / phase.steps
+    return phase.peak * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * way)) / 2)
+
+
+def _phase(model: Any, rows: LessonRows, phase: Phase) -> Iterator[int]:
+    """Train through one phase; yields the number of each step as it is done."""
+    batches = iter(DataLoader(rows, batch_size=None, num_workers=1, prefetch_factor=4))
+    optimizer = torch.optim.AdamW(model.parameters(), 1.0, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, phase))
+    start, recent = time.monotonic(), 0.0
+    for step in range(1, phase.steps + 1):
+        loss = loss_of(model.train(), rows.architecture, next(batches), len(rows.prefix))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        recent += loss.item()
+        if step % 100 == 0:
+            print(f"step {step}/{phase.steps} loss {recent / 100:.3f} {time.monotonic() - start:.0f} s", flush=True)
+            recent = 0.0
+        yield step
+
+
+def save(model: Any, reader: Any, out: Path, record: dict[str, object]) -> None:
+    """Write the model's folder; weights in float16, half the size and exact enough to load in float32."""
+    state = {name: value.half() for name, value in model.state_dict().items()}
+    model.config.dtype = torch.float16
+    model.save_pretrained(out, state_dict=state)
+    reader.save_pretrained(out)
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=ARCHITECTURES, metavar="MODEL", help="one of " + ", ".join(ARCHITECTURES))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=int, default=16, help="pictures a step")
+    parser.add_argument("--compile", action="store_true", dest="compiled", help="torch.compile: 1.4 times as fast")
+    parser.add_argument("--from-phase", type=int, default=1, help="go on from what OUT holds")
+    parser.add_argument("--every", type=int, default=500, help="steps between examinations")
+    train(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

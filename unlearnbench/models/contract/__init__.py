@@ -1,0 +1,1 @@
+"""What a vision-language model is to everything that trains, edits or asks it."""

@@ -1,0 +1,183 @@
+"""What a method changed of a model: small enough to store, enough to make the change again.
+
+A method returns an `Edit`; the engine saves it, and later loads and applies it to a fresh copy of the model it
+started from. So what is evaluated is what was stored.
+"""
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ...errors import StoreError
+from .vlm import VLM
+
+if TYPE_CHECKING:
+    from .imprint import Imprint
+
+
+class Edit(ABC):
+    """A change of a model that can be saved, loaded and applied."""
+
+    trainable_parameters: int = 0
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the change into an existing, empty ``folder``; tensors as safetensors."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, model: VLM) -> Self:
+        """Read back what `save` wrote."""
+
+    @abstractmethod
+    def apply(self, model: VLM) -> None:
+        """Make the change, in place."""
+
+    def fault(self, start: "Imprint") -> str | None:
+        """Why it could not be applied to the model that the method started from, and what to do; None where it can.
+
+        Asked before it is saved.
+        """
+        return None
+
+
+class Trained(Edit):
+    """What training changed: `Weights` or an `Adapter`; `load` finds out which by the file that is there."""
+
+    FILE: ClassVar[str]
+
+    @classmethod
+    def load(cls, folder: Path, model: VLM) -> "Trained":
+        """Read back either kind."""
+        kind = next((kind for kind in (Weights, Adapter) if (folder / kind.FILE).is_file()), None)
+        if kind is None:
+            raise StoreError(f"{folder} holds neither weights nor an adapter; remove it and run again")
+        return kind.read(folder)
+
+    @classmethod
+    @abstractmethod
+    def read(cls, folder: Path) -> "Trained":
+        """Read back this kind."""
+
+    def merge(self, model: VLM) -> None:
+        """Make the change part of the weights, for others to be trained on top."""
+        self.apply(model)
+
+
+class Weights(Trained):
+    """New values for some of a model's own parameters, by name."""
+
+    FILE = "weights.safetensors"
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+        self.trainable_parameters = sum(math.prod(tensor.shape) for tensor in tensors.values())
+
+    @classmethod
+    def of(cls, parameters: dict[str, nn.Parameter]) -> Self:
+        """The present values of ``parameters``."""
+        return cls({name: parameter.detach().clone() for name, parameter in parameters.items()})
+
+    def fault(self, start: "Imprint") -> str | None:
+        """Names that the model lacks, what is no tensor, other shapes, numbers that are not finite."""
+        if strange := sorted(set(self.tensors) - set(start.weights)):
+            return f"the model has no parameter {strange[0]!r}; take names as in model.language_parameters()"
+        for name, tensor in self.tensors.items():
+            if not isinstance(tensor, Tensor):
+                return f"{name} is of the type {type(tensor).__name__}; give a torch.Tensor"
+            shape = start.weights[name][1]
+            if tensor.shape != shape:
+                return f"{name} is {list(tensor.shape)} and the model's {list(shape)}; keep the shapes"
+            if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+                return f"{name} is not finite; training diverged: lower the learning rate"
+        return None
+
+    def save(self, folder: Path) -> None:  # noqa: D102
+        save_file({name: tensor.contiguous().cpu() for name, tensor in self.tensors.items()}, folder / self.FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Weights":  # noqa: D102
+        return cls(load_file(folder / cls.FILE))
+
+    @torch.no_grad()
+    def apply(self, model: VLM) -> None:  # noqa: D102
+        own = dict(model.model.named_parameters())
+        check_names("stored weights", self.tensors, own)
+        for name, tensor in self.tensors.items():
+            own[name].copy_(tensor)
+        model.refresh()
+
+
+class Adapter(Trained):
+    """A low-rank adapter in PEFT's own format, so that `PeftModel.from_pretrained` reads it elsewhere too.
+
+    Applied, it stays beside the weights: merged into half-precision weights it would be rounded, and what is evaluated
+    would not be what was trained.
+    """
+
+    FILE = "adapter_model.safetensors"
+
+    def __init__(self, peft: Any = None, folder: Path | None = None) -> None:
+        self.peft, self.folder = peft, folder
+        if peft is not None:
+            self.trainable_parameters = sum(p.numel() for p in peft.parameters() if p.requires_grad)
+
+    def fault(self, start: "Imprint") -> str | None:
+        """No PEFT model, or one of another model; numbers that are not finite."""
+        from peft import PeftModel
+
+        if not isinstance(self.peft, PeftModel):
+            return f"it holds a {type(self.peft).__name__}; give it what peft.get_peft_model(model.model, ...) returned"
+        adapted = self.peft.get_base_model()
+        if type(adapted) is not start.modules[""]:
+            return f"it adapts a {type(adapted).__name__}, a part of the model; adapt model.model"
+        for name, parameter in self.peft.named_parameters():
+            if "lora_" in name and not bool(torch.isfinite(parameter).all()):
+                return f"{name} is not finite; training diverged: lower the learning rate"
+        return None
+
+    def save(self, folder: Path) -> None:  # noqa: D102
+        self.peft.save_pretrained(folder, save_embedding_layers=False)  # else PEFT asks the hub for the model's config
+
+    @classmethod
+    def read(cls, folder: Path) -> "Adapter":  # noqa: D102
+        return cls(folder=folder)
+
+    def apply(self, model: VLM) -> None:  # noqa: D102
+        self._put_into(model)
+
+    def merge(self, model: VLM) -> None:  # noqa: D102
+        self._put_into(model).merge_and_unload(safe_merge=True)
+        model.refresh()
+
+    def _put_into(self, model: VLM) -> Any:
+        from peft import PeftModel
+
+        with quiet():
+            adapted = PeftModel.from_pretrained(model.model, str(self.folder))
+        model.model.eval().requires_grad_(False)
+        model.refresh()
+        return adapted
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without PEFT's use of names that `transformers` is about to drop, which is no user's business."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `StoreError` if ``given`` has a name that is not ``known``."""
+    strange = sorted(set(given) - set(known))
+    if strange:
+        raise StoreError(f"{what} name {strange[0]!r}, which the model lacks; remove the artefact and run again")

@@ -1,0 +1,400 @@
+"""The contract between a vision-language model and everything that trains, edits or asks it.
+
+A picture becomes *visual tokens* in two steps: the frozen vision tower gives features, the projector maps them to the
+language model's width. Both steps are separate here because the first never changes and is computed once a picture.
+All sequences are padded on the left, for training too, so that one preparation serves likelihoods and generation.
+"""
+
+import copy
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from ...errors import DataError
+from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
+
+_heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def hearing() -> Iterator[list[Sequence["Query"]]]:
+    """What models are asked about meanwhile: the queries of each batch that is prepared."""
+    heard: list[Sequence[Query]] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
+
+
+class Query(Protocol):
+    """Whatever can be asked: a picture and a question (`unlearnbench.tasks.fiubench.people.Sample`, among others)."""
+
+    @property
+    def image(self) -> Path:
+        """The picture's file."""
+
+    @property
+    def text(self) -> str:
+        """The question."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a picture: the plainest `Query`."""
+
+    image: Path
+    text: str
+
+
+@dataclass
+class Batch:
+    """Prompts, with or without answers, ready for the language model; all tensors [B, L].
+
+    ``image_mask`` marks the places of visual tokens, ``question_mask`` the question's own tokens (no template, no
+    answer), ``answer_mask`` the answer's tokens with its end token.
+    """
+
+    queries: list[Query]
+    pictures: list[Picture]
+    input_ids: Tensor
+    attention_mask: Tensor
+    image_mask: Tensor
+    question_mask: Tensor
+    answer_mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def take(self, rows: Sequence[int]) -> "Batch":
+        """The batch of some of its rows, padding kept."""
+        index = list(rows)
+        return Batch(
+            queries=[self.queries[row] for row in index],
+            pictures=[self.pictures[row] for row in index],
+            input_ids=self.input_ids[index],
+            attention_mask=self.attention_mask[index],
+            image_mask=self.image_mask[index],
+            question_mask=self.question_mask[index],
+            answer_mask=self.answer_mask[index],
+        )
+
+
+VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
+"""Replaces the visual tokens of a batch: those of each sample in, the same shapes out.
+
+Of a `VLM.layered` model a sample's tokens may come out as [layers, N_v, d], one set for each attention layer.
+"""
+
+
+class VLM(ABC):
+    """A vision-language model: prepares, sees, attends, scores and generates.
+
+    ``visual_edit``, when set, is applied to every batch's visual tokens before the language model sees them; that is
+    how a method that leaves the weights alone takes part. ``dtype`` is that of the weights: float32 on a CPU, bfloat16
+    on a GPU. ``layered`` models take visual tokens for each of their `attention_layers` separately.
+    """
+
+    layered: bool = False
+    shares_prefixes: bool = False
+    """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
+
+    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
+        # cuDNN's attention, which torch prefers on Hopper, gives NaN gradients under a mask (pytorch/pytorch#196678).
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        self.model: Any = model.eval().requires_grad_(False)
+        self.dtype: torch.dtype = next(model.parameters()).dtype
+        self.processor = processor
+        self.tokenizer = processor.tokenizer
+        self.family = family
+        self.visual_edit: VisualEdit | None = None
+        self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
+        self._own_thread, self._in_thread = threading.get_ident(), threading.local()
+        self._prompts: dict[str, tuple[list[int], list[int], list[bool]]] = {}
+        self._answers: dict[str, list[int]] = {}
+
+    # ------------------------------------------------------------------------------------------------- the network
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def width(self) -> int:
+        """The language model's hidden size d."""
+        return int(self.model.config.get_text_config().hidden_size)
+
+    @abstractmethod
+    def language_model(self) -> nn.Module:
+        """The text decoder with its embeddings and output head left out."""
+
+    @property
+    @abstractmethod
+    def attention_layers(self) -> tuple[int, ...]:
+        """Numbers of the language model's layers in which text attends to visual tokens."""
+
+    @abstractmethod
+    def projector(self) -> nn.Module:
+        """What maps the vision tower's features to visual tokens."""
+
+    @abstractmethod
+    def language_parameters(self) -> dict[str, nn.Parameter]:
+        """Parameters of the language model, output head included, by their name in the whole model."""
+
+    def projector_parameters(self) -> dict[str, nn.Parameter]:
+        """Parameters of the projector, by their name in the whole model."""
+        return named_within(self.model, self.projector())
+
+    def language_linears(self) -> list[str]:
+        """Names in the whole model of the linear layers in the language model's blocks: what an adapter may adapt."""
+        return linears_within(self.model, self.language_model().layers)  # type: ignore[arg-type]
+
+    def projector_linears(self) -> list[str]:
+        """Names in the whole model of the projector's linear layers."""
+        return linears_within(self.model, self.projector())
+
+    @contextmanager
+    def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+        """Let exactly ``parameters`` receive gradients; freeze them again and renew visual tokens at the end.
+
+        Within, weights of a half-precision model are held in float32 and computed with in half precision: an update of
+        1e-5 would be lost in the rounding of bfloat16.
+        """
+        for parameter in parameters.values():
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+        self.model.train()
+        try:
+            with self.autocast():
+                yield list(parameters.values())
+        finally:
+            self.model.eval()
+            for parameter in parameters.values():
+                parameter.requires_grad_(False)
+                parameter.grad = None
+                if not isinstance(parameter.data, DTensor):  # a part of a weight keeps the precision it was cut in
+                    parameter.data = parameter.data.to(self.dtype)
+            self.refresh()
+
+    def autocast(self) -> torch.autocast:
+        """Compute in the model's own half precision what is held in float32; nothing for a model in float32.
+
+        Without autocast's cache, which would go on computing with the weights of before the first step.
+        """
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32, cache_enabled=False)
+
+    def checkpoint_activations(self) -> None:
+        """Hold few activations in training, at the price of computing them twice."""
+        # Older versions of `transformers` have only the second name, newer ones warn of it.
+        enable = (
+            getattr(self.model, "activation_checkpointing_enable", None) or self.model.gradient_checkpointing_enable
+        )
+        enable()
+
+    @property
+    def checkpoints_activations(self) -> bool:
+        """Whether training computes activations twice."""
+        known = getattr(self.model, "is_activation_checkpointing", None)
+        return bool(self.model.is_gradient_checkpointing if known is None else known)
+
+    # ------------------------------------------------------------------------------------------------------ seeing
+    @abstractmethod
+    def preprocess(self, image: Image.Image, processor: Any) -> Any:
+        """What ``processor``, this model's or a copy of it, makes of one picture; may be called in any thread."""
+
+    @abstractmethod
+    def encode(self, preprocessed: Any) -> Picture:
+        """Run the vision tower and the projector on one picture, without gradients."""
+
+    @abstractmethod
+    def project(self, picture: Picture) -> Tensor:
+        """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    def see(self, path: Path) -> Picture:
+        """The picture at ``path``, encoded at most once; raises `DataError` for a picture that cannot be read."""
+        with torch.no_grad():
+            return self.pictures.see(path)
+
+    def look_ahead(self, paths: Iterable[Path]) -> None:
+        """Have pictures read and preprocessed, in other threads, by the time that they are seen in this order."""
+        self.pictures.look_ahead(paths)
+
+    def let_go(self, paths: Iterable[Path]) -> None:
+        """Forget pictures that will not be asked about soon; they are encoded anew if they are."""
+        self.pictures.let_go(paths)
+
+    def refresh(self) -> None:
+        """Project every cached picture anew: to be called when the projector's weights have changed."""
+        with torch.no_grad():
+            self.pictures.refresh()
+
+    def pixels(self, path: Path) -> Any:
+        """The picture at ``path``, read and preprocessed; in any thread, each with its own copy of the processor.
+
+        Tokenizers, which are part of it, must not be used by two threads at once.
+        """
+        if threading.get_ident() == self._own_thread:
+            return self._preprocessed(path, self.processor)
+        if not hasattr(self._in_thread, "processor"):
+            self._in_thread.processor = copy.deepcopy(self.processor)
+        return self._preprocessed(path, self._in_thread.processor)
+
+    def _preprocessed(self, path: Path, processor: Any) -> Any:
+        image = open_picture(path)
+        try:
+            return self.preprocess(image, processor)
+        except (ValueError, ArithmeticError, IndexError) as error:  # processors refuse shapes that they cannot take
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"picture {path} ({image.width} x {image.height} pixels) cannot be prepared for a model of the family "
+                f"{self.family} ({reason}): crop, pad or enlarge it"
+            ) from None
+
+    def look(self, batch: Batch) -> list[Tensor]:
+        """The visual tokens that the language model sees: a batch's own, or what ``visual_edit`` makes of them."""
+        tokens = [picture.tokens for picture in batch.pictures]
+        return self.visual_edit(batch, tokens) if self.visual_edit else tokens
+
+    @abstractmethod
+    def layout(self, picture: Picture) -> Tensor:
+        """Which visual token lies where in the picture: indices [rows, columns]; tokens without a place are absent."""
+
+    def explain(self, batch: Batch) -> list[dict[str, Any]] | None:
+        """What ``visual_edit`` does to each sample, as JSON-able facts; None if it cannot say, or there is none."""
+        explain = getattr(self.visual_edit, "explain", None)
+        return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
+
+    # --------------------------------------------------------------------------------------------------- preparing
+    def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
+        """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
+        if (heard := _heard.get()) is not None:
+            heard.append(queries)
+        seen = {query.image: self.see(query.image) for query in queries}  # once, however small the cache
+        pictures = [seen[query.image] for query in queries]
+        rows = []
+        for position, (query, picture) in enumerate(zip(queries, pictures, strict=True)):
+            before, after, is_question = self._prompt(query.text)
+            answer = self._answer(answers[position]) if answers is not None else []
+            ids = [*before, *picture.ids, *after, *answer]
+            lead = len(before) + len(picture.ids)
+            question = [False] * lead + is_question + [False] * len(answer)
+            rows.append((ids, question, [False] * (len(ids) - len(answer)) + [True] * len(answer)))
+        longest = max(len(ids) for ids, *_ in rows)
+
+        def left_padded(column: int, fill: int) -> Tensor:
+            padded = [[fill] * (longest - len(row[column])) + list(row[column]) for row in rows]
+            return torch.tensor(padded, device=self.device)
+
+        input_ids = left_padded(0, self.tokenizer.pad_token_id)
+        lengths = torch.tensor([len(ids) for ids, *_ in rows], device=self.device)
+        attention_mask = torch.arange(longest, device=self.device) >= longest - lengths[:, None]
+        return Batch(
+            queries=list(queries),
+            pictures=pictures,
+            input_ids=input_ids,
+            attention_mask=attention_mask.long(),
+            image_mask=input_ids == self.image_token_id,
+            question_mask=left_padded(1, 0).bool(),
+            answer_mask=left_padded(2, 0).bool(),
+        )
+
+    @property
+    @abstractmethod
+    def image_token_id(self) -> int:
+        """The token id at whose places visual tokens enter."""
+
+    def _prompt(self, question: str) -> tuple[list[int], list[int], list[bool]]:
+        """Token ids before and after the picture, and which of the latter belong to the question itself."""
+        if question not in self._prompts:
+            text = self.processor.apply_chat_template(chat(question), add_generation_prompt=True, tokenize=False)
+            before, after = text.split(self.processor.image_token, maxsplit=1)
+            start = after.index(question.strip())
+            stop = start + len(question.strip())
+            encoded = self.tokenizer(after, add_special_tokens=False, return_offsets_mapping=True)
+            inside = [first < stop and last > start for first, last in encoded["offset_mapping"]]
+            lead = self.tokenizer(before, add_special_tokens=False).input_ids
+            self._prompts[question] = (lead, encoded.input_ids, inside)
+        return self._prompts[question]
+
+    def _answer(self, answer: str) -> list[int]:
+        if answer not in self._answers:
+            self._answers[answer] = [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.end_token_id]
+        return self._answers[answer]
+
+    @property
+    def end_token_id(self) -> int:
+        """The token that closes an answer."""
+        return int(self.tokenizer.eos_token_id)
+
+    # ------------------------------------------------------------------------------------------ the language model
+    @abstractmethod
+    def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:
+        """How much the question's tokens attend to each visual token: per sample [layers, N_v], float32.
+
+        The mean over heads and over the question's own tokens of the attention weights (CAGUL, eq. 7), layer by
+        layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
+        layer that is none of these.
+        """
+
+    @abstractmethod
+    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False) -> Tensor:
+        """Logits of every answer token [answer tokens of all samples, vocabulary], sample after sample; differentiable.
+
+        With ``shared``, rows whose visual tokens are the very same tensor read them once, where the family can do so;
+        numbers then differ in their last digits.
+        """
+
+    def answer_log_distributions(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Natural-log distribution of every answer token, one float32 tensor [tokens, vocabulary] a sample."""
+        return by_sample(batch, self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1))
+
+    def answer_log_probabilities(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Natural-log probability of every answer token, one float32 tensor a sample."""
+        distributions = self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1)
+        return by_sample(batch, distributions.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0])
+
+    @abstractmethod
+    def generate(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+    ) -> list[str]:
+        """Greedy answers, special tokens removed; ``shared`` as above.
+
+        Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
+        """
+
+
+def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
+    """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
+    return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
+
+
+def chat(question: str) -> list[dict[str, Any]]:
+    """A question about a picture as chat templates take it: one turn of the user's, the picture first."""
+    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+
+
+def named_within(model: nn.Module, part: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of ``part`` by their names in ``model``."""
+    inside = {id(parameter) for parameter in part.parameters()}
+    return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
+
+
+def linears_within(model: nn.Module, part: nn.Module) -> list[str]:
+    """The names in ``model`` of the linear layers in ``part``."""
+    inside = {id(module) for module in part.modules() if isinstance(module, nn.Linear)}
+    return [name for name, module in model.named_modules() if id(module) in inside]

@@ -1,0 +1,1 @@
+"""The families of models, one file each, registered as a stranger's would be."""

@@ -1,0 +1,123 @@
+"""What both kinds of models share: one way through `transformers` to attention, likelihoods and generated answers."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import LogitsProcessorList
+
+from ...errors import UsageError
+from ..asking import prefix
+from ..contract.attention import AttentionReader, reading
+from ..contract.finite import Watch
+from ..contract.vlm import VLM, Batch, by_sample, named_within
+
+
+class DecoderVLM(VLM):
+    """A `transformers` model that answers from a decoder; subclasses say how visual tokens get there.
+
+    ``shares_prefixes`` is False for families that cannot, and for a model whose user wants no shortcut.
+    """
+
+    shares_prefixes: bool = True
+
+    def language_model(self) -> nn.Module:  # noqa: D102
+        return self.model.get_decoder()  # type: ignore[no-any-return]
+
+    def language_parameters(self) -> dict[str, nn.Parameter]:  # noqa: D102
+        head = named_within(self.model, self.model.get_output_embeddings())
+        return {**named_within(self.model, self.language_model()), **head}
+
+    @abstractmethod
+    def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
+        """All that `forward` and `generate` of the model take of a batch and its visual tokens."""
+
+    @abstractmethod
+    def _attention_module(self, layer: int) -> nn.Module:
+        """The module in which text attends to visual tokens in one of `attention_layers`."""
+
+    @abstractmethod
+    def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
+        """Of attention to all keys [B, layers, keys], that to visual tokens: per sample [layers, N_v]."""
+
+    def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:  # noqa: D102
+        wanted = self._checked(layers)
+        rows = pad_sequence([row.nonzero()[:, 0] for row in batch.question_mask], batch_first=True, padding_value=-1)
+        reader = AttentionReader([(layer, self._attention_module(layer)) for layer in wanted], rows)
+        with torch.no_grad(), reading(self.model, reader):
+            self._forward(batch, visual, logits_to_keep=1)
+        return self._visual_part(torch.stack([reader.scores[layer] for layer in wanted], dim=1), batch)
+
+    def _checked(self, layers: Sequence[int] | None) -> list[int]:
+        """The numbers of ``layers``, negative ones counted from the end."""
+        own = self.attention_layers
+        if layers is None:
+            return list(own)
+        for layer in layers:
+            if layer not in own and not -len(own) <= layer < 0:
+                known = ", ".join(map(str, own))
+                raise UsageError(f"layer {layer} does not attend to visual tokens; choose from {known}")
+        return sorted({layer if layer >= 0 else own[layer] for layer in layers})
+
+    def answer_logits(  # noqa: D102
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> Tensor:
+        seen = self.look(batch) if visual is None else visual
+        rows = prefix.shareable(self, batch, seen) if shared and self.shares_prefixes else []
+        if not rows:
+            predicting = batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
+            return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
+        if len(rows) == len(batch):
+            return prefix.answer_logits(self, batch, seen)
+        part = batch.take(rows)
+        found = dict(zip(rows, by_sample(part, prefix.answer_logits(self, part, [seen[r] for r in rows])), strict=True))
+        if others := [*prefix.apart(batch, rows)]:
+            part = batch.take(others)
+            found |= zip(others, by_sample(part, self.answer_logits(part, [seen[row] for row in others])), strict=True)
+        return torch.cat([found[row] for row in range(len(batch))])
+
+    @torch.no_grad()
+    def generate(  # noqa: D102
+        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+    ) -> list[str]:
+        seen = self.look(batch) if visual is None else visual
+        may = shared and self.shares_prefixes and prefix.can_generate(self)
+        rows = prefix.shareable(self, batch, seen) if may else []
+        said: dict[int, str] = {}
+        if rows:
+            part = prefix.generate(self, batch.take(rows), [seen[row] for row in rows], max_new_tokens)
+            said |= zip(rows, self._read(part), strict=True)
+        if others := [*prefix.apart(batch, rows)]:
+            part = self._plainly(batch.take(others), [seen[row] for row in others], max_new_tokens)
+            said |= zip(others, self._read(part), strict=True)
+        return [said[row] for row in range(len(batch))]
+
+    def _plainly(self, batch: Batch, visual: list[Tensor], max_new_tokens: int) -> Tensor:
+        """Greedy tokens after the prompts, every prompt read from its start; raises `ModelError` as `generate` does."""
+        watch = Watch()
+        output = self.model.generate(
+            **self._inputs(batch, visual),
+            logits_processor=LogitsProcessorList([watch]),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        watch.check(batch.queries)
+        return output[:, batch.input_ids.shape[1] :]  # type: ignore[no-any-return]
+
+    def _read(self, said: Tensor) -> list[str]:
+        return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
+
+    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
+        """What the family's `forward` takes besides of tokens after the picture, of which ``mask`` [B, n] are real."""
+        return {}
+
+    def _forward(self, batch: Batch, visual: list[Tensor], **options: Any) -> Any:
+        return self.model(**self._inputs(batch, visual), use_cache=False, **options)

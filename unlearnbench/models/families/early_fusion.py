@@ -1,0 +1,110 @@
+"""Models whose visual tokens stand in the language model's own sequence: what they have in common."""
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from ..contract.vlm import Batch
+from ..pictures.cache import Picture
+from .decoder import DecoderVLM
+
+
+class JointVLM(DecoderVLM):
+    """Self-attention over text and visual tokens together; visual tokens enter once, at the input.
+
+    A family says where its projector is, and overrides what it does differently (`joint_families`).
+    """
+
+    @property
+    def image_token_id(self) -> int:  # noqa: D102
+        return int(self.model.config.image_token_id)
+
+    @property
+    def attention_layers(self) -> tuple[int, ...]:  # noqa: D102
+        return tuple(range(len(self.model.get_decoder().layers)))
+
+    # ------------------------------------------------------------------------------------------------------ seeing
+    def preprocess(self, image: Image.Image, processor: Any) -> Any:  # noqa: D102
+        return processor(text=[processor.image_token], images=[[image]], return_tensors="pt", add_special_tokens=False)
+
+    @torch.no_grad()
+    def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
+        inputs = preprocessed.to(self.device)
+        see = self.model.model.get_image_features
+        wanted = inspect.signature(see).parameters
+        pixels = {name: value for name, value in inputs.items() if name in wanted}
+        pixels["pixel_values"] = pixels["pixel_values"].to(self.dtype)
+        with heard(self._projectors()) as given:
+            see(**pixels, return_dict=True)
+        extra = {name: inputs[name] for name in self._picture_inputs}
+        picture = Picture(self._arranged(given, extra), torch.empty(0), inputs["input_ids"][0].tolist(), extra)
+        picture.tokens = self.project(picture)
+        return picture
+
+    def project(self, picture: Picture) -> Tensor:  # noqa: D102
+        return self.projector()(picture.features).reshape(-1, self.width)  # type: ignore[no-any-return]
+
+    def layout(self, picture: Picture) -> Tensor:
+        """A square of tokens; where a picture is cut up, that of the whole picture, which comes last."""
+        side = math.isqrt(picture.count // len(picture.features))
+        return torch.arange(picture.count - side * side, picture.count).view(side, side)
+
+    _picture_inputs: tuple[str, ...] = ()
+    """What the processor makes of a picture that the language model needs too."""
+
+    def _projectors(self) -> Sequence[nn.Module]:
+        """The modules that map to visual tokens, in the order of their streams."""
+        return [self.projector()]
+
+    def _arranged(self, given: list[Tensor], extra: dict[str, Tensor]) -> Tensor:
+        """The projectors' inputs as a picture keeps them."""
+        return given[0]
+
+    # ------------------------------------------------------------------------------------------ the language model
+    def _attention_module(self, layer: int) -> nn.Module:
+        return self.model.get_decoder().layers[layer].self_attn  # type: ignore[no-any-return]
+
+    def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
+        return [score[:, mask] for score, mask in zip(scores, batch.image_mask, strict=True)]
+
+    def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
+        """Text, the family's further inputs, and the visual tokens where `transformers` takes encoder outputs."""
+        return {
+            "input_ids": batch.input_ids,
+            "attention_mask": batch.attention_mask,
+            **self._extra(batch),
+            "mm_encoder_outputs": {"image": self._encoded([tokens.to(self.dtype) for tokens in visual])},
+        }
+
+    def _encoded(self, visual: list[Tensor]) -> Any:
+        """Visual tokens as the model's own encoder would have returned them."""
+        return BaseModelOutputWithPooling(pooler_output=tuple(visual))
+
+    def _extra(self, batch: Batch) -> dict[str, Tensor]:
+        names = batch.pictures[0].extra
+        return {name: torch.cat([picture.extra[name] for picture in batch.pictures]) for name in names}
+
+
+@contextmanager
+def heard(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """Collect the first input of each of ``modules``, in their order, over the passes inside the block."""
+    given: dict[int, Tensor] = {}
+    collected: list[Tensor] = []
+
+    def hear(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given[id(module)] = args[0] if args else next(iter(kwargs.values()))
+
+    hooks = [module.register_forward_pre_hook(hear, with_kwargs=True) for module in modules]
+    try:
+        yield collected
+    finally:
+        for hook in hooks:
+            hook.remove()
+    collected.extend(given[id(module)] for module in modules)

@@ -1,0 +1,1 @@
+"""Pictures as a model sees them: encoded once, and kept."""
