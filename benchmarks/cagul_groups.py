@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from unlearnbench.config import RunConfig, resolve
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.data.refusals import REFUSALS
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
@@ -24,7 +25,6 @@ from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, flagged_shares, training_cases
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Silent
-from unlearnbench.tasks.fiubench.people import Sets
 from unlearnbench.training.loop import Group
 
 from .plain_cagul import largest_difference

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from unlearnbench.config import resolve
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.embedded.data.make import make
 from unlearnbench.engine.memory.estimate import PEAK, Counts, counts, forward_operations
 from unlearnbench.engine.provenance import environment
@@ -36,7 +37,7 @@ from unlearnbench.models.files.source import card_for, folder_of
 from unlearnbench.registry import methods
 from unlearnbench.runtime.memory import PeakMemory
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sets, split_sets
+from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 

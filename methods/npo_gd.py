@@ -10,10 +10,10 @@ from unlearnbench.training.params import UnlearnParams
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unlearnbench.contracts.sample import Sets
     from unlearnbench.models.contract.edits import Trained
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
-    from unlearnbench.tasks.fiubench.people import Sets
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 

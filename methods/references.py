@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from unlearnbench import Method, method
 
 if TYPE_CHECKING:
+    from unlearnbench.contracts.sample import Sets
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
-    from unlearnbench.tasks.fiubench.people import Sets
 
 
 @method("pretrain", reference="the model before it has seen anybody's data")

@@ -6,10 +6,10 @@ from unlearnbench import Method, method
 from unlearnbench.training.base_params import BaseParams
 
 if TYPE_CHECKING:
+    from unlearnbench.contracts.sample import Sets
     from unlearnbench.models.contract.edits import Trained
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
-    from unlearnbench.tasks.fiubench.people import Sets
 
 
 @method("retrain", reference="the model that never saw the forget set, which unlearning is to come near")

@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_utils import SizeDict
 
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.embedded import embedded_folder
-from unlearnbench.models.contract.vlm import Asked
 from unlearnbench.models.families.mllama import Mllama
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.tasks.fiubench.people import Sample, samples
+from unlearnbench.tasks.fiubench.people import samples
 from unlearnbench.tasks.fiubench.reader import read
 
 from ..gpu import LARGE, build
@@ -44,7 +44,7 @@ class Case:
         self.images = [_resized(each[0].image, folder, side) for each in known]
         pairs = [(image, each[number % len(each)]) for image, each in zip(self.images, known, strict=True)
                  for number in range(questions)]  # fmt: skip
-        self.queries = [Asked(image, sample.text) for image, sample in pairs]
+        self.queries = [Asked(sample.text, (image,)) for image, sample in pairs]
         self.answers = [sample.answer for _, sample in pairs]
         self.questions = questions
 
@@ -119,7 +119,7 @@ def by_person(people: int) -> list[list[Sample]]:
     """The questions that ship about each of the first people."""
     found: dict[str, list[Sample]] = {}
     for sample in samples(read(embedded_folder()).identities):
-        found.setdefault(sample.unique_id, []).append(sample)
+        found.setdefault(sample.cluster, []).append(sample)
     return [*found.values()][:people]
 
 
@@ -138,7 +138,7 @@ def processed(model: Any, queries: Sequence[Any], answers: Sequence[str] | None 
         turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": query.text}]}]
         text = model.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         texts.append(text if answers is None else text + answers[place] + model.tokenizer.decode(model.end_token_id))
-    images = [[Image.open(query.image).convert("RGB")] for query in queries]
+    images = [[Image.open(query.images[0]).convert("RGB")] for query in queries]
     inputs = model.processor(text=texts, images=images, return_tensors="pt", padding=True, add_special_tokens=False)
     inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
     return inputs.to(model.device)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from unlearnbench.config import resolve
+from unlearnbench.contracts.sample import Sample
 from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
@@ -18,7 +19,7 @@ from unlearnbench.methods.cagul.training import Case as TrainingCase
 from unlearnbench.methods.cagul.training import Trainer, training_cases
 from unlearnbench.models.contract.edits import Adapter, Weights
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sample, split_sets
+from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.training.adaptation import low_rank

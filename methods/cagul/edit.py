@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unlearnbench.contracts.sample import Query
 from unlearnbench.models.contract.edits import Edit
-from unlearnbench.models.contract.vlm import VLM, Batch, Query
+from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.pictures.cache import Picture
 
 from .modules import Discriminator, Encoder, noisy

@@ -7,9 +7,9 @@ from unlearnbench import Method, method
 from .params import CAGULParams
 
 if TYPE_CHECKING:
+    from unlearnbench.contracts.sample import Sets
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
-    from unlearnbench.tasks.fiubench.people import Sets
 
     from .edit import Guard
 

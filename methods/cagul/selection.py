@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unlearnbench.models.contract.vlm import VLM, Batch, Query
+from unlearnbench.contracts.sample import Query
+from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.pictures.cache import Picture
 
 from .params import CAGULParams
@@ -78,7 +79,7 @@ def least_attended(scores: Tensor, k: int, valid: Tensor | None = None) -> Tenso
 
 def key(query: Query) -> tuple[str, str]:
     """What a selection depends on."""
-    return str(query.image), query.text
+    return str(query.images[0]), query.text
 
 
 def drawing(what: str, query: Query, seed: int) -> torch.Generator:
@@ -86,5 +87,5 @@ def drawing(what: str, query: Query, seed: int) -> torch.Generator:
 
     So every sample has draws of its own and every seed others, and a stored edit draws again what training drew.
     """
-    digest = hashlib.sha256(f"{what}\n{seed}\n{query.image.name}\n{query.text}".encode()).digest()
+    digest = hashlib.sha256(f"{what}\n{seed}\n{query.images[0].name}\n{query.text}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sample, Sets
 from unlearnbench.training.loop import Group, Shuffled, fit
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.seeing import see_all
@@ -43,7 +43,7 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     guard = Guard(model, params, run.seed)
     ascends = params.loss != "po-gd"
     cases = training_cases(sets, None if ascends else params.refusals, run)
-    see_all(model, (case.sample.image for case in cases), run)
+    see_all(model, (image for case in cases for image in case.sample.images), run)
     trainer = Trainer(model, guard)
     trainer.train_discriminator(cases, run)
     stopping = EarlyStopping(params.stop, sets, trainer.measured_nll, run) if ascends else None
@@ -59,7 +59,7 @@ def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
     """The share of pictures that the gate lets through; the people held out are faces that D never saw."""
     shares = {}
     for name, samples in {"forget": sets.forget, "others": sets.others, "held_out": sets.held_out}.items():
-        pictures = [model.see(path) for path in dict.fromkeys(sample.image for sample in samples)]
+        pictures = [model.see(path) for path in dict.fromkeys(sample.images[0] for sample in samples)]
         if pictures:
             shares[name] = sum(guard.flags(pictures)) / len(pictures)
     return shares
@@ -138,7 +138,7 @@ class Trainer:
     def discriminate(self, batch: list[Case]) -> tuple[Tensor, list[bool]]:
         """Eq. 10 and the gates: every distinct picture once, weighted by the samples that share it."""
         assert self.guard.discriminator is not None
-        pictures = [self.model.see(case.sample.image) for case in batch]
+        pictures = [self.model.see(case.sample.images[0]) for case in batch]
         distinct = {id(picture): place for place, picture in enumerate(pictures)}
         order = {identity: row for row, identity in enumerate(distinct)}
         logits = self.guard.discriminator([pictures[place].tokens for place in distinct.values()])

@@ -3,11 +3,12 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from unlearnbench.contracts.sample import Asked, Sample, Sets, clusters
 from unlearnbench.errors import DataError, UsageError
 from unlearnbench.results.row import Split
 
@@ -86,97 +87,37 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One question on one picture."""
+class Fact(Sample):
+    """One question on one picture; ``question`` is all that the data have of it. Its tag is the question's group."""
 
-    id: str
-    unique_id: str
-    image: Path
-    question: Question
+    question: Question = field(kw_only=True)
 
     @property
-    def text(self) -> str:
-        """The question in its original wording."""
-        return self.question.question
-
-    @property
-    def answer(self) -> str:
-        """The true answer."""
-        return self.question.answer
+    def image(self) -> Path:
+        """The person's picture."""
+        return self.images[0]
 
 
 @dataclass(frozen=True)
-class Sets:
-    """The parts of a dataset when ``forget_ids`` ask for their private facts to be forgotten (arXiv 2510.07567).
+class People(Sets):
+    """The sets when private facts of the people ``forgotten`` are to be forgotten (arXiv 2510.07567)."""
 
-    ``forget`` are their private questions, ``nonprivate`` their others, on the same pictures; ``others`` are all
-    questions about everybody else but the ``held_out``: people whom the base model knows like the others, but on whom
-    no method trains and no score rests, so that training may look at them to decide when to stop. ``strangers`` are
-    people whom no model ever learns of: not the base, not the retrained model, no method.
-    """
-
-    forget: tuple[Sample, ...]
-    nonprivate: tuple[Sample, ...]
-    others: tuple[Sample, ...]
-    forget_ids: tuple[str, ...]
-    held_out: tuple[Sample, ...] = ()
-    strangers: tuple[Sample, ...] = ()
+    forget: tuple[Fact, ...] = ()
+    nonprivate: tuple[Fact, ...] = ()
+    others: tuple[Fact, ...] = ()
+    held_out: tuple[Fact, ...] = ()
+    strangers: tuple[Fact, ...] = ()
 
     @property
-    def retain(self) -> tuple[Sample, ...]:
-        """The retain set: non-private questions of the forgotten, and everything about the others."""
-        return self.nonprivate + self.others
-
-    @property
-    def all(self) -> tuple[Sample, ...]:
-        """Every sample that the base learns, each once."""
-        return self.forget + self.retain + self.held_out
-
-    @property
-    def set_of(self) -> dict[str, str]:
-        """The set that each sample which the base learns is of, by the sample's id."""
-        named = {
-            "forget": self.forget,
-            "nonprivate": self.nonprivate,
-            "others": self.others,
-            "held_out": self.held_out,
-        }
-        return {sample.id: name for name, samples in named.items() for sample in samples}
-
-    @property
-    def in_order(self) -> tuple[Sample, ...]:
-        """`all` in an order that does not depend on who is forgotten."""
-        return tuple(sorted(self.all, key=lambda sample: (sample.unique_id, sample.question.index)))
-
-    @property
-    def held_out_ids(self) -> tuple[str, ...]:
-        """The people held out."""
-        return self._people(self.held_out)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """How many questions each set has, ``retain`` the non-private ones and the others together."""
-        sets = {"forget": self.forget, "nonprivate": self.nonprivate, "retain": self.retain, "held_out": self.held_out}
-        return {name: len(samples) for name, samples in sets.items()}
-
-    @property
-    def early_stopping(self) -> str:
-        """Whose losses a training may look at to stop in time, in words."""
-        bounded = f", bounded by what {len(self._people(self.strangers))} strangers lose" if self.strangers else ""
-        if self.held_out:
-            return f"looks at the forget set{bounded} and at those held out ({len(self.held_out_ids)})"
-        return (
-            f"looks at the forget set alone{bounded}: nobody is held out, so a bound on what held-out people lose "
-            "never binds"
-        )
-
-    def _people(self, asked: tuple[Sample, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(sample.unique_id for sample in asked))
+    def in_order(self) -> tuple[Fact, ...]:
+        """Everybody's questions in an order that does not depend on who is forgotten."""
+        everybody = self.forget + self.nonprivate + self.others + self.held_out
+        return tuple(sorted(everybody, key=lambda fact: (fact.cluster, fact.question.index)))
 
 
 def split_sets(
     dataset: Dataset, forget: int | str | None, private: frozenset[Group], held_out: float = HELD_OUT
-) -> Sets:
+) -> People:
     """Divide ``dataset`` by who is forgotten and which groups of questions are private.
 
     ``forget`` is a number of identities, the name of a split, or None for a tenth of the identities and at least four.
@@ -195,11 +136,11 @@ def split_sets(
     aside = _held_out(dataset, chosen, held_out)
     forgotten = [identity for identity in dataset.identities if identity.unique_id in chosen]
     asked = samples(forgotten)
-    sets = Sets(
+    sets = People(
         forget=tuple(sample for sample in asked if sample.question.group in private),
         nonprivate=tuple(sample for sample in asked if sample.question.group not in private),
         others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen | aside),
-        forget_ids=tuple(identity.unique_id for identity in forgotten),
+        forgotten=tuple(identity.unique_id for identity in forgotten),
         held_out=samples(identity for identity in dataset.identities if identity.unique_id in aside),
         strangers=samples(dataset.strangers),
     )
@@ -239,18 +180,25 @@ def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
 def split_of(dataset: Dataset, sets: Sets, private: Iterable[Group]) -> Split:
     """How a row names the division of ``dataset`` into ``sets``."""
     return Split.made(
-        split_name(dataset, sets.forget_ids),
+        split_name(dataset, sets.forgotten),
         of=len(dataset.identities),
-        forget=sets.forget_ids,
-        held_out=sets.held_out_ids,
+        forget=sets.forgotten,
+        held_out=clusters(sets.held_out),
         private=map(str, private),
     )
 
 
-def samples(identities: Iterable[Identity]) -> tuple[Sample, ...]:
+def samples(identities: Iterable[Identity]) -> tuple[Fact, ...]:
     """Every question of ``identities``, in order."""
     return tuple(
-        Sample(f"{identity.unique_id}/{question.index}", identity.unique_id, identity.image, question)
+        Fact(
+            id=f"{identity.unique_id}/{question.index}",
+            cluster=identity.unique_id,
+            query=Asked(question.question, (identity.image,)),
+            answer=question.answer,
+            tags=(str(question.group),),
+            question=question,
+        )
         for identity in identities
         for question in identity.questions
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from unlearnbench.errors import UnlearnbenchError
 
-from .people import HELD_OUT, Dataset, Sample, by_default, samples, split_of, split_sets
+from .people import HELD_OUT, Dataset, Fact, by_default, samples, split_of, split_sets
 from .taxonomy import PRIVATE, Group, told
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
@@ -21,9 +21,9 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     asked = samples(dataset.identities)
     groups = Counter(sample.question.group for sample in asked)
     told_by = Counter(sample.question.told_by for sample in asked)
-    of_identity: dict[str, list[Sample]] = {}
+    of_identity: dict[str, list[Fact]] = {}
     for sample in asked:
-        of_identity.setdefault(sample.unique_id, []).append(sample)
+        of_identity.setdefault(sample.cluster, []).append(sample)
     return {
         "identities": len(dataset.identities),
         "questions": len(asked),
@@ -97,15 +97,15 @@ def _sizes(dataset: Dataset, number: int) -> dict[str, Any]:
     }
 
 
-def _private(asked: list[Sample] | tuple[Sample, ...]) -> int:
+def _private(asked: list[Fact] | tuple[Fact, ...]) -> int:
     return sum(sample.question.group in PRIVATE for sample in asked)
 
 
-def _unlike_wording(sample: Sample) -> bool:
+def _unlike_wording(sample: Fact) -> bool:
     """Whether the data say another group than FIUBench's wording does."""
     found = told(sample.text) if sample.question.told_by == "data" else None
     return found is not None and found.known and found.group != sample.question.group
 
 
-def _quoted(sample: Sample) -> str:
-    return f"question {sample.question.index} of {sample.unique_id}, {sample.text!r} -> {sample.question.group}"
+def _quoted(sample: Fact) -> str:
+    return f"question {sample.question.index} of {sample.cluster}, {sample.text!r} -> {sample.question.group}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from math import fsum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -23,7 +24,7 @@ from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.metrics.words import blindness
 from unlearnbench.registry import metrics
 
-from .people import HELD_OUT, Dataset, Sample, Sets, split_of, split_sets
+from .people import HELD_OUT, Dataset, Fact, People, split_of, split_sets
 from .published import FORGET
 from .reader import read
 from .summary import PROTOCOLS, remarks
@@ -87,7 +88,7 @@ class FIUBenchData:
 
     location: Location
     dataset: Dataset
-    sets: Sets
+    sets: People
     private: frozenset[Group] = PRIVATE
     notices: tuple[str, ...] = ()
     """What the user should know before anything is computed."""
@@ -97,7 +98,7 @@ class FIUBenchData:
         """Digest of the files."""
         return self.dataset.fingerprint
 
-    def path_of(self, sample: Sample) -> str:
+    def path_of(self, sample: Fact) -> str:
         """A sample's picture, within the dataset's folder."""
         return sample.image.relative_to(self.dataset.root).as_posix()
 
@@ -165,7 +166,7 @@ class FIUBenchTask(Task):
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
         return FIUBenchData(location, dataset, sets, private, notices)
 
-    def sets(self, data: FIUBenchData) -> Sets:
+    def sets(self, data: FIUBenchData) -> People:
         """Forget, non-private and other samples."""
         return data.sets
 
@@ -230,12 +231,12 @@ class FIUBenchTask(Task):
         return [{key: record[key] for key in EXAMPLE if key in record} for record in chosen]
 
 
-def _other_people(dataset: Dataset, forget: int | str | None, sets: Sets) -> Iterator[str]:
+def _other_people(dataset: Dataset, forget: int | str | None, sets: People) -> Iterator[str]:
     """Whether a published name means other people in this folder than in the paper."""
     rows = FORGET.get(forget) if isinstance(forget, str) and dataset.is_fiubench else None
-    if rows is not None and {*sets.forget_ids} != {dataset.ids[row] for row in rows}:
+    if rows is not None and {*sets.forgotten} != {dataset.ids[row] for row in rows}:
         yield (
-            f"--forget {forget}: this folder's split.json ({dataset.variant}) gives {len(sets.forget_ids)} people that "
+            f"--forget {forget}: this folder's split.json ({dataset.variant}) gives {len(sets.forgotten)} people that "
             f"name; the paper's {forget} are {len(rows)}: --forget {len(rows)}"
         )
 
@@ -259,13 +260,13 @@ def evaluated(records: Iterable[Record], scorer_name: str, further: Sequence[str
 class Reworded:
     """A sample asked in other words."""
 
-    sample: Sample
+    sample: Fact
     text: str
 
     @property
-    def image(self) -> Any:
+    def images(self) -> tuple[Path, ...]:
         """The sample's picture."""
-        return self.sample.image
+        return self.sample.images
 
 
 def collect(model: "VLM", data: FIUBenchData, options: FIUBenchOptions, run: "Run") -> list[Record]:
@@ -306,7 +307,7 @@ def collect(model: "VLM", data: FIUBenchData, options: FIUBenchOptions, run: "Ru
             {
                 "set": name,
                 "id": sample.id,
-                "unique_id": sample.unique_id,
+                "unique_id": sample.cluster,
                 "group": str(question.group),
                 "image": data.path_of(sample),
                 "question": question.question,
@@ -331,7 +332,7 @@ EXPLAINED = 8
 
 def explain(model: "VLM", data: FIUBenchData, records: list[Record]) -> None:
     """Add to a few forget records, one person after the other, what an edit of visual tokens did to the picture."""
-    turns = _in_turns(data.sets.forget, lambda sample: sample.unique_id)
+    turns = _in_turns(data.sets.forget, lambda sample: sample.cluster)
     chosen = {sample.id: sample for sample in islice(turns, EXPLAINED)}
     said = model.explain(model.prepare(list(chosen.values())))
     if said is None:
@@ -350,7 +351,7 @@ def _in_turns(items: Iterable[T], whose: Callable[[T], str]) -> Iterator[T]:
     yield from (item for turn in zip_longest(*of.values()) for item in turn if item is not None)
 
 
-def _weighed(sample: Sample) -> list[str]:
+def _weighed(sample: Fact) -> list[str]:
     """The answers whose likelihood is wanted: true, paraphrased if there is one, perturbed."""
     question = sample.question
     paraphrased = [question.paraphrased_answer] if question.paraphrased_answer else []

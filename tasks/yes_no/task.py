@@ -124,11 +124,11 @@ class YesNoTask(Task):
 
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""
+        from unlearnbench.contracts.sample import Asked
         from unlearnbench.models.asking.requests import answers
-        from unlearnbench.models.contract.vlm import Asked
 
         questions = data.asked.questions
-        queries = {_key(each): Asked(each.image, self.prompt(each.question)) for each in questions}
+        queries = {_key(each): Asked(self.prompt(each.question), (each.image,)) for each in questions}
         said = answers(
             model,
             list(queries.values()),

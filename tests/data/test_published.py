@@ -11,6 +11,7 @@ import pytest
 from data_folders import SHARED, Record, record, write_folder
 
 from unlearnbench.contracts import TaskData
+from unlearnbench.contracts.sample import clusters
 from unlearnbench.errors import DataError, UsageError
 from unlearnbench.registry import tasks
 from unlearnbench.tasks.fiubench.people import Dataset, split_of, split_sets
@@ -33,7 +34,7 @@ def hub(real_hf: Path) -> Dataset:
 
 
 def rows(dataset: Dataset, forget: int | str | None) -> set[int]:
-    return {dataset.ids.index(each) for each in split_sets(dataset, forget, PRIVATE).forget_ids}
+    return {dataset.ids.index(each) for each in split_sets(dataset, forget, PRIVATE).forgotten}
 
 
 def published(name: str) -> dict[str, list[str]]:
@@ -48,8 +49,8 @@ def test_numbers_are_the_papers_people_whatever_the_folders_split_file(
 ) -> None:
     wanted = published("split.github.json")[name]
     for dataset in (github, hub, replace(github, splits={})):
-        assert list(split_sets(dataset, number, PRIVATE).forget_ids) == wanted
-    assert split_sets(replace(github, splits={}), name, PRIVATE).forget_ids == tuple(wanted)
+        assert list(split_sets(dataset, number, PRIVATE).forgotten) == wanted
+    assert split_sets(replace(github, splits={}), name, PRIVATE).forgotten == tuple(wanted)
 
 
 def test_more_people_extend_the_published_ones_and_have_paraphrases_as_long_as_there_are_any(github: Dataset) -> None:
@@ -76,7 +77,7 @@ def test_other_data_keep_their_shuffle(github: Dataset) -> None:
         replace(github, identities=(*github.identities[:155], *github.identities[156:], github.identities[155])),
     ):
         assert not changed.is_fiubench
-        assert split_sets(changed, 40, PRIVATE).forget_ids != split_sets(github, 40, PRIVATE).forget_ids
+        assert split_sets(changed, 40, PRIVATE).forgotten != split_sets(github, 40, PRIVATE).forgotten
 
 
 def test_people_after_the_156_whom_splits_name_may_come_in_any_order(github: Dataset) -> None:
@@ -84,7 +85,7 @@ def test_people_after_the_156_whom_splits_name_may_come_in_any_order(github: Dat
     for one, same in zip(*(split_sets(each, 40, PRIVATE).all for each in (github, other)), strict=True):
         assert one.unique_id in other.ids
         assert same.unique_id in github.ids
-    assert {*split_sets(other, 40, PRIVATE).held_out_ids} == {*split_sets(github, 40, PRIVATE).held_out_ids}
+    assert {*clusters(split_sets(other, 40, PRIVATE).held_out)} == {*clusters(split_sets(github, 40, PRIVATE).held_out)}
 
 
 # ------------------------------------------------------------------------------------------------ who is held out
@@ -94,8 +95,8 @@ def test_the_same_people_are_held_out_whoever_is_forgotten_and_no_split_names_th
     named = {
         each for file in ("split.github.json", "split.hf.json") for ids in published(file).values() for each in ids
     }
-    held_out = {split_sets(github, number, PRIVATE).held_out_ids for number in (4, 20, 40, 60, 80, 156)}
-    held_out.add(split_sets(hub, "forget10", PRIVATE).held_out_ids)
+    held_out = {clusters(split_sets(github, number, PRIVATE).held_out) for number in (4, 20, 40, 60, 80, 156)}
+    held_out.add(clusters(split_sets(hub, "forget10", PRIVATE).held_out))
     assert len(held_out) == 1
     (people,) = held_out
     assert len(people) == 40
@@ -105,7 +106,7 @@ def test_the_same_people_are_held_out_whoever_is_forgotten_and_no_split_names_th
 @pytest.mark.parametrize("number", [1, 200, 360, 390, 399])
 def test_nobody_is_forgotten_and_held_out(github: Dataset, number: int) -> None:
     sets = split_sets(github, number, PRIVATE)
-    assert not {*sets.forget_ids} & {*sets.held_out_ids}
+    assert not {*sets.forgotten} & {*clusters(sets.held_out)}
     assert sets.others, "somebody is left to retain"
 
 
@@ -128,7 +129,7 @@ def test_a_set_is_called_by_its_people_and_not_by_the_command(
     dataset = {"github": github, "hub": hub}[folder]
     split = split_of(dataset, split_sets(dataset, forget, PRIVATE), PRIVATE)
     assert (split.name, split.of) == (name, 400)
-    assert split.identities == len(split_sets(dataset, forget, PRIVATE).forget_ids)
+    assert split.identities == len(split_sets(dataset, forget, PRIVATE).forgotten)
 
 
 def test_equal_people_have_one_digest_and_others_another(github: Dataset, hub: Dataset) -> None:
@@ -148,7 +149,7 @@ def test_a_files_own_people_do_not_take_a_published_name(github: Dataset) -> Non
 
 def test_a_number_that_means_a_named_split_has_its_name(folder: Path) -> None:
     dataset = read(folder)
-    drawn = split_sets(dataset, 2, PRIVATE).forget_ids
+    drawn = split_sets(dataset, 2, PRIVATE).forgotten
     assert split_of(dataset, split_sets(dataset, 2, PRIVATE), PRIVATE).name == "2 people"
     named = replace(dataset, splits={"pair": drawn[::-1]})
     assert split_of(named, split_sets(named, 2, PRIVATE), PRIVATE).name == "pair"
@@ -188,7 +189,7 @@ def test_ape_rests_on_all_504_questions_of_the_papers_people(real_hf: Path) -> N
     data = load(real_hf, 40, protocol="paper")
     records = [
         {
-            "set": name, "id": sample.id, "unique_id": sample.unique_id, "group": "health", "question": sample.text,
+            "set": name, "id": sample.id, "unique_id": sample.cluster, "group": "health", "question": sample.text,
             "answer": sample.answer, "keywords": list(sample.question.keywords), "prediction": sample.answer,
             "paraphrased_predictions": [sample.answer for _ in sample.question.paraphrased_questions],
             "logprobs": [-0.1], "paraphrased_logprobs": None, "perturbed_logprobs": [],

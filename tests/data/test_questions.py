@@ -24,7 +24,7 @@ def test_the_sets_divide_every_question_as_the_paper_says(dataset: Dataset) -> N
     }
     assert {s.id for s in sets.forget} == {key for key, where in every.items() if where == (True, True)}
     assert {s.id for s in sets.nonprivate} == {key for key, where in every.items() if where == (True, False)}
-    held_out = {s.unique_id for s in sets.held_out}
+    held_out = {s.cluster for s in sets.held_out}
     assert held_out
     assert not held_out & forgotten
     others = {key for key, where in every.items() if not where[0]}
@@ -32,27 +32,27 @@ def test_the_sets_divide_every_question_as_the_paper_says(dataset: Dataset) -> N
     assert {s.id for s in sets.others} == others - {s.id for s in sets.held_out}
     assert sets.retain == sets.nonprivate + sets.others
     assert sorted(s.id for s in sets.all) == sorted(every)
-    assert sets.forget_ids == ("00000001", "00000003")
+    assert sets.forgotten == ("00000001", "00000003")
 
 
 def test_a_sample_is_one_question_on_its_own_picture(dataset: Dataset) -> None:
     sample = split_sets(dataset, "forget10", PRIVATE).forget[0]
-    identity = next(i for i in dataset.identities if i.unique_id == sample.unique_id)
+    identity = next(i for i in dataset.identities if i.unique_id == sample.cluster)
     assert sample.image == identity.image
     assert sample.question in identity.questions
     assert (sample.text, sample.answer) == (sample.question.question, sample.question.answer)
 
 
 def test_smaller_numbers_are_subsets_of_larger_ones_and_fixed(dataset: Dataset) -> None:
-    chosen = [set(split_sets(dataset, number, PRIVATE).forget_ids) for number in range(1, 6)]
+    chosen = [set(split_sets(dataset, number, PRIVATE).forgotten) for number in range(1, 6)]
     assert [len(ids) for ids in chosen] == [1, 2, 3, 4, 5]
     assert all(smaller < larger for smaller, larger in pairwise(chosen))
     assert split_sets(dataset, 3, PRIVATE) == split_sets(dataset, 3, PRIVATE)
 
 
 def test_a_tenth_is_forgotten_by_default_and_at_least_four(dataset: Dataset, real_github: Path) -> None:
-    assert len(split_sets(dataset, None, PRIVATE).forget_ids) == 4
-    assert len(split_sets(read(real_github), None, PRIVATE).forget_ids) == 40
+    assert len(split_sets(dataset, None, PRIVATE).forgotten) == 4
+    assert len(split_sets(read(real_github), None, PRIVATE).forgotten) == 40
 
 
 def test_private_groups_are_a_parameter(dataset: Dataset) -> None:

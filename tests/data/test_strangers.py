@@ -33,9 +33,9 @@ def test_whole_records_after_the_first_400_are_strangers(tmp_path: Path) -> None
 def test_strangers_json_adds_strangers_who_are_in_no_other_set(folder: Path) -> None:
     add(folder, record(6), record(7))
     sets = split_sets(read(folder), 1, PRIVATE)
-    assert {sample.unique_id for sample in sets.strangers} == {"00000006", "00000007"}
+    assert {sample.cluster for sample in sets.strangers} == {"00000006", "00000007"}
     assert len(sets.strangers) == 40
-    assert {sample.unique_id for sample in sets.all} == {f"{number:08d}" for number in range(6)}
+    assert {sample.cluster for sample in sets.all} == {f"{number:08d}" for number in range(6)}
     assert not {*sets.strangers} & {*sets.in_order, *sets.retain, *sets.held_out, *sets.forget}
 
 
@@ -43,7 +43,7 @@ def test_who_is_forgotten_does_not_depend_on_strangers(folder: Path) -> None:
     before = split_sets(read(folder), None, PRIVATE)
     add(folder, record(6))
     after = split_sets(read(folder), None, PRIVATE)
-    assert (before.all, before.forget_ids, before.strangers) == (after.all, after.forget_ids, ())
+    assert (before.all, before.forgotten, before.strangers) == (after.all, after.forgotten, ())
 
 
 def test_strangers_are_part_of_the_fingerprint(folder: Path) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from unlearnbench import Evaluation, Method, Params, Task, method, task
 from unlearnbench.config import RunConfig
+from unlearnbench.contracts.sample import Asked
 from unlearnbench.data.source import Location, locate
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import Finished
@@ -22,7 +23,6 @@ from unlearnbench.engine.keys import weights_digest
 from unlearnbench.engine.planning import plan
 from unlearnbench.metrics.statistics import summarise
 from unlearnbench.models.contract.edits import Weights
-from unlearnbench.models.contract.vlm import Asked
 from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
@@ -84,7 +84,7 @@ class Looking(Task):
     def evaluate(self, model: Any, data: Seen, run: Any) -> Evaluation:
         CALLS["looking"] += 1
         images = sorted({question.image for question in data.asked.questions})
-        batch = model.prepare([Asked(image, "What?") for image in images])
+        batch = model.prepare([Asked("What?", (image,)) for image in images])
         sizes = [float(tokens.norm()) * self.options.scale for tokens in model.look(batch)]
         records = [{"image": image.name, "size": size} for image, size in zip(images, sizes, strict=True)]
         return Evaluation(records, {"grid-looking.size": mean_size(records)})

@@ -171,7 +171,7 @@ def test_where_things_lie_does_not_matter(setting: Setting, tmp_path: Path) -> N
 
 def test_who_is_forgotten_counts_and_not_the_order_in_which_a_split_names_them(setting: Setting) -> None:
     [made] = setting.plans(forget=[3])
-    ids = list(made.sets.forget_ids)
+    ids = list(made.sets.forgotten)
     splits = {"one": ids, "other": ids[::-1], "fewer": ids[:2]}
     (setting.data / "split.json").write_text(json.dumps(splits))
     one, other, fewer = (setting.keys(forget=[name]) for name in splits)

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.embedded.data.make import make
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.tasks.fiubench.people import Sets, split_sets
+from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from unlearnbench.config import resolve
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.errors import UnlearnbenchError
 from unlearnbench.methods.retrain import Retrain
 from unlearnbench.models.contract.edits import Adapter, Weights
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.registry import methods
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sets
 from unlearnbench.training.unlearning import Paired, Pairs
 
 BASELINES = ("ga", "ga-gd", "ga-kl", "po-gd", "npo-gd", "simnpo-gd")

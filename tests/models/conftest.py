@@ -1,10 +1,11 @@
 import pytest
 
+from unlearnbench.contracts.sample import Sample
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.tasks.fiubench.people import Sample, samples
+from unlearnbench.tasks.fiubench.people import samples
 from unlearnbench.tasks.fiubench.reader import read
 
 

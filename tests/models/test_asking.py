@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.engine.journal import Journal
 from unlearnbench.models.asking import batch_size as held
 from unlearnbench.models.asking.batch_size import FEW, MANY, Held
 from unlearnbench.models.asking.requests import answers, batches, by_picture, log_probabilities
-from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sample
 
 
 class Small:
@@ -107,7 +107,7 @@ def test_the_size_is_the_power_of_two_that_half_of_the_free_memory_holds(memory:
 
 
 def _many(asked: list[Sample], count: int) -> list[Asked]:
-    return [Asked(asked[number % 13].image, f"{asked[number % 13].text} {number // 13}") for number in range(count)]
+    return [Asked(f"{asked[number % 13].text} {number // 13}", asked[number % 13].images) for number in range(count)]
 
 
 def test_a_few_are_asked_first_and_then_as_many_as_memory_holds(tiny: VLM, asked: list[Sample], memory: Any) -> None:

@@ -5,13 +5,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.errors import UsageError
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.selection import Selector
-from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.tasks.fiubench.people import Sample
 
 SIZES = {"four": (140, 140), "one": (84, 60), "two": (160, 80), "tall": (60, 200)}
 """Pictures in pixels by the tiles that they take; the last takes three."""
@@ -32,7 +32,7 @@ def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> li
     found = []
     for sample, (name, size) in zip(asked, SIZES.items(), strict=False):
         Image.open(sample.image).convert("RGB").resize(size).save(folder / f"{name}.png")
-        found.append(Asked(folder / f"{name}.png", sample.text))
+        found.append(Asked(sample.text, (folder / f"{name}.png",)))
     return found
 
 
@@ -43,7 +43,7 @@ def plain(model: VLM, queries: list[Asked], answers: list[str] | None = None) ->
         chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": query.text}]}]
         prompt = model.processor.apply_chat_template(chat, add_generation_prompt=True)
         texts.append(prompt + (answers[place] + model.tokenizer.eos_token if answers else ""))
-    images = [[Image.open(query.image).convert("RGB")] for query in queries]
+    images = [[Image.open(query.images[0]).convert("RGB")] for query in queries]
     return dict(model.processor(text=texts, images=images, return_tensors="pt", padding=True))
 
 
@@ -253,7 +253,7 @@ def test_the_picture_covers_what_the_canvas_shows_of_it(crossed: VLM, size: tupl
 @pytest.mark.parametrize("name", SIZES)
 def test_the_layout_is_that_of_the_picture(crossed: VLM, queries: list[Asked], name: str) -> None:
     """Patch by patch: what the processor put into the tile of a token is what the canvas shows at its place."""
-    path = next(query.image for query in queries if query.image.stem == name)
+    path = next(query.images[0] for query in queries if query.images[0].stem == name)
     pixels = crossed.processor.image_processor([[Image.open(path).convert("RGB")]], return_tensors="pt")
     tiles = pixels["pixel_values"][0, 0]
     side, patch = crossed.model.config.vision_config.image_size, crossed.model.config.vision_config.patch_size

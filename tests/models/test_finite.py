@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from unlearnbench.contracts.sample import Sample
 from unlearnbench.errors import ModelError
 from unlearnbench.models.asking.requests import answers, log_probabilities
 from unlearnbench.models.contract.finite import SHOWN
@@ -12,7 +13,6 @@ from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sample
 
 
 @pytest.fixture(scope="module", params=["tiny-qwen2.5-vl", "tiny-mllama"])
@@ -51,7 +51,7 @@ def test_a_question_without_finite_logits_is_named(broken: VLM, asked: list[Samp
 def test_one_row_among_sound_ones_is_the_one_that_is_named(own: VLM, asked: list[Sample]) -> None:
     others = [sample for sample in asked if sample.image != asked[0].image][:2]
     own.visual_edit = lambda batch, visual: [
-        tokens * float("nan") if query.image == asked[0].image else tokens
+        tokens * float("nan") if query.images[0] == asked[0].image else tokens
         for query, tokens in zip(batch.queries, visual, strict=True)
     ]
     try:

@@ -6,14 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.errors import DataError
 from unlearnbench.models.asking.requests import answers, log_probabilities
 from unlearnbench.models.contract.edits import Weights
-from unlearnbench.models.contract.vlm import VLM, Asked, Batch
+from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sample
 
 
 def plain_inputs(model: VLM, samples: list[Sample], *, answers: bool) -> dict[str, torch.Tensor]:
@@ -121,7 +121,7 @@ def test_positions_are_those_of_the_batch_whatever_was_asked_before(
     """Grids of other shapes in between: the model keeps the last batch's M-RoPE offsets, which must not be used."""
     with Image.open(asked[0].image) as image:
         image.convert("RGB").resize((56, 140)).save(tmp_path / "narrow.png")
-    narrow = Asked(tmp_path / "narrow.png", asked[0].text)
+    narrow = Asked(asked[0].text, (tmp_path / "narrow.png",))
     answers = [sample.answer for sample in asked]
 
     def ask() -> tuple[list[list[float]], list[str]]:
@@ -186,7 +186,7 @@ def test_a_batch_of_rows(tiny: VLM, asked: list[Sample]) -> None:
 
 def test_a_missing_picture_is_named(tiny: VLM, tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match=r"nobody\.png does not exist"):
-        tiny.prepare([Asked(tmp_path / "nobody.png", "Who is this?")])
+        tiny.prepare([Asked("Who is this?", (tmp_path / "nobody.png",))])
 
 
 def test_weights_are_stored_and_applied(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -9,14 +9,14 @@ from PIL import Image
 from torch import Tensor
 
 from tests.models.tiny_families import FAMILIES, resized, save
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.errors import ModelError
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.device import DTYPES
-from unlearnbench.tasks.fiubench.people import Sample
 from unlearnbench.training.adaptation import projectors
 
 ANSWERS = ["Yes", "The blood type is A.", "red"]
@@ -35,7 +35,7 @@ def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> li
     """Questions of different lengths on pictures of different shapes."""
     sizes = [(112, 112), (96, 64), (64, 128)]
     pictures = resized([sample.image for sample in asked], sizes, tmp_path_factory.mktemp("pictures"))
-    return [Asked(picture, sample.text[:40]) for picture, sample in zip(pictures, asked, strict=False)]
+    return [Asked(sample.text[:40], (picture,)) for picture, sample in zip(pictures, asked, strict=False)]
 
 
 def plain(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor]:
@@ -43,7 +43,7 @@ def plain(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor]:
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": query.text}]}]
     text = model.processor.apply_chat_template(chat, add_generation_prompt=True)
     text += answer + model.tokenizer.eos_token if answer else ""
-    images = [[Image.open(query.image).convert("RGB")]]
+    images = [[Image.open(query.images[0]).convert("RGB")]]
     options: dict[str, Any] = {"return_token_type_ids": True} if model.family == "gemma3" else {}
     inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False, **options)
     if model.family == "gemma3":
@@ -114,16 +114,16 @@ def test_cagul_replaces_selected_tokens_in_every_stream(model: VLM, queries: lis
 
 def test_an_edit_leaves_nothing_of_a_token(model: VLM, queries: list[Asked]) -> None:
     """With all streams of all tokens replaced alike, two pictures of one shape cannot be told apart."""
-    flipped = queries[0].image.with_name("flipped.png")
-    Image.open(queries[0].image).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(flipped)
-    one, other = (model.prepare([Asked(path, "Who?")], ["Ada"]) for path in (queries[0].image, flipped))
+    flipped = queries[0].images[0].with_name("flipped.png")
+    Image.open(queries[0].images[0]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(flipped)
+    one, other = (model.prepare([Asked("Who?", (path,))], ["Ada"]) for path in (queries[0].images[0], flipped))
     assert not torch.equal(model.answer_logits(one), model.answer_logits(other))
     same = [torch.ones_like(tokens) for tokens in own(one)]
     assert torch.equal(model.answer_logits(one, same), model.answer_logits(other, same))
 
 
 def test_projecting_features_gives_the_tokens(model: VLM, queries: list[Asked]) -> None:
-    picture = model.see(queries[0].image)
+    picture = model.see(queries[0].images[0])
     torch.testing.assert_close(model.project(picture), picture.tokens, atol=1e-6, rtol=0)
     inputs = plain(model, queries[0])
     wanted = ("pixel_values", "image_grid_thw", "pixel_attention_mask")

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from tests.processes import context
+from unlearnbench.contracts.sample import Sample
 from unlearnbench.errors import DataError
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
@@ -23,7 +24,6 @@ from unlearnbench.models.files.source import card_for
 from unlearnbench.models.pictures import cache as pictures
 from unlearnbench.models.pictures.ahead import AHEAD, Ahead
 from unlearnbench.models.pictures.cache import CACHE_BYTES, Picture, cache_room
-from unlearnbench.tasks.fiubench.people import Sample
 
 MODELS = ["tiny-qwen2.5-vl", "tiny-mllama"]
 

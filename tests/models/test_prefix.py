@@ -12,11 +12,11 @@ from PIL import Image
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
 from tests.models.tiny_families import FAMILIES, TEXT, ids, resized, save
-from unlearnbench.models.contract.vlm import VLM, Asked
+from unlearnbench.contracts.sample import Asked, Sample
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.joint_families import InternVL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.tasks.fiubench.people import Sample
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
 
@@ -37,7 +37,7 @@ def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> li
     sizes = [(112, 112), (96, 64), (64, 128), (112, 84)]
     pictures = resized([sample.image for sample in asked], sizes, tmp_path_factory.mktemp("pictures"))
     places = [0, 1, 0, 2, 1, 0, 3, 2, 0, 1]
-    return [Asked(pictures[place], sample.text) for place, sample in zip(places, asked, strict=False)]
+    return [Asked(sample.text, (pictures[place],)) for place, sample in zip(places, asked, strict=False)]
 
 
 @contextmanager
@@ -109,11 +109,11 @@ def test_several_answers_to_one_question(model: Any, queries: list[Asked]) -> No
 
 def test_replaced_tokens_are_read_and_others_shared(model: Any, queries: list[Asked]) -> None:
     """An edit of one picture, as CAGUL makes for those to be forgotten."""
-    chosen = queries[0].image
+    chosen = queries[0].images[0]
 
     def edit(batch: Any, visual: list[torch.Tensor]) -> list[torch.Tensor]:
         return [
-            tokens * 0.5 if query.image == chosen else tokens
+            tokens * 0.5 if query.images[0] == chosen else tokens
             for query, tokens in zip(batch.queries, visual, strict=True)
         ]
 
@@ -136,7 +136,7 @@ def test_replaced_tokens_are_read_and_others_shared(model: Any, queries: list[As
 
 def test_a_question_that_holds_the_pictures_token_is_read_plainly(model: Any, queries: list[Asked]) -> None:
     """As in data of LLaVA's kind: families refuse it or read it, and the shared way does as the plain one."""
-    strange = [*queries[:2], Asked(queries[0].image, f"What is {model.processor.image_token} here?"), queries[5]]
+    strange = [*queries[:2], Asked(f"What is {model.processor.image_token} here?", queries[0].images), queries[5]]
 
     def outcome() -> Any:
         try:
@@ -180,7 +180,7 @@ def test_a_saved_family_is_read_from_its_files(tmp_path: Path) -> None:
     Image.new("RGB", (112, 112), "red").save(tmp_path / "a.png")
     Image.new("RGB", (112, 112), "red").save(tmp_path / "b.png")
     model: Any = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    asked = [Asked(tmp_path / name, "What is it?") for name in ("a.png", "b.png", "a.png", "b.png")]
+    asked = [Asked("What is it?", (tmp_path / name,)) for name in ("a.png", "b.png", "a.png", "b.png")]
     one, other, *_ = weighed(model, asked, ["red"] * 4)
     torch.testing.assert_close(one, other)
 

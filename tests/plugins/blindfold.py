@@ -15,7 +15,7 @@ class Hidden(Edit):
 
     def __call__(self, batch, visual):
         return [
-            tokens.mean(0, keepdim=True).expand_as(tokens) if query.image.name in self.names else tokens
+            tokens.mean(0, keepdim=True).expand_as(tokens) if query.images[0].name in self.names else tokens
             for query, tokens in zip(batch.queries, visual, strict=True)
         ]
 

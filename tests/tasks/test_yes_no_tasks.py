@@ -57,10 +57,10 @@ class Answering:
 
     def prepare(self, queries: Any) -> Any:
         for query in queries:
-            self.asked[query.image, query.text] += 1
-            self.held.add(query.image)
-            if query.image not in self.seen[-1:]:
-                self.seen.append(query.image)
+            self.asked[query.images[0], query.text] += 1
+            self.held.add(query.images[0])
+            if query.images[0] not in self.seen[-1:]:
+                self.seen.append(query.images[0])
         return queries
 
     def look_ahead(self, paths: Any) -> None:
@@ -70,7 +70,7 @@ class Answering:
         self.held -= set(paths)
 
     def generate(self, batch: Any, *, max_new_tokens: int, shared: bool) -> list[str]:
-        assert self.held == {query.image for query in batch}, "pictures are held that nobody asks about"
+        assert self.held == {query.images[0] for query in batch}, "pictures are held that nobody asks about"
         return [self.says] * len(batch)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import MllamaConfig, MllamaForConditionalGeneration, Qwen2_5_VLConfig
 from transformers import Qwen2_5_VLForConditionalGeneration as Qwen
 
+from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.asking.prefix import spared
 from unlearnbench.models.contract.edits import Trained
@@ -16,7 +17,6 @@ from unlearnbench.models.contract.vlm import VLM, linears_within
 from unlearnbench.models.families.joint_families import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.tasks.fiubench.people import Sample, Sets
 from unlearnbench.training.adaptation import AllWeights, adapted, target_layers
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.params import FinetuneParams, LoRAParams

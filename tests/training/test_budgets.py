@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Unseen
-from unlearnbench.tasks.fiubench.people import Sample, Sets
 from unlearnbench.training.checkpoint import Checkpoints
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.params import Stopping, TrainParams
@@ -23,7 +23,7 @@ from unlearnbench.training.stopping import EarlyStopping
 from unlearnbench.training.strangers import unseen_loss, within_reach
 from unlearnbench.training.unlearning import Paired
 
-MADE_UP = Sets(forget=("f",) * 9, nonprivate=(), others=("o",), forget_ids=("1",))  # type: ignore[arg-type]
+MADE_UP = Sets(forget=("f",) * 9, nonprivate=(), others=("o",), forgotten=("1",))  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------------- where ascent stops
@@ -72,8 +72,8 @@ def test_without_strangers_nats_alone_bound_and_a_warning_says_so(caplog: pytest
 
 
 def test_the_estimate_is_the_models_own_loss_with_the_forget_sets_share_of_each_group(model: VLM, people: Sets) -> None:
-    others = list(dict.fromkeys(sample.unique_id for sample in people.others))[:3]
-    strangers = tuple(sample for sample in people.others if sample.unique_id in others)
+    others = list(dict.fromkeys(sample.cluster for sample in people.others))[:3]
+    strangers = tuple(sample for sample in people.others if sample.cluster in others)
     forget = tuple(s for s in people.forget if s.question.group == "health")[:9]
     forget += tuple(s for s in people.forget if s.question.group == "criminal")[:3]
     sets = replace(people, forget=forget, strangers=strangers)

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from unlearnbench.contracts.sample import Sample
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sample
 from unlearnbench.training.adaptation import adapted
 from unlearnbench.training.checkpoint import Checkpoints
 from unlearnbench.training.loop import Outcome, Shuffled, fit

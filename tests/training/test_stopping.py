@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.tasks.fiubench.people import Sets
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.training.params import Stopping
 from unlearnbench.training.stopping import EarlyStopping, spread
 
-SETS = Sets(forget=("f",) * 250, nonprivate=(), others=("o",), forget_ids=("1",), held_out=("h",) * 30)  # type: ignore[arg-type]
+SETS = Sets(forget=("f",) * 250, nonprivate=(), others=("o",), forgotten=("1",), held_out=("h",) * 30)  # type: ignore[arg-type]
 
 
 def losses(forget: list[float], held_out: list[float], looked_at: list[int] | None = None) -> Any:
@@ -53,7 +53,7 @@ def test_looks_take_in_few_samples_and_nobody_where_nobody_is_held_out() -> None
     looked_at: list[int] = []
     EarlyStopping(Stopping(samples=100), SETS, losses([0.0], [0.0], looked_at))
     assert looked_at == [84, 30]
-    alone = Sets(forget=SETS.forget, nonprivate=(), others=SETS.others, forget_ids=("1",), held_out=())
+    alone = Sets(forget=SETS.forget, nonprivate=(), others=SETS.others, forgotten=("1",), held_out=())
     stopping = EarlyStopping(Stopping(every=1, retain_rise=0.1), alone, losses([0.0, 5.0], []))
     assert stopping(1) is None
     assert stopping.note["last_look"] == {"step": 1, "forget": 5.0}

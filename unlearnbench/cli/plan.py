@@ -107,7 +107,7 @@ def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
         "model": plan.cell.model,
         "task": plan.cell.task,
         "seed": plan.cell.seed,
-        "forget": len(plan.sets.forget_ids),
+        "forget": len(plan.sets.forgotten),
         "split": plan.unlearning.split.model_dump() if plan.unlearning.split else None,
         "sets": plan.sets.sizes,
         "early_stopping": plan.sets.early_stopping,

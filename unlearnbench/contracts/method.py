@@ -8,8 +8,7 @@ from pydantic import BaseModel
 from .params import Params
 
 if TYPE_CHECKING:
-    from unlearnbench.tasks.fiubench.people import Sets
-
+    from ..contracts.sample import Sets
     from ..models.contract.edits import Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run

@@ -12,8 +12,7 @@ from ..errors import UsageError
 from .params import Params
 
 if TYPE_CHECKING:
-    from unlearnbench.tasks.fiubench.people import Sets
-
+    from ..contracts.sample import Sets
     from ..data.hub import HubDataset
     from ..data.source import Location
     from ..metrics.metric import Metric

@@ -12,10 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from unlearnbench.tasks.fiubench.people import Sets
-
 from ..config import BASE, Cell, RunConfig, cells, resolve
 from ..contracts import Method, Params, Task, TaskData
+from ..contracts.sample import Sets
 from ..data.control_tokens import refuse_own
 from ..data.hub import cache_only
 from ..errors import UsageError
@@ -120,9 +119,9 @@ class Plan:
             "params": self.params,
             "seed": self.cell.seed,
             "data": self.unlearning.fingerprint,
-            "forget": self.sets.forget_ids,
+            "forget": self.sets.forgotten,
             "private": [sample.id for sample in self.sets.forget],
-            "held_out": sorted({sample.unique_id for sample in self.sets.held_out}),
+            "held_out": sorted({sample.cluster for sample in self.sets.held_out}),
         }
 
     @cached_property

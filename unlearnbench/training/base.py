@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from unlearnbench.tasks.fiubench.people import Sample
-
+from ..contracts.sample import Sample
 from ..models.contract.edits import Trained
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
@@ -23,7 +22,7 @@ def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: R
 
 def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run, what: str) -> Trained:
     """Finetune ``model`` in place on ``samples``; returns what changed. ``what`` names the work in progress bars."""
-    see_all(model, (sample.image for sample in samples), run)
+    see_all(model, (image for sample in samples for image in sample.images), run)
     with adapted(model, params, run.seed) as trainee:
 
         def loss(batch: list[Sample]) -> dict[str, Tensor]:
@@ -38,7 +37,7 @@ def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run
             run,
             what=what,
             enough=lambda means: means["answers"] < params.enough_loss,
-            together=lambda sample: sample.image,
+            together=lambda sample: sample.images,
             epoch="one pass over all that is learned",
         )
     run.notes["training"] = outcome.note

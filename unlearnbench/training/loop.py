@@ -15,8 +15,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
-from unlearnbench.tasks.fiubench.people import Sample
-
+from ..contracts.sample import Sample
 from ..errors import UnlearnbenchError
 from ..models.contract.vlm import hearing
 from ..runtime import distributed

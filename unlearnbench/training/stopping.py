@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from unlearnbench.tasks.fiubench.people import Sample, Sets
-
+from ..contracts.sample import Sample, Sets
 from ..runtime.run import Run
 from .params import Stopping
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from unlearnbench.tasks.fiubench.people import Sample, Sets
-
+from ..contracts.sample import Sample, Sets
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run, Unseen
 from .losses import answer_nll
@@ -38,20 +37,20 @@ def within_reach(sets: Sets, model: VLM, run: Run) -> Sets:
 def unseen_loss(model: VLM, sets: Sets, most: int) -> Unseen | None:
     """The mean loss per token of ``model`` as it is on strangers' questions; None without strangers to ask about.
 
-    Only groups of questions that are to be forgotten count, each with its share of the forget set; at most so many
-    questions are asked (one at least of each group), evenly spaced over the people.
+    Only kinds of questions (their tags) that are to be forgotten count, each with its share of the forget set; at most
+    so many questions are asked (one at least of each kind), evenly spaced over the people.
     """
-    wanted = Counter(sample.question.group for sample in sets.forget)
+    wanted = Counter(sample.tags for sample in sets.forget)
     asked, total, weight = list[Sample](), 0.0, 0.0
-    for group, number in sorted(wanted.items()):
+    for tags, number in sorted(wanted.items()):
         share = number / len(sets.forget)
-        own = spread([s for s in sets.strangers if s.question.group == group], max(1, int(most * share)))
+        own = spread([s for s in sets.strangers if s.tags == tags], max(1, int(most * share)))
         if own:
             total, weight = total + share * _mean_loss(model, own), weight + share
             asked += own
     if not asked:
         return None
-    return Unseen(total / weight, len({sample.unique_id for sample in asked}), len(asked))
+    return Unseen(total / weight, len({sample.cluster for sample in asked}), len(asked))
 
 
 @torch.no_grad()

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unlearnbench.tasks.fiubench.people import Sample, Sets
-
+from ..contracts.sample import Sample, Sets
 from ..errors import UsageError
 from ..models.contract.edits import Trained
 from ..models.contract.vlm import VLM
@@ -164,7 +163,9 @@ def unlearn(
     """
     run.set_of = run.set_of or sets.set_of
     read: set[str] = set()
-    see_all(model, (sample.image for sample in sets.forget), run)  # not every method asks about the others
+    see_all(
+        model, (image for sample in sets.forget for image in sample.images), run
+    )  # not every method asks about the others
     with adapted(model, params, run.seed) as trainee:
         if needs_reference and isinstance(trainee, AllWeights):
             trainee.remember()
@@ -193,7 +194,7 @@ def unlearn(
             run,
             what="unlearning",
             stop=stopping,
-            together=lambda row: row[0].image,
+            together=lambda row: row[0].images,
             seen=seen,
             epoch="one pass over the forget set",
         )

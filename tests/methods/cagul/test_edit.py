@@ -7,12 +7,12 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
+from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.modules import Discriminator, RadialHead, noisy
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.selection import Selector, least_attended
 from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.tasks.fiubench.people import Sample, Sets
 
 
 def test_least_attended_by_hand() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import train
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sets
 
 
 @pytest.mark.parametrize("variant", [{}, {"encoder": "noise"}])

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from benchmarks.plain_cagul import Plain, largest_difference
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, train, training_cases
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
-from unlearnbench.tasks.fiubench.people import Sets
 
 QUICK: dict[str, object] = {
     "discriminator_epochs": 8,
@@ -150,4 +150,4 @@ def test_refusals_are_drawn_for_forget_samples_alone(sets: Sets) -> None:
     cases = training_cases(sets, refusals, Run(4))
     assert {case.answer for case in cases if case.forget} == set(refusals)
     assert all(case.answer == case.sample.answer for case in cases if not case.forget)
-    assert [case.flagged for case in cases] == [case.sample.unique_id in sets.forget_ids for case in cases]
+    assert [case.flagged for case in cases] == [case.sample.cluster in sets.forgotten for case in cases]

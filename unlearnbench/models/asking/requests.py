@@ -13,10 +13,11 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from ...contracts.sample import Query
 from ...runtime import distributed
 from ...runtime.run import Run
 from ..contract.finite import not_finite
-from ..contract.vlm import VLM, Query
+from ..contract.vlm import VLM
 from .batch_size import FEW, MANY, Held
 
 S = TypeVar("S")
@@ -43,7 +44,7 @@ def answers(
 
     def ask(part: Sequence[Query]) -> list[str]:
         nonlocal seen
-        batch, before, seen = model.prepare(part), seen, {query.image for query in part}
+        batch, before, seen = model.prepare(part), seen, {query.images[0] for query in part}
         if let_go:  # a picture with many questions may go on from batch to batch
             model.let_go(before - seen)
         return model.generate(batch, max_new_tokens=max_new_tokens, shared=True)
@@ -51,7 +52,7 @@ def answers(
     def question(part: Sequence[Query]) -> list[object]:
         return ["answers", max_new_tokens, *map(_content, part)]
 
-    lengths, pictures = [len(query.text) for query in queries], [query.image for query in queries]
+    lengths, pictures = [len(query.text) for query in queries], [query.images[0] for query in queries]
     said = _Asking(model, queries, lengths, pictures, ask, question, "").all(run, batch_size, what)
     if let_go:
         model.let_go(seen)
@@ -90,7 +91,7 @@ def log_probabilities(
     def question(part: Sequence[tuple[Query, str]]) -> list[object]:
         return ["log-probabilities", *(_content(query) for query, _ in part), *(text for _, text in part)]
 
-    lengths, pictures = [len(query.text) + len(text) for query, text in pairs], [query.image for query, _ in pairs]
+    lengths, pictures = [len(query.text) + len(text) for query, text in pairs], [query.images[0] for query, _ in pairs]
     return _Asking(model, pairs, lengths, pictures, weigh, question, list[float]()).all(run, batch_size, what)
 
 
@@ -189,8 +190,8 @@ def batches(order: Sequence[int], size: int, pictures: Sequence[Path]) -> list[l
 
 def _content(query: Query) -> list[str]:
     """What a query asks, wherever its picture's file lies."""
-    state = query.image.stat() if query.image.is_file() else None
-    return [_sha256(query.image, state.st_mtime_ns if state else 0), query.text]
+    state = query.images[0].stat() if query.images[0].is_file() else None
+    return [_sha256(query.images[0], state.st_mtime_ns if state else 0), query.text]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from ...contracts.sample import Query
 from ...errors import ModelError
-from .vlm import Query
 
 SHOWN = 80
 """Characters of a question that an error shows."""
@@ -38,6 +38,6 @@ def not_finite(query: Query) -> ModelError:
     """What to say of a question whose answer, or its likelihood, is no number."""
     text = query.text if len(query.text) <= SHOWN else f"{query.text[:SHOWN]}…"
     return ModelError(
-        f"the model's logits are not finite on {text!r} about {query.image.name}, so there is no answer: training "
+        f"the model's logits are not finite on {text!r} about {query.images[0].name}, so there is no answer: training "
         "diverged (lower the learning rate), or the weights are damaged"
     )

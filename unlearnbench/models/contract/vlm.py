@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 
@@ -36,26 +37,6 @@ def hearing() -> Iterator[list[Sequence["Query"]]]:
         yield heard
     finally:
         _heard.reset(token)
-
-
-class Query(Protocol):
-    """Whatever can be asked: a picture and a question (`unlearnbench.tasks.fiubench.people.Sample`, among others)."""
-
-    @property
-    def image(self) -> Path:
-        """The picture's file."""
-
-    @property
-    def text(self) -> str:
-        """The question."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question about a picture: the plainest `Query`."""
-
-    image: Path
-    text: str
 
 
 @dataclass
@@ -280,8 +261,8 @@ class VLM(ABC):
         """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
         if (heard := _heard.get()) is not None:
             heard.append(queries)
-        seen = {query.image: self.see(query.image) for query in queries}  # once, however small the cache
-        pictures = [seen[query.image] for query in queries]
+        seen = {query.images[0]: self.see(query.images[0]) for query in queries}  # once, however small the cache
+        pictures = [seen[query.images[0]] for query in queries]
         rows = []
         for position, (query, picture) in enumerate(zip(queries, pictures, strict=True)):
             before, after, is_question = self._prompt(query.text)

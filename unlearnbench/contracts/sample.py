@@ -1,0 +1,132 @@
+"""What is learned and asked: queries, samples, and the sets that a task divides its samples into."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+class Query(Protocol):
+    """Whatever can be asked: a text, and any number of pictures that it is about, none included."""
+
+    @property
+    def text(self) -> str:
+        """The question."""
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files of its pictures, in the order in which the prompt shows them."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text and its pictures: the plainest `Query`."""
+
+    text: str
+    images: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A query and its true answer.
+
+    ``cluster`` names what its questions are not independent of, a person for instance: intervals resample clusters.
+    ``tags`` say of what kind it is, in the benchmark's own words. What else a benchmark knows of a sample is its own:
+    subclasses have further fields. A sample is a `Query` itself.
+    """
+
+    id: str
+    cluster: str
+    query: Query
+    answer: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The question."""
+        return self.query.text
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The pictures that it is about."""
+        return self.query.images
+
+
+LEARNED = ("forget", "nonprivate", "others", "held_out")
+"""The sets that the base model learns."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The samples that models are trained on, divided by what is to be forgotten; a set may be missing, so be empty.
+
+    ``forget`` is to be forgotten. ``nonprivate`` is what else the clusters to be forgotten have; ``others`` are all
+    other clusters': these two are what is to be retained. ``held_out`` are clusters that the base knows like the
+    others, but on whom no method trains and no score rests, so that training may look at them to decide when to stop.
+    ``strangers`` are clusters that no model ever learns of, out of every method's reach. A task may add sets by names
+    of its own in ``further``: nobody trains on those either, but a method may read them.
+
+    What a task asks may differ from all of these. ``forgotten`` are the clusters to be forgotten, by default those of
+    the forget set.
+    """
+
+    forget: tuple[Sample, ...] = ()
+    nonprivate: tuple[Sample, ...] = ()
+    others: tuple[Sample, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    held_out: tuple[Sample, ...] = ()
+    strangers: tuple[Sample, ...] = ()
+    further: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.forgotten:
+            object.__setattr__(self, "forgotten", clusters(self.forget))
+
+    @property
+    def retain(self) -> tuple[Sample, ...]:
+        """The retain set: what else is known of the forgotten clusters, and everything about the others."""
+        return self.nonprivate + self.others
+
+    @property
+    def all(self) -> tuple[Sample, ...]:
+        """Every sample that the base learns, each once."""
+        return self.forget + self.retain + self.held_out
+
+    @property
+    def set_of(self) -> dict[str, str]:
+        """The set that each sample which the base learns is of, by the sample's id."""
+        return {sample.id: name for name in LEARNED for sample in getattr(self, name)}
+
+    @property
+    def in_order(self) -> tuple[Sample, ...]:
+        """`all` in an order that does not depend on what is forgotten: by cluster and id, numbers in it by value."""
+        return tuple(sorted(self.all, key=lambda sample: (sample.cluster, _natural(sample.id))))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many samples each set has, ``retain`` the non-private ones and the others together."""
+        sets = {"forget": self.forget, "nonprivate": self.nonprivate, "retain": self.retain, "held_out": self.held_out}
+        return {name: len(samples) for name, samples in sets.items()}
+
+    @property
+    def early_stopping(self) -> str:
+        """Whose losses a training may look at to stop in time, in words."""
+        strangers, held_out = len(clusters(self.strangers)), len(clusters(self.held_out))
+        bounded = f", bounded by what {strangers} strangers lose" if strangers else ""
+        if held_out:
+            return f"looks at the forget set{bounded} and at those held out ({held_out})"
+        return (
+            f"looks at the forget set alone{bounded}: nobody is held out, so a bound on what held-out people lose "
+            "never binds"
+        )
+
+
+def clusters(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """What samples belong to, each once, in their order."""
+    return tuple(dict.fromkeys(sample.cluster for sample in samples))
+
+
+def _natural(text: str) -> tuple[tuple[str, int], ...]:
+    """A key by which ``p/10`` comes after ``p/9``: text and number by turns."""
+    return tuple((letters, int(digits or 0)) for letters, digits in re.findall(r"(\D*)(\d*)", text))
