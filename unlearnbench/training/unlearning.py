@@ -163,9 +163,8 @@ def unlearn(
     """
     run.set_of = run.set_of or sets.set_of
     read: set[str] = set()
-    see_all(
-        model, (image for sample in sets.forget for image in sample.images), run
-    )  # not every method asks about the others
+    # Not every method asks about the others.
+    see_all(model, (image for sample in sets.forget for image in sample.images), run)
     with adapted(model, params, run.seed) as trainee:
         if needs_reference and isinstance(trainee, AllWeights):
             trainee.remember()
