@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from unlearnbench.contracts import Evaluation
-from unlearnbench.data.refusals import is_refusal
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.embedded.models.lessons import lessons
+from unlearnbench.metrics.refusals import is_refusal
 from unlearnbench.models.asking.requests import answers
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
