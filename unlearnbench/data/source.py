@@ -35,8 +35,8 @@ def locate(source: str, task: str, dataset: HubDataset | None = None) -> Locatio
     `DataError` where the hub cannot give the data.
     """
     if source == "embedded":
-        package, _, folder = EMBEDDED.partition(":")
-        return Location(Path(str(files(package))) / folder, "unlearnbench-embedded")
+        package, _, place = EMBEDDED.partition(":")
+        return Location(Path(str(files(package))) / place, "unlearnbench-embedded")
     if source == "hub":
         if dataset is None:
             raise DataError(f"task {task} names no dataset on the hub: give --data {task}=DIR, or leave the task out")
