@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlearnbench.contracts.sample import Asked, Sample
-from unlearnbench.engine.journal import Journal
+from unlearnbench.engine.journal import JournalFile
 from unlearnbench.models.asking import batch_size as held
 from unlearnbench.models.asking.batch_size import FEW, MANY, Held
 from unlearnbench.models.asking.requests import answers, batches, by_picture, log_probabilities
@@ -125,13 +125,13 @@ def test_a_run_that_goes_on_makes_the_batches_that_it_began_with(
     memory(2 * 32, FEW)
     queries, first = _many(asked, 100), Small(tiny, 10**6)
     pairs = [(query, "yes") for query in queries]
-    said = log_probabilities(first, pairs, Run(journal=Journal(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
+    said = log_probabilities(first, pairs, Run(journal=JournalFile(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
     lines = (tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)
     assert len(lines) == len(first.sizes) > 3
     (tmp_path / "a.jsonl").write_bytes(b"".join(lines[:2]))
     memory(2 * 128, FEW)  # there is more memory now
     again = Small(tiny, 10**6)
-    assert log_probabilities(again, pairs, Run(journal=Journal(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
+    assert log_probabilities(again, pairs, Run(journal=JournalFile(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
     assert again.sizes == first.sizes[2:]
 
 
