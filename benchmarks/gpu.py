@@ -30,7 +30,7 @@ from unlearnbench.methods.cagul.training import Trainer, training_cases
 from unlearnbench.models.asking.requests import answers, log_probabilities
 from unlearnbench.models.contract.edits import Adapter
 from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.models.families.known import FAMILIES
+from unlearnbench.models.files.known import FAMILIES
 from unlearnbench.models.files.load import _named, load, load_processor
 from unlearnbench.models.files.shapes import config_of
 from unlearnbench.models.files.source import card_for, folder_of

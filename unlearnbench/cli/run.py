@@ -13,6 +13,7 @@ import typer
 
 from .. import errors
 from ..runtime.device import launched
+from ..runtime.startup import command
 from .parts import grid, launch
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def run(
         plugins=tuple(file.resolve() for file in plugin or ()),
         results=rows.folder.resolve(),
         store=artefacts.root.resolve(),
-        command=tuple(sys.argv),
+        command=tuple(command()),
         checkpoint_seconds=checkpoint_minutes * 60,
         join_seconds=join_minutes * 60,
         path=tuple(str(Path(place).resolve()) for place in sys.path if Path(place).exists()),

@@ -19,6 +19,7 @@ from ..results.store import RowStore
 from ..runtime.device import launch, launched
 from ..runtime.memory import PeakMemory
 from ..runtime.plain import Plain, utf8
+from ..runtime.startup import command
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
@@ -284,7 +285,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         "base_seed": cell.base_seed,
         "trained_on": _data(plan.unlearning_source, plan.unlearning),
         "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
-        "command": sys.argv,
+        "command": command(),
         "started_at": started,
         "finished_at": utc_now(),
     }

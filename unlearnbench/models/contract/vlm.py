@@ -92,8 +92,6 @@ class VLM(ABC):
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
 
     def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
-        # cuDNN's attention, which torch prefers on Hopper, gives NaN gradients under a mask (pytorch/pytorch#196678).
-        torch.backends.cuda.enable_cudnn_sdp(False)
         self.model: Any = model.eval().requires_grad_(False)
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.processor = processor
