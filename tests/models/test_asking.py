@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.models.in_order import answers, log_probabilities
 from unlearnbench.contracts.sample import Asked, Sample
-from unlearnbench.engine.journal import Journal
+from unlearnbench.engine.journal import JournalFile
 from unlearnbench.errors import PluginError
 from unlearnbench.models.asking import batch_size as held
 from unlearnbench.models.asking.asking import batches, by_picture
@@ -128,13 +128,13 @@ def test_a_run_that_goes_on_makes_the_batches_that_it_began_with(
     memory(2 * 32, FEW)
     queries, first = _many(asked, 100), Small(tiny, 10**6)
     pairs = [(query, "yes") for query in queries]
-    said = log_probabilities(first, pairs, Run(journal=Journal(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
+    said = log_probabilities(first, pairs, Run(journal=JournalFile(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
     lines = (tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)
     assert len(lines) == len(first.sizes) > 3
     (tmp_path / "a.jsonl").write_bytes(b"".join(lines[:2]))
     memory(2 * 128, FEW)  # there is more memory now
     again = Small(tiny, 10**6)
-    assert log_probabilities(again, pairs, Run(journal=Journal(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
+    assert log_probabilities(again, pairs, Run(journal=JournalFile(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
     assert again.sizes == first.sizes[2:]
 
 
