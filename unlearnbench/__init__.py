@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from .contracts import Evaluation as Evaluation
     from .contracts import Headline as Headline
     from .contracts import Method as Method
+    from .contracts import Metric as Metric
+    from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
     from .contracts import Task as Task
-    from .metrics.metric import Metric as Metric
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
@@ -30,7 +31,8 @@ _PUBLIC = {
     "Evaluation": "contracts",
     "Headline": "contracts",
     "Method": "contracts",
-    "Metric": "metrics.metric",
+    "Metric": "contracts",
+    "MetricOptions": "contracts",
     "Params": "contracts",
     "Split": "results.row",
     "Task": "contracts",

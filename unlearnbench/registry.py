@@ -24,8 +24,7 @@ from .runtime.plugin_files import content_digest, make_importable, names_of
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from .contracts import Method, Task
-    from .metrics.metric import Metric
+    from .contracts import Method, Metric, Task
     from .models.files.card import ModelCard
 
 T = TypeVar("T")
@@ -180,7 +179,7 @@ class Registry(Generic[T]):
 methods: "Registry[type[Method]]" = Registry("methods", "unlearnbench.contracts:Method")
 tasks: "Registry[type[Task]]" = Registry("tasks", "unlearnbench.contracts:Task")
 models: "Registry[ModelCard]" = Registry("models", "unlearnbench.models.files.card:ModelCard", instances=True)
-metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.metrics.metric:Metric")
+metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.contracts:Metric")
 
 REGISTRIES: dict[str, Registry[Any]] = {registry.kind: registry for registry in (methods, tasks, models, metrics)}
 """Every registry by its kind."""

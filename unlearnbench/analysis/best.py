@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..metrics.direction import Direction
+from ..contracts.metric import Direction
 
 if TYPE_CHECKING:
     from .comparison import Mean

@@ -13,7 +13,8 @@ from statistics import fmean
 from typing import Any
 
 from ..contracts import Headline
-from ..metrics.direction import ARROWS, Direction, best_near_retrained, direction_of, side
+from ..contracts.metric import Direction
+from ..metrics.direction import ARROWS, best_near_retrained, direction_of, side
 from ..results.row import Row, latest
 from .best import Entrant, best_of
 from .numbers import amount, memory, score

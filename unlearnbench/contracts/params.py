@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Params(BaseModel):
@@ -31,3 +31,14 @@ class Params(BaseModel):
             own = vars(kind).get("presets", {})
             found |= own.get(scale, {}) | own.get(f"{scale}/{family}", {})
         return found
+
+
+class MetricOptions(Params):
+    """Options of a task that takes registered metrics, with `unlearnbench.metrics.measure.measured`.
+
+    What is not given is not in the row, which so stays what it was before there was the option.
+    """
+
+    metrics: tuple[str, ...] = Field(
+        (), description="further metrics, by their names, computed on every set", exclude_if=lambda names: not names
+    )
