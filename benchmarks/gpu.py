@@ -27,7 +27,7 @@ from unlearnbench.engine.provenance import environment
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, training_cases
-from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.models.contract.edits import Adapter
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.known import FAMILIES
@@ -211,13 +211,12 @@ class Bench:
     def evaluation(self) -> None:
         """Answers and likelihoods of cached pictures."""
         asked = list(self.sets.all)[: 4 * BATCH]
-        pairs = [(sample, sample.answer) for sample in asked]
 
         def generate() -> None:
-            answers(self.model, asked, Run(0), max_new_tokens=NEW_TOKENS, batch_size=4 * BATCH)
+            ask(self.model, [Ask(each.id, each, NEW_TOKENS) for each in asked], Run(0), batch_size=4 * BATCH)
 
         def weigh() -> None:
-            log_probabilities(self.model, pairs, Run(0), batch_size=4 * BATCH)
+            ask(self.model, [Weigh(each.id, each, each.answer) for each in asked], Run(0), batch_size=4 * BATCH)
 
         for what, work in {"generation": generate, "answer likelihoods": weigh}.items():
             seconds, peak = self.timed(work)
