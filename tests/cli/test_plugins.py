@@ -153,6 +153,7 @@ def test_every_plugin_of_ours_is_sound_and_can_be_shown(installation):
         "methods": [],
         "tasks": [],
         "models": [],
+        "families": [],
         "metrics": [],
     }
     assert {"cagul", "finetune", "pretrain"} <= {row["name"] for row in listed["methods"]}
