@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...models.files.card import ModelCard
+from ...models.files.known import check_family
 from ...models.files.shapes import config_of, on_meta
 from ...training.params import FinetuneParams, LoRAParams, TrainParams
 
@@ -108,10 +109,8 @@ class Estimate:
 
 def counts(card: ModelCard) -> Counts:
     """Count a model on the meta device."""
-    from ...models.files.known import family
-
     config = config_of(card)
-    family(config.model_type, card.name)  # raises for what nobody can run
+    check_family(config.model_type, card.name)
     model = on_meta(config)
     decoder, text = model.get_decoder(), config.get_text_config()
     layers = sum(p.numel() for p in decoder.layers.parameters())
