@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import UnlearnbenchError
-from ..runtime.home import lend
+from ..runtime import startup
 from . import data, doctor, leaderboard, plan, report, run, score, show, status, store
 from . import list as listing
 from .parts import terminal
@@ -66,7 +66,7 @@ def options(
 
 def main() -> NoReturn:
     """The console script: obey the process's command line and exit."""
-    lend()
+    startup.console()
     with terminal.prepared():
         code = _obey(*_without_debug(sys.argv[1:]))
     sys.exit(code)

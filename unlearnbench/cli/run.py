@@ -13,6 +13,7 @@ import typer
 
 from .. import errors
 from ..runtime.device import launched
+from ..runtime.startup import command
 from .parts import grid, launch
 
 if TYPE_CHECKING:
@@ -136,13 +137,13 @@ def run(
         plugins=tuple(file.resolve() for file in plugin or ()),
         results=rows.folder.resolve(),
         store=artefacts.root.resolve(),
-        command=tuple(sys.argv),
+        command=tuple(command()),
         checkpoint_seconds=checkpoint_minutes * 60,
         join_seconds=join_minutes * 60,
         path=tuple(str(Path(place).resolve()) for place in sys.path if Path(place).exists()),
     )
     seconds = timeout * 60 if timeout else None
-    outcome: Outcome | None
+    outcome: Ended | None
     if executor == Executor.SLURM:
         outcome = _on_slurm(job, plans, Limits(1, gpus, seconds), slurm or ())
     elif executor == Executor.INLINE or launched():
@@ -175,11 +176,11 @@ def _warn_of_thin(rows: "list[Row]") -> None:
             typer.echo(f"warning: {task}: {what}", err=True)
 
 
-Outcome = tuple[list["Row"], bool]
+Ended = tuple[list["Row"], bool]
 """The rows of the cells in the order in which they were finished, and whether one failed."""
 
 
-def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *, quiet: bool) -> Outcome | None:
+def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *, quiet: bool) -> Ended | None:
     """Compute in this process, together with those that a launcher has started beside it; None in the latter."""
     from ..engine.grid import announce
     from ..engine.grid import run as run_grid
@@ -196,7 +197,7 @@ def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *
     return None
 
 
-def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Outcome:
+def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Ended:
     """Submit and wait; an interruption asks what becomes of the jobs."""
     from ..engine.executors.slurm import Cluster, Slurm
     from ..errors import UsageError
@@ -226,7 +227,7 @@ def results_of(rows: "RowStore", first: bool) -> "Iterator[RowStore]":
         yield type(rows)(Path(scratch))
 
 
-def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Outcome:
+def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Ended:
     """Go through the cells, each trouble ``told`` once."""
     finished, troubles = [], set[str]()
     for cell in work:

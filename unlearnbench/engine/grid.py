@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from ..results.cells import Announced, Cells
-from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
-from ..results.row import Metric as MetricField
+from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, Score, TaskInfo, utc_now
 from ..results.store import RowStore
 from ..runtime.device import launch, launched
 from ..runtime.memory import PeakMemory
 from ..runtime.plain import Plain, utf8
+from ..runtime.startup import command
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
@@ -209,7 +209,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
     base = stages.base_of(plan)
     return Row(
         status="ok",
-        metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
+        metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
         notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,
@@ -285,7 +285,7 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
         "base_seed": cell.base_seed,
         "trained_on": _data(plan.unlearning_source, plan.unlearning),
         "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
-        "command": sys.argv,
+        "command": command(),
         "started_at": started,
         "finished_at": utc_now(),
     }

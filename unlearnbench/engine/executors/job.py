@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from ...config import RunConfig
 from ...errors import UsageError
 from ...registry import load_plugin
+from ...runtime.startup import carry
 from ..artefacts import Store
 from ..planning import Plan, plan
 
@@ -45,7 +46,7 @@ class Job(BaseModel):
         sys.path += [place for place in self.path if place not in sys.path]
         for file in self.plugins:
             load_plugin(file)
-        sys.argv[:] = self.command
+        carry(self.command)
         return {each.row_id: each for each in plan(self.config, Store(self.store), told=True)}
 
 

@@ -6,13 +6,10 @@ row is written. A line on its standard input names the next cell, ``end`` ends i
 number. What it prints goes to the cell's log.
 """
 
-import ctypes
-import io
 import json
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -26,6 +23,7 @@ from typing import Any, TextIO
 
 from ...results.cells import Cells
 from ...results.store import RowStore
+from ...runtime import startup
 from ...runtime.device import choose, launch
 from ..artefacts import Store
 from ..grid import Grid
@@ -94,11 +92,7 @@ class Told(logging.Handler):
 
 def main() -> None:
     """Work until there is nothing more to do."""
-    die_with(int(sys.argv[3]))
-    _heed_slurm()
-    for stream in (sys.stdout, sys.stderr):  # logs are UTF-8, and no letter that is printed fails a cell
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    startup.worker(int(sys.argv[3]), _hurry)
     job = Job.from_json(Path(sys.argv[1]).read_bytes())
     us = launch()
     first = us is None or us.rank == 0
@@ -152,25 +146,8 @@ def incoming() -> "queue.SimpleQueue[str | None]":
     return names
 
 
-def die_with(parent: int) -> None:
-    """Ask the system to end this process when its parent dies, however that dies (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it died before that
-            os._exit(1)
-
-
-def _heed_slurm() -> None:
-    """In a SLURM job: its warnings go to every process, and are the parent's to deal with.
-
-    At the one that comes before the end (`SIGUSR2`, with submitit) a training saves its state as soon as it can.
-    """
-    if "SLURM_JOB_ID" in os.environ:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGUSR2, _hurry)
-
-
-def _hurry(*_: Any) -> None:
+def _hurry() -> None:
+    """Let a training save its state as soon as it can."""
     from ...training.checkpoint import urgent
 
     urgent.set()

@@ -113,7 +113,7 @@ class Estimate:
 
 def counts(card: ModelCard) -> Counts:
     """Count a model on the meta device."""
-    from ...models.families.known import family
+    from ...models.files.known import family
 
     config = config_of(card)
     family(config.model_type, card.name)  # raises for what nobody can run

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
+from ...contracts.sample import Sampling
 from ..contract.finite import Watch
+from ..contract.sampling import Drawn
 from ..contract.vlm import Batch
 
 if TYPE_CHECKING:
-    from ..families.decoder import DecoderVLM
+    from ..contract.decoder import DecoderVLM
 
 _OTHER_PROCESSORS = (
     "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens",
@@ -165,13 +167,19 @@ def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -
     return model.model(**inputs, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
 
-def generate(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor], max_new_tokens: int) -> Tensor:
-    """Greedy tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
+def generate(
+    model: "DecoderVLM",
+    batch: Batch,
+    visual: Sequence[Tensor],
+    max_new_tokens: int,
+    samplings: Sequence[Sampling | None],
+) -> Tensor:
+    """Tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
     continued, settings = begin(model, batch, visual), model.model.generation_config
     ends = settings.eos_token_id
     stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
-    watch = Watch()
-    rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device)])
+    watch, drawn = Watch(), Drawn(batch.queries, samplings, model.device)
+    rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device), drawn])
     ids, mask, said = continued.rest.input_ids, continued.mask, batch.input_ids
     done = torch.zeros(len(batch), dtype=torch.bool, device=said.device)
     for _ in range(max_new_tokens):

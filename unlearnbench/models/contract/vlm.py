@@ -24,6 +24,7 @@ from torch.distributed.tensor import DTensor
 from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
+from .sampling import Samplings
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
 
@@ -92,8 +93,6 @@ class VLM(ABC):
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
 
     def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
-        # cuDNN's attention, which torch prefers on Hopper, gives NaN gradients under a mask (pytorch/pytorch#196678).
-        torch.backends.cuda.enable_cudnn_sdp(False)
         self.model: Any = model.eval().requires_grad_(False)
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.processor = processor
@@ -351,9 +350,18 @@ class VLM(ABC):
 
     @abstractmethod
     def generate(
-        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+        self,
+        batch: Batch,
+        visual: list[Tensor] | None = None,
+        *,
+        max_new_tokens: int,
+        shared: bool = False,
+        sampling: Samplings = None,
     ) -> list[str]:
-        """Greedy answers, special tokens removed; ``shared`` as above.
+        """Answers, special tokens removed; ``shared`` as above. Greedy, or drawn as ``sampling`` says.
+
+        It is one rule for all queries, or one for each, of which none is greedy. What a model's own settings of
+        generation say of drawing plays no part; what they say of tokens to suppress or not to repeat does.
 
         Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
         """

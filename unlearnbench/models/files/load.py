@@ -10,15 +10,17 @@ from safetensors import SafetensorError
 
 from ...errors import ModelError
 from ...runtime.device import DTYPES, choose
+from ...runtime.startup import computing
 from ..contract.vlm import VLM
-from ..families.known import Family, family
 from .card import ModelCard
 from .check import check, loaded_bytes
+from .known import Family, family
 from .source import folder_of, model_type
 
 
 def load(card: ModelCard, device: str | None = None) -> VLM:
     """Load a model for the device at hand (a GPU in bfloat16, else the CPU in float32), frozen."""
+    computing()
     folder, _ = folder_of(card)
     device = choose(device)
     if device == "cuda" and not torch.cuda.is_available():
