@@ -4,13 +4,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-<<<<<<< HEAD
 from unlearnbench import PairedMethod, method
-from unlearnbench.data.refusals import REFUSALS
-=======
-from unlearnbench import Method, method
 from unlearnbench.metrics.refusals import REFUSALS
->>>>>>> integ
 from unlearnbench.training.params import Refusals, UnlearnParams
 
 if TYPE_CHECKING:
