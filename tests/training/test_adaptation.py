@@ -207,7 +207,7 @@ def test_at_real_size_no_vision_layer_is_adapted(
 def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], params: FinetuneParams) -> None:
     """On a GPU weights are in bfloat16, in which an update of 1e-5 would be lost."""
     tiny = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    model = type(tiny)(tiny.model.to(torch.bfloat16), tiny.processor, tiny.family)
+    model = type(tiny)(tiny.model.to(torch.bfloat16), tiny.processor)
     with adapted(model, params, seed=0) as trainee:
         assert {parameter.dtype for parameter in trainee.parameters} == {torch.float32}
         if params.full:

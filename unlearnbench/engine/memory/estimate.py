@@ -10,6 +10,7 @@ from typing import Any
 
 from ...contracts.footprint import Workload
 from ...models.files.card import ModelCard
+from ...models.files.known import check_family
 from ...models.files.shapes import config_of, on_meta
 
 GIB = 2**30
@@ -113,10 +114,8 @@ class Estimate:
 
 def counts(card: ModelCard) -> Counts:
     """Count a model on the meta device."""
-    from ...models.files.known import family
-
     config = config_of(card)
-    family(config.model_type, card.name)  # raises for what nobody can run
+    check_family(config.model_type, card.name)
     model = on_meta(config)
     decoder, text = model.get_decoder(), config.get_text_config()
     layers = sum(p.numel() for p in decoder.layers.parameters())

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -88,16 +88,23 @@ class VLM(ABC):
     on a GPU. ``layered`` models take visual tokens for each of their `attention_layers` separately.
     """
 
+    name: ClassVar[str]
+    """The ``model_type`` of its models' ``config.json``, given by ``@family``."""
+    reference: ClassVar[str | None] = None
+    """Where the architecture is described, such as ``arXiv:2502.13923``."""
+    processor_class: ClassVar[Any] = None
+    """What prepares for it, with `from_pretrained`; None: the processor that the model's files name."""
+    any_size: ClassVar[bool] = False
+    """Whether pictures are taken at any size, so that a card bounds their area."""
     layered: bool = False
     shares_prefixes: bool = False
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
 
-    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
+    def __init__(self, model: nn.Module, processor: Any) -> None:
         self.model: Any = model.eval().requires_grad_(False)
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.processor = processor
         self.tokenizer = processor.tokenizer
-        self.family = family
         self.visual_edit: VisualEdit | None = None
         self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
         self._own_thread, self._in_thread = threading.get_ident(), threading.local()
@@ -238,7 +245,7 @@ class VLM(ABC):
             reason = " ".join(str(error).split())
             raise DataError(
                 f"picture {path} ({image.width} x {image.height} pixels) cannot be prepared for a model of the family "
-                f"{self.family} ({reason}): crop, pad or enlarge it"
+                f"{self.name} ({reason}): crop, pad or enlarge it"
             ) from None
 
     def look(self, batch: Batch) -> list[Tensor]:
