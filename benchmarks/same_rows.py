@@ -48,6 +48,7 @@ def differences(before: Path, after: Path) -> Iterator[str]:
 
 
 def main() -> None:
+    """Compare the two folders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
