@@ -19,23 +19,49 @@ if TYPE_CHECKING:
     from .contracts import Metric as Metric
     from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
+    from .contracts import Record as Record
     from .contracts import Task as Task
+    from .contracts.sample import Asked as Asked
+    from .contracts.sample import Sample as Sample
+    from .contracts.sample import Sampling as Sampling
+    from .contracts.sample import Sets as Sets
+    from .models.asking.requests import Ask as Ask
+    from .models.asking.requests import Weigh as Weigh
+    from .models.asking.requests import ask as ask
+    from .models.contract.deep_fusion import DeepFusionVLM as DeepFusionVLM
+    from .models.contract.early_fusion import EarlyFusionVLM as EarlyFusionVLM
+    from .models.contract.vlm import VLM as VLM
+    from .registry import family as family
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
     from .results.row import Split as Split
+    from .training.paired_method import PairedMethod as PairedMethod
 
     __version__: str
 
 _PUBLIC = {
+    "DeepFusionVLM": "models.contract.deep_fusion",
+    "EarlyFusionVLM": "models.contract.early_fusion",
+    "Ask": "models.asking.requests",
+    "Asked": "contracts.sample",
     "Evaluation": "contracts",
     "Headline": "contracts",
     "Method": "contracts",
     "Metric": "contracts",
     "MetricOptions": "contracts",
+    "PairedMethod": "training.paired_method",
     "Params": "contracts",
+    "Record": "contracts",
+    "Sample": "contracts.sample",
+    "Sampling": "contracts.sample",
+    "Sets": "contracts.sample",
     "Split": "results.row",
     "Task": "contracts",
+    "Weigh": "models.asking.requests",
+    "ask": "models.asking.requests",
+    "VLM": "models.contract.vlm",
+    "family": "registry",
     "method": "registry",
     "metric": "registry",
     "task": "registry",

@@ -74,9 +74,7 @@ def test_what_a_record_lacks_is_an_error_that_names_it_unless_the_metric_require
             return [record["certainty"]]
 
     records = [RECORDS[0], RECORDS[1] | {"certainty": 0.25}]
-    with pytest.raises(
-        PluginError, match=r"'sure' reads record\['certainty'\], which a record of .* lacks"
-    ):
+    with pytest.raises(PluginError, match=r"'sure' reads record\['certainty'\], which a record of .* lacks"):
         measure(Sure(), records, STRICT, set_name="forget", seed=0)
     asking = type("Asking", (Sure,), {"requires": ("certainty",)})
     found = measure(asking(), records, STRICT, set_name="forget", seed=0)

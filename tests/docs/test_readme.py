@@ -32,7 +32,7 @@ from unlearnbench.tasks.mme.scores import mme
 from unlearnbench.tasks.pope.scores import pope
 from unlearnbench.training.base_params import BaseParams
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
@@ -121,7 +121,7 @@ def test_the_two_commands_are_those_of_the_workflow():
 
 
 def test_the_row_is_a_row():
-    [row] = blocks(README, "json")
+    [row] = blocks(DOCUMENTS["results.md"], "json")
     assert not Row.model_validate_json(row).model_extra
 
 
