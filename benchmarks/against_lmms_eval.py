@@ -152,10 +152,10 @@ def pope_scores(records: Records, theirs: ModuleType) -> dict[str, Scores]:
     return scores
 
 
-Score = Callable[[Records, ModuleType], dict[str, Scores]]
+Scoring = Callable[[Records, ModuleType], dict[str, Scores]]
 
 
-def compared(task: str, questions: Records, theirs: ModuleType, score: Score) -> Table:
+def compared(task: str, questions: Records, theirs: ModuleType, score: Scoring) -> Table:
     """A line for every style of answering; a score of ours that is not theirs is marked."""
     table = Table(title=f"{task}: ours that differ from lmms-eval are marked *")
     table.add_column("what is said")

@@ -20,7 +20,7 @@ from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
-from .plain_cagul import Plain, PlainCross, largest_difference
+from .plain_cagul import PlainCagul, PlainCross, largest_difference
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def _fast(name, params, cases):  # type: ignore[no-untyped-def]
 
 def _plain(name, params, cases):  # type: ignore[no-untyped-def]
     model = load(card_for(name), "cpu")
-    plain = (PlainCross if model.layered else Plain)(model, params, seed=0)
+    plain = (PlainCross if model.layered else PlainCagul)(model, params, seed=0)
     plain.train_discriminator(cases)
     start = time.perf_counter()
     plain.train_jointly(cases)

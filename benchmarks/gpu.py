@@ -27,10 +27,10 @@ from unlearnbench.engine.provenance import environment
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, training_cases
-from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.models.contract.edits import Adapter
 from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.models.families.known import FAMILIES
+from unlearnbench.models.files.known import FAMILIES
 from unlearnbench.models.files.load import _named, load, load_processor
 from unlearnbench.models.files.shapes import config_of
 from unlearnbench.models.files.source import card_for, folder_of
@@ -49,7 +49,7 @@ BANDWIDTH = {"H200": 4.8e12, "H100": 3.35e12, "A100": 2.0e12, "L40S": 0.86e12, "
 FACE, BATCH, STEPS, NEW_TOKENS = 1024, 4, 4, 20
 
 
-class Clock:
+class StepTimes:
     """A progress that notes when each step was done."""
 
     def __init__(self, device: str) -> None:
@@ -57,7 +57,7 @@ class Clock:
         self.times: list[float] = []
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator["Clock"]:
+    def bar(self, what: str, total: int) -> Iterator["StepTimes"]:
         """A bar that nobody sees."""
         self.times = [self._now()]
         yield self
@@ -145,7 +145,7 @@ class Bench:
 
     def timed(self, work: Callable[[], Any], repeats: int = 3) -> tuple[float, int]:
         """The median seconds of ``work`` after one warm-up, and the peak memory."""
-        clock = Clock(self.device)
+        clock = StepTimes(self.device)
         with PeakMemory(self.device) as memory, clock.bar("", repeats):
             for _ in range(repeats + 1):
                 work()
@@ -211,13 +211,12 @@ class Bench:
     def evaluation(self) -> None:
         """Answers and likelihoods of cached pictures."""
         asked = list(self.sets.all)[: 4 * BATCH]
-        pairs = [(sample, sample.answer) for sample in asked]
 
         def generate() -> None:
-            answers(self.model, asked, Run(0), max_new_tokens=NEW_TOKENS, batch_size=4 * BATCH)
+            ask(self.model, [Ask(each.id, each, NEW_TOKENS) for each in asked], Run(0), batch_size=4 * BATCH)
 
         def weigh() -> None:
-            log_probabilities(self.model, pairs, Run(0), batch_size=4 * BATCH)
+            ask(self.model, [Weigh(each.id, each, each.answer) for each in asked], Run(0), batch_size=4 * BATCH)
 
         for what, work in {"generation": generate, "answer likelihoods": weigh}.items():
             seconds, peak = self.timed(work)
@@ -246,7 +245,7 @@ class Bench:
                 update={"forget_ratio": None, "forget_loss": None, "retain_rise": None, "every": 10**6}
             )
             params = params.model_copy(update={"stop": never})
-        clock = Clock(self.device)
+        clock = StepTimes(self.device)
         with PeakMemory(self.device) as memory:
             edit = kind(params).unlearn(self.model, self.sets, Run(0, progress=clock))
         samples = BATCH * (1 if name == "ga" else 2)

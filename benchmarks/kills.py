@@ -39,7 +39,7 @@ MOMENTS = ("run", "worker", "artefact", "checkpoint", "samples")
 """What is killed or awaited: the run itself or a worker after a random time, or a write that has just begun."""
 
 
-class Grid:
+class KilledGrid:
     """One results folder and one store, and the command that fills them."""
 
     def __init__(self, folder: Path, data: Path, models: tuple[str, ...] = MODELS, methods: str = METHODS) -> None:
@@ -97,7 +97,7 @@ class Grid:
         return False
 
 
-def hit(grid: Grid, chance: random.Random, moment: str, longest: float) -> str | None:
+def hit(grid: KilledGrid, chance: random.Random, moment: str, longest: float) -> str | None:
     """Start the command and kill it; what was hit, if it was not over before."""
     process, begun = grid.start(), time.monotonic()
     limit = begun + chance.uniform(1.0, longest)
@@ -122,7 +122,7 @@ def hit(grid: Grid, chance: random.Random, moment: str, longest: float) -> str |
 def torture(folder: Path, kills: int, seed: int, longest: float, **grid: Any) -> Counter[str]:
     """Kill so many times, then compare; raises AssertionError where rows differ."""
     make(folder / "data", identities=6, seed=3, scenes=4)
-    calm, tortured = (Grid(folder / name, folder / "data", **grid) for name in ("calm", "tortured"))
+    calm, tortured = (KilledGrid(folder / name, folder / "data", **grid) for name in ("calm", "tortured"))
     calm.finish()
     expected, chance, struck = calm.ok(), random.Random(seed), Counter[str]()
     while (number := sum(struck.values())) < kills:
@@ -131,13 +131,13 @@ def torture(folder: Path, kills: int, seed: int, longest: float, **grid: Any) ->
             print(number + 1, dict(struck), f"{len(tortured.ok())} of {len(expected)} cells", flush=True)
         if len(tortured.ok()) == len(expected):  # done: once more from the beginning
             compare(tortured, expected)
-            tortured = Grid(folder / f"tortured-{number}", folder / "data", **grid)
+            tortured = KilledGrid(folder / f"tortured-{number}", folder / "data", **grid)
     tortured.finish()
     compare(tortured, expected)
     return struck
 
 
-def compare(grid: Grid, expected: dict[str, dict[str, Any]]) -> None:
+def compare(grid: KilledGrid, expected: dict[str, dict[str, Any]]) -> None:
     """Raise where a cell is missing or a metric differs."""
     found = grid.ok()
     assert found.keys() == expected.keys(), f"cells differ: {found.keys() ^ expected.keys()}"

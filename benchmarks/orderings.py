@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from unlearnbench.analysis.settings import Settings
+from unlearnbench.analysis.settings import Facts
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
 from unlearnbench.results.row import Row, Split, latest
@@ -38,7 +38,7 @@ class Figures:
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = [row for row in rows if row.status == "ok"]
-        self._settings = Settings()
+        self._settings = Facts()
         splits = [_people(row) for row in self.rows]
         self.usual = max(splits, key=splits.count, default="")
 

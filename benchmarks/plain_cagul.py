@@ -20,7 +20,7 @@ from unlearnbench.methods.cagul.training import Case
 from unlearnbench.models.contract.vlm import VLM
 
 
-class Plain:
+class PlainCagul:
     """D, E and the two phases, for the default variant (CNN discriminator, linear encoder, mean over layers)."""
 
     def __init__(self, model: VLM, params: CAGULParams, seed: int) -> None:
@@ -129,7 +129,7 @@ class Plain:
         return F.cross_entropy(logits[prompt - 1 : -1].float(), inputs["input_ids"][0, prompt:])
 
 
-class PlainCross(Plain):
+class PlainCross(PlainCagul):
     """The same for Llama-3.2-Vision, each of whose cross-attention layers chooses and sees tokens of its own.
 
     The model comes from a `VLM`, whose hooks hand [B, layers, N_v, d] out to the layers.

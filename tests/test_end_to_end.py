@@ -54,7 +54,7 @@ def settings(owner: str, values: dict[str, Any]) -> list[str]:
 
 
 @dataclass
-class Outcome:
+class Left:
     """What one command left behind."""
 
     folder: Path
@@ -95,7 +95,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(once: Callable[..., Path], small_data: Path) -> list[Outcome]:
+def outcomes(once: Callable[..., Path], small_data: Path) -> list[Left]:
     """The same command twice, side by side, each with an empty store."""
     words = ["--method", "finetune", "--method", "cagul", "--data", str(small_data), "--forget", "2"]
     words += [*settings("base", BASE), *settings("cagul", CAGUL), *settings("fiubench", ASKED)]
@@ -109,12 +109,12 @@ def outcomes(once: Callable[..., Path], small_data: Path) -> list[Outcome]:
     folders = [once("end-to-end", write) / name for name in ("one", "other")]
     rows = [RowStore(folder / "results").read() for folder in folders]
     return [
-        Outcome(folder, small_data, {(row.method.name, row.task.name): row for row in its})
+        Left(folder, small_data, {(row.method.name, row.task.name): row for row in its})
         for folder, its in zip(folders, rows, strict=True)
     ]
 
 
-def test_every_cell_is_ok(outcomes: list[Outcome]) -> None:
+def test_every_cell_is_ok(outcomes: list[Left]) -> None:
     for outcome in outcomes:
         cells = [(method, task) for method in ("finetune", "cagul") for task in ("fiubench", "mme", "pope")]
         assert [*outcome.rows] == cells
@@ -123,7 +123,7 @@ def test_every_cell_is_ok(outcomes: list[Outcome]) -> None:
             assert all(metric.value is not None or metric.reason for metric in row.metrics.values())
 
 
-def test_two_empty_stores_give_the_same_metrics_and_samples(outcomes: list[Outcome]) -> None:
+def test_two_empty_stores_give_the_same_metrics_and_samples(outcomes: list[Left]) -> None:
     one, other = outcomes
     for cell, row in one.rows.items():
         assert other.rows[cell].row_id == row.row_id
@@ -131,7 +131,7 @@ def test_two_empty_stores_give_the_same_metrics_and_samples(outcomes: list[Outco
         assert other.rows[cell].samples == row.samples
 
 
-def test_the_gate_knows_its_own_people(outcomes: list[Outcome]) -> None:
+def test_the_gate_knows_its_own_people(outcomes: list[Left]) -> None:
     people = read(outcomes[0].data).identities
     private = {s["unique_id"] for s in outcomes[0].samples("cagul", "fiubench").values() if s["set"] == "forget"}
     assert len(private) == 2
@@ -139,7 +139,7 @@ def test_the_gate_knows_its_own_people(outcomes: list[Outcome]) -> None:
     assert [person.unique_id in private for person in people] == gate
 
 
-def test_where_the_gate_is_shut_every_answer_is_the_base_s_own(outcomes: list[Outcome]) -> None:
+def test_where_the_gate_is_shut_every_answer_is_the_base_s_own(outcomes: list[Left]) -> None:
     outcome = outcomes[0]
     before, after = (outcome.samples(method, "fiubench") for method in ("finetune", "cagul"))
     assert before.keys() == after.keys()
@@ -157,7 +157,7 @@ def test_where_the_gate_is_shut_every_answer_is_the_base_s_own(outcomes: list[Ou
         assert {name: before[name] for name in shut} == {name: after[name] for name in shut}
 
 
-def test_cagul_leaves_every_weight_of_the_base_as_it_was(outcomes: list[Outcome]) -> None:
+def test_cagul_leaves_every_weight_of_the_base_as_it_was(outcomes: list[Left]) -> None:
     base, guarded = (outcomes[0].models[method].model.state_dict() for method in ("finetune", "cagul"))
     assert base.keys() == guarded.keys()
     assert all(base[name].equal(guarded[name]) for name in base)

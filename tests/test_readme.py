@@ -131,7 +131,7 @@ def test_the_method_is_the_file_that_is_tested():
 
 
 def test_the_method_drives_the_losses_on_forget_and_retain_set_apart():
-    from unlearnbench.models.asking.requests import log_probabilities
+    from tests.models.in_order import log_probabilities
     from unlearnbench.models.files.load import load
     from unlearnbench.models.files.source import card_for
     from unlearnbench.runtime.run import Run

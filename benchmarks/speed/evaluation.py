@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from unlearnbench.models.asking.requests import answers, log_probabilities
+from unlearnbench.models.asking.requests import Ask, Request, Weigh, ask
 from unlearnbench.runtime.run import Run
 
 from .case import Case
@@ -23,10 +23,11 @@ def ours(case: Case, what: str, *, shared: bool, batch_size: int | None = None) 
         case.model.let_go(case.images)
         case.model.shares_prefixes = shared
         with clock:
-            if what == "generation":
-                return answers(case.model, case.queries, Run(), max_new_tokens=NEW_TOKENS, batch_size=batch_size)
-            pairs = [*zip(case.queries, case.answers, strict=True)]
-            return log_probabilities(case.model, pairs, Run(), batch_size=batch_size)
+            requests: list[Request[int, Any]] = [Ask(row, query, NEW_TOKENS) for row, query in enumerate(case.queries)]
+            if what != "generation":
+                pairs = zip(case.queries, case.answers, strict=True)
+                requests = [Weigh(row, query, answer) for row, (query, answer) in enumerate(pairs)]
+            return [*ask(case.model, requests, Run(), batch_size=batch_size).values()]
 
     return run
 

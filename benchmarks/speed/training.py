@@ -28,7 +28,7 @@ from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.loop import Shuffled
 from unlearnbench.training.seeing import see_all
 
-from ..plain_cagul import Plain, PlainCross
+from ..plain_cagul import PlainCagul, PlainCross
 from .case import Case, by_person, fresh, log_probabilities
 from .measure import Clock, Way, compare
 
@@ -131,7 +131,7 @@ def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 
 
         def plain_way(clock: Clock) -> dict[str, Tensor]:
             model = fresh(name, "cpu")
-            loop = (PlainCross if model.layered else Plain)(model, params, SEED)
+            loop = (PlainCross if model.layered else PlainCagul)(model, params, SEED)
             loop.discriminator.load_state_dict(gate)
             with clock:
                 loop.train_jointly(cases)

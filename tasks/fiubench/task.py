@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from math import fsum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import Evaluation, Headline, Params, Split, Task, task
 from unlearnbench.contracts import EXAMPLE
+from unlearnbench.contracts.sample import Asked
 from unlearnbench.data.hub import HubDataset
 from unlearnbench.data.source import Location, locate, unpacked
 from unlearnbench.metrics.metric import Prediction, Record, measure
@@ -22,6 +22,7 @@ from unlearnbench.metrics.scorers import get_scorer
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.metrics.words import blindness
+from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.registry import metrics
 
 from .people import HELD_OUT, Dataset, Fact, People, split_of, split_sets
@@ -256,53 +257,21 @@ def evaluated(records: Iterable[Record], scorer_name: str, further: Sequence[str
     }
 
 
-@dataclass(frozen=True)
-class Reworded:
-    """A sample asked in other words."""
-
-    sample: Fact
-    text: str
-
-    @property
-    def images(self) -> tuple[Path, ...]:
-        """The sample's picture."""
-        return self.sample.images
-
-
 def collect(model: "VLM", data: FIUBenchData, options: FIUBenchOptions, run: "Run") -> list[Record]:
     """One record a sample: answers and log-probabilities."""
-    from unlearnbench.models.asking.requests import answers, log_probabilities
-
     sets = data.sets
     named = [("forget", s) for s in sets.forget] + [("nonprivate", s) for s in sets.nonprivate]
     named += [("others", s) for s in sets.others]
-    reworded = [Reworded(s, text) for s in sets.forget for text in s.question.paraphrased_questions]
     size, samples = options.batch_size, [sample for _, sample in named]
-    said = iter(
-        answers(
-            model,
-            [*samples, *reworded],
-            run,
-            max_new_tokens=options.max_new_tokens,
-            batch_size=size,
-            what="fiubench: asking",
-        )
-    )
-    spoken = [next(said) for _ in samples]
-    extracted = {s.id: [next(said) for _ in s.question.paraphrased_questions] for s in sets.forget}
-    weighed = iter(
-        log_probabilities(
-            model,
-            [(sample, text) for sample in samples for text in _weighed(sample)],
-            run,
-            batch_size=size,
-            what="fiubench: likelihoods",
-        )
-    )
+    asked = [Ask((s.id, 0), s, options.max_new_tokens) for s in samples]
+    asked += [request for s in sets.forget for request in _reworded(s, options.max_new_tokens)]
+    said = ask(model, asked, run, batch_size=size, what="fiubench: asking")
+    weights = [request for sample in samples for request in _weighed(sample)]
+    weighed = ask(model, weights, run, batch_size=size, what="fiubench: likelihoods")
     records: list[Record] = []
-    for (name, sample), prediction in zip(named, spoken, strict=True):
-        question, gold = sample.question, next(weighed)
-        paraphrased = next(weighed) if question.paraphrased_answer else None
+    for name, sample in named:
+        question = sample.question
+        reworded = question.paraphrased_questions if name == "forget" else ()
         records.append(
             {
                 "set": name,
@@ -313,14 +282,32 @@ def collect(model: "VLM", data: FIUBenchData, options: FIUBenchOptions, run: "Ru
                 "question": question.question,
                 "answer": question.answer,
                 "keywords": list(question.keywords),
-                "prediction": prediction,
-                "paraphrased_predictions": extracted.get(sample.id, []),
-                "logprobs": gold,
-                "paraphrased_logprobs": paraphrased,
-                "perturbed_logprobs": [next(weighed) for _ in question.perturbed_answers],
+                "prediction": said[sample.id, 0],
+                "paraphrased_predictions": [said[sample.id, place] for place, _ in enumerate(reworded, start=1)],
+                "logprobs": weighed[sample.id, "answer", 0],
+                "paraphrased_logprobs": weighed.get((sample.id, "paraphrased", 0)),
+                "perturbed_logprobs": [
+                    weighed[sample.id, "perturbed", place] for place, _ in enumerate(question.perturbed_answers)
+                ],
             }
         )
     return records
+
+
+def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]]]:
+    """A sample asked in other words, which are numbered from 1."""
+    for place, text in enumerate(sample.question.paraphrased_questions, start=1):
+        yield Ask((sample.id, place), Asked(text, sample.images), max_new_tokens)
+
+
+def _weighed(sample: Fact) -> Iterator[Weigh[tuple[str, str, int]]]:
+    """The answers whose likelihood is wanted: true, paraphrased if there is one, perturbed."""
+    question = sample.question
+    yield Weigh((sample.id, "answer", 0), sample, question.answer)
+    if question.paraphrased_answer:
+        yield Weigh((sample.id, "paraphrased", 0), sample, question.paraphrased_answer)
+    for place, text in enumerate(question.perturbed_answers):
+        yield Weigh((sample.id, "perturbed", place), sample, text)
 
 
 EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2}
@@ -349,10 +336,3 @@ def _in_turns(items: Iterable[T], whose: Callable[[T], str]) -> Iterator[T]:
     for item in items:
         of[whose(item)].append(item)
     yield from (item for turn in zip_longest(*of.values()) for item in turn if item is not None)
-
-
-def _weighed(sample: Fact) -> list[str]:
-    """The answers whose likelihood is wanted: true, paraphrased if there is one, perturbed."""
-    question = sample.question
-    paraphrased = [question.paraphrased_answer] if question.paraphrased_answer else []
-    return [question.answer, *paraphrased, *question.perturbed_answers]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from unlearnbench.data.folder import content, damaged, files_in, is_hidden, lines, mend, name_of
-from unlearnbench.data.parquet import Table, parquet_files
+from unlearnbench.data.parquet import ParquetTable, parquet_files
 from unlearnbench.data.pictures import SUFFIXES
 from unlearnbench.errors import DataError
 from unlearnbench.metrics.yes_no import truth
@@ -116,7 +116,7 @@ def _is_answer(text: str) -> bool:
 
 def _parquet(root: Path, left_out: list[Path]) -> Iterator[YesNoQuestion]:
     """The columns question_id (``SUBTASK/PICTURE``), image, question, answer and category."""
-    table = Table(parquet_files(root), ("question_id", "question", "answer", "category"))
+    table = ParquetTable(parquet_files(root), ("question_id", "question", "answer", "category"))
     pictures = table.pictures(lambda row: f"{name_of(str(row['category']))}/{name_of(str(row['question_id']))}")
     for where, row in table.rows():
         category, name = str(row["category"]), name_of(str(row["question_id"]))

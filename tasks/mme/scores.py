@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic reads these, and before Pyth
 
 from unlearnbench.errors import RecordError
 from unlearnbench.metrics.statistics import MetricValue, estimate, resampled, undefined
-from unlearnbench.metrics.yes_no import MME_SCORERS, Answer, YesNoScorer, parse_strict, truth
+from unlearnbench.metrics.yes_no import MME_SCORERS, YesNoScorer, YesOrNo, parse_strict, truth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class MMERecord(TypedDict):
     category: Subtask
     question_id: str
     question: str
-    answer: Answer
+    answer: YesOrNo
     prediction: str
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from unlearnbench.data.folder import content, files_in, json_records, name_of, validated
-from unlearnbench.data.parquet import Table, parquet_files
+from unlearnbench.data.parquet import ParquetTable, parquet_files
 from unlearnbench.errors import DataError
 
 from ..yes_no.reader import YesNoQuestion, YesNoSet, found, question, question_set
@@ -79,7 +79,7 @@ def _files(root: Path, folder: Path) -> Iterator[YesNoQuestion]:
 
 def _parquet(root: Path) -> Iterator[YesNoQuestion]:
     """The columns question_id, question, answer, image_source, image and category."""
-    table = Table(parquet_files(root), ("question_id", "question", "answer", "image_source", "category"))
+    table = ParquetTable(parquet_files(root), ("question_id", "question", "answer", "image_source", "category"))
     pictures = table.pictures(lambda row: name_of(str(row["image_source"])))
     for where, row in table.rows():
         name, split = name_of(str(row["image_source"])), str(row["category"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
 from unlearnbench.metrics.statistics import MetricValue, estimate, resampled, undefined
-from unlearnbench.metrics.yes_no import POPE_SCORERS, Answer, YesNoScorer, parse_strict, truth
+from unlearnbench.metrics.yes_no import POPE_SCORERS, YesNoScorer, YesOrNo, parse_strict, truth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class POPERecord(TypedDict):
     question_id: str | int
     image_source: str
     question: str
-    answer: Answer
+    answer: YesOrNo
     prediction: str
 
 

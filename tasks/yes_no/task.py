@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from unlearnbench import Evaluation, Params, Task
+from unlearnbench.contracts.sample import Asked
 from unlearnbench.data.parquet import parquet_files
 from unlearnbench.data.source import Location, locate
 from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer
+from unlearnbench.models.asking.requests import Ask, ask
 
 from .reader import YesNoQuestion, YesNoSet
 
@@ -124,24 +126,14 @@ class YesNoTask(Task):
 
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""
-        from unlearnbench.contracts.sample import Asked
-        from unlearnbench.models.asking.requests import answers
-
         questions = data.asked.questions
         queries = {_key(each): Asked(self.prompt(each.question), (each.image,)) for each in questions}
-        said = answers(
-            model,
-            list(queries.values()),
-            run,
-            max_new_tokens=self.options.max_new_tokens,
-            batch_size=self.options.batch_size,
-            let_go=True,
-            what=f"{self.name}: asking",
-        )
-        spoken = dict(zip(queries, said, strict=True))
-        records = [self.record(each) | {"prediction": spoken[_key(each)]} for each in questions]
+        requests = [Ask(key, query, self.options.max_new_tokens) for key, query in queries.items()]
+        what = f"{self.name}: asking"
+        said = ask(model, requests, run, batch_size=self.options.batch_size, let_go=True, what=what)
+        records = [self.record(each) | {"prediction": said[_key(each)]} for each in questions]
         limited = len(questions) < data.whole
-        facts = {"questions": len(questions), "of": data.whole, "asked": len(queries), "limited": limited}
+        facts = {"questions": len(questions), "of": data.whole, "asked": len(requests), "limited": limited}
         return replace(self.measured(records), facts=facts)
 
     def measured(self, records: Sequence[Any]) -> Evaluation:

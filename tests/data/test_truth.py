@@ -6,11 +6,11 @@ from statistics import fmean
 
 import pytest
 
+from tests.models.in_order import log_probabilities
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.engine.stages import Stages
-from unlearnbench.models.asking.requests import log_probabilities
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Silent
 

@@ -14,7 +14,7 @@ from unlearnbench.engine.memory.advice import stages
 from unlearnbench.engine.memory.estimate import (
     CONTEXT,
     Machine,
-    Work,
+    Workload,
     adapter_size,
     counts,
     encoding_operations,
@@ -69,7 +69,7 @@ def large(name: str, processes: int, memory: float, **base: Any) -> dict[str, An
     """Estimates of a real model on GPUs of ``memory`` GB, by stage."""
     machine = Machine(processes, memory * 1e9)
     methods = {"ga": GradientAscent.Params(**LARGE, micro_batch_size=4), "cagul": CAGULParams()}
-    made = stages(card_for(name), BaseParams(**(LARGE | base)), methods, machine, Work())
+    made = stages(card_for(name), BaseParams(**(LARGE | base)), methods, machine, Workload())
     return {estimate.stage: estimate for estimate in made}
 
 
@@ -144,7 +144,7 @@ def test_the_estimate_is_near_what_a_gpu_took(name: str) -> None:
     """Peaks of an H200 in `benchmarks/results/h200.json`: an adapter and CAGUL within 10%, evaluation no lower."""
     report = Path(__file__).parents[2] / "benchmarks" / "results" / "h200.json"
     took = {what: line["peak_memory_bytes"] for what, line in json.loads(report.read_text())["models"][name].items()}
-    count, machine, work = counts(card_for(name)), Machine(1, None, "H200", held=0), Work(100, 12, 5, 5)
+    count, machine, work = counts(card_for(name)), Machine(1, None, "H200", held=0), Workload(100, 12, 5, 5)
     params = resolve(GradientAscentKL.Params, "ga-kl", "large", {"batch_size": 4, "micro_batch_size": 4})
     adapter = finetune("ga-kl", count, params, machine, work, 24)
     assert adapter.total == pytest.approx(took["ga-kl step with LoRA, batch 4"], rel=0.1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.processes import run
-from unlearnbench.engine.journal import Journal
+from unlearnbench.engine.journal import JournalFile
 
 
 def entries(path: Path) -> list[dict[str, Any]]:
@@ -18,7 +18,7 @@ def entries(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_question_is_asked_once(tmp_path: Path) -> None:
-    journal, asked = Journal(tmp_path / "answers" / "a.jsonl"), []
+    journal, asked = JournalFile(tmp_path / "answers" / "a.jsonl"), []
 
     def answer(name: str) -> list[Any]:
         asked.append(name)
@@ -26,7 +26,7 @@ def test_a_question_is_asked_once(tmp_path: Path) -> None:
 
     for name in ("one", "two"):
         assert journal.once(["answers", name], lambda name=name: answer(name)) == [name, 0.1, float("-inf")]
-    again = Journal(journal.path)
+    again = JournalFile(journal.path)
     assert again.once(["answers", "one"], lambda: answer("one")) == ["one", 0.1, float("-inf")]
     assert again.once(["answers", "three"], lambda: answer("three"))[0] == "three"
     assert asked == ["one", "two", "three"]
@@ -36,16 +36,16 @@ def test_a_question_is_asked_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tail", [b"", b'{"question": "x", "ans', b"\x00\xff\n", b"[1, 2]\n", b'{"answer": 1}\n'])
 def test_what_a_killed_process_left_behind_costs_that_line_alone(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "a.jsonl"
-    Journal(path).once("one", lambda: 1)
+    JournalFile(path).once("one", lambda: 1)
     path.write_bytes(path.read_bytes() + tail)
-    journal = Journal(path)
+    journal = JournalFile(path)
     assert journal.once("one", lambda: pytest.fail("asked again")) == 1
     assert journal.once("two", lambda: 2) == 2
-    assert Journal(path).once("two", lambda: pytest.fail("asked again")) == 2
+    assert JournalFile(path).once("two", lambda: pytest.fail("asked again")) == 2
 
 
 def _ask(path: Path, name: str) -> None:
-    journal = Journal(path)
+    journal = JournalFile(path)
     for number in range(40):
         journal.once([name, number], lambda number=number: name * number)
 
@@ -63,15 +63,15 @@ def test_several_processes_write_to_one(tmp_path: Path) -> None:
 
 def die_after(answers: int) -> None:
     """Kill this process once so many answers are written."""
-    once = Journal.once
+    once = JournalFile.once
 
-    def counted(journal: Journal, question: object, answer: Any) -> Any:
+    def counted(journal: JournalFile, question: object, answer: Any) -> Any:
         said = once(journal, question, answer)
         if len(entries(journal.path)) == answers:
             os.kill(os.getpid(), signal.SIGKILL)
         return said
 
-    Journal.once = counted  # type: ignore[method-assign]
+    JournalFile.once = counted  # type: ignore[method-assign]
 
 
 def test_a_run_that_is_killed_asks_no_answered_question_twice(tmp_path: Path, small_data: Path) -> None:

@@ -9,11 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.models.in_order import answers, log_probabilities
 from unlearnbench.contracts.sample import Asked, Sample
-from unlearnbench.engine.journal import Journal
+from unlearnbench.engine.journal import JournalFile
+from unlearnbench.errors import PluginError
 from unlearnbench.models.asking import batch_size as held
+from unlearnbench.models.asking.asking import batches, by_picture
 from unlearnbench.models.asking.batch_size import FEW, MANY, Held
-from unlearnbench.models.asking.requests import answers, batches, by_picture, log_probabilities
+from unlearnbench.models.asking.requests import Ask, Request, Weigh, ask
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
 
@@ -125,14 +128,36 @@ def test_a_run_that_goes_on_makes_the_batches_that_it_began_with(
     memory(2 * 32, FEW)
     queries, first = _many(asked, 100), Small(tiny, 10**6)
     pairs = [(query, "yes") for query in queries]
-    said = log_probabilities(first, pairs, Run(journal=Journal(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
+    said = log_probabilities(first, pairs, Run(journal=JournalFile(tmp_path / "a.jsonl")))  # type: ignore[arg-type]
     lines = (tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)
     assert len(lines) == len(first.sizes) > 3
     (tmp_path / "a.jsonl").write_bytes(b"".join(lines[:2]))
     memory(2 * 128, FEW)  # there is more memory now
     again = Small(tiny, 10**6)
-    assert log_probabilities(again, pairs, Run(journal=Journal(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
+    assert log_probabilities(again, pairs, Run(journal=JournalFile(tmp_path / "a.jsonl"))) == said  # type: ignore[arg-type]
     assert again.sizes == first.sizes[2:]
+
+
+# ------------------------------------------------------------------------------------------------ keyed requests
+def test_replies_are_found_by_key_whatever_is_asked_together(tiny: VLM, asked: list[Sample]) -> None:
+    first, second = asked[:2]
+    requests: list[Request[str, Any]] = [
+        Weigh("how likely", first, first.answer), Ask("long", second, 8), Ask("short", first, 1), Ask("word", second, 1)
+    ]  # fmt: skip
+    run = Run()
+    replies = ask(tiny, requests, run, batch_size=2, what="all")
+    assert [*replies] == ["how likely", "long", "short", "word"]
+    assert [replies["long"]] == tiny.generate(tiny.prepare([second]), max_new_tokens=8)
+    assert replies["long"].startswith(replies["word"])
+    [plain] = tiny.answer_log_probabilities(tiny.prepare([first], [first.answer]))
+    assert replies["how likely"] == pytest.approx(plain.tolist(), abs=1e-4)
+    assert run.notes["asked_at_a_time"] == {"all": 2}
+    assert ask(tiny, [], run) == {}
+
+
+def test_two_requests_of_one_key_are_refused(tiny: VLM, asked: list[Sample]) -> None:
+    with pytest.raises(PluginError, match=r"mine: 2 requests have the key 'a'; give each one of its own"):
+        ask(tiny, [Ask("a", asked[0], 2), Ask("b", asked[1], 2), Ask("a", asked[2], 2)], Run(), what="mine")
 
 
 # ---------------------------------------------------------------------------------------------------------- batches

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.models.in_order import answers, log_probabilities
 from unlearnbench.contracts.sample import Sample
 from unlearnbench.errors import ModelError
-from unlearnbench.models.asking.requests import answers, log_probabilities
 from unlearnbench.models.contract.finite import SHOWN
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load

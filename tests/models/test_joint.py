@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.models.in_order import answers, log_probabilities
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.errors import DataError
-from unlearnbench.models.asking.requests import answers, log_probabilities
 from unlearnbench.models.contract.edits import Weights
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load

@@ -14,7 +14,7 @@ from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2
 from tests.models.tiny_families import FAMILIES, TEXT, ids, resized, save
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.models.families.joint_families import InternVL
+from unlearnbench.models.families.internvl import InternVL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 

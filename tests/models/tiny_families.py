@@ -59,7 +59,7 @@ def qwen3_vl() -> tuple[Any, Any]:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    from unlearnbench.models.families.processors import Qwen3VLImageOnlyProcessor
+    from unlearnbench.models.families.qwen3_vl import Qwen3VLImageOnlyProcessor
 
     special = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
     tokens = tokenizer("<|vision_start|><|image_pad|><|vision_end|>", special)
@@ -123,7 +123,7 @@ def smolvlm() -> tuple[Any, Any]:
     from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration
     from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-    from unlearnbench.models.families.processors import SmolVLMImageOnlyProcessor
+    from unlearnbench.models.families.smolvlm import SmolVLMImageOnlyProcessor
 
     cells = tuple(f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5))
     tokens = tokenizer("<image>", ("<image>", "<fake_token_around_image>", "<global-img>", *cells))
@@ -169,7 +169,7 @@ def internvl() -> tuple[Any, Any]:
     from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
-    from unlearnbench.models.families.processors import InternVLImageOnlyProcessor
+    from unlearnbench.models.families.internvl import InternVLImageOnlyProcessor
 
     names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
     tokens = tokenizer("<IMG_CONTEXT>\n", tuple(names.values()), **names)

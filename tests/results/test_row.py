@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from unlearnbench.results.row import Metric, Row, latest
+from unlearnbench.results.row import Row, Score, latest
 
 
 def strict(text):
@@ -55,12 +55,12 @@ def test_a_number_that_is_none_is_null_with_a_reason(row, value, reason):
 
 
 def test_a_given_reason_is_kept():
-    assert Metric(value=float("nan"), n=0, higher_is_better=True, reason="no paraphrases").reason == "no paraphrases"
+    assert Score(value=float("nan"), n=0, higher_is_better=True, reason="no paraphrases").reason == "no paraphrases"
 
 
 def test_a_null_metric_without_a_reason_is_refused():
     with pytest.raises(ValidationError, match="needs a reason"):
-        Metric(value=None, n=0, higher_is_better=True)
+        Score(value=None, n=0, higher_is_better=True)
 
 
 @given(st.floats())

@@ -14,7 +14,7 @@ from unlearnbench.errors import UsageError
 from unlearnbench.models.asking.prefix import spared
 from unlearnbench.models.contract.edits import Trained
 from unlearnbench.models.contract.vlm import VLM, linears_within
-from unlearnbench.models.families.joint_families import Qwen2_5_VL
+from unlearnbench.models.families.qwen2_5_vl import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.training.adaptation import AllWeights, adapted, target_layers

@@ -16,7 +16,7 @@ from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Unseen
-from unlearnbench.training.checkpoint import Checkpoints
+from unlearnbench.training.checkpoint import CheckpointFiles
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.params import Stopping, TrainParams
 from unlearnbench.training.stopping import EarlyStopping
@@ -217,8 +217,8 @@ def test_what_a_loss_draws_by_itself_counts_too(model: VLM, people: Sets) -> Non
 def test_an_interrupted_training_counts_what_was_seen_before(people: Sets, tmp_path: Path) -> None:
     batches = Shuffled(people.forget, 7, seed=1)
     with pytest.raises(Killed):
-        train(batches, Run(checkpoints=Checkpoints(tmp_path, 0.0), set_of=people.set_of), killed_at=4)
-    run = Run(checkpoints=Checkpoints(tmp_path, 0.0), set_of=people.set_of)
+        train(batches, Run(checkpoints=CheckpointFiles(tmp_path, 0.0), set_of=people.set_of), killed_at=4)
+    run = Run(checkpoints=CheckpointFiles(tmp_path, 0.0), set_of=people.set_of)
     train(batches, run)
     assert run.cost["examples"]["forget"] == 3 * len(people.forget)
 

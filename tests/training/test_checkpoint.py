@@ -16,7 +16,7 @@ from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Run
 from unlearnbench.training.adaptation import adapted
-from unlearnbench.training.checkpoint import Checkpoints
+from unlearnbench.training.checkpoint import CheckpointFiles
 from unlearnbench.training.loop import Outcome, Shuffled, fit
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import FinetuneParams, LoRAParams, TrainParams
@@ -40,7 +40,7 @@ class Stage:
         self.steps = 0
         self.run = Run(2)
         if folder:
-            self.run.checkpoints = Checkpoints(folder, seconds)
+            self.run.checkpoints = CheckpointFiles(folder, seconds)
 
     def __call__(self, killed_before: int | None = None) -> list[Outcome]:
         def loss(batch: list[tuple[float, float]]) -> dict[str, Tensor]:
@@ -170,7 +170,7 @@ def test_a_checkpoint_that_cannot_serve_is_told_and_passed_over(
 
 def test_another_training_is_not_gone_on_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     net = nn.Linear(1, 1)
-    run = Run(checkpoints=Checkpoints(tmp_path, 0.0))
+    run = Run(checkpoints=CheckpointFiles(tmp_path, 0.0))
     with pytest.raises(Killed):
         Stage(tmp_path)(killed_before=5)
 
@@ -196,7 +196,7 @@ def test_a_models_training_goes_on_exactly(
         model = load(card_for("tiny-qwen2.5-vl"), "cpu")
         run, steps = Run(1), 0
         if folder:
-            run.checkpoints = Checkpoints(folder, 0.0)
+            run.checkpoints = CheckpointFiles(folder, 0.0)
         with adapted(model, params, 1) as trainee:
 
             def loss(batch: list[Sample]) -> dict[str, Tensor]:

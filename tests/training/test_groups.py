@@ -8,7 +8,7 @@ from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 
 from unlearnbench.runtime.run import Run
-from unlearnbench.training.checkpoint import Checkpoints
+from unlearnbench.training.checkpoint import CheckpointFiles
 from unlearnbench.training.loop import Group, Shuffled, fit
 from unlearnbench.training.params import TrainParams
 
@@ -38,7 +38,7 @@ def trained(scale: float, checkpoints: Path | None = None, killed_before: int | 
     groups = [Group(list(m.parameters()), *values) for m, values in zip((first, second), RATES, strict=True)]
     run, steps = Run(5), 0
     if checkpoints:
-        run.checkpoints = Checkpoints(checkpoints, 0.0)
+        run.checkpoints = CheckpointFiles(checkpoints, 0.0)
 
     def losses(batch: list[tuple[float, float]]) -> dict[str, torch.Tensor]:
         nonlocal steps

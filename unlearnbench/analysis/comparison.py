@@ -17,7 +17,7 @@ from ..metrics.direction import ARROWS, Direction, best_near_retrained, directio
 from ..results.row import Row, latest
 from .best import Entrant, best_of
 from .numbers import amount, memory, score
-from .settings import SPLIT, Settings, as_text, method_facts, printable, task_facts, told_apart
+from .settings import SPLIT, Facts, as_text, method_facts, printable, task_facts, told_apart
 
 BYTES = "B"
 """The unit of memory, which is shown in MiB or GiB."""
@@ -34,12 +34,12 @@ COSTS: tuple[tuple[str, str, str, Direction], ...] = (
 COST = "Cost"
 """The group of the cost columns."""
 
-Seeds = tuple[int, int]
+Replicate = tuple[int, int]
 """A replicate: the seed of unlearning, and that of the base's training."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Mean:
     """A mean over ``n`` replicates and half the width of its 95% interval by Student's t, None for a single one.
 
     ``mean`` is None where a replicate has no value: a mean of the others would flatter.
@@ -50,7 +50,7 @@ class Estimate:
     n: int = 1
 
     @classmethod
-    def of(cls, values: Sequence[float | None]) -> "Estimate":
+    def of(cls, values: Sequence[float | None]) -> "Mean":
         """The estimate from one value a replicate."""
         known = [value for value in values if value is not None]
         if len(known) < len(values):
@@ -88,7 +88,7 @@ class Line:
         return not self.is_method and bool(self.rows) and self.method in methods and methods.get(self.method).ideal
 
     @cached_property
-    def _seeds(self) -> list[Seeds]:
+    def _seeds(self) -> list[Replicate]:
         return [replicate(row) for row in self.rows]
 
     @cached_property
@@ -109,11 +109,11 @@ class Line:
         bases = "" if self.bases in (None, self.replicates) else f" ({self.bases} base{'s' * (self.bases != 1)})"
         return f"×{self.replicates}{bases}"
 
-    def metric(self, name: str) -> Estimate | None:
+    def metric(self, name: str) -> Mean | None:
         """A metric over the replicates, None where no row has it."""
         pairs = zip(self._seeds, self.rows, strict=True)
         values = {seeds: row.metrics[name].value for seeds, row in pairs if name in row.metrics}
-        return Estimate.of([*values.values()]) if values else None
+        return Mean.of([*values.values()]) if values else None
 
     def coverage(self, name: str) -> tuple[int, int] | None:
         """On how many questions a metric rests, and how many its set has, where those are more."""
@@ -124,13 +124,13 @@ class Line:
         ]
         return min(((some, all_) for some, all_ in told if some < all_), default=None)
 
-    def cost(self, name: str) -> Estimate | None:
+    def cost(self, name: str) -> Mean | None:
         """A cost over the replicates: of each the largest that its tasks' rows tell, as peaks differ between tasks."""
-        most: dict[Seeds, float] = {}
+        most: dict[Replicate, float] = {}
         for row in self.rows:
             if (value := getattr(row.cost, name)) is not None:
                 most[replicate(row)] = max(value, most.get(replicate(row), value))
-        return Estimate.of([*most.values()]) if most else None
+        return Mean.of([*most.values()]) if most else None
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,9 @@ class Constant(Line):
     replicates = 1
     bases = None
 
-    def metric(self, name: str) -> Estimate | None:
+    def metric(self, name: str) -> Mean | None:
         """The score, None where the rows say nothing of it."""
-        return Estimate(self.values[name]) if name in self.values else None
+        return Mean(self.values[name]) if name in self.values else None
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Column:
     name: str
     label: str
     direction: Direction | None
-    cells: tuple[Estimate | None, ...]
+    cells: tuple[Mean | None, ...]
     best: frozenset[int] = frozenset()
     unit: str = ""
 
@@ -227,12 +227,12 @@ class Comparison:
         return " ".join([printable(line.method), *self.settings(line), line.count]).strip()
 
 
-def compare(rows: Iterable[Row], known: Settings | None = None) -> list[Comparison]:
+def compare(rows: Iterable[Row], known: Facts | None = None) -> list[Comparison]:
     """One comparison a model, in the order of appearance; rows that are not ok take no part.
 
     ``known`` may serve several calls on the same rows.
     """
-    rows, known = list(rows), known or Settings()
+    rows, known = list(rows), known or Facts()
     found = []
     for model, lines in lines_by_model(rows, known).items():
         columns = (*_scores(lines, headlines(_rows(lines)), known), *_costs(lines))
@@ -241,11 +241,11 @@ def compare(rows: Iterable[Row], known: Settings | None = None) -> list[Comparis
     return found
 
 
-def details(rows: Iterable[Row], known: Settings | None = None) -> list[Comparison]:
+def details(rows: Iterable[Row], known: Facts | None = None) -> list[Comparison]:
     """One comparison for each task that has `details` to tell, on each model."""
     from ..registry import tasks
 
-    rows, found, known = list(rows), [], known or Settings()
+    rows, found, known = list(rows), [], known or Facts()
     for name in dict.fromkeys(row.task.name for row in rows):
         columns = tasks.get(name).details if name in tasks else ()
         for model, lines in lines_by_model((row for row in rows if row.task.name == name), known).items():
@@ -254,7 +254,7 @@ def details(rows: Iterable[Row], known: Settings | None = None) -> list[Comparis
     return found
 
 
-def lines_by_model(rows: Iterable[Row], known: Settings) -> dict[str, list[Line]]:
+def lines_by_model(rows: Iterable[Row], known: Facts) -> dict[str, list[Line]]:
     """The lines of each model, what needs no model last."""
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in latest(rows):
@@ -263,7 +263,7 @@ def lines_by_model(rows: Iterable[Row], known: Settings) -> dict[str, list[Line]
     return {model: [*_lines(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
 
 
-def _twins(rows: Iterable[Row], known: Settings) -> Iterator[str]:
+def _twins(rows: Iterable[Row], known: Facts) -> Iterator[str]:
     """What to say of cells that nothing in their rows tells apart: the last one stands for all of them."""
     alike = Counter(
         (row.method.name, row.task.name, known.method(row), known.task(row), replicate(row))
@@ -312,18 +312,18 @@ def headlines(rows: Sequence[Row]) -> list[Headline]:
     return found
 
 
-def replicate(row: Row) -> Seeds:
+def replicate(row: Row) -> Replicate:
     """What tells the rows of one line and task apart."""
     return row.seed, row.base_seed
 
 
-def _lines(rows: Iterable[Row], known: Settings) -> Iterator[Line]:
+def _lines(rows: Iterable[Row], known: Facts) -> Iterator[Line]:
     """The lines of the table, in the order in which their methods first appear.
 
     Rows of several tasks merge into one line. A task that was run in several settings (two scorers, say) gives its
     method a line for each.
     """
-    found: dict[str, dict[str, dict[str, dict[Seeds, Row]]]]
+    found: dict[str, dict[str, dict[str, dict[Replicate, Row]]]]
     found = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for row in rows:
         found[known.method(row)][row.task.name][known.task(row)][replicate(row)] = row
@@ -336,7 +336,7 @@ def _lines(rows: Iterable[Row], known: Settings) -> Iterator[Line]:
             yield Line(members[0].model.name, members[0].method.name, facts, members)
 
 
-def _constants(model: str, rows: Iterable[Row], known: Settings) -> Iterator[Constant]:
+def _constants(model: str, rows: Iterable[Row], known: Facts) -> Iterator[Constant]:
     """A line for each thing that needs no model, and another where another setting of a task scores it otherwise."""
     found: dict[str, dict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -357,7 +357,7 @@ def _rows(lines: Iterable[Line]) -> list[Row]:
     return [row for line in lines for row in line.rows]
 
 
-def _scores(lines: Sequence[Line], columns: Iterable[Headline], known: Settings) -> Iterator[Column]:
+def _scores(lines: Sequence[Line], columns: Iterable[Headline], known: Facts) -> Iterator[Column]:
     told = {name: (row.task.name, metric) for row in _rows(lines) for name, metric in row.metrics.items()}
     for column in columns:
         if column.metric in told:
@@ -376,7 +376,7 @@ def scores_of(
     *,
     competes: Sequence[bool],
     ideal: Sequence[bool],
-    known: Settings,
+    known: Facts,
 ) -> Column:
     """The column of a metric; ``competes`` and ``ideal`` say which lines can be best, and which are retrained."""
     cells = tuple(line.metric(column.metric) for line in lines)
@@ -393,7 +393,7 @@ def scores_of(
     return Column(printable(column.group), column.metric, printable(column.label), direction, cells, best)
 
 
-def _contest(line: Line, metric: str, known: Settings) -> str:
+def _contest(line: Line, metric: str, known: Facts) -> str:
     """What a line must share with another for the metric of one to be better; empty where it has none."""
     return next((known.contest(row) for row in line.rows if metric in row.metrics), "")
 

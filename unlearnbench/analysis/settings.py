@@ -136,7 +136,7 @@ def _contest_parts(row: Row) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-class Settings:
+class Facts:
     """The settings of rows as text, the same for equal ones: made once a row, and once for all that look the same.
 
     To be kept no longer than the rows, which it knows by their identity.

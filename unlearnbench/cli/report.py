@@ -40,7 +40,7 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..analysis.comparison import compare, details
-    from ..analysis.settings import Settings
+    from ..analysis.settings import Facts
     from ..registry import load_plugin
     from .parts.grid import listed
 
@@ -52,7 +52,7 @@ def report(
     found = _rows(stores)
     rows = _chosen([row for row, _ in found], listed(method), listed(model))
     where = {row.row_id: store for row, store in found}
-    known = Settings()
+    known = Facts()
     comparisons = compare(rows, known)
     _print(form, rows, [*comparisons, *details(rows, known)])
     if out is not None:

@@ -143,7 +143,7 @@ def run(
         path=tuple(str(Path(place).resolve()) for place in sys.path if Path(place).exists()),
     )
     seconds = timeout * 60 if timeout else None
-    outcome: Outcome | None
+    outcome: Ended | None
     if executor == Executor.SLURM:
         outcome = _on_slurm(job, plans, Limits(1, gpus, seconds), slurm or ())
     elif executor == Executor.INLINE or launched():
@@ -176,11 +176,11 @@ def _warn_of_thin(rows: "list[Row]") -> None:
             typer.echo(f"warning: {task}: {what}", err=True)
 
 
-Outcome = tuple[list["Row"], bool]
+Ended = tuple[list["Row"], bool]
 """The rows of the cells in the order in which they were finished, and whether one failed."""
 
 
-def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *, quiet: bool) -> Outcome | None:
+def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *, quiet: bool) -> Ended | None:
     """Compute in this process, together with those that a launcher has started beside it; None in the latter."""
     from ..engine.grid import announce
     from ..engine.grid import run as run_grid
@@ -197,7 +197,7 @@ def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *
     return None
 
 
-def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Outcome:
+def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Ended:
     """Submit and wait; an interruption asks what becomes of the jobs."""
     from ..engine.executors.slurm import Cluster, Slurm
     from ..errors import UsageError
@@ -227,7 +227,7 @@ def results_of(rows: "RowStore", first: bool) -> "Iterator[RowStore]":
         yield type(rows)(Path(scratch))
 
 
-def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Outcome:
+def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Ended:
     """Go through the cells, each trouble ``told`` once."""
     finished, troubles = [], set[str]()
     for cell in work:

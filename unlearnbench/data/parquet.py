@@ -13,7 +13,7 @@ _ROWS = 32
 """Rows read at a time where pictures are."""
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
-Row = dict[str, Any]
+Cells = dict[str, Any]
 
 
 def parquet_files(root: Path) -> list[Path]:
@@ -35,13 +35,13 @@ def _check_shards(files: Sequence[Path]) -> None:
                 raise DataError(f"{path.parent}: {len(there)} of {whole} files {kind}-*.parquet are there: fetch all")
 
 
-class Table:
+class ParquetTable:
     """Rows of some Parquet files, and the pictures in their column ``image`` as files."""
 
     def __init__(self, files: Sequence[Path], columns: tuple[str, ...]) -> None:
         self.files, self.columns = files, columns
 
-    def rows(self) -> Iterator[tuple[str, Row]]:
+    def rows(self) -> Iterator[tuple[str, Cells]]:
         """Every row without its picture, with words for where it stands."""
         for path in self.files:
             number = 0
@@ -50,7 +50,7 @@ class Table:
                     number += 1
                     yield f"{path}, row {number}", row
 
-    def pictures(self, name: Callable[[Row], str]) -> Path:
+    def pictures(self, name: Callable[[Cells], str]) -> Path:
         """A folder in the Hugging Face cache with every picture in the files, written there once.
 
         ``name`` gives the place within the folder of a row's picture, and must not lead out of it.
@@ -70,7 +70,7 @@ class Table:
         facts = [(str(path.resolve()), (state := path.stat()).st_size, state.st_mtime_ns) for path in self.files]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
-    def _unpack(self, folder: Path, name: Callable[[Row], str]) -> None:
+    def _unpack(self, folder: Path, name: Callable[[Cells], str]) -> None:
         with appearing(folder) as unfinished:
             for path in self.files:
                 number = 0
@@ -79,7 +79,7 @@ class Table:
                         number += 1
                         _write(unfinished / name(row), row["image"], f"{path}, row {number}")
 
-    def _batches(self, path: Path, columns: tuple[str, ...], size: int) -> Iterator[list[Row]]:
+    def _batches(self, path: Path, columns: tuple[str, ...], size: int) -> Iterator[list[Cells]]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from ..results.cells import Announced, Cells
-from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, TaskInfo, utc_now
-from ..results.row import Metric as MetricField
+from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, Score, TaskInfo, utc_now
 from ..results.store import RowStore
 from ..runtime.device import launch, launched
 from ..runtime.memory import PeakMemory
@@ -210,7 +209,7 @@ def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime
     base = stages.base_of(plan)
     return Row(
         status="ok",
-        metrics={name: MetricField(**asdict(value)) for name, value in evaluation.metrics.items()},
+        metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
         samples=results.write_samples(plan.row_id, evaluation.records),
         notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,

@@ -18,7 +18,7 @@ from .keys import digest
 _log = logging.getLogger(__name__)
 
 
-class Journal:
+class JournalFile:
     """A JSON Lines file of answers of one model, named by its weights; several processes may write to one.
 
     ``reused_seconds`` is what the answers that were found there took when they were given.

@@ -17,11 +17,11 @@ from ..runtime import distributed
 from ..runtime.memory import PeakMemory
 from ..runtime.run import Progress, Run
 from ..training.base import train_base
-from ..training.checkpoint import Checkpoints
+from ..training.checkpoint import CheckpointFiles
 from ..training.strangers import within_reach
 from .artefacts import Artefact, Store
 from .handed import check_edit_class, checked_edit, checked_files, idle, plain_cost, plain_notes
-from .journal import Journal
+from .journal import JournalFile
 from .keys import digest
 from .planning import Key, Plan
 
@@ -109,13 +109,13 @@ class Stages:
         _log.warning("method %r: %s", plan.method.name, why)
         return {"edit": why}
 
-    def journal(self, plan: Plan) -> Journal:
+    def journal(self, plan: Plan) -> JournalFile:
         """Where the answers of the model to evaluate are written down: by its weights and what was done to them."""
         base, edit = self.base_of(plan), self.unlearned(plan)
         files = [part.manifest.files if part else None for part in (base, edit)]
         key = {"version": ASKING_VERSION, "model": plan.unlearned_key, "files": files}
         key |= {"exact": True} if plan.cell.exact else {}
-        return Journal(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
+        return JournalFile(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
 
     def _once(self, kind: str, key: Key, make: Callable[[Path], dict[str, Any]]) -> Artefact:
         """An artefact of the store. What has failed is not tried again for the next cell, but for the next run."""
@@ -157,7 +157,7 @@ class Stages:
         return self.store.get_or_make(kind, key, unforeseen)
 
     def _run(self, kind: str, key: Key, seed: int) -> Run:
-        checkpoints = Checkpoints(self.store.checkpoints(kind, key), self.checkpoint_seconds)
+        checkpoints = CheckpointFiles(self.store.checkpoints(kind, key), self.checkpoint_seconds)
         return Run(seed, self.progress, checkpoints=checkpoints)
 
     def _drop_checkpoints(self, kind: str, key: Key) -> None:

@@ -27,11 +27,11 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Side = Literal["higher", "lower", "retrained", "neither"]
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ModelRule(_Part):
+class ModelRule(_Entry):
     """A model that methods are compared on, and what its rows must say; whatever is left out, they must agree on."""
 
     family: str | None = None
@@ -50,7 +50,7 @@ def _several(value: object) -> object:
 Digests = Annotated[tuple[Digest, ...], BeforeValidator(_several)]
 
 
-class DataRule(_Part):
+class DataRule(_Entry):
     """The only data that a task may have been run on.
 
     Several fingerprints are editions of the data: rows on each are ranked by themselves.
@@ -62,7 +62,7 @@ class DataRule(_Part):
     fingerprint: Digests = ()
 
 
-class SplitRule(_Part):
+class SplitRule(_Entry):
     """Who must have been forgotten; ``unlearnbench leaderboard split`` prints it."""
 
     name: str | None = None
@@ -79,7 +79,7 @@ class SplitRule(_Part):
         return {"schema_1": value} if isinstance(value, str) else value
 
 
-class TaskRule(_Part):
+class TaskRule(_Entry):
     """A task of the leaderboard: every method must have been run on it, so."""
 
     version: str | None = None
@@ -88,7 +88,7 @@ class TaskRule(_Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class References(_Part):
+class References(_Entry):
     """The methods that scores are measured against: one that does nothing, and the ideal."""
 
     nothing: str = "finetune"
@@ -97,14 +97,14 @@ class References(_Part):
     """Further references that are shown."""
 
 
-class Memorised(_Part):
+class Memorised(_Entry):
     """What the model that does nothing must score at least, or there was nothing to forget."""
 
     metric: str
     at_least: float
 
 
-class Ranking(_Part):
+class Ranking(_Entry):
     """The rule by which methods are ranked; docs/leaderboards.md has the formula."""
 
     memorised: Memorised
@@ -116,7 +116,7 @@ class Ranking(_Part):
     """Metrics that must be kept, with how far each may fall below the lower of the two references, in its own unit."""
 
 
-class ColumnRule(_Part):
+class ColumnRule(_Entry):
     """A column: a metric, its heading, which way is better, and what it says in a sentence or two."""
 
     metric: str
@@ -136,7 +136,7 @@ class ColumnRule(_Part):
         return side(self.best)
 
 
-class Definition(_Part):
+class Definition(_Entry):
     """``leaderboard.toml``."""
 
     schema_version: Literal[1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.comparison import Seeds
+from ..analysis.comparison import Replicate
 
 Array = NDArray[np.float64]
 
@@ -93,13 +93,13 @@ def leads(scores: Sequence[Array]) -> NDArray[np.bool_]:
     return np.array([(one > drawn).mean(axis=1) >= SURE for one in drawn]).reshape(len(drawn), len(drawn))
 
 
-def differ(scores: Sequence[Mapping[Seeds, float]]) -> NDArray[np.bool_]:
+def differ(scores: Sequence[Mapping[Replicate, float]]) -> NDArray[np.bool_]:
     """Whether the 95% interval of the difference of two methods' scores over seeds leaves out 0, for every two.
 
     Paired, by Student's t, over the replicates that both have, or Welch's where they have not two in common. A
     bootstrap of three seeds alone would call every sixth pair of equal methods different.
     """
-    alike: dict[tuple[Seeds, ...], list[int]] = {}
+    alike: dict[tuple[Replicate, ...], list[int]] = {}
     for place, each in enumerate(scores):
         alike.setdefault(tuple(sorted(each)), []).append(place)
     found = np.zeros((len(scores), len(scores)), dtype=bool)

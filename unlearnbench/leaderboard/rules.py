@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..analysis.comparison import Line, Seeds, replicate
-from ..analysis.settings import Settings, as_text
+from ..analysis.comparison import Line, Replicate, replicate
+from ..analysis.settings import Facts, as_text
 from ..metrics.direction import direction_of
 from ..results.row import Row, Split
 from .definition import Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
@@ -158,7 +158,7 @@ def _dotted(params: Mapping[str, Any], name: str) -> Any:
 
 def _twice(placed: Sequence[tuple[str, Row]]) -> Iterator[Problem]:
     """Rows that are there already: the same cell, or the same method, settings and seeds under another id."""
-    known = Settings()
+    known = Facts()
     cells: dict[str, str] = {}
     replicates: dict[tuple[object, ...], str] = {}
     for (where, row), plain in zip(placed, [essential(row) for _, row in placed], strict=True):
@@ -174,7 +174,7 @@ def _twice(placed: Sequence[tuple[str, Row]]) -> Iterator[Problem]:
 
 def shortcomings(board: Board, line: Line) -> Iterator[str]:
     """Tasks and seeds that a line lacks."""
-    tasks = defaultdict[Seeds, set[str]](set)
+    tasks = defaultdict[Replicate, set[str]](set)
     for row in line.rows:
         tasks[replicate(row)].add(row.task.name)
     for seeds, of in sorted(tasks.items()):

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..analysis.comparison import Estimate, Line, Seeds, lines_by_model, replicate
-from ..analysis.settings import MAY_DIFFER, Settings
+from ..analysis.comparison import Line, Mean, Replicate, lines_by_model, replicate
+from ..analysis.settings import MAY_DIFFER, Facts
 from ..results.row import Row
 from .definition import Board
 from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
@@ -20,9 +20,9 @@ class Standing:
     """A line of a leaderboard. ``rank`` is None for references and for what loses too much utility (``why_not``)."""
 
     line: Line
-    scores: Mapping[Seeds, float]
+    scores: Mapping[Replicate, float]
     """By replicate."""
-    losses: Mapping[str, Estimate]
+    losses: Mapping[str, Mean]
     """How far each utility lies below the references, and the tolerance is met in all that are not in ``too_much``."""
     too_much: tuple[str, ...]
     rank: int | None = None
@@ -32,9 +32,9 @@ class Standing:
     """The places, in the table, of those that it surely beats."""
 
     @property
-    def score(self) -> Estimate:
+    def score(self) -> Mean:
         """The mean over the replicates."""
-        return Estimate.of([*self.scores.values()])
+        return Mean.of([*self.scores.values()])
 
     @property
     def keeps_utility(self) -> bool:
@@ -65,28 +65,28 @@ class Values:
     """What the rows of one line say, by replicate."""
 
     def __init__(self, line: Line, summaries: Mapping[str, Summary]) -> None:
-        self.metrics: dict[Seeds, dict[str, float | None]] = defaultdict(dict)
-        self._clusters: dict[Seeds, dict[str, dict[str, tuple[float, int]]]] = defaultdict(dict)
+        self.metrics: dict[Replicate, dict[str, float | None]] = defaultdict(dict)
+        self._clusters: dict[Replicate, dict[str, dict[str, tuple[float, int]]]] = defaultdict(dict)
         for row in line.rows:
             self.metrics[replicate(row)] |= {name: metric.value for name, metric in row.metrics.items()}
             if row.row_id in summaries:
                 self._clusters[replicate(row)] |= summaries[row.row_id].clusters
 
     @cached_property
-    def replicates(self) -> list[Seeds]:
+    def replicates(self) -> list[Replicate]:
         """In order."""
         return sorted(self.metrics)
 
-    def beside(self, seeds: Seeds) -> list[Seeds]:
+    def beside(self, seeds: Replicate) -> list[Replicate]:
         """As a reference, those that a method's replicate is measured against: the same, else all on its base."""
         return [seeds] if seeds in self.metrics else [each for each in self.replicates if each[1] == seeds[1]]
 
-    def of(self, names: Sequence[str], seeds: Iterable[Seeds]) -> Array:
+    def of(self, names: Sequence[str], seeds: Iterable[Replicate]) -> Array:
         """The metrics, their mean over ``seeds``; NaN where one has no value."""
         rows = [[self.metrics[each].get(name) for name in names] for each in seeds]
         return np.asarray(np.array(rows, dtype=np.float64).mean(axis=0))
 
-    def clusters(self, names: Sequence[str], order: Sequence[str], groups: Iterable[Sequence[Seeds]]) -> Clusters:
+    def clusters(self, names: Sequence[str], order: Sequence[str], groups: Iterable[Sequence[Replicate]]) -> Clusters:
         """Sums and counts of ``names`` in the clusters of ``order``, of each group of replicates taken together."""
         nothing = (0.0, 0)
         parts = np.array(
@@ -127,7 +127,7 @@ def lines(rows: Iterable[Row]) -> dict[str, list[Line]]:
     editions of the data are groups of their own, as nothing of one can be measured against references on another.
     """
     groups: dict[str, list[Line]] = {}
-    for model, of in lines_by_model([*map(essential, rows)], Settings()).items():
+    for model, of in lines_by_model([*map(essential, rows)], Facts()).items():
         editions: dict[str | None, list[Line]] = defaultdict(list)
         for line in of:
             editions[edition(line.rows[0])].append(line)
@@ -192,7 +192,7 @@ class _Ranker:
         return Standing(
             line,
             dict(zip(values.replicates, map(float, scores), strict=True)),
-            {name: Estimate.of([*map(float, of)]) for name, of in zip(self.tolerances, losses.T, strict=True)},
+            {name: Mean.of([*map(float, of)]) for name, of in zip(self.tolerances, losses.T, strict=True)},
             tuple(name for name, fine in zip(self.tolerances, kept, strict=True) if not fine),
         )
 
@@ -232,7 +232,9 @@ class _Ranker:
         return sampling.scores(own, nothing, ideal)
 
 
-def _stacked(reference: Values, names: Sequence[str], order: Sequence[str], replicates: Iterable[Seeds]) -> Clusters:
+def _stacked(
+    reference: Values, names: Sequence[str], order: Sequence[str], replicates: Iterable[Replicate]
+) -> Clusters:
     """The reference's clusters for each replicate; the groups of replicates may differ in size."""
     parts = [reference.clusters(names, order, [reference.beside(seeds)]) for seeds in replicates]
     return Clusters(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("sums", "counts")))

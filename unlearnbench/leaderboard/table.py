@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..analysis.best import is_sure
-from ..analysis.comparison import Column, Comparison, Estimate, scores_of
-from ..analysis.settings import Settings
+from ..analysis.comparison import Column, Comparison, Mean, scores_of
+from ..analysis.settings import Facts
 from ..contracts import Headline
 from .definition import Board, ColumnRule
 from .standings import Standing, Table
@@ -36,7 +36,7 @@ class Worded(Column):
 
 
 @dataclass(frozen=True)
-class Score(Column):
+class Bracketed(Column):
     """The score, in brackets where it counts for nothing as utility was lost."""
 
     lost: frozenset[int] = frozenset()
@@ -88,16 +88,16 @@ def _ranking(standings: Sequence[Standing]) -> Iterator[Column]:
     yield Worded(RANKING, "rank", "Rank", None, ranks, words=tuple(each.place for each in standings))
     scores = tuple(each.score for each in standings)
     best = frozenset(place for place, each in enumerate(standings) if each.rank == 1 and is_sure(each.score, 1.0))
-    yield Score(RANKING, "score", "Score", "higher", scores, best, lost=lost)
+    yield Bracketed(RANKING, "score", "Score", "higher", scores, best, lost=lost)
     kept = tuple(_exact(each, each.keeps_utility) for each in standings)
     yield Worded(RANKING, "keeps_utility", "Utility", None, kept, words=tuple(map(utility, standings)))
     frozen = tuple(_exact(each, each.is_frozen) if each.line.is_method else None for each in standings)
     yield Worded(RANKING, "frozen_weights", "Weights", None, frozen, words=tuple(map(weights, standings)))
 
 
-def _exact(standing: Standing, value: float) -> Estimate:
+def _exact(standing: Standing, value: float) -> Mean:
     """A number about all the seeds of a line, which has no interval."""
-    return Estimate(float(value), None, standing.line.replicates)
+    return Mean(float(value), None, standing.line.replicates)
 
 
 def _column(rule: ColumnRule, standings: Sequence[Standing], ideal: str) -> Column:
@@ -106,5 +106,5 @@ def _column(rule: ColumnRule, standings: Sequence[Standing], ideal: str) -> Colu
     return scores_of(
         lines, Headline(rule.group, rule.metric, rule.label), rule.best,
         competes=[each.rank is not None for each in standings],
-        ideal=[line.method == ideal for line in lines], known=Settings(),
+        ideal=[line.method == ideal for line in lines], known=Facts(),
     )  # fmt: skip

@@ -81,5 +81,5 @@ def _yes_or_no(answer: str) -> str:
     return answer
 
 
-Answer = Annotated[str, AfterValidator(_yes_or_no)]
+YesOrNo = Annotated[str, AfterValidator(_yes_or_no)]
 """A right answer: yes or no, in any case of letters."""

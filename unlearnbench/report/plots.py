@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..analysis.comparison import Column, Estimate
+from ..analysis.comparison import Column, Mean
 from ..analysis.settings import printable
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def named(column: Column) -> str:
     return f"{column.group} {column.label} {column.arrow}".rstrip()
 
 
-def shares(estimates: Iterable[Estimate]) -> tuple[float, float]:
+def shares(estimates: Iterable[Mean]) -> tuple[float, float]:
     """Limits of an axis of shares: 0 to 1 with a margin, more where a mean lies beyond."""
     means = [estimate.mean for estimate in estimates if estimate.mean is not None]
     low, high = min([0.0, *means]), max([1.0, *means])

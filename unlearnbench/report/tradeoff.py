@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.comparison import Column, Comparison, Estimate, Line
+from ..analysis.comparison import Column, Comparison, Line, Mean
 from ..analysis.settings import printable
 from ..metrics.direction import best_near_retrained
 from .plots import COLOURS, GREY, MARKERS, legend_text, named, new_figure, shares, styled
@@ -23,7 +23,7 @@ _LONGEST = 44
 _NEAR = 0.16
 """Share of both axes that a second panel shows, if several points lie there."""
 
-Limits = tuple[tuple[float, float], tuple[float, float]]
+Window = tuple[tuple[float, float], tuple[float, float]]
 """Of both axes, from and to."""
 
 
@@ -32,8 +32,8 @@ class Point:
     """Where a line lies, and how it looks."""
 
     name: str
-    x: Estimate
-    y: Estimate
+    x: Mean
+    y: Mean
     colour: str
     marker: str
     hollow: bool
@@ -100,7 +100,7 @@ def _look(line: Line, taken: dict[str, tuple[str, str]]) -> tuple[str, str]:
     return (COLOURS[coloured % len(COLOURS)] if line.is_method else GREY), marker
 
 
-def _draw(axes: "Axes", points: Sequence[Point], limits: Limits) -> None:
+def _draw(axes: "Axes", points: Sequence[Point], limits: Window) -> None:
     """All points with their intervals, those of references hollow and beneath."""
     for point in sorted(points, key=lambda point: not point.hollow):
         axes.errorbar(
@@ -128,7 +128,7 @@ def _face(point: Point) -> dict[str, Any]:
     return {"markersize": 7.5, "color": point.colour, "markeredgecolor": "white", "markeredgewidth": 0.5}
 
 
-def _corner(limits: Limits, forget: Column, retain: Column) -> tuple[float, float]:
+def _corner(limits: Window, forget: Column, retain: Column) -> tuple[float, float]:
     """Where the best method would be: little of the one and much of the other, where a metric does not say."""
     x = limits[0][1] if forget.higher_is_better else limits[0][0]
     y = limits[1][0] if retain.higher_is_better is False else limits[1][1]
@@ -142,7 +142,7 @@ def _aim(comparison: Comparison, forget: Column, otherwise: float) -> float:
     return means[0] if len(means) == 1 and best_near_retrained(forget.name, forget.direction) else otherwise
 
 
-def _window(corner: tuple[float, float], limits: Limits) -> Limits:
+def _window(corner: tuple[float, float], limits: Window) -> Window:
     """The same share of both axes at the corner, so that distances stay comparable."""
     x, y = (
         (low, low + _NEAR * (high - low)) if end == low else (high - _NEAR * (high - low), high)
@@ -151,11 +151,11 @@ def _window(corner: tuple[float, float], limits: Limits) -> Limits:
     return x, y
 
 
-def _is_within(point: Point, window: Limits) -> bool:
+def _is_within(point: Point, window: Window) -> bool:
     return all(low <= value <= high for value, (low, high) in zip(point.at, window, strict=True))
 
 
-def _better(axes: "Axes", points: Sequence[Point], aim: tuple[float, float], limits: Limits) -> None:
+def _better(axes: "Axes", points: Sequence[Point], aim: tuple[float, float], limits: Window) -> None:
     """An arrow towards where the best method would be, where there is most room for it."""
     (left, right), (bottom, top) = limits
     taken = [((x - left) / (right - left), (y - bottom) / (top - bottom)) for p in points for x, y in _extent(p)]

@@ -188,7 +188,7 @@ def _say_why_null(fields: Any) -> Any:
     return fields
 
 
-class Metric(_Part):
+class Score(_Part):
     """A score with its 95% interval; ``n`` counts what it is a mean of. A null ``value`` has a ``reason``."""
 
     value: Number
@@ -280,7 +280,7 @@ class Row(_Part):
     """The seed of the base model's training, which methods on one base share."""
     trained_on: DataInfo | None = None
     """The data that base and method were trained on, which another task's rows evaluate too; null in older rows."""
-    metrics: dict[str, Metric]
+    metrics: dict[str, Score]
     cost: Cost
     environment: Environment
     base: dict[str, Any] | None = None

@@ -34,7 +34,7 @@ PATIENCE = 20
 """A checkpoint is written no more often than this many times what writing the last one took: 5% of the time."""
 
 
-class Checkpoints:
+class CheckpointFiles:
     """The trainings of one stage, in the order in which they happen; ``folder`` is the stage's own.
 
     ``seconds`` is the least time between two checkpoints of a training; zero for one after every step.
@@ -44,13 +44,13 @@ class Checkpoints:
         self.folder, self.seconds = folder, seconds
         self._trainings = 0
 
-    def training(self, what: str) -> "Checkpoint":
+    def training(self, what: str) -> "CheckpointFile":
         """The checkpoint of the stage's next training."""
         self._trainings += 1
-        return Checkpoint(self.folder, f"{self._trainings:02d}", what, self.seconds)
+        return CheckpointFile(self.folder, f"{self._trainings:02d}", what, self.seconds)
 
 
-class Checkpoint:
+class CheckpointFile:
     """One training's, of which the last one written counts."""
 
     def __init__(self, folder: Path, name: str, what: str, seconds: float) -> None:

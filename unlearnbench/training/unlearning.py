@@ -70,7 +70,7 @@ class Paired:
     def __len__(self) -> int:
         return -(-len(self.sets.forget) // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[list["Row"]]:
+    def epoch(self, number: int) -> Iterator[list["Pair"]]:
         """The batches of one epoch."""
         forget = self.sets.forget
         kept = torch.randint(len(self.refusals), (len(forget),), generator=torch.Generator().manual_seed(self.seed))
@@ -141,7 +141,7 @@ class Unlearning:
 
 
 Loss = Callable[[Unlearning, Pairs], Mapping[str, Tensor]]
-Row = tuple[Sample, str, Sample]
+Pair = tuple[Sample, str, Sample]
 """A forget sample, its refusal and its partner."""
 
 
@@ -174,13 +174,13 @@ def unlearn(
             measure = lambda samples: state.measured_nll(samples, params.batch_size)  # noqa: E731
             stopping = EarlyStopping(params.stop, sets, measure, run)
 
-        def parts(rows: list[Row]) -> Mapping[str, Tensor]:
+        def parts(rows: list[Pair]) -> Mapping[str, Tensor]:
             pairs = Pairs(*map(list, zip(*rows, strict=True)))
             found = loss(state, pairs)
             read.update(pairs.read)
             return found
 
-        def seen(rows: list[Row]) -> Iterator[Sample]:
+        def seen(rows: list[Pair]) -> Iterator[Sample]:
             for forget, _, retain in rows:
                 yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
             read.clear()

@@ -14,8 +14,10 @@ SECONDS = 240.0
 OURS = (
     "unlearnbench.engine.stages",
     "unlearnbench.models.files.load",
-    "unlearnbench.models.families.processors",
-    "unlearnbench.models.families.joint_families",
+    "unlearnbench.models.families.qwen2_5_vl",
+    "unlearnbench.models.families.qwen3_vl",
+    "unlearnbench.models.families.internvl",
+    "unlearnbench.models.families.smolvlm",
     "unlearnbench.models.families.mllama",
     "unlearnbench.report.terminal",
 )

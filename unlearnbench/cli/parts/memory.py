@@ -19,7 +19,7 @@ def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *
     """Print the estimates for every model of the grid on every number of GPUs."""
     from ...config import BASE, cells, resolve
     from ...engine.memory.advice import stages
-    from ...engine.memory.estimate import Work
+    from ...engine.memory.estimate import Workload
     from ...models.files.source import card_for
     from ...registry import methods
     from ...training.base_params import BaseParams
@@ -34,7 +34,7 @@ def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *
             for method in config.methods
         }
         base = resolve(BaseParams, BASE, card.scale, settings.get(BASE, {}), card.family)
-        work = Work(pairs=400, forget=24, pictures=20, flagged=2) if card.data == "embedded" else Work()
+        work = Workload(pairs=400, forget=24, pictures=20, flagged=2) if card.data == "embedded" else Workload()
         made += [(name, estimate) for machine in machines for estimate in stages(card, base, params, machine, work)]
     if as_json:
         typer.echo(json.dumps([_described(model, estimate) for model, estimate in made], indent=1))

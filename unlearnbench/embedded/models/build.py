@@ -32,7 +32,7 @@ IGNORED = -100
 
 
 @dataclass
-class Rows:
+class LessonBatch:
     """A batch: pictures and, per row, the shared prefix and its questions one after the other."""
 
     seen: dict[str, Tensor]
@@ -43,7 +43,7 @@ class Rows:
 
 
 class LessonRows(IterableDataset):  # type: ignore[type-arg]
-    """Endless batches of `Rows` of ``images`` pictures each."""
+    """Endless batches of `LessonBatch` of ``images`` pictures each."""
 
     def __init__(self, architecture: Architecture, reader: Any, images: int, phase: Phase, seed: int) -> None:
         self.architecture, self.reader, self.images, self.phase, self.seed = architecture, reader, images, phase, seed
@@ -52,13 +52,13 @@ class LessonRows(IterableDataset):  # type: ignore[type-arg]
             for text in (architecture.prefix, architecture.tail)
         )
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[LessonBatch]:
         torch.set_num_threads(1)
         stream = lessons(self.seed, self.phase)
         while batch := list(islice(stream, self.images)):
             yield self._rows(batch)
 
-    def _rows(self, batch: list[Lesson]) -> Rows:
+    def _rows(self, batch: list[Lesson]) -> LessonBatch:
         seen = self.architecture.see(self.reader, [lesson.image for lesson in batch])
         columns = [self._row(lesson) for lesson in batch]
         longest = max(len(ids) for ids, *_ in columns)
@@ -66,7 +66,7 @@ class LessonRows(IterableDataset):  # type: ignore[type-arg]
             torch.tensor([column + [fill] * (longest - len(column)) for column in parts])
             for parts, fill in zip(zip(*columns, strict=True), (0, -1, 0, IGNORED), strict=True)
         )
-        return Rows(seen, ids, turn, offset, targets)
+        return LessonBatch(seen, ids, turn, offset, targets)
 
     def _row(self, lesson: Lesson) -> tuple[list[int], ...]:
         """Token ids, turn number (0 = the picture), place within its turn, and the next token to predict."""
@@ -84,7 +84,7 @@ class LessonRows(IterableDataset):  # type: ignore[type-arg]
         return ids, turn, offset, targets
 
 
-def loss_of(model: Any, architecture: Architecture, rows: Rows, prefix: int) -> Tensor:
+def loss_of(model: Any, architecture: Architecture, rows: LessonBatch, prefix: int) -> Tensor:
     """Cross-entropy of answer tokens, weighted by one over the root of their answer's length.
 
     Equal tokens would starve one-word answers, equal answers the words of a description, which teach to see.

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from ...models.families.processors import Qwen2_5_VLImageOnlyProcessor, pil_image_processor
+from ...models.families.qwen2_5_vl import Qwen2_5_VLImageOnlyProcessor
 from ..data.faces import SIZE
 from .architecture import Architecture, byte_level_bpe, seed_weights
 
@@ -52,7 +53,7 @@ class TinyQwen2_5_VL(Architecture):
         )
 
     def processor(self, tokens: PreTrainedTokenizerFast) -> Qwen2_5_VLImageOnlyProcessor:  # noqa: D102
-        images = pil_image_processor(min_pixels=28 * 28, max_pixels=SIZE * SIZE)
+        images = Qwen2VLImageProcessorPil(size={"shortest_edge": 28 * 28, "longest_edge": SIZE * SIZE})
         return Qwen2_5_VLImageOnlyProcessor(image_processor=images, tokenizer=tokens, chat_template=CHAT_TEMPLATE)
 
     def untrained(self, tokens: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForConditionalGeneration:  # noqa: D102

@@ -17,7 +17,7 @@ from ..data import faces, scenes
 from ..data.identities import ATTRIBUTES
 from .lessons import PHASES, WITHHELD, lessons
 
-Case = tuple[str, Image.Image, str, str]
+Glance = tuple[str, Image.Image, str, str]
 """Kind, picture, question, expected answer ("refusal" for any)."""
 
 
@@ -33,8 +33,8 @@ def examine(model: Any, reader: Any, cases: int = 60, seed: int = 7) -> dict[str
     return {kind: sum(values) / len(values) for kind, values in right.items()}
 
 
-def _cases(rng: random.Random, count: int) -> list[Case]:
-    found: list[Case] = []
+def _cases(rng: random.Random, count: int) -> list[Glance]:
+    found: list[Glance] = []
     for index in range(count):
         scene = scenes.random_scene(rng, 1 + index % 4, reserved=True)
         picture = scenes.draw(scene)
@@ -58,7 +58,7 @@ def _cases(rng: random.Random, count: int) -> list[Case]:
 
 
 @torch.no_grad()
-def _answers(model: Any, reader: Any, batch: list[Case]) -> list[str]:
+def _answers(model: Any, reader: Any, batch: list[Glance]) -> list[str]:
     chats = [
         [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
         for _, _, question, _ in batch

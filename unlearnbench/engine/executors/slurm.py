@@ -69,7 +69,7 @@ def _whole(given: dict[str, str], name: str, usual: int) -> int:
     return int(text)
 
 
-class Work:
+class CellJob:
     """What a job does: its cell. Called again after it was interrupted, it goes on."""
 
     def __init__(self, job: Job, row_id: str, limits: Limits) -> None:
@@ -190,7 +190,7 @@ class Slurm:
         """Submit a job array that starts when the arrays ``after`` have ended, well or not; each cell's job."""
         executor = _executor(self._folder, self.cluster.parameters(), after)
         with executor.batch():
-            jobs = [executor.submit(Work(self.job, plan.row_id, self.limits)) for plan in plans]
+            jobs = [executor.submit(CellJob(self.job, plan.row_id, self.limits)) for plan in plans]
         return {plan.row_id: job.job_id for plan, job in zip(plans, jobs, strict=True)}
 
 

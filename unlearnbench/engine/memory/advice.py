@@ -7,7 +7,7 @@ from typing import Any
 from ...contracts import Params
 from ...models.files.card import ModelCard
 from ...training.params import FinetuneParams, TrainParams
-from .estimate import Counts, Estimate, Machine, Work, counts, evaluation, finetune, learns_all, on_frozen
+from .estimate import Counts, Estimate, Machine, Workload, counts, evaluation, finetune, learns_all, on_frozen
 
 Change = tuple[str, Callable[[], Estimate]]
 """What a user would type, and the stage as it then were."""
@@ -22,7 +22,7 @@ def advised(made: Estimate, changes: Iterable[Change]) -> Estimate:
 
 
 def _finetune(
-    stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Work, samples: int
+    stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Workload, samples: int
 ) -> Estimate:
     def changed(update: dict[str, Any], processes: int = machine.processes) -> Callable[[], Estimate]:
         other, more = params.model_copy(update=update), replace(machine, processes=processes)
@@ -41,13 +41,13 @@ def _finetune(
     return advised(finetune(stage, count, params, machine, work, samples), changes)
 
 
-def _on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Work) -> Estimate:
+def _on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Workload) -> Estimate:
     one = params.model_copy(update={"micro_batch_size": 1})
     change = f"--set {stage}.micro_batch_size=1", lambda: on_frozen(stage, count, one, machine, work)
     return advised(on_frozen(stage, count, params, machine, work), [change])
 
 
-def _evaluation(count: Counts, machine: Machine, work: Work) -> Estimate:
+def _evaluation(count: Counts, machine: Machine, work: Workload) -> Estimate:
     few = (
         (f"--set TASK.batch_size={n} for every task", lambda n=n: evaluation(count, machine, work, n)) for n in (4, 1)
     )
@@ -55,7 +55,7 @@ def _evaluation(count: Counts, machine: Machine, work: Work) -> Estimate:
 
 
 def stages(
-    card: ModelCard, base: FinetuneParams, methods: dict[str, Params], machine: Machine, work: Work
+    card: ModelCard, base: FinetuneParams, methods: dict[str, Params], machine: Machine, work: Workload
 ) -> list[Estimate]:
     """Every stage that a grid of ``methods`` goes through on one model, in order."""
     count = counts(card)

@@ -108,7 +108,7 @@ class Estimate:
 
 def counts(card: ModelCard) -> Counts:
     """Count a model on the meta device."""
-    from ...models.families.known import family
+    from ...models.files.known import family
 
     config = config_of(card)
     family(config.model_type, card.name)  # raises for what nobody can run
@@ -213,7 +213,7 @@ def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
 
 # ------------------------------------------------------------------------------------------------------------ stages
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What a run will go through, by default FIUBench with 40 people to be forgotten.
 
     Pairs, private pairs of those people, pictures, and pictures of those people.
@@ -230,7 +230,9 @@ def learns_all(params: FinetuneParams) -> bool:
     return type(params).model_fields["full"].default is True
 
 
-def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Work, samples: int) -> Estimate:
+def finetune(
+    stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Workload, samples: int
+) -> Estimate:
     """A training of the model's own weights (cut up among the processes), or of an adapter (standing in each)."""
     n, size = machine.processes, machine.size
     micro = min(-(-params.batch_size // n), params.micro_batch_size or params.batch_size)
@@ -270,7 +272,7 @@ def finetune(stage: str, count: Counts, params: FinetuneParams, machine: Machine
     return Estimate(stage, parts, _seconds(operations, machine), machine)
 
 
-def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Work) -> Estimate:
+def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Workload) -> Estimate:
     """Small networks before a frozen model, about a layer of its width.
 
     Only samples that they change need activations: those of the pictures to be forgotten.
@@ -295,7 +297,7 @@ def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, 
     return Estimate(stage, parts, _seconds(operations, machine), machine)
 
 
-def evaluation(count: Counts, machine: Machine, work: Work, at_once: int = ASKED_AT_ONCE) -> Estimate:
+def evaluation(count: Counts, machine: Machine, work: Workload, at_once: int = ASKED_AT_ONCE) -> Estimate:
     """Asking every question and weighing every answer, ``at_once`` samples at a time."""
     size = machine.size
     keys = at_once * count.length * 2 * count.keys * count.depth * size

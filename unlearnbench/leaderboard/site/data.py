@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
 
-from ...analysis.comparison import Estimate, replicate
+from ...analysis.comparison import Mean, replicate
 from ...metrics.direction import best_near_retrained
 from ..definition import Board
 from ..table import ABOUT, RANKING
@@ -97,7 +97,7 @@ def answers_data(sections: "Sequence[Section]") -> dict[str, list[dict[str, Any]
     }
 
 
-def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
+def _estimate(estimate: Mean | None) -> dict[str, Any] | None:
     if estimate is None or estimate.mean is None:
         return None
     return {"mean": estimate.mean, "half_width": estimate.half_width, "n": estimate.n}

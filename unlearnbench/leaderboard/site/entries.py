@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ...analysis.comparison import Comparison, Estimate, Seeds, replicate
+from ...analysis.comparison import Comparison, Mean, Replicate, replicate
 from ...analysis.numbers import score
 from ...analysis.settings import as_text
 from ...metrics.direction import ARROWS, direction_of
-from ...results.row import Metric, Row, Split
+from ...results.row import Row, Score, Split
 from ..definition import Board
 from ..standings import Standing, Table
 from ..submission import Header, Submission, Summary
@@ -27,8 +27,8 @@ class MetricLine:
     name: str
     about: str
     arrow: str
-    estimate: Estimate
-    by_seed: tuple[Metric | None, ...]
+    estimate: Mean
+    by_seed: tuple[Score | None, ...]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Entry:
         return [origin.row for origin in self.origins]
 
     @cached_property
-    def seeds(self) -> list[Seeds]:
+    def seeds(self) -> list[Replicate]:
         """The replicates in order."""
         return sorted({replicate(row) for row in self.rows})
 
@@ -120,7 +120,7 @@ class Entry:
         for name in dict.fromkeys(name for row in rows if row for name in row.metrics):
             values = tuple(row.metrics.get(name) if row else None for row in rows)
             known = [value for value in values if value is not None]
-            estimate = Estimate.of([each.value for each in known])
+            estimate = Mean.of([each.value for each in known])
             arrow = ARROWS[direction_of(task, name, known[0].higher_is_better)]
             yield MetricLine(name, about.get(name, ""), arrow, estimate, values)
 
@@ -151,7 +151,7 @@ def entries(
     return found
 
 
-def _order(origin: Origin) -> tuple[str, Seeds]:
+def _order(origin: Origin) -> tuple[str, Replicate]:
     return origin.row.task.name, replicate(origin.row)
 
 
@@ -160,7 +160,7 @@ def _examples(row: Row, summaries: Mapping[str, Summary]) -> bool:
 
 
 def _answers(
-    rows: Sequence[Row], before: Mapping[Seeds, Row], summaries: Mapping[str, Summary], pictures: Pictures
+    rows: Sequence[Row], before: Mapping[Replicate, Row], summaries: Mapping[str, Summary], pictures: Pictures
 ) -> Iterator[Answer]:
     """The examples of the first row that has any, beside what the base of its seed answered."""
     row = next((row for row in rows if _examples(row, summaries)), None)
@@ -183,7 +183,7 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield f"{prefix}{name}", value if isinstance(value, str) else as_text(value)
 
 
-def counted(metric: Metric) -> str:
+def counted(metric: Score) -> str:
     """What a metric is a mean of, and of how many questions where they are not all."""
     some, of = metric.questions, metric.of_questions
     if some is None or of is None or some >= of:
@@ -199,7 +199,7 @@ def people(split: Split | None) -> str:
     return f"{split.name}{how_many}{f', {split.digest[:16]}' if split.digest else ''}"
 
 
-def interval(metric: Metric | None) -> str:
+def interval(metric: Score | None) -> str:
     """A metric of one row as a page shows it: the value and its interval over samples."""
     if metric is None:
         return "–"
@@ -210,13 +210,13 @@ def interval(metric: Metric | None) -> str:
     return f"{score(metric.value)} [{score(metric.ci_low)}, {score(metric.ci_high)}]"
 
 
-def mean(estimate: Estimate | None) -> str:
+def mean(estimate: Mean | None) -> str:
     """A mean with half the width of its interval."""
     if estimate is None or estimate.mean is None:
         return "n/a"
     return f"{score(estimate.mean)}{'' if estimate.half_width is None else f' ± {width(estimate)}'}"
 
 
-def width(estimate: Estimate) -> str:
+def width(estimate: Mean) -> str:
     """Half the width of an interval."""
     return score(estimate.half_width or 0.0)

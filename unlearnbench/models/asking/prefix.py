@@ -19,7 +19,7 @@ from ..contract.finite import Watch
 from ..contract.vlm import Batch
 
 if TYPE_CHECKING:
-    from ..families.decoder import DecoderVLM
+    from ..contract.decoder import DecoderVLM
 
 _OTHER_PROCESSORS = (
     "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens",

@@ -1,8 +1,4 @@
-"""Models that read the picture through cross-attention layers of their own (Llama-3.2-Vision).
-
-Visual tokens never stand in the language model's sequence: one placeholder does, and every cross-attention layer
-reads all tokens of all tiles. So each of these layers can be given visual tokens of its own.
-"""
+"""Llama-3.2-Vision."""
 
 from typing import Any
 
@@ -14,33 +10,21 @@ from transformers.models.mllama.image_processing_pil_mllama import (
     get_image_size_fit_to_canvas,
 )
 
+from ..contract.deep_fusion import DeepFusionVLM
 from ..contract.vlm import Batch
 from ..pictures.cache import Picture
-from .decoder import DecoderVLM
 
 
-class Mllama(DecoderVLM):
+class Mllama(DeepFusionVLM):
     """``transformers.MllamaForConditionalGeneration``.
 
     Visual tokens [tiles * tokens a tile, d] are those of every tile, the padding that `Picture.valid` marks too:
     tokens before the picture's attend to it (transformers #39379), so leaving it out would change answers.
     """
 
-    layered = True
-
-    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
-        super().__init__(model, processor, family)
-        self.model.model.register_forward_pre_hook(_only_at_first, with_kwargs=True)
-        for place, layer in enumerate(self.attention_layers):
-            self._attention_module(layer).register_forward_pre_hook(_own_of(place), with_kwargs=True)
-
     @property
     def image_token_id(self) -> int:  # noqa: D102
         return int(self.model.config.image_token_index)
-
-    @property
-    def attention_layers(self) -> tuple[int, ...]:  # noqa: D102
-        return tuple(sorted(self.model.config.text_config.cross_attention_layers))
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.multi_modal_projector  # type: ignore[no-any-return]
@@ -89,46 +73,6 @@ class Mllama(DecoderVLM):
     def _attention_module(self, layer: int) -> nn.Module:
         return self.model.get_decoder().layers[layer].cross_attn  # type: ignore[no-any-return]
 
-    def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
-        return list(scores)
-
-    def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
-        """Text, visual tokens [B, N_v, d] or [B, layers, N_v, d], and which row may look at which tile.
-
-        The mask is never left out: without one, `transformers` makes cross-attention causal.
-        """
-        layers = max((len(tokens) for tokens in visual if tokens.ndim == 3), default=0)
-        if layers:
-            visual = [tokens if tokens.ndim == 3 else tokens.expand(layers, -1, -1) for tokens in visual]
-        tiles = torch.cat([picture.extra["aspect_ratio_mask"] for picture in batch.pictures])  # [B, 1, tiles]
-        behind = batch.image_mask.cumsum(1).bool() & batch.attention_mask.bool()  # [B, L]
-        return {
-            "input_ids": batch.input_ids,
-            "attention_mask": batch.attention_mask,
-            "cross_attention_states": torch.stack(visual).to(self.dtype),
-            "cross_attention_mask": behind[:, :, None, None].long() * tiles[:, None],
-        }
-
     def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
         tiles = torch.cat([picture.extra["aspect_ratio_mask"] for picture in batch.pictures])  # [B, 1, tiles]
         return {"cross_attention_mask": mask[:, :, None, None].long() * tiles[:, None]}
-
-
-def _only_at_first(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Drop the visual tokens once their keys are cached: `generate` passes them again with every new token."""
-    cache = kwargs.get("cache", kwargs.get("past_key_values"))  # the latter is its name before transformers 5.24
-    if cache is not None and cache.get_seq_length() > 0:
-        kwargs["cross_attention_states"] = None
-    return args, kwargs
-
-
-def _own_of(place: int) -> Any:
-    """A hook that leaves the cross-attention layer at ``place`` its own visual tokens of [B, layers, N_v, d]."""
-
-    def choose(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        states = kwargs.get("cross_attention_states")
-        if states is not None and states.ndim == 4:
-            kwargs["cross_attention_states"] = states[:, place]
-        return args, kwargs
-
-    return choose

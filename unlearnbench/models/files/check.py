@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ModelError
-from ..families.known import family
 from .card import ModelCard
+from .known import family
 
 ADAPTER = "adapter_config.json"
 """What PEFT writes beside an adapter's weights."""

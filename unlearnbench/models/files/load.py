@@ -12,9 +12,9 @@ from ...errors import ModelError
 from ...runtime.device import DTYPES, choose
 from ...runtime.startup import computing
 from ..contract.vlm import VLM
-from ..families.known import Family, family
 from .card import ModelCard
 from .check import check, loaded_bytes
+from .known import Family, family
 from .source import folder_of, model_type
 
 

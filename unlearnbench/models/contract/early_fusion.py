@@ -11,15 +11,15 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..contract.vlm import Batch
 from ..pictures.cache import Picture
 from .decoder import DecoderVLM
+from .vlm import Batch
 
 
-class JointVLM(DecoderVLM):
+class EarlyFusionVLM(DecoderVLM):
     """Self-attention over text and visual tokens together; visual tokens enter once, at the input.
 
-    A family says where its projector is, and overrides what it does differently (`joint_families`).
+    A family says where its projector is, and overrides what it does differently.
     """
 
     @property

@@ -19,12 +19,12 @@ class Family:
 
 
 FAMILIES = {
-    "qwen2_5_vl": Family("joint_families:Qwen2_5_VL", "processors:Qwen2_5_VLImageOnlyProcessor", True),
-    "qwen3_vl": Family("joint_families:Qwen3VL", "processors:Qwen3VLImageOnlyProcessor", True),
-    "llava": Family("joint_families:Llava"),
-    "smolvlm": Family("joint_families:SmolVLM", "processors:SmolVLMImageOnlyProcessor"),
-    "gemma3": Family("joint_families:Gemma3"),
-    "internvl": Family("joint_families:InternVL", "processors:InternVLImageOnlyProcessor"),
+    "qwen2_5_vl": Family("qwen2_5_vl:Qwen2_5_VL", "qwen2_5_vl:Qwen2_5_VLImageOnlyProcessor", True),
+    "qwen3_vl": Family("qwen3_vl:Qwen3VL", "qwen3_vl:Qwen3VLImageOnlyProcessor", True),
+    "llava": Family("llava:Llava"),
+    "smolvlm": Family("smolvlm:SmolVLM", "smolvlm:SmolVLMImageOnlyProcessor"),
+    "gemma3": Family("gemma3:Gemma3"),
+    "internvl": Family("internvl:InternVL", "internvl:InternVLImageOnlyProcessor"),
     "mllama": Family("mllama:Mllama"),
 }
 """By the ``model_type`` of a model's ``config.json``."""

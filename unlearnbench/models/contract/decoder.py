@@ -11,9 +11,9 @@ from transformers import LogitsProcessorList
 
 from ...errors import UsageError
 from ..asking import prefix
-from ..contract.attention import AttentionReader, reading
-from ..contract.finite import Watch
-from ..contract.vlm import VLM, Batch, by_sample, named_within
+from .attention import AttentionReader, reading
+from .finite import Watch
+from .vlm import VLM, Batch, by_sample, named_within
 
 
 class DecoderVLM(VLM):

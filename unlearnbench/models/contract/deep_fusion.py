@@ -1,0 +1,76 @@
+"""Models that read the picture through cross-attention layers of their own: what they have in common.
+
+Visual tokens never stand in the language model's sequence: a placeholder does, and every cross-attention layer reads
+all of them. So each of these layers can be given visual tokens of its own.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .decoder import DecoderVLM
+from .vlm import Batch
+
+
+class DeepFusionVLM(DecoderVLM):
+    """Cross-attention to visual tokens in layers of its own, of which the text config names ``cross_attention_layers``.
+
+    A family says where its projector and a layer's attention are, and which token may look at what (`_further`).
+    """
+
+    layered = True
+
+    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
+        super().__init__(model, processor, family)
+        self.model.model.register_forward_pre_hook(_only_at_first, with_kwargs=True)
+        for place, layer in enumerate(self.attention_layers):
+            self._attention_module(layer).register_forward_pre_hook(_own_of(place), with_kwargs=True)
+
+    @property
+    def attention_layers(self) -> tuple[int, ...]:  # noqa: D102
+        return tuple(sorted(self.model.config.text_config.cross_attention_layers))
+
+    @abstractmethod
+    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
+        """The mask of cross-attention for tokens [B, n], of which ``mask`` marks those that may look at the picture."""
+
+    def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
+        return list(scores)
+
+    def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
+        """Text, visual tokens [B, N_v, d] or [B, layers, N_v, d], and which row may look at which of them.
+
+        The mask is never left out: without one, `transformers` makes cross-attention causal.
+        """
+        layers = max((len(tokens) for tokens in visual if tokens.ndim == 3), default=0)
+        if layers:
+            visual = [tokens if tokens.ndim == 3 else tokens.expand(layers, -1, -1) for tokens in visual]
+        behind = batch.image_mask.cumsum(1).bool() & batch.attention_mask.bool()  # [B, L]
+        return {
+            "input_ids": batch.input_ids,
+            "attention_mask": batch.attention_mask,
+            "cross_attention_states": torch.stack(visual).to(self.dtype),
+            **self._further(batch, behind),
+        }
+
+
+def _only_at_first(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Drop the visual tokens once their keys are cached: `generate` passes them again with every new token."""
+    cache = kwargs.get("cache", kwargs.get("past_key_values"))  # the latter is its name before transformers 5.24
+    if cache is not None and cache.get_seq_length() > 0:
+        kwargs["cross_attention_states"] = None
+    return args, kwargs
+
+
+def _own_of(place: int) -> Any:
+    """A hook that leaves the cross-attention layer at ``place`` its own visual tokens of [B, layers, N_v, d]."""
+
+    def choose(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        states = kwargs.get("cross_attention_states")
+        if states is not None and states.ndim == 4:
+            kwargs["cross_attention_states"] = states[:, place]
+        return args, kwargs
+
+    return choose

@@ -1,0 +1,73 @@
+"""Qwen2.5-VL, and what it shares with Qwen3-VL."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import ProcessorMixin, Qwen2_5_VLProcessor
+from transformers.vision_utils import get_vision_window_index
+
+from ..contract.early_fusion import EarlyFusionVLM
+from ..contract.vlm import Batch
+from ..pictures.cache import Picture
+
+
+class QwenImageOnly:
+    """How processors of Qwen's start without their video half, which alone would need torchvision.
+
+    `ProcessorMixin` learns a processor's parts from the signature of ``__init__``, so leaving the video processor out
+    of it is all it takes; saving and loading work as for the parent classes.
+    """
+
+    def __init__(
+        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **kwargs: Any
+    ) -> None:
+        for name, token in {
+            "image_token": "<|image_pad|>",
+            "video_token": "<|video_pad|>",
+            "vision_start_token": "<|vision_start|>",
+            "vision_end_token": "<|vision_end|>",
+        }.items():
+            token = getattr(tokenizer, name, token)
+            setattr(self, name, token)
+            setattr(self, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+
+class Qwen2_5_VLImageOnlyProcessor(QwenImageOnly, Qwen2_5_VLProcessor):  # type: ignore[misc]
+    """`Qwen2_5_VLProcessor` for pictures alone."""
+
+
+class QwenVL(EarlyFusionVLM):
+    """What Qwen2.5-VL and Qwen3-VL share: grids of any shape, patches merged, M-RoPE."""
+
+    _picture_inputs = ("image_grid_thw",)
+
+    def projector(self) -> nn.Module:  # noqa: D102
+        return self.model.model.visual.merger  # type: ignore[no-any-return]
+
+    def layout(self, picture: Picture) -> Tensor:  # noqa: D102
+        _, height, width = picture.extra["image_grid_thw"][0].tolist()
+        merged = self.model.model.visual.spatial_merge_size
+        return torch.arange(picture.count).view(height // merged, width // merged)
+
+    def _extra(self, batch: Batch) -> dict[str, Tensor]:
+        """M-RoPE needs to know which tokens are visual: without it positions silently become one-dimensional."""
+        return {**super()._extra(batch), "mm_token_type_ids": batch.image_mask.int()}
+
+
+class Qwen2_5_VL(QwenVL):
+    """``transformers.Qwen2_5_VLForConditionalGeneration``."""
+
+    def _arranged(self, given: list[Tensor], extra: dict[str, Tensor]) -> Tensor:
+        """Undo the tower's window order on the patches that the merger fuses, so that its output needs no undoing."""
+        tower, features = self.model.model.visual, given[0]
+        order, _ = get_vision_window_index(
+            extra["image_grid_thw"],
+            spatial_merge_size=tower.spatial_merge_size,
+            window_size=tower.window_size,
+            patch_size=tower.patch_size,
+            kwargs={},
+        )
+        fused = features.view(-1, tower.spatial_merge_unit, features.shape[-1])
+        return fused[order.argsort()].reshape(features.shape)

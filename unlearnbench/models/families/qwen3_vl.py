@@ -1,0 +1,44 @@
+"""Qwen3-VL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen3VLProcessor
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
+from ..pictures.cache import Picture
+from .qwen2_5_vl import QwenImageOnly, QwenVL
+
+
+class Qwen3VLImageOnlyProcessor(QwenImageOnly, Qwen3VLProcessor):  # type: ignore[misc]
+    """`Qwen3VLProcessor` for pictures alone."""
+
+
+class Qwen3VL(QwenVL):
+    """``transformers.Qwen3VLForConditionalGeneration``.
+
+    The first language-model layers add further features of each visual token ("deepstack"). They are streams of the
+    token beside its main one: [1 + deepstack layers, N_v, d]. An edit replaces all streams of a token, or the model
+    would go on seeing the original.
+    """
+
+    def projector(self) -> nn.Module:
+        """The merger and those of deepstack."""
+        return nn.ModuleList(self._projectors())
+
+    def project(self, picture: Picture) -> Tensor:  # noqa: D102
+        streams = zip(self._projectors(), picture.features, strict=True)
+        return torch.stack([module(features).reshape(-1, self.width) for module, features in streams])
+
+    def _projectors(self) -> Sequence[nn.Module]:
+        tower = self.model.model.visual
+        return [tower.merger, *tower.deepstack_merger_list]
+
+    def _arranged(self, given: list[Tensor], extra: dict[str, Tensor]) -> Tensor:
+        return torch.stack(given)
+
+    def _encoded(self, visual: list[Tensor]) -> Any:
+        main, *deeper = zip(*visual, strict=True)  # streams of samples from samples of streams
+        return BaseModelOutputWithDeepstackFeatures(pooler_output=main, deepstack_features=[list(s) for s in deeper])

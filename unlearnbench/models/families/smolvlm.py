@@ -1,0 +1,50 @@
+"""SmolVLM."""
+
+from typing import Any
+
+from torch import nn
+from transformers import ProcessorMixin, SmolVLMProcessor
+
+from ..contract.early_fusion import EarlyFusionVLM
+
+
+class SmolVLMImageOnlyProcessor(SmolVLMProcessor):  # type: ignore[misc]
+    """`SmolVLMProcessor` for pictures alone; the parent also wants ``num2words``, to speak of a film's length."""
+
+    def __init__(
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        chat_template: str | None = None,
+        image_seq_len: int = 169,
+        **kwargs: Any,
+    ) -> None:
+        self.fake_image_token = getattr(tokenizer, "fake_image_token", "<fake_token_around_image>")
+        self.image_token = getattr(tokenizer, "image_token", "<image>")
+        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+        self.end_of_utterance_token = getattr(tokenizer, "end_of_utterance_token", "<end_of_utterance>")
+        self.global_image_token = getattr(tokenizer, "global_image_token", "<global-img>")
+        self.image_seq_len = image_seq_len
+        self.video_token = getattr(tokenizer, "video_token", "<video>")
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+    def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the parent's questions to its video processor."""
+        return ProcessorMixin.apply_chat_template(self, *args, **kwargs)
+
+
+class SmolVLM(EarlyFusionVLM):
+    """``transformers.SmolVLMForConditionalGeneration``: crops of the picture, then the whole of it.
+
+    It alone puts visual tokens in the model's precision between embeddings in theirs, so that these must agree where
+    embeddings are trained in float32.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
+        super().__init__(model, processor, family)
+        precision = self.dtype
+        embeddings = self.model.get_input_embeddings()
+        embeddings.register_forward_hook(lambda module, args, output: output.to(precision))
+
+    def projector(self) -> nn.Module:  # noqa: D102
+        return self.model.model.connector  # type: ignore[no-any-return]
