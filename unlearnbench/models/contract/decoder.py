@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,19 @@ from ..asking import prefix
 from .attention import AttentionReader, reading
 from .finite import Watch
 from .vlm import VLM, Batch, by_sample, named_within
+
+
+@dataclass
+class Group:
+    """Some ``rows`` of a batch that are read in one pass: as a batch, with their visual tokens.
+
+    ``shares`` tells whether each begins as another one does, so that beginnings are read once.
+    """
+
+    rows: list[int]
+    batch: Batch
+    visual: list[Tensor]
+    shares: bool
 
 
 class DecoderVLM(VLM):
@@ -41,10 +55,37 @@ class DecoderVLM(VLM):
 
     @abstractmethod
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
-        """Of attention to all keys [B, layers, keys], that to visual tokens: per sample [layers, N_v]."""
+        """Of attention to all keys [B, layers, keys], that to visual tokens: per picture [layers, N_v]."""
+
+    def _alike(self, batch: Batch) -> list[list[int]]:
+        """The rows of a batch in groups that the model can read in one pass: all of them, if not said otherwise."""
+        return [[*range(len(batch))]]
+
+    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool) -> list[Group]:
+        together = {*prefix.shareable(self, batch, visual)} if shared else set[int]()
+        parts = [
+            [row for row in rows if (row in together) == its] for rows in self._alike(batch) for its in (True, False)
+        ]
+        parts = [rows for rows in parts if rows]
+        if len(parts) == 1:
+            return [Group(parts[0], batch, visual, bool(together))]
+        return [
+            Group(rows, batch.take(rows), [visual[place] for place in batch.places(rows)], rows[0] in together)
+            for rows in parts
+        ]
 
     def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:  # noqa: D102
         wanted = self._checked(layers)
+        found: dict[int, Tensor] = {}
+        for rows in self._alike(batch):
+            if seeing := [row for row in rows if batch.queries[row].images]:
+                places = batch.places(seeing)
+                scores = self._attention(batch.take(seeing), [visual[place] for place in places], wanted)
+                found |= zip(places, scores, strict=True)
+        return [found[place] for place in range(len(visual))]
+
+    def _attention(self, batch: Batch, visual: list[Tensor], wanted: Sequence[int]) -> list[Tensor]:
+        """`attention` of rows that are read in one pass and have a picture each."""
         rows = pad_sequence([row.nonzero()[:, 0] for row in batch.question_mask], batch_first=True, padding_value=-1)
         reader = AttentionReader([(layer, self._attention_module(layer)) for layer in wanted], rows)
         with torch.no_grad(), reading(self.model, reader):
@@ -66,18 +107,19 @@ class DecoderVLM(VLM):
         self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
     ) -> Tensor:
         seen = self.look(batch) if visual is None else visual
-        rows = prefix.shareable(self, batch, seen) if shared and self.shares_prefixes else []
-        if not rows:
-            predicting = batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
-            return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
-        if len(rows) == len(batch):
-            return prefix.answer_logits(self, batch, seen)
-        part = batch.take(rows)
-        found = dict(zip(rows, by_sample(part, prefix.answer_logits(self, part, [seen[r] for r in rows])), strict=True))
-        if others := [*prefix.apart(batch, rows)]:
-            part = batch.take(others)
-            found |= zip(others, by_sample(part, self.answer_logits(part, [seen[row] for row in others])), strict=True)
+        groups = self._groups(batch, seen, shared=shared and self.shares_prefixes)
+        if len(groups) == 1:
+            return self._logits(groups[0])
+        found: dict[int, Tensor] = {}
+        for group in groups:
+            found |= zip(group.rows, by_sample(group.batch, self._logits(group)), strict=True)
         return torch.cat([found[row] for row in range(len(batch))])
+
+    def _logits(self, group: Group) -> Tensor:
+        if group.shares:
+            return prefix.answer_logits(self, group.batch, group.visual)
+        predicting = group.batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
+        return self._forward(group.batch, group.visual, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def generate(  # noqa: D102
@@ -85,14 +127,13 @@ class DecoderVLM(VLM):
     ) -> list[str]:
         seen = self.look(batch) if visual is None else visual
         may = shared and self.shares_prefixes and prefix.can_generate(self)
-        rows = prefix.shareable(self, batch, seen) if may else []
         said: dict[int, str] = {}
-        if rows:
-            part = prefix.generate(self, batch.take(rows), [seen[row] for row in rows], max_new_tokens)
-            said |= zip(rows, self._read(part), strict=True)
-        if others := [*prefix.apart(batch, rows)]:
-            part = self._plainly(batch.take(others), [seen[row] for row in others], max_new_tokens)
-            said |= zip(others, self._read(part), strict=True)
+        for group in self._groups(batch, seen, shared=may):
+            if group.shares:
+                tokens = prefix.generate(self, group.batch, group.visual, max_new_tokens)
+            else:
+                tokens = self._plainly(group.batch, group.visual, max_new_tokens)
+            said |= zip(group.rows, self._read(tokens), strict=True)
         return [said[row] for row in range(len(batch))]
 
     def _plainly(self, batch: Batch, visual: list[Tensor], max_new_tokens: int) -> Tensor:
@@ -116,7 +157,10 @@ class DecoderVLM(VLM):
         return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
 
     def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
-        """What the family's `forward` takes besides of tokens after the picture, of which ``mask`` [B, n] are real."""
+        """What the family's `forward` takes besides of further tokens of ``batch``, of which ``mask`` [B, n] are real.
+
+        Those are tokens after its last pictures, read apart from their prompts' beginnings.
+        """
         return {}
 
     def _forward(self, batch: Batch, visual: list[Tensor], **options: Any) -> Any:
