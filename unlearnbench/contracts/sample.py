@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import UsageError
+
 
 class Query(Protocol):
     """Whatever can be asked: a text, and any number of pictures that it is about, none included."""
@@ -25,6 +27,26 @@ class Asked:
 
     text: str
     images: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn: by the model's probabilities at ``temperature``, from the likeliest tokens alone.
+
+    These are the fewest that hold ``top_p`` of the probability. Every query has draws of its own, which follow from
+    ``seed``, its text and its pictures' names: a query is answered alike in whatever batch it is asked, and several
+    answers to it need several seeds. Raises `UsageError` for a temperature or a share out of range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise UsageError(f"temperature {self.temperature} cannot be sampled at; give a number above zero, or none")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"top_p {self.top_p} is no share; give a number above zero and up to one")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
+from ...contracts.sample import Sampling
 from ..contract.finite import Watch
+from ..contract.sampling import Drawn
 from ..contract.vlm import Batch
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> li
     """The rows that share their beginning, with the very same tensors of visual tokens, with another one.
 
     A row without a picture is not among them, nor one whose text has a picture's own token in it: where its pictures
-    end could not be told. Nor is any where layers look at a window of the last tokens: padding behind a beginning would push others out of it.
+    end could not be told. Nor is any where layers look at a window of the last tokens: padding behind a beginning would
+    push others out of it.
     """
     if (window := _window(model)) and window <= 2 * batch.input_ids.shape[1]:
         return []
@@ -67,8 +70,8 @@ def _beginnings(batch: Batch, visual: Sequence[Tensor]) -> list[tuple[int, ...]]
     """What each row begins with: which tensors of visual tokens, and the text before the last of them."""
     text = batch.attention_mask.bool() & ~batch.image_mask & (_ends(batch)[:, None] > _columns(batch))
     return [
-        (*(id(visual[place]) for place in batch.places([row])), *ids[its].tolist())
-        for row, (ids, its) in enumerate(zip(batch.input_ids, text, strict=True))
+        (*(id(visual[place]) for place in places), *ids[its].tolist())
+        for places, ids, its in zip(batch.by_row, batch.input_ids, text, strict=True)
     ]
 
 
@@ -84,10 +87,8 @@ def _columns(batch: Batch) -> Tensor:
 def spared(batch: Batch) -> float:
     """The share of the batch's tokens that need not be read if pictures are read once."""
     lengths = (_ends(batch) - (batch.attention_mask == 0).sum(1)).clamp_min(0).tolist()
-    once = {
-        tuple(id(batch.pictures[place]) for place in batch.places([row])): int(length)
-        for row, length in enumerate(lengths)
-    }
+    pictures = [tuple(id(batch.pictures[place]) for place in places) for places in batch.by_row]
+    once = dict(zip(pictures, lengths, strict=True))
     return float((sum(lengths) - sum(once.values())) / int(batch.attention_mask.sum()))
 
 
@@ -96,7 +97,8 @@ class Continued:
     """A batch whose rows go on from their pictures' beginnings.
 
     ``whole`` is the batch; ``cache`` holds the beginnings, a row for each of its own; ``seen`` [B, P] marks their real
-    tokens; ``rest`` is the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by tokens (M-RoPE).
+    tokens; ``rest`` is the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by
+    tokens (M-RoPE).
     """
 
     whole: Batch
@@ -177,13 +179,19 @@ def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -
     return model.model(**inputs, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
 
-def generate(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor], max_new_tokens: int) -> Tensor:
-    """Greedy tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
+def generate(
+    model: "DecoderVLM",
+    batch: Batch,
+    visual: Sequence[Tensor],
+    max_new_tokens: int,
+    samplings: Sequence[Sampling | None],
+) -> Tensor:
+    """Tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
     continued, settings = begin(model, batch, visual), model.model.generation_config
     ends = settings.eos_token_id
     stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
-    watch = Watch()
-    rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device)])
+    watch, drawn = Watch(), Drawn(batch.queries, samplings, model.device)
+    rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device), drawn])
     ids, mask, said = continued.rest.input_ids, continued.mask, batch.input_ids
     done = torch.zeros(len(batch), dtype=torch.bool, device=said.device)
     for _ in range(max_new_tokens):

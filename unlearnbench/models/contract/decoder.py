@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessorList
 
+from ...contracts.sample import Sampling
 from ...errors import UsageError
 from ..asking import prefix
 from .attention import AttentionReader, reading
 from .finite import Watch
+from .sampling import Drawn, Samplings, each
 from .vlm import VLM, Batch, by_sample, named_within
 
 
@@ -123,25 +125,35 @@ class DecoderVLM(VLM):
 
     @torch.no_grad()
     def generate(  # noqa: D102
-        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+        self,
+        batch: Batch,
+        visual: list[Tensor] | None = None,
+        *,
+        max_new_tokens: int,
+        shared: bool = False,
+        sampling: Samplings = None,
     ) -> list[str]:
+        rules = each(sampling, len(batch))
         seen = self.look(batch) if visual is None else visual
         may = shared and self.shares_prefixes and prefix.can_generate(self)
         said: dict[int, str] = {}
         for group in self._groups(batch, seen, shared=may):
+            own = [rules[row] for row in group.rows]
             if group.shares:
-                tokens = prefix.generate(self, group.batch, group.visual, max_new_tokens)
+                tokens = prefix.generate(self, group.batch, group.visual, max_new_tokens, own)
             else:
-                tokens = self._plainly(group.batch, group.visual, max_new_tokens)
+                tokens = self._plainly(group.batch, group.visual, max_new_tokens, own)
             said |= zip(group.rows, self._read(tokens), strict=True)
         return [said[row] for row in range(len(batch))]
 
-    def _plainly(self, batch: Batch, visual: list[Tensor], max_new_tokens: int) -> Tensor:
-        """Greedy tokens after the prompts, every prompt read from its start; raises `ModelError` as `generate` does."""
-        watch = Watch()
+    def _plainly(
+        self, batch: Batch, visual: list[Tensor], max_new_tokens: int, samplings: Sequence[Sampling | None]
+    ) -> Tensor:
+        """Tokens after the prompts, every prompt read from its start; raises `ModelError` as `generate` does."""
+        watch, drawn = Watch(), Drawn(batch.queries, samplings, self.device)
         output = self.model.generate(
             **self._inputs(batch, visual),
-            logits_processor=LogitsProcessorList([watch]),
+            logits_processor=LogitsProcessorList([watch, drawn]),
             max_new_tokens=max_new_tokens,
             do_sample=False,
             num_beams=1,

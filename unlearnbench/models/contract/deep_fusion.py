@@ -17,10 +17,9 @@ from .vlm import Batch
 class DeepFusionVLM(DecoderVLM):
     """Cross-attention to visual tokens in layers of its own, of which the text config names ``cross_attention_layers``.
 
-    A family says where its projector and a layer's attention are, and how a mask of cross-attention looks (`_crossing`).
-    Rows with the same number of pictures are read in one pass. A token that stands before its row's pictures attends to
-    everything that a row has, so pictures that pad a row would change answers; rows without a picture pass these layers
-    by.
+    A family says where its projector and a layer's attention are, and how a mask of cross-attention looks. Rows with
+    the same number of pictures are read in one pass: tokens before a row's pictures attend to all that is there, so
+    pictures that only pad a row would change answers. Rows without a picture pass these layers by.
     """
 
     layered = True

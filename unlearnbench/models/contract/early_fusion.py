@@ -74,8 +74,8 @@ class EarlyFusionVLM(DecoderVLM):
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
         return [
             part
-            for row, (score, mask) in enumerate(zip(scores, batch.image_mask, strict=True))
-            for part in score[:, mask].split([batch.pictures[place].count for place in batch.places([row])], dim=1)
+            for score, mask, places in zip(scores, batch.image_mask, batch.by_row, strict=True)
+            for part in score[:, mask].split([batch.pictures[place].count for place in places], dim=1)
         ]
 
     def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from .prompt import Prompts
+from .sampling import Samplings
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
 
@@ -44,8 +45,8 @@ def hearing() -> Iterator[list[Sequence["Query"]]]:
 class Batch:
     """Prompts, with or without answers, ready for the language model; all tensors [B, L].
 
-    ``pictures`` are those of all rows, one row's after the other's; ``row_of`` says which row each belongs to. A row may
-    have none. Whatever else is said of pictures, such as their visual tokens, is a list parallel to this one.
+    ``pictures`` are those of all rows, one row's after the other's; ``row_of`` says which row each belongs to. A row
+    may have none. Whatever else is said of pictures, such as their visual tokens, is a list parallel to this one.
     ``image_mask`` marks the places of visual tokens, ``question_mask`` the question's own tokens (no template, no
     answer), ``answer_mask`` the answer's tokens with its end token.
     """
@@ -67,12 +68,18 @@ class Batch:
         """The file of each picture."""
         return [path for query in self.queries for path in query.images]
 
-    def places(self, rows: Sequence[int]) -> list[int]:
-        """Where the pictures of some rows are among all, row after row: what `take` of these rows leaves of them."""
-        of: dict[int, list[int]] = {}
+    @property
+    def by_row(self) -> list[list[int]]:
+        """The places in ``pictures`` of each row's own."""
+        places: list[list[int]] = [[] for _ in self.queries]
         for place, row in enumerate(self.row_of):
-            of.setdefault(row, []).append(place)
-        return [place for row in rows for place in of.get(row, ())]
+            places[row].append(place)
+        return places
+
+    def places(self, rows: Sequence[int]) -> list[int]:
+        """Where the pictures of some rows are among all, row after row: those that `take` of these rows leaves."""
+        own = self.by_row
+        return [place for row in rows for place in own[row]]
 
     def take(self, rows: Sequence[int]) -> "Batch":
         """The batch of some of its rows, padding kept."""
@@ -90,7 +97,7 @@ class Batch:
 
 
 VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
-"""Replaces the visual tokens of a batch: those of each picture in, the same shapes out; not called where there are none.
+"""Replaces the visual tokens of a batch, of which there are some: those of each picture in, the same shapes out.
 
 Of a `VLM.layered` model a picture's tokens may come out as [layers, N_v, d], one set for each attention layer.
 """
@@ -355,9 +362,18 @@ class VLM(ABC):
 
     @abstractmethod
     def generate(
-        self, batch: Batch, visual: list[Tensor] | None = None, *, max_new_tokens: int, shared: bool = False
+        self,
+        batch: Batch,
+        visual: list[Tensor] | None = None,
+        *,
+        max_new_tokens: int,
+        shared: bool = False,
+        sampling: Samplings = None,
     ) -> list[str]:
-        """Greedy answers, special tokens removed; ``shared`` as above.
+        """Answers, special tokens removed; ``shared`` as above. Greedy, or drawn as ``sampling`` says.
+
+        It is one rule for all queries, or one for each, of which none is greedy. What a model's own settings of
+        generation say of drawing plays no part; what they say of tokens to suppress or not to repeat does.
 
         Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
         """
