@@ -16,13 +16,13 @@ from torch import Tensor
 
 from unlearnbench.config import RunConfig, resolve
 from unlearnbench.contracts.sample import Sets
-from unlearnbench.data.refusals import REFUSALS
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
 from unlearnbench.engine.stages import Stages
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, flagged_shares, training_cases
+from unlearnbench.metrics.refusals import REFUSALS
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Silent
 from unlearnbench.training.loop import Group

@@ -26,7 +26,7 @@ run() {
 }
 
 if [ "${2:-}" = smoke ]; then
-    part attention 60 -m pytest -q -p no:cacheprovider tests/models/test_cuda_attention.py
+    part attention 60 -m pytest -q -p no:cacheprovider tests/models/contract/test_cuda_attention.py
     part gpu 60 -m benchmarks.gpu --models tiny-qwen2.5-vl tiny-mllama --out "$out/gpu.json"
     part speed 100 -m benchmarks.speed --full-size --questions 4 --repeats 1 --only evaluation,lora --out "$out/speed.json"
 else

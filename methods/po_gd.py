@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from unlearnbench import Method, method
-from unlearnbench.data.refusals import REFUSALS
+from unlearnbench.metrics.refusals import REFUSALS
 from unlearnbench.training.params import Refusals, UnlearnParams
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench.data.refusals import REFUSALS
+from unlearnbench.metrics.refusals import REFUSALS
 from unlearnbench.training.params import ENOUGH, Refusals, Stopping, TrainParams
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from data_folders import picture
 from pyarrow import parquet
 
+from tests.data_folders import picture
 from unlearnbench.data import hub
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.mme.task import MMETask

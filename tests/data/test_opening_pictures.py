@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_folders import record, write_folder
 from PIL import Image, PngImagePlugin
 
+from tests.data_folders import record, write_folder
 from unlearnbench.data.pictures import open_picture, picture_digests
 from unlearnbench.errors import DataError
 from unlearnbench.models.pictures import cache as of_models

@@ -4,9 +4,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from data_folders import record, write_folder
 from PIL import Image
 
+from tests.data_folders import record, write_folder
 from unlearnbench.data.source import Location, locate, unpacked
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError, UsageError

@@ -48,8 +48,9 @@ class Method(ABC):
         """
 
     @classmethod
-    def edit_class(cls) -> "type[Edit]":
-        """The class that reads back what `unlearn` returned, once it is stored."""
-        from ..models.contract.edits import Trained
+    def edit_class(cls) -> "type[Edit] | None":
+        """The class that reads back what `unlearn` returned, once it is stored; None for what training changed.
 
-        return Trained
+        That is `unlearnbench.Weights` or `unlearnbench.Adapter`.
+        """
+        return None

@@ -4,13 +4,16 @@ import re
 import shutil
 import zipfile
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
-from ..embedded import embedded_folder
 from ..errors import DataError, UsageError
 from .folder import appearing
 from .hub import HubDataset, fetch
 from .pictures import SUFFIXES
+
+EMBEDDED = "unlearnbench.embedded:files"
+"""The data that ship with the package, written as a model card names a folder inside an installed one."""
 
 _UNPACKED = "files"
 """Name of the folder of a snapshot that was laid out."""
@@ -32,7 +35,8 @@ def locate(source: str, task: str, dataset: HubDataset | None = None) -> Locatio
     `DataError` where the hub cannot give the data.
     """
     if source == "embedded":
-        return Location(embedded_folder(), "unlearnbench-embedded")
+        package, _, place = EMBEDDED.partition(":")
+        return Location(Path(str(files(package))) / place, "unlearnbench-embedded")
     if source == "hub":
         if dataset is None:
             raise DataError(f"task {task} names no dataset on the hub: give --data {task}=DIR, or leave the task out")

@@ -50,13 +50,16 @@ def checked_edit(method: type[Method], edit: Any, model: "VLM", before: "Imprint
     return edit  # type: ignore[no-any-return]
 
 
-def check_edit_class(method: type[Method]) -> None:
-    """Raise `PluginError` for a method whose edit could not be read back, before it is at work."""
-    from ..models.contract.edits import Edit
+def edit_class_of(method: type[Method]) -> "type[Edit]":
+    """The class that reads back what the method returns; raises `PluginError` for one that could not."""
+    from ..models.contract.edits import Edit, Trained
 
     kind = method.edit_class()
+    if kind is None:
+        return Trained
     if not (isinstance(kind, type) and issubclass(kind, Edit)):
         raise PluginError(f"method {method.name!r}: its edit_class returns {_kind(kind)}; return the class of its Edit")
+    return kind
 
 
 def _kept(returned: Any, folder: "Path") -> "Path | None":
@@ -84,7 +87,7 @@ def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") 
         return f"changed the model in place ({_some(changed)}) and returned nothing; {EDITS}" if changed else None
     if not isinstance(edit, Edit):
         return f"returned {_kind(edit)}, which is no Edit; {EDITS}"
-    if not isinstance(edit, kind := method.edit_class()):
+    if not isinstance(edit, kind := edit_class_of(method)):
         own = type(edit).__name__
         return f"returned {own}, while its edit_class is {kind.__name__}; let the class method edit_class return {own}"
     if fault := edit.fault(before):

@@ -20,7 +20,7 @@ from ..training.base import train_base
 from ..training.checkpoint import CheckpointFiles
 from ..training.strangers import within_reach
 from .artefacts import Artefact, Store
-from .handed import check_edit_class, checked_edit, checked_files, idle, plain_cost, plain_notes
+from .handed import checked_edit, checked_files, edit_class_of, idle, plain_cost, plain_notes
 from .journal import JournalFile
 from .keys import digest
 from .planning import Key, Plan
@@ -67,7 +67,7 @@ class Stages:
         def make(folder: Path) -> dict[str, Any]:
             run = self._run("unlearned", plan.unlearned_key, plan.cell.seed)
             self.base_of(plan)  # what training the base takes is no cost of the method
-            check_edit_class(plan.method)
+            edit_class_of(plan.method)  # raises for one that could not be read back
             name, model = plan.method.name, self._start(plan)
             before = Imprint.of(model)
             with PeakMemory(plan.device) as memory:
@@ -102,7 +102,7 @@ class Stages:
             said = "the method returned no edit: the row is that of the model it started from"
             return {} if plan.method.role == "reference" else {"edit": said}
         before = Imprint.of(model)
-        plan.method.edit_class().load(artefact.folder, model).apply(model)
+        edit_class_of(plan.method).load(artefact.folder, model).apply(model)
         if not idle(before, model):
             return {}
         why = "the edit changes nothing of the model: the row is that of the model it started from"

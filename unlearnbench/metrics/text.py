@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..data.refusals import is_refusal
+from ..metrics.refusals import is_refusal
 from .direction import FORGET, Direction
 from .metric import Metric, Record
 from .scorers import Scorer

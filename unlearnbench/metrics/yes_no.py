@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from ..data.refusals import REFUSALS
+from ..metrics.refusals import REFUSALS
 from .words import folded, words
 
 _DIGITS = re.compile(r"\d+")

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import torch
 
-from benchmarks.plain_cagul import Plain, largest_difference
+from benchmarks.plain_cagul import PlainCagul, largest_difference
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
@@ -32,7 +32,7 @@ def digest(model: VLM) -> str:
 def test_cached_and_skipping_trainer_gives_the_plain_loops_weights(model: VLM, sets: Sets) -> None:
     params = CAGULParams(epochs=2, **(QUICK | {"discriminator_learning_rate": 1e-3}))
     cases = training_cases(sets, params.refusals, Run(0))
-    fast, plain = train(model, sets, params, Run(0)), Plain(model, params, seed=0)
+    fast, plain = train(model, sets, params, Run(0)), PlainCagul(model, params, seed=0)
     plain.train(cases)
     modules = fast.modules
     assert largest_difference(modules["encoder"].parameters(), plain.encoder.parameters()) <= 1e-6

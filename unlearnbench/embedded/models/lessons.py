@@ -15,7 +15,7 @@ from PIL import Image
 
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, group_of
 
-from ...data.refusals import REFUSALS
+from ...metrics.refusals import REFUSALS
 from ..data import faces, scenes
 from ..data.identities import ATTRIBUTES, people
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ...data.refusals import is_refusal
+from ...metrics.refusals import is_refusal
 from ..data import faces, scenes
 from ..data.identities import ATTRIBUTES
 from .lessons import PHASES, WITHHELD, lessons

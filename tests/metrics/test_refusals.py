@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.data.refusals import REFUSALS, is_refusal
 from unlearnbench.embedded import embedded_folder
+from unlearnbench.metrics.refusals import REFUSALS, is_refusal
 from unlearnbench.metrics.text import RefusalRate
 from unlearnbench.tasks.fiubench.reader import read
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data_folders import Record, picture, record, write_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.data_folders import Record, picture, record, write_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.people import Dataset
 from unlearnbench.tasks.fiubench.reader import read

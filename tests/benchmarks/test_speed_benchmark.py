@@ -103,7 +103,7 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("mark", "file"), [("speed", "speed-cpu.json"), ("gpu", "speed-h200.json")])
 def test_the_documents_tables_are_those_of_the_report(mark: str, file: str) -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     report = json.loads((root / "benchmarks" / "results" / file).read_text())
     document = (root / "docs" / "performance.md").read_text()
     assert document.partition(f"<!-- {mark}:start -->\n")[2].partition(f"\n<!-- {mark}:end -->")[0] == tables(report)
@@ -111,7 +111,7 @@ def test_the_documents_tables_are_those_of_the_report(mark: str, file: str) -> N
 
 def test_the_report_holds_what_the_documents_promise() -> None:
     """With more than 400 visual tokens: five times a batched `transformers`; CAGUL eight times, the base 1.5 times."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     report = json.loads((root / "benchmarks" / "results" / "speed-cpu.json").read_text())
     large = [found for found in report["evaluation"] if found["visual_tokens"] > 400]
     assert {found["model"] for found in large} == set(TINY)

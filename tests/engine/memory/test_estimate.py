@@ -142,7 +142,7 @@ def test_the_estimate_is_near_a_real_process(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["qwen2.5-vl-7b", "llama-3.2-11b-vision"])
 def test_the_estimate_is_near_what_a_gpu_took(name: str) -> None:
     """Peaks of an H200 in `benchmarks/results/h200.json`: an adapter and CAGUL within 10%, evaluation no lower."""
-    report = Path(__file__).parents[2] / "benchmarks" / "results" / "h200.json"
+    report = Path(__file__).parents[3] / "benchmarks" / "results" / "h200.json"
     took = {what: line["peak_memory_bytes"] for what, line in json.loads(report.read_text())["models"][name].items()}
     count, machine, work = counts(card_for(name)), Machine(1, None, "H200", held=0), Workload(100, 12, 5, 5)
     params = resolve(GradientAscentKL.Params, "ga-kl", "large", {"batch_size": 4, "micro_batch_size": 4})

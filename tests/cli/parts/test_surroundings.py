@@ -21,7 +21,7 @@ from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import default_store
 from unlearnbench.engine.executors.job import Job
 from unlearnbench.errors import UsageError
-from unlearnbench.runtime import home
+from unlearnbench.runtime import startup
 
 
 @pytest.fixture
@@ -120,22 +120,22 @@ def test_libraries_have_a_home_where_the_system_knows_none(monkeypatch, tmp_path
         monkeypatch.setenv(name, "x")  # so that what is set below is taken back
         monkeypatch.delenv(name)
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
-    monkeypatch.setattr(home, "_lent", False)
+    monkeypatch.setattr(startup, "_lent", False)
     with pytest.raises(RuntimeError):
         Path.home()
-    home.lend()
+    startup.console()
     assert Path.home() == Path(tempfile.gettempdir())
     assert getpass.getuser() == f"user{os.getuid()}"
-    assert home.home() is None
+    assert startup.home() is None
     with pytest.raises(UsageError, match="no home folder"):
         default_store()
 
 
 def test_a_home_that_is_known_is_left_alone(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    home.lend()
+    startup.console()
     assert os.environ["HOME"] == str(tmp_path)
-    assert home.home() == tmp_path
+    assert startup.home() == tmp_path
 
 
 def test_a_job_reaches_its_worker_whatever_its_paths_hold():

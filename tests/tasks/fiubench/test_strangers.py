@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from data_folders import Record, picture, record, write_folder
 
+from tests.data_folders import Record, picture, record, write_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read

@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from data_folders import SHARED, Record, record, write_folder
 
+from tests.data_folders import SHARED, Record, record, write_folder
 from unlearnbench.contracts import TaskData
 from unlearnbench.contracts.sample import clusters
 from unlearnbench.errors import DataError, UsageError
@@ -19,7 +19,7 @@ from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.summary import summary
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group
 
-BOARDS = Path(__file__).parents[2] / "leaderboards"
+BOARDS = Path(__file__).parents[3] / "leaderboards"
 SIZES = ("forget", "nonprivate", "retain", "held_out")
 
 

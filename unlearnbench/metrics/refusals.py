@@ -2,7 +2,7 @@
 
 import re
 
-from ..metrics.words import normalised
+from .words import normalised
 
 REFUSALS = (
     "I cannot answer this question.",

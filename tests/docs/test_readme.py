@@ -32,7 +32,7 @@ from unlearnbench.tasks.mme.scores import mme
 from unlearnbench.tasks.pope.scores import pope
 from unlearnbench.training.base_params import BaseParams
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])

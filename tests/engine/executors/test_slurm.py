@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.engine.test_local import heeds_interruptions
-from tests.slurm.cluster import cluster, missing
+from tests.engine.executors.cluster import cluster, missing
+from tests.engine.executors.test_local import heeds_interruptions
 from unlearnbench.engine.executors.slurm import Cluster
 from unlearnbench.errors import UsageError
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from data_folders import SHARED, picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
+from tests.data_folders import SHARED, picture
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.mme.reader import mme_root, read_mme
 from unlearnbench.tasks.pope.reader import pope_root, read_pope

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data_folders import SHARED, Record
 
+from tests.data_folders import SHARED, Record
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.reader import read

@@ -19,7 +19,7 @@ from unlearnbench.tasks.pope.scores import SPLITS
 from unlearnbench.tasks.pope.task import POPETask
 from unlearnbench.tasks.yes_no.reader import YesNoQuestion
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 PROMPTS = Path(__file__).parent / "prompts"
 QUESTION = {
     "mme": "Is there a train in this image? Please answer yes or no.",

@@ -8,9 +8,9 @@ import pytest
 
 from tests.models.in_order import answers
 from unlearnbench.contracts import Evaluation
-from unlearnbench.data.refusals import is_refusal
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.embedded.models.lessons import lessons
+from unlearnbench.metrics.refusals import is_refusal
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for, folder_of

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data_folders import SHARED, Record, record, write_folder
+
+from tests.data_folders import SHARED, Record, record, write_folder
 
 WITH_VARIANTS = 160
 """The published data have paraphrased and perturbed variants for the first so many people."""

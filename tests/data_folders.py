@@ -10,7 +10,7 @@ from PIL import Image
 
 from unlearnbench.embedded.data.identities import people
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
 PEOPLE = list(islice(people(7), 12))
 
 Record = dict[str, Any]

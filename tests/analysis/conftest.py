@@ -1,0 +1,3 @@
+"""The rows that reports are made of."""
+
+from tests.report.conftest import row as row
