@@ -7,16 +7,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessorList
 
 from ...contracts.sample import Sampling
 from ...errors import UsageError
 from ..asking import prefix
+from . import hidden
 from .attention import AttentionReader, reading
 from .finite import Watch
+from .hidden import Positions
+from .network import chosen, named_within
 from .sampling import Drawn, Samplings, each
-from .vlm import VLM, Batch, by_sample, named_within
+from .vlm import VLM, Batch, by_sample
 
 
 @dataclass
@@ -122,6 +126,52 @@ class DecoderVLM(VLM):
             return prefix.answer_logits(self, group.batch, group.visual)
         predicting = group.batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
         return self._forward(group.batch, group.visual, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
+
+    def hidden(  # noqa: D102
+        self,
+        batch: Batch,
+        names: Sequence[str],
+        positions: Positions = "all",
+        visual: list[Tensor] | None = None,
+        *,
+        shared: bool = False,
+    ) -> dict[str, tuple[Tensor, ...]]:
+        of_tokens, of_pictures = hidden.divided(chosen(self.blocks(), names), positions)
+        found = self._hidden_of_pictures(batch, of_pictures)
+        if of_tokens:
+            seen = self.look(batch) if visual is None else visual
+            marked = hidden.mask(batch, positions)
+            own = [mask[real] for mask, real in zip(marked, batch.attention_mask.bool(), strict=True)]
+            for name, states in self._states(batch, seen, of_tokens, shared=shared and self.shares_prefixes).items():
+                found[name] = tuple(state[its] for state, its in zip(states, own, strict=True))
+        return {name: found[name] for name in names}
+
+    def _states(
+        self, batch: Batch, visual: list[Tensor], modules: dict[str, nn.Module], *, shared: bool
+    ) -> dict[str, list[Tensor]]:
+        """What the language model's ``modules`` give out of each row's real tokens."""
+        parts: dict[int, dict[str, Tensor]] = {}
+        for group in self._groups(batch, visual, shared=shared):
+            with hidden.outputs(modules, until=None if group.shares else self._not_needed(modules)) as read:
+                if group.shares:
+                    continued = prefix.read(self, group.batch, group.visual)
+                else:
+                    self._forward(group.batch, group.visual, logits_to_keep=1)
+            if skipped := [name for name, passes in read.items() if not passes]:
+                raise UsageError(f"{skipped[0]} reads pictures and is passed by without any; ask for another block")
+            for place, row in enumerate(group.rows):
+                if group.shares:
+                    parts[row] = {name: continued.put_together(place, *passes) for name, passes in read.items()}
+                else:
+                    real = group.batch.attention_mask[place].bool()
+                    parts[row] = {name: passes[0][place][real] for name, passes in read.items()}
+        return {name: [parts[row][name] for row in range(len(batch))] for name in modules}
+
+    def _not_needed(self, modules: dict[str, nn.Module]) -> nn.Module | None:
+        """The block from which on a pass may be broken off; none where weights are cut up: such passes must end."""
+        if any(isinstance(parameter, DTensor) for parameter in self.model.parameters()):
+            return None
+        return hidden.after(list(self.language_model().layers), modules)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def generate(  # noqa: D102
