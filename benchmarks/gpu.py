@@ -30,11 +30,10 @@ from unlearnbench.methods.cagul.training import Trainer, training_cases
 from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.models.contract.edits import Adapter
 from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.models.files.known import FAMILIES
-from unlearnbench.models.files.load import _named, load, load_processor
+from unlearnbench.models.files.load import load, load_processor
 from unlearnbench.models.files.shapes import config_of
 from unlearnbench.models.files.source import card_for, folder_of
-from unlearnbench.registry import methods
+from unlearnbench.registry import families, methods
 from unlearnbench.runtime.memory import PeakMemory
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.people import split_sets
@@ -85,8 +84,8 @@ def build(name: str, device: str, dtype: torch.dtype = torch.bfloat16) -> VLM:
     if name not in LARGE:
         return load(card_for(name), device)
     card, stand_in = card_for(name), card_for(LARGE[name])
-    known = FAMILIES[card.family]
-    processor = load_processor(known, card, folder_of(stand_in)[0])
+    family = families.get(card.family)
+    processor = load_processor(family, card, folder_of(stand_in)[0])
     config = config_of(card)
     tokens = processor.tokenizer
     if card.family == "mllama":
@@ -103,7 +102,7 @@ def build(name: str, device: str, dtype: torch.dtype = torch.bfloat16) -> VLM:
         if parameter_name.endswith("_gate"):  # shut in new models
             torch.nn.init.constant_(parameter, 0.5)
     model.generation_config.eos_token_id = -1  # no token: answers are of equal length
-    return _named(known.vlm)(model, processor, card.family)  # type: ignore[no-any-return]
+    return family(model, processor)
 
 
 def data(folder: Path, *, large: bool) -> Sets:

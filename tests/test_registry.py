@@ -288,7 +288,10 @@ def test_what_is_no_python_file_is_a_usage_error(tmp_path, name):
         ("import json\ndef f():\n    json.loads('{')\nf()\n", "at line 3: JSONDecodeError"),
         ("import not_there", "at line 1: ModuleNotFoundError: No module named 'not_there'"),
         ("raise SystemExit", "at line 1: SystemExit"),
-        ("x = 1", r"registers nothing; put @method\(\"NAME\"\), @task\(...\) or @metric\(...\) above a class"),
+        (
+            "x = 1",
+            r"registers nothing; put @method\(\"NAME\"\), @task\(...\), @metric\(...\) or @family\(...\) above a class",
+        ),
         ("\0", "SyntaxError"),
     ],
 )

@@ -19,21 +19,31 @@ if TYPE_CHECKING:
     from .contracts import Params as Params
     from .contracts import Task as Task
     from .metrics.metric import Metric as Metric
+    from .models.contract.deep_fusion import DeepFusionVLM as DeepFusionVLM
+    from .models.contract.early_fusion import EarlyFusionVLM as EarlyFusionVLM
+    from .models.contract.vlm import VLM as VLM
+    from .registry import family as family
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
     from .results.row import Split as Split
+    from .training.paired_method import PairedMethod as PairedMethod
 
     __version__: str
 
 _PUBLIC = {
+    "DeepFusionVLM": "models.contract.deep_fusion",
+    "EarlyFusionVLM": "models.contract.early_fusion",
     "Evaluation": "contracts",
     "Headline": "contracts",
     "Method": "contracts",
     "Metric": "metrics.metric",
+    "PairedMethod": "training.paired_method",
     "Params": "contracts",
     "Split": "results.row",
     "Task": "contracts",
+    "VLM": "models.contract.vlm",
+    "family": "registry",
     "method": "registry",
     "metric": "registry",
     "task": "registry",

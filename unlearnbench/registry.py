@@ -1,8 +1,8 @@
 """One lazy registry a kind of plug-in: listing names imports nothing, asking for one imports that one.
 
-A plug-in is an entry point of an installed distribution, ours like anyone's, or a class that ``@method`` or ``@task``
-names in a single file (``--plugin FILE.py``). What is wrong with a plug-in, or with a name that two of them claim, is
-reported to whoever asks for that name and hides no other.
+A plug-in is an entry point of an installed distribution, ours like anyone's, or a class that ``@method``, ``@task`` and
+their like name in a single file (``--plugin FILE.py``). What is wrong with a plug-in, or with a name that two of them
+claim, is reported to whoever asks for that name and hides no other.
 """
 
 import pkgutil
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .contracts import Method, Task
     from .metrics.metric import Metric
+    from .models.contract.vlm import VLM
     from .models.files.card import ModelCard
 
 T = TypeVar("T")
@@ -52,14 +53,15 @@ class _Claim:
 
 
 class Registry(Generic[T]):
-    """The plug-ins of one kind ("methods", say) by name.
+    """The plug-ins of one kind ("methods", say; ``one``: "method") by name.
 
     ``base`` is the "module:attribute" of the class that they are subclasses of, or with ``instances`` instances of.
     Safe to use from several threads; no lock is held while a plug-in is imported.
     """
 
-    def __init__(self, kind: str, base: str, *, instances: bool = False) -> None:
+    def __init__(self, kind: str, base: str, *, instances: bool = False, one: str | None = None) -> None:
         self.kind = kind
+        self.one = one or kind.removesuffix("s")
         self._base = base
         self._instances = instances
         self._added: dict[str, dict[str, _Claim]] = {}
@@ -174,15 +176,18 @@ class Registry(Generic[T]):
         return None
 
     def _what(self, name: str) -> str:
-        return f"{self.kind.removesuffix('s')} {name!r}"
+        return f"{self.one} {name!r}"
 
 
 methods: "Registry[type[Method]]" = Registry("methods", "unlearnbench.contracts:Method")
 tasks: "Registry[type[Task]]" = Registry("tasks", "unlearnbench.contracts:Task")
 models: "Registry[ModelCard]" = Registry("models", "unlearnbench.models.files.card:ModelCard", instances=True)
+families: "Registry[type[VLM]]" = Registry("families", "unlearnbench.models.contract.vlm:VLM", one="family")
 metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.metrics.metric:Metric")
 
-REGISTRIES: dict[str, Registry[Any]] = {registry.kind: registry for registry in (methods, tasks, models, metrics)}
+REGISTRIES: dict[str, Registry[Any]] = {
+    registry.kind: registry for registry in (methods, tasks, models, families, metrics)
+}
 """Every registry by its kind."""
 
 
@@ -199,6 +204,11 @@ def task(name: str, *, reference: str | None = None, version: str | None = None)
 def metric(name: str, *, reference: str | None = None, version: str | None = None) -> Callable[[C], C]:
     """Class decorator: register a `Metric` under ``name`` and set its ``name``, ``reference`` and ``version``."""
     return _named(metrics, name, reference, version)
+
+
+def family(name: str, *, reference: str | None = None) -> Callable[[C], C]:
+    """Class decorator: register a `VLM` under ``name``, its models' ``model_type``; set its ``name``, ``reference``."""
+    return _named(families, name, reference, None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -233,7 +243,8 @@ def load_plugin(path: Path) -> None:
         if _all_added() == before:
             del sys.modules[name]
             raise PluginError(
-                f'plug-in {path} registers nothing; put @method("NAME"), @task(...) or @metric(...) above a class'
+                f'plug-in {path} registers nothing; put @method("NAME"), @task(...), @metric(...) or '
+                "@family(...) above a class"
             )
 
 
@@ -284,7 +295,7 @@ def _execute(name: str, file: Path) -> None:
 
 
 def _named(registry: Registry[Any], name: str, reference: str | None, version: str | None) -> Callable[[C], C]:
-    kind = registry.kind.removesuffix("s")
+    kind = registry.one
     if not isinstance(name, str):
         raise PluginError(f'@{kind} is used without a name; write @{kind}("NAME")')
 

@@ -94,9 +94,9 @@ class Case:
 def fresh(name: str, device: str, side: int | None = None, dtype: torch.dtype = torch.bfloat16) -> Any:
     """A model as nobody has changed it; with a ``side``, one that takes large pictures at their full size."""
     model: Any = build(name, device, dtype) if name in LARGE else load(card_for(name), device)
-    if side and model.family == "qwen2_5_vl" and name not in LARGE:
+    if side and model.name == "qwen2_5_vl" and name not in LARGE:
         model.processor.image_processor.size = SizeDict(shortest_edge=28 * 28, longest_edge=side * side)
-    if side and model.family == "mllama" and name not in LARGE:
+    if side and model.name == "mllama" and name not in LARGE:
         return larger_tiles(model)
     return model
 
@@ -112,7 +112,7 @@ def larger_tiles(small: Any) -> Mllama:
     model.load_state_dict(own | kept)
     model.generation_config = small.model.generation_config
     small.processor.image_processor.size = SizeDict(height=TILE, width=TILE)
-    return Mllama(model, small.processor, small.family)
+    return Mllama(model, small.processor)
 
 
 def by_person(people: int) -> list[list[Sample]]:

@@ -120,7 +120,10 @@ def test_a_file_that_takes_a_name_of_ours_collides_when_that_is_asked_for(instal
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["list", "method"], "no kind 'method'; did you mean 'methods'? there are methods, tasks, models, metrics"),
+        (
+            ["list", "method"],
+            "no kind 'method'; did you mean 'methods'? there are methods, tasks, models, families, metrics",
+        ),
         (["show", "cagull"], "no plug-in 'cagull' of any kind; did you mean 'cagul'? see unlearnbench list"),
         (["show", "cagul", "--kind", "tasks"], "no plug-in 'cagul' among the tasks; did you mean 'cagul'?"),
         (["list", "--plugin", "nowhere.py"], "no Python file nowhere.py; give --plugin"),
@@ -150,6 +153,7 @@ def test_every_plugin_of_ours_is_sound_and_can_be_shown(installation):
         "methods": [],
         "tasks": [],
         "models": [],
+        "families": [],
         "metrics": [],
     }
     assert {"cagul", "finetune", "pretrain"} <= {row["name"] for row in listed["methods"]}

@@ -121,7 +121,7 @@ def test_the_two_commands_are_those_of_the_workflow():
 
 
 def test_the_row_is_a_row():
-    [row] = blocks(README, "json")
+    [row] = blocks(DOCUMENTS["results.md"], "json")
     assert not Row.model_validate_json(row).model_extra
 
 

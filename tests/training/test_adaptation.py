@@ -13,7 +13,8 @@ from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.asking.prefix import spared
 from unlearnbench.models.contract.edits import Trained
-from unlearnbench.models.contract.vlm import VLM, linears_within
+from unlearnbench.models.contract.network import linears_within
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.qwen2_5_vl import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -207,7 +208,7 @@ def test_at_real_size_no_vision_layer_is_adapted(
 def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], params: FinetuneParams) -> None:
     """On a GPU weights are in bfloat16, in which an update of 1e-5 would be lost."""
     tiny = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    model = type(tiny)(tiny.model.to(torch.bfloat16), tiny.processor, tiny.family)
+    model = type(tiny)(tiny.model.to(torch.bfloat16), tiny.processor)
     with adapted(model, params, seed=0) as trainee:
         assert {parameter.dtype for parameter in trainee.parameters} == {torch.float32}
         if params.full:

@@ -15,7 +15,7 @@ LEADERBOARDS = "leaderboards"
 
 def list_plugins(
     kind: Annotated[
-        str | None, typer.Argument(help="methods, tasks, models, metrics or leaderboards; all if left out.")
+        str | None, typer.Argument(help="methods, tasks, models, families, metrics or leaderboards; all if left out.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Import each one and say what is broken and why.")] = False,
     plugin: Annotated[

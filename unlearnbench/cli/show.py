@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 _PARAMETERS = {"methods": "Params", "tasks": "Options"}
 """The nested class that holds a kind's parameters."""
 
-_FACTS = {"methods": ("start", "role", "frozen_weights"), "tasks": ("provides_sets",), "metrics": ("requires",)}
+_FACTS = {
+    "methods": ("start", "role", "frozen_weights"),
+    "tasks": ("provides_sets",),
+    "families": ("any_size", "layered", "shares_prefixes"),
+    "metrics": ("requires",),
+}
 """Further class attributes worth showing."""
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A method, task, model or metric.")],
+    name: Annotated[str, typer.Argument(help="A method, task, model, family or metric.")],
     kind: Annotated[str | None, typer.Option(help="Which kind, where several share the name.")] = None,
     plugin: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.py", help="A file with plug-ins; repeatable.")
@@ -58,7 +63,7 @@ def _kind_of(name: str, wanted: str | None) -> str:
 def _describe(kind: str, name: str) -> dict[str, Any]:
     registry = REGISTRIES[kind]
     target = registry.get(name)
-    found: dict[str, Any] = {"name": name, "kind": kind.removesuffix("s"), "origin": registry.origin(name)}
+    found: dict[str, Any] = {"name": name, "kind": registry.one, "origin": registry.origin(name)}
     if kind == "models":
         return {**found, **target.model_dump(mode="json")}
     for attribute in ("version", "reference", *_FACTS[kind]):

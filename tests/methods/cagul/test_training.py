@@ -133,7 +133,7 @@ def test_what_the_encoder_is_taught_is_nothing_to_the_discriminator(model: VLM, 
 
 def test_half_precision_model_full_precision_modules(model: VLM, sets: Sets) -> None:
     """On a GPU the frozen model is in bfloat16."""
-    model = type(model)(model.model.to(torch.bfloat16), model.processor, model.family)
+    model = type(model)(model.model.to(torch.bfloat16), model.processor)
     run = Run(0)
     guard = train(model, sets, CAGULParams(epochs=1, **QUICK), run)
     assert all(parameter.dtype == torch.float32 for m in guard.modules.values() for parameter in m.parameters())

@@ -204,7 +204,7 @@ def test_weights_are_stored_and_applied(tmp_path) -> None:  # type: ignore[no-un
 def test_small_updates_survive_in_half_precision(tiny: VLM, asked: list[Sample]) -> None:
     """A hundred steps of 1e-5 add up to 1e-3 in float32; in bfloat16 each of them would be rounded away."""
     loaded = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    model = type(loaded)(loaded.model.to(torch.bfloat16), loaded.processor, loaded.family)
+    model = type(loaded)(loaded.model.to(torch.bfloat16), loaded.processor)
     parameters = model.projector_parameters()
     weight = next(parameter for parameter in parameters.values() if parameter.ndim == 2)
     before = weight.detach().float().clone()
@@ -223,7 +223,7 @@ def test_small_updates_survive_in_half_precision(tiny: VLM, asked: list[Sample])
 def test_every_step_in_half_precision_computes_with_the_weights_of_the_last(asked: list[Sample]) -> None:
     """Autocast keeps the first half-precision copy of a weight for as long as it lasts, unless told not to."""
     loaded = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    model = type(loaded)(loaded.model.to(torch.bfloat16), loaded.processor, loaded.family)
+    model = type(loaded)(loaded.model.to(torch.bfloat16), loaded.processor)
     batch = model.prepare(asked[:2], [sample.answer for sample in asked[:2]])
     losses = []
     with model.training(model.language_parameters()) as parameters:

@@ -44,9 +44,9 @@ def plain(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor]:
     text = model.processor.apply_chat_template(chat, add_generation_prompt=True)
     text += answer + model.tokenizer.eos_token if answer else ""
     images = [[Image.open(query.images[0]).convert("RGB")]]
-    options: dict[str, Any] = {"return_token_type_ids": True} if model.family == "gemma3" else {}
+    options: dict[str, Any] = {"return_token_type_ids": True} if model.name == "gemma3" else {}
     inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False, **options)
-    if model.family == "gemma3":
+    if model.name == "gemma3":
         inputs["token_type_ids"] = inputs.pop("mm_token_type_ids", inputs.get("token_type_ids"))
     return {name: value for name, value in inputs.items() if name not in ("rows", "cols", "num_patches")}
 

@@ -22,8 +22,8 @@ class DeepFusionVLM(DecoderVLM):
 
     layered = True
 
-    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
-        super().__init__(model, processor, family)
+    def __init__(self, model: nn.Module, processor: Any) -> None:
+        super().__init__(model, processor)
         self.model.model.register_forward_pre_hook(_only_at_first, with_kwargs=True)
         for place, layer in enumerate(self.attention_layers):
             self._attention_module(layer).register_forward_pre_hook(_own_of(place), with_kwargs=True)

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from ...registry import family
 from ..contract.early_fusion import EarlyFusionVLM
 from ..contract.vlm import Batch
 
 
+@family("gemma3", reference="arXiv:2503.19786")
 class Gemma3(EarlyFusionVLM):
     """``transformers.Gemma3ForConditionalGeneration``: visual tokens see each other in both directions."""
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import InternVLProcessor, ProcessorMixin
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from ...registry import family
 from ..contract.early_fusion import EarlyFusionVLM
 
 
@@ -34,8 +35,11 @@ class InternVLImageOnlyProcessor(InternVLProcessor):  # type: ignore[misc]
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
 
+@family("internvl", reference="arXiv:2504.10479")
 class InternVL(EarlyFusionVLM):
     """``transformers.InternVLForConditionalGeneration``: crops of the picture, then the whole of it."""
+
+    processor_class = InternVLImageOnlyProcessor
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.multi_modal_projector  # type: ignore[no-any-return]

@@ -2,9 +2,11 @@
 
 from torch import nn
 
+from ...registry import family
 from ..contract.early_fusion import EarlyFusionVLM
 
 
+@family("llava", reference="arXiv:2310.03744")
 class Llava(EarlyFusionVLM):
     """``transformers.LlavaForConditionalGeneration``: LLaVA-1.5."""
 

@@ -10,11 +10,13 @@ from transformers.models.mllama.image_processing_pil_mllama import (
     get_image_size_fit_to_canvas,
 )
 
+from ...registry import family
 from ..contract.deep_fusion import DeepFusionVLM
 from ..contract.vlm import Batch
 from ..pictures.cache import Picture
 
 
+@family("mllama", reference="arXiv:2407.21783")
 class Mllama(DeepFusionVLM):
     """``transformers.MllamaForConditionalGeneration``.
 

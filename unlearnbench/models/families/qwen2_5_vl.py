@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import ProcessorMixin, Qwen2_5_VLProcessor
 from transformers.vision_utils import get_vision_window_index
 
+from ...registry import family
 from ..contract.early_fusion import EarlyFusionVLM
 from ..contract.vlm import Batch
 from ..pictures.cache import Picture
@@ -56,8 +57,12 @@ class QwenVL(EarlyFusionVLM):
         return {**super()._extra(batch), "mm_token_type_ids": batch.image_mask.int()}
 
 
+@family("qwen2_5_vl", reference="arXiv:2502.13923")
 class Qwen2_5_VL(QwenVL):
     """``transformers.Qwen2_5_VLForConditionalGeneration``."""
+
+    processor_class = Qwen2_5_VLImageOnlyProcessor
+    any_size = True
 
     def _arranged(self, given: list[Tensor], extra: dict[str, Tensor]) -> Tensor:
         """Undo the tower's window order on the patches that the merger fuses, so that its output needs no undoing."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import Qwen3VLProcessor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
+from ...registry import family
 from ..pictures.cache import Picture
 from .qwen2_5_vl import QwenImageOnly, QwenVL
 
@@ -16,6 +17,7 @@ class Qwen3VLImageOnlyProcessor(QwenImageOnly, Qwen3VLProcessor):  # type: ignor
     """`Qwen3VLProcessor` for pictures alone."""
 
 
+@family("qwen3_vl", reference="arXiv:2511.21631")
 class Qwen3VL(QwenVL):
     """``transformers.Qwen3VLForConditionalGeneration``.
 
@@ -23,6 +25,9 @@ class Qwen3VL(QwenVL):
     token beside its main one: [1 + deepstack layers, N_v, d]. An edit replaces all streams of a token, or the model
     would go on seeing the original.
     """
+
+    processor_class = Qwen3VLImageOnlyProcessor
+    any_size = True
 
     def projector(self) -> nn.Module:
         """The merger and those of deepstack."""

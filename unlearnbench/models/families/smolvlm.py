@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 from transformers import ProcessorMixin, SmolVLMProcessor
 
+from ...registry import family
 from ..contract.early_fusion import EarlyFusionVLM
 
 
@@ -33,6 +34,7 @@ class SmolVLMImageOnlyProcessor(SmolVLMProcessor):  # type: ignore[misc]
         return ProcessorMixin.apply_chat_template(self, *args, **kwargs)
 
 
+@family("smolvlm", reference="arXiv:2504.05299")
 class SmolVLM(EarlyFusionVLM):
     """``transformers.SmolVLMForConditionalGeneration``: crops of the picture, then the whole of it.
 
@@ -40,8 +42,10 @@ class SmolVLM(EarlyFusionVLM):
     embeddings are trained in float32.
     """
 
-    def __init__(self, model: nn.Module, processor: Any, family: str) -> None:
-        super().__init__(model, processor, family)
+    processor_class = SmolVLMImageOnlyProcessor
+
+    def __init__(self, model: nn.Module, processor: Any) -> None:
+        super().__init__(model, processor)
         precision = self.dtype
         embeddings = self.model.get_input_embeddings()
         embeddings.register_forward_hook(lambda module, args, output: output.to(precision))

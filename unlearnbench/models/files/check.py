@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import ModelError
 from .card import ModelCard
-from .known import family
+from .known import check_family
 
 ADAPTER = "adapter_config.json"
 """What PEFT writes beside an adapter's weights."""
@@ -109,7 +109,7 @@ def _check_family(card: ModelCard, found: str) -> None:
     name = card.family or found
     if not name:
         raise ModelError(f"config.json of model {card.name} names no model_type; save or download the model again")
-    family(name, card.name)
+    check_family(name, card.name)
 
 
 def _check_weights(card: ModelCard, folder: Path) -> None:

@@ -1,33 +1,7 @@
-"""Which architecture families are supported, and why some others are not."""
-
-from dataclasses import dataclass
+"""Which architecture families are supported: those that are registered; and why some others are not."""
 
 from ...errors import ModelError
-
-
-@dataclass(frozen=True)
-class Family:
-    """Where a family's `VLM` is, and the processor that prepares for it.
-
-    Both are "module:class" within `unlearnbench.models`; no processor means the one that the model's files name.
-    ``any_size``: pictures are taken at any size, so that a card bounds their area.
-    """
-
-    vlm: str
-    processor: str | None = None
-    any_size: bool = False
-
-
-FAMILIES = {
-    "qwen2_5_vl": Family("qwen2_5_vl:Qwen2_5_VL", "qwen2_5_vl:Qwen2_5_VLImageOnlyProcessor", True),
-    "qwen3_vl": Family("qwen3_vl:Qwen3VL", "qwen3_vl:Qwen3VLImageOnlyProcessor", True),
-    "llava": Family("llava:Llava"),
-    "smolvlm": Family("smolvlm:SmolVLM", "smolvlm:SmolVLMImageOnlyProcessor"),
-    "gemma3": Family("gemma3:Gemma3"),
-    "internvl": Family("internvl:InternVL", "internvl:InternVLImageOnlyProcessor"),
-    "mllama": Family("mllama:Mllama"),
-}
-"""By the ``model_type`` of a model's ``config.json``."""
+from ...registry import families
 
 _OTHER_CODE = "it is saved as its authors' own code does, not transformers'; give its conversion"
 
@@ -48,11 +22,16 @@ REFUSED = {
 """Families that cannot be edited as the methods' papers mean it, with the reason."""
 
 
-def family(name: str, model: str) -> Family:
-    """The family ``name`` of a ``model``; raises `ModelError`, with the reason where there is one."""
-    if name in FAMILIES:
-        return FAMILIES[name]
+def check_family(name: str, model: str) -> None:
+    """Raise `ModelError` unless ``name``, the family of a ``model``, is registered; with the reason where there is one.
+
+    Nothing is imported.
+    """
+    if name in families:
+        return
     if name in REFUSED:
         raise ModelError(f"model {model} is of the family {name!r}, which cannot be supported: {REFUSED[name]}")
-    known = ", ".join(sorted(FAMILIES))
-    raise ModelError(f"model {model} is of the family {name!r}, which nobody has proved here; choose one of {known}")
+    raise ModelError(
+        f"model {model} is of the family {name!r}, which nobody has proved here; choose one of "
+        f"{', '.join(families.names())}, or add it: docs/adding-a-family.md"
+    )

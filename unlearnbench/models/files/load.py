@@ -1,6 +1,5 @@
 """From a model's files to a `VLM` on the device at hand."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,12 @@ import torch
 from safetensors import SafetensorError
 
 from ...errors import ModelError
+from ...registry import families
 from ...runtime.device import DTYPES, choose
 from ...runtime.startup import computing
 from ..contract.vlm import VLM
 from .card import ModelCard
 from .check import check, loaded_bytes
-from .known import Family, family
 from .source import folder_of, model_type
 
 
@@ -32,12 +31,12 @@ def load(card: ModelCard, device: str | None = None) -> VLM:
 
 
 def _load_family(name: str, card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> VLM:
-    known = family(name, card.name)
+    family = families.get(name)  # first: a plug-in may tell `transformers` of its classes
     from transformers import AutoModelForImageTextToText
 
     try:
         with _Quiet():
-            processor = load_processor(known, card, folder)
+            processor = load_processor(family, card, folder)
             model, report = AutoModelForImageTextToText.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -58,25 +57,19 @@ def _load_family(name: str, card: ModelCard, folder: Path, device: str, dtype: t
         raise ModelError(
             f"weights of {card.name} lack {lost[0]} ({len(lost)} in all); save or download the model again"
         )
-    return _named(known.vlm)(model.to(device), processor, name)  # type: ignore[no-any-return]
+    return family(model.to(device), processor)
 
 
-def load_processor(known: Family, card: ModelCard, folder: Path) -> Any:
+def load_processor(family: type[VLM], card: ModelCard, folder: Path) -> Any:
     """A family's processor from a model's files, on PIL: the same pixels with and without torchvision."""
     from transformers import AutoProcessor
     from transformers.image_utils import SizeDict
 
-    kind = _named(known.processor) if known.processor else AutoProcessor
-    processor = kind.from_pretrained(folder, backend="pil")
-    if known.any_size:
+    processor = (family.processor_class or AutoProcessor).from_pretrained(folder, backend="pil")
+    if family.any_size:
         processor.image_processor.size = SizeDict(shortest_edge=card.min_pixels, longest_edge=card.max_pixels)
     processor.tokenizer.padding_side = "left"
     return processor
-
-
-def _named(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(import_module(f"unlearnbench.models.families.{module}"), name)
 
 
 def _check_memory(card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> None:
