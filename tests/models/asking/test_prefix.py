@@ -215,7 +215,7 @@ def test_layers_that_look_at_a_window_read_every_prompt_from_its_start(window: i
     )
     torch.manual_seed(0)
     processor.tokenizer.padding_side = "left"
-    model: Any = InternVL(InternVLForConditionalGeneration(config).float(), processor, "internvl")
+    model: Any = InternVL(InternVLForConditionalGeneration(config).float(), processor)
     assert set(text.layer_types) == {"sliding_attention"}
     with counted(model) as fast:
         shared = weighed(model, queries, answers_for(queries))

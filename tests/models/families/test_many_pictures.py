@@ -50,9 +50,9 @@ def plain(model: Any, query: Asked, answer: str = "") -> dict[str, Tensor]:
     text = model.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     text += answer + model.tokenizer.decode(model.end_token_id) if answer else ""
     images = [[Image.open(path).convert("RGB") for path in query.images]] if query.images else None
-    options: dict[str, Any] = {"return_token_type_ids": True} if model.family == "gemma3" else {}
+    options: dict[str, Any] = {"return_token_type_ids": True} if model.model.config.model_type == "gemma3" else {}
     inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False, **options)
-    if model.family == "gemma3":
+    if model.model.config.model_type == "gemma3":
         inputs["token_type_ids"] = inputs.pop("mm_token_type_ids", inputs.get("token_type_ids"))
     return {name: value for name, value in inputs.items() if name not in ("rows", "cols", "num_patches")}
 
