@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Params(BaseModel):
@@ -31,3 +31,9 @@ class Params(BaseModel):
             own = vars(kind).get("presets", {})
             found |= own.get(scale, {}) | own.get(f"{scale}/{family}", {})
         return found
+
+
+class Continued(Params):
+    """Hyperparameters of a method that trains on from what another has unlearned (`Method.start` is "unlearned")."""
+
+    method: str = Field("", description="the method whose model it goes on with")
