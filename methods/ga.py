@@ -2,21 +2,17 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from unlearnbench import Method, method
+from unlearnbench import PairedMethod, method
 from unlearnbench.training.params import AscentParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
 @method("ga", reference="arXiv:2310.10683", version="2")
-class GradientAscent(Method):
+class GradientAscent(PairedMethod):
     """Ascends on the true answers of the forget set; nothing holds the rest of the model, so it is stopped early."""
 
     class Params(AscentParams):
@@ -25,11 +21,7 @@ class GradientAscent(Method):
         presets: ClassVar = {"tiny": {"epochs": 20, "learning_rate": 1e-3}}
         trials: ClassVar = {"tiny": 9}
 
-    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
-        """Train an adapter; see `unlearnbench.training.unlearning`."""
-        from unlearnbench.training.unlearning import unlearn
-
-        return unlearn(model, sets, self.params, run, self.loss)
+    params: Params
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """Minus the loss that finetuning would descend."""

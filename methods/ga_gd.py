@@ -4,21 +4,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Method, method
+from unlearnbench import PairedMethod, method
 from unlearnbench.training.params import AscentParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
 @method("ga-gd", reference="arXiv:2203.12817", version="2")
-class GradientDifference(Method):
+class GradientDifference(PairedMethod):
     """Gradient ascent on the forget set, held by finetuning on as many retain samples; stopped early."""
 
     class Params(AscentParams):
@@ -32,11 +28,7 @@ class GradientDifference(Method):
         }
         trials: ClassVar = {"tiny": 9}
 
-    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
-        """Train an adapter; see `unlearnbench.training.unlearning`."""
-        from unlearnbench.training.unlearning import unlearn
-
-        return unlearn(model, sets, self.params, run, self.loss)
+    params: Params
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """Minus the forget loss, plus the retain loss."""

@@ -4,21 +4,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Method, method
+from unlearnbench import PairedMethod, method
 from unlearnbench.training.params import AscentParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
 @method("ga-kl", reference="arXiv:2310.10683", version="2")
-class GradientAscentKL(Method):
+class GradientAscentKL(PairedMethod):
     """Gradient ascent on the forget set while the retain answers' distributions stay near the base's; stopped early."""
 
     class Params(AscentParams):
@@ -32,11 +28,8 @@ class GradientAscentKL(Method):
         }
         trials: ClassVar = {"tiny": 9}
 
-    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
-        """Train an adapter; see `unlearnbench.training.unlearning`."""
-        from unlearnbench.training.unlearning import unlearn
-
-        return unlearn(model, sets, self.params, run, self.loss, needs_reference=True)
+    params: Params
+    needs_reference = True
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """Minus the forget loss, plus KL(base || model) on the answer tokens of the retain batch."""

@@ -4,21 +4,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Method, method
+from unlearnbench import PairedMethod, method
 from unlearnbench.training.params import UnlearnParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
 @method("npo-gd", reference="arXiv:2404.05868", version="2")
-class NPO(Method):
+class NPO(PairedMethod):
     """Makes the true answers less likely than the base has them, ever more gently, and finetunes on retain samples."""
 
     class Params(UnlearnParams):
@@ -32,11 +28,8 @@ class NPO(Method):
         presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3, "beta": 0.05}}
         trials: ClassVar = {"tiny": 9}
 
-    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
-        """Train an adapter; see `unlearnbench.training.unlearning`."""
-        from unlearnbench.training.unlearning import unlearn
-
-        return unlearn(model, sets, self.params, run, self.loss, needs_reference=True)
+    params: Params
+    needs_reference = True
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """NPO on the forget answers with the base as reference, plus the retain loss."""

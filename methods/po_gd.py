@@ -4,22 +4,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Method, method
+from unlearnbench import PairedMethod, method
 from unlearnbench.metrics.refusals import REFUSALS
 from unlearnbench.training.params import Refusals, UnlearnParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
 @method("po-gd", reference="arXiv:2401.06121", version="2")
-class PreferenceOptimisation(Method):
+class PreferenceOptimisation(PairedMethod):
     """Finetuning on a refusal for each forget question and on as many retain answers: "PO" in FIUBench and TOFU."""
 
     class Params(UnlearnParams):
@@ -34,11 +30,12 @@ class PreferenceOptimisation(Method):
         }
         trials: ClassVar = {"tiny": 9}
 
-    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
-        """Train an adapter; see `unlearnbench.training.unlearning`."""
-        from unlearnbench.training.unlearning import unlearn
+    params: Params
 
-        return unlearn(model, sets, self.params, run, self.loss, refusals=self.params.refusals)
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Those of the parameters."""
+        return self.params.refusals
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """The loss of each sample's refusal, plus the retain loss."""

@@ -3,9 +3,12 @@
 from typing import TYPE_CHECKING
 
 from unlearnbench import Method, method
+from unlearnbench.contracts.footprint import NOTHING, Footprint
 
 if TYPE_CHECKING:
+    from unlearnbench.contracts.footprint import Workload
     from unlearnbench.contracts.sample import Sets
+    from unlearnbench.engine.memory.estimate import Counts
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
 
@@ -20,6 +23,10 @@ class Pretrain(Method):
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
         """Leave the model alone."""
 
+    def footprint(self, model: "Counts", work: "Workload") -> Footprint:
+        """Nothing is trained."""
+        return NOTHING
+
 
 @method("finetune", reference="the base model, from which every method unlearns")
 class Finetune(Method):
@@ -29,3 +36,7 @@ class Finetune(Method):
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
         """Leave the model alone."""
+
+    def footprint(self, model: "Counts", work: "Workload") -> Footprint:
+        """Nothing is trained."""
+        return NOTHING

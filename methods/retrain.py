@@ -1,12 +1,15 @@
 """Retraining from scratch: the pretrained model finetuned as the base was, on the retain set alone."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unlearnbench import Method, method
 from unlearnbench.training.base_params import BaseParams
 
 if TYPE_CHECKING:
+    from unlearnbench.contracts.footprint import Footprint, Workload
     from unlearnbench.contracts.sample import Sets
+    from unlearnbench.engine.memory.estimate import Counts
     from unlearnbench.models.contract.edits import Trained
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
@@ -23,6 +26,8 @@ class Retrain(Method):
     class Params(BaseParams):
         """Those of the base stage."""
 
+    params: Params
+
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Finetune all weights on what may be known, the held-out people included: only the forget set is missing."""
         from unlearnbench.training.base import memorise
@@ -30,3 +35,8 @@ class Retrain(Method):
         forget = {sample.id for sample in sets.forget}
         known = [sample for sample in sets.in_order if sample.id not in forget]
         return memorise(model, known, self.params, run, "retrain: memorising all but the forget set")
+
+    def footprint(self, model: "Counts", work: "Workload") -> "Footprint":
+        """As the base's, without the forget set."""
+        samples = self.params.epochs * (work.pairs - work.forget)
+        return replace(self.params.footprint(work), samples=samples)

@@ -4,21 +4,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Method, method
+from unlearnbench import PairedMethod, method
 from unlearnbench.training.params import UnlearnParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
     from unlearnbench.training.unlearning import Pairs, Unlearning
 
 
 @method("simnpo-gd", reference="arXiv:2410.07163", version="2")
-class SimNPO(Method):
+class SimNPO(PairedMethod):
     """Makes the true answers unlikely by their likelihood per token, and finetunes on retain samples."""
 
     class Params(UnlearnParams):
@@ -38,11 +34,7 @@ class SimNPO(Method):
         presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3, "beta": 1.0, "forget_weight": 1.0}}
         trials: ClassVar = {"tiny": 9}
 
-    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
-        """Train an adapter; see `unlearnbench.training.unlearning`."""
-        from unlearnbench.training.unlearning import unlearn
-
-        return unlearn(model, sets, self.params, run, self.loss)
+    params: Params
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """SimNPO on the forget answers, plus the retain loss."""

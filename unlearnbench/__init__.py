@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .registry import metric as metric
     from .registry import task as task
     from .results.row import Split as Split
+    from .training.paired_method import PairedMethod as PairedMethod
 
     __version__: str
 
@@ -39,6 +40,7 @@ _PUBLIC = {
     "Headline": "contracts",
     "Method": "contracts",
     "Metric": "metrics.metric",
+    "PairedMethod": "training.paired_method",
     "Params": "contracts",
     "Split": "results.row",
     "Task": "contracts",

@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 from unlearnbench import Method, method
+from unlearnbench.contracts.footprint import Footprint
 
 from .params import CAGULParams
 
 if TYPE_CHECKING:
+    from unlearnbench.contracts.footprint import Workload
     from unlearnbench.contracts.sample import Sets
+    from unlearnbench.engine.memory.estimate import Counts
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
 
@@ -21,12 +24,27 @@ class CAGUL(Method):
     start = "base"
     frozen_weights = True
     Params = CAGULParams
+    params: CAGULParams
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Guard":
         """Train the discriminator, then discriminator and encoder together."""
         from .training import train
 
         return train(model, sets, self.params, run)
+
+    def footprint(self, model: "Counts", work: "Workload") -> Footprint:
+        """Two small networks, together about a layer of the model's width.
+
+        Only samples that they change need a pass through the model with gradients: those of the flagged pictures.
+        """
+        share = work.flagged / work.pictures
+        return Footprint(
+            samples=self.params.epochs * work.pairs * share,
+            batch_size=self.params.batch_size,
+            micro_batch_size=self.params.micro_batch_size,
+            share=share,
+            modules=model.width**2,
+        )
 
     @classmethod
     def edit_class(cls) -> "type[Guard]":

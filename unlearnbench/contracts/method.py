@@ -1,17 +1,19 @@
 """What unlearns: one function from a model and the sets to what it changed of the model."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .params import Params
 
 if TYPE_CHECKING:
-    from ..contracts.sample import Sets
+    from ..engine.memory.estimate import Counts
     from ..models.contract.edits import Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run
+    from .footprint import Footprint, Workload
+    from .sample import Sets
+
+_Params = Params
 
 
 class Method(ABC):
@@ -37,8 +39,11 @@ class Method(ABC):
     can leave those modules out, so leaderboards mark such methods."""
     Params: ClassVar[type[Params]] = Params
 
-    def __init__(self, params: BaseModel) -> None:
-        self.params: Any = params
+    params: "_Params"
+    """What it was made with. A subclass says ``params: Params`` below its own class, for mypy to check their use."""
+
+    def __init__(self, params: "_Params") -> None:
+        self.params = params
 
     @abstractmethod
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Edit | None":
@@ -55,3 +60,11 @@ class Method(ABC):
         That is `unlearnbench.Weights` or `unlearnbench.Adapter`.
         """
         return None
+
+    def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
+        """What `unlearn` needs on a model of these counts, for ``plan --memory``.
+
+        By default what its parameters say: those of trainings (`FinetuneParams`, `UnlearnParams`) do. None where it is
+        not known, `NOTHING` where nothing is trained.
+        """
+        return self.params.footprint(work)

@@ -1,8 +1,11 @@
 """Hyperparameters and options: what ``--set`` sets, ``show`` prints and a row records."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from .footprint import Footprint, Workload
 
 
 class Params(BaseModel):
@@ -31,6 +34,10 @@ class Params(BaseModel):
             own = vars(kind).get("presets", {})
             found |= own.get(scale, {}) | own.get(f"{scale}/{family}", {})
         return found
+
+    def footprint(self, work: "Workload") -> "Footprint | None":
+        """What a training by these parameters needs; None where they do not say, being of no training that we know."""
+        return None
 
 
 class Continued(Params):

@@ -1,9 +1,11 @@
 """Hyperparameters of the base stage, apart from its code so that planning imports no torch."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from ..contracts.footprint import Footprint, Workload
 from .params import FinetuneParams
 
 
@@ -25,3 +27,7 @@ class BaseParams(FinetuneParams):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"epochs": 60, "learning_rate": 1.5e-3, "enough_loss": 0.03},
     }
+
+    def footprint(self, work: Workload) -> Footprint:
+        """Every pair once an epoch."""
+        return replace(self.trained(self.epochs * work.pairs), instead="--base lora")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from ..contracts import Params
+from ..contracts.footprint import Footprint, Workload
 
 
 def _not_empty(refusals: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,6 +59,23 @@ class FinetuneParams(TrainParams):
     gradient_checkpointing: bool = Field(False, description="compute activations twice to hold fewer of them")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}
+
+    def footprint(self, work: Workload) -> Footprint:
+        """An epoch is one pass over the forget set, with a sample to keep beside each to forget."""
+        return self.trained(self.epochs * 2 * work.forget, beside=2)
+
+    def trained(self, samples: float, *, beside: int = 1) -> Footprint:
+        """The footprint of training on so many samples in all, ``beside`` each other in an item of a batch."""
+        return Footprint(
+            samples=samples,
+            batch_size=self.batch_size,
+            micro_batch_size=self.micro_batch_size,
+            beside=beside,
+            full=self.full,
+            rank=0 if self.full else self.lora.rank,
+            projector=self.lora.projector == "full",
+            gradient_checkpointing=self.gradient_checkpointing,
+        )
 
 
 class Stopping(Params):

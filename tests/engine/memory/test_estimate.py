@@ -9,25 +9,27 @@ from typing import Any
 import pytest
 
 from tests.processes import run as unlearnbench
+from unlearnbench import Method, Params
 from unlearnbench.config import resolve
+from unlearnbench.contracts.footprint import Footprint, Workload
 from unlearnbench.engine.memory.advice import stages
 from unlearnbench.engine.memory.estimate import (
     CONTEXT,
+    Counts,
     Machine,
-    Workload,
-    adapter_size,
     counts,
     encoding_operations,
     evaluation,
-    finetune,
-    on_frozen,
     picture_cache,
 )
+from unlearnbench.engine.memory.training import adapter_size, training
+from unlearnbench.methods.cagul import CAGUL
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.ga import GradientAscent
 from unlearnbench.methods.ga_kl import GradientAscentKL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
+from unlearnbench.registry import methods
 from unlearnbench.training.adaptation import low_rank
 from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.params import LoRAParams
@@ -45,7 +47,7 @@ def test_counts_are_those_of_the_loaded_model(name: str) -> None:
     for lora in (LoRAParams(rank=8), LoRAParams(rank=8, projector="full")):
         fresh = load(card_for(name), "cpu")
         trained = [p for p in low_rank(fresh, lora).parameters() if p.requires_grad]
-        assert adapter_size(count, lora) == sum(p.numel() for p in trained)
+        assert adapter_size(count, lora.rank, projector=lora.projector == "full") == sum(p.numel() for p in trained)
 
 
 def test_shapes_of_real_models_follow_from_their_widths() -> None:
@@ -68,8 +70,11 @@ def test_shapes_of_real_models_follow_from_their_widths() -> None:
 def large(name: str, processes: int, memory: float, **base: Any) -> dict[str, Any]:
     """Estimates of a real model on GPUs of ``memory`` GB, by stage."""
     machine = Machine(processes, memory * 1e9)
-    methods = {"ga": GradientAscent.Params(**LARGE, micro_batch_size=4), "cagul": CAGULParams()}
-    made = stages(card_for(name), BaseParams(**(LARGE | base)), methods, machine, Workload())
+    planned: dict[str, tuple[type[Method], Params]] = {
+        "ga": (GradientAscent, GradientAscent.Params(**LARGE, micro_batch_size=4)),
+        "cagul": (CAGUL, CAGULParams()),
+    }
+    made = stages(card_for(name), BaseParams(**(LARGE | base)), planned, machine, Workload())
     return {estimate.stage: estimate for estimate in made}
 
 
@@ -146,9 +151,10 @@ def test_the_estimate_is_near_what_a_gpu_took(name: str) -> None:
     took = {what: line["peak_memory_bytes"] for what, line in json.loads(report.read_text())["models"][name].items()}
     count, machine, work = counts(card_for(name)), Machine(1, None, "H200", held=0), Workload(100, 12, 5, 5)
     params = resolve(GradientAscentKL.Params, "ga-kl", "large", {"batch_size": 4, "micro_batch_size": 4})
-    adapter = finetune("ga-kl", count, params, machine, work, 24)
+    adapter = training("ga-kl", count, params.footprint(work), machine, work)
     assert adapter.total == pytest.approx(took["ga-kl step with LoRA, batch 4"], rel=0.1)
-    guard = on_frozen("cagul", count, CAGULParams(batch_size=4), machine, work)
+    footprint = CAGUL(CAGULParams(batch_size=4)).footprint(count, work)
+    guard = training("cagul", count, footprint, machine, work)
     assert guard.total == pytest.approx(took["CAGUL step, cached, batch 4"], rel=0.1)
     asking = evaluation(count, machine, work).total
     assert 0.95 < asking / took["generation, 16 questions"] < 1.2
@@ -165,3 +171,30 @@ def test_the_command_says_what_to_change() -> None:
     refused = unlearnbench("plan", *options, "--gpus", "few")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
+
+
+class Unsaid(Method):
+    """A method from outside, with parameters of its own, that says nothing of its needs."""
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> None:
+        raise NotImplementedError
+
+
+class Said(Unsaid):
+    """The same, training a hundred million of the model's own weights on the forget set once."""
+
+    def footprint(self, model: Counts, work: Workload) -> Footprint:
+        return Footprint(samples=work.forget, batch_size=4, subset=10**8)
+
+
+def test_a_methods_needs_are_its_own_or_not_known() -> None:
+    """Neither an unknown method nor one that trains nothing is counted as if it were another."""
+    references = {name: (methods.get(name), Params()) for name in ("pretrain", "finetune")}
+    own = {"unsaid": (Unsaid, Params()), "said": (Said, Params())}
+    card, machine = card_for("qwen2.5-vl-3b"), Machine(1, 80e9)
+    made = {each.stage: each for each in stages(card, BaseParams(), references | own, machine, Workload())}
+    assert list(made) == ["base", "unsaid", "said", "evaluation"]
+    assert (made["unsaid"].known, made["unsaid"].advice) == (False, "not known: define footprint")
+    said, count = made["said"].parts, counts(card)
+    assert said["optimiser"] == 2 * said["gradients"] == 8 * 10**8
+    assert said["weights"] == 2 * count.total + 2 * 10**8  # its own weights in float32

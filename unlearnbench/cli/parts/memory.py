@@ -18,8 +18,8 @@ GB = 1e9
 def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *, as_json: bool) -> None:
     """Print the estimates for every model of the grid on every number of GPUs."""
     from ...config import BASE, cells, resolve
+    from ...contracts.footprint import Workload
     from ...engine.memory.advice import stages
-    from ...engine.memory.estimate import Workload
     from ...models.files.source import card_for
     from ...registry import methods
     from ...training.base_params import BaseParams
@@ -29,13 +29,13 @@ def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *
     for name in config.models:
         card = card_for(name)
         settings = next(cell for cell in cells(config) if cell.model == name).settings
-        params = {
-            method: resolve(methods.get(method).Params, method, card.scale, settings.get(method, {}), card.family)
-            for method in config.methods
-        }
+        chosen = {}
+        for method in config.methods:
+            kind, own = methods.get(method), settings.get(method, {})
+            chosen[method] = kind, resolve(kind.Params, method, card.scale, own, card.family)
         base = resolve(BaseParams, BASE, card.scale, settings.get(BASE, {}), card.family)
         work = Workload(pairs=400, forget=24, pictures=20, flagged=2) if card.data == "embedded" else Workload()
-        made += [(name, estimate) for machine in machines for estimate in stages(card, base, params, machine, work)]
+        made += [(name, estimate) for machine in machines for estimate in stages(card, base, chosen, machine, work)]
     if as_json:
         typer.echo(json.dumps([_described(model, estimate) for model, estimate in made], indent=1))
     else:
@@ -74,10 +74,10 @@ def _described(model: str, estimate: "Estimate") -> dict[str, Any]:
         "processes": machine.processes,
         "device": machine.kind,
         "memory_bytes": machine.memory,
-        "needed_bytes": round(estimate.total),
+        "needed_bytes": round(estimate.total) if estimate.known else None,
         "parts": {name: round(size) for name, size in estimate.parts.items()},
-        "seconds": round(estimate.seconds, 1),
-        "fits": estimate.fits,
+        "seconds": round(estimate.seconds, 1) if estimate.known else None,
+        "fits": estimate.fits if estimate.known else None,
         "change": estimate.advice or None,
     }
 
@@ -99,15 +99,21 @@ def _print(made: "list[tuple[str, Estimate]]") -> None:
             escape(model),
             f"{machine.processes} x {machine.kind}" if machine.kind != "cpu" else "cpu",
             escape(estimate.stage),
-            f"{estimate.total / GB:.1f}",
+            f"{estimate.total / GB:.1f}" if estimate.known else "",
             f"{(machine.memory or 0) / GB:.0f}",
-            _time(estimate.seconds),
-            "yes" if estimate.fits else escape(f"no: {estimate.advice}"),
+            _time(estimate.seconds) if estimate.known else "",
+            escape(_verdict(estimate)),
         )
     Console().print(table)
     Console(stderr=True).print(
         "counted, not measured; times assume 40% of the device's peak (docs/models.md)", style="dim"
     )
+
+
+def _verdict(estimate: "Estimate") -> str:
+    if not estimate.known:
+        return estimate.advice
+    return "yes" if estimate.fits else f"no: {estimate.advice}"
 
 
 def _time(seconds: float) -> str:

@@ -1,16 +1,45 @@
 """What to change where a stage does not fit: each estimate is made again with one setting changed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...contracts import Params
+from ...contracts import Method, Params
+from ...contracts.footprint import Footprint, Workload
 from ...models.files.card import ModelCard
-from ...training.params import FinetuneParams, TrainParams
-from .estimate import Counts, Estimate, Machine, Workload, counts, evaluation, finetune, learns_all, on_frozen
+from .estimate import Counts, Estimate, Machine, counts, evaluation
+from .training import training
 
 Change = tuple[str, Callable[[], Estimate]]
 """What a user would type, and the stage as it then were."""
+
+UNKNOWN = "not known: define footprint"
+
+
+def stages(
+    card: ModelCard,
+    base: Params,
+    methods: Mapping[str, tuple[type[Method], Params]],
+    machine: Machine,
+    work: Workload,
+) -> list[Estimate]:
+    """Every stage that a grid of ``methods`` goes through on one model, in order; nothing for one that trains nothing.
+
+    A method that does not say what it needs has an estimate without parts, and `UNKNOWN` as its advice.
+    """
+    count = counts(card)
+    found = [_training("base", base, lambda params: params.footprint(work), count, machine, work)]
+    for name, (method, chosen) in methods.items():
+        footprint = _footprint_of(method, count, work)
+        if footprint(chosen) is None:
+            found.append(Estimate(name, {}, 0.0, machine, UNKNOWN))
+        else:
+            found.append(_training(name, chosen, footprint, count, machine, work))
+    return [*(each for each in found if each is not None), _evaluation(count, machine, work)]
+
+
+def _footprint_of(method: type[Method], count: Counts, work: Workload) -> Callable[[Params], Footprint | None]:
+    return lambda params: method(params).footprint(count, work)
 
 
 def advised(made: Estimate, changes: Iterable[Change]) -> Estimate:
@@ -21,30 +50,45 @@ def advised(made: Estimate, changes: Iterable[Change]) -> Estimate:
     return replace(made, advice=told)
 
 
-def _finetune(
-    stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Workload, samples: int
-) -> Estimate:
+def _training(
+    stage: str,
+    params: Params,
+    footprint: Callable[[Params], Footprint | None],
+    count: Counts,
+    machine: Machine,
+    work: Workload,
+) -> Estimate | None:
+    """The estimate of a stage that trains, with advice; None where nothing is trained."""
+    own = footprint(params)
+    if own is None or not own.samples:
+        return None
+
     def changed(update: dict[str, Any], processes: int = machine.processes) -> Callable[[], Estimate]:
-        other, more = params.model_copy(update=update), replace(machine, processes=processes)
-        return lambda: finetune(stage, count, other, more, work, samples)
+        def made() -> Estimate:
+            other = footprint(params.model_copy(update=update)) or own
+            return training(stage, count, other, replace(machine, processes=processes), work)
 
-    light = {"gradient_checkpointing": True}
-    lightest = light | {"micro_batch_size": 1}
-    changes = [
-        (f"--set {stage}.gradient_checkpointing=true", changed(light)),
-        (f"--set {stage}.micro_batch_size=1", changed(lightest)),
-    ]
-    if params.full:
-        told = "--base lora" if learns_all(params) else f"--set {stage}.full=false"
-        changes.append((told, changed(lightest | {"full": False})))
-        changes += [(f"--gpus {n}", changed({}, n)) for n in (2, 4, 8) if n > machine.processes]
-    return advised(finetune(stage, count, params, machine, work, samples), changes)
+        return made
+
+    return advised(changed({})(), _changes(stage, own, params, changed, machine.processes))
 
 
-def _on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Workload) -> Estimate:
-    one = params.model_copy(update={"micro_batch_size": 1})
-    change = f"--set {stage}.micro_batch_size=1", lambda: on_frozen(stage, count, one, machine, work)
-    return advised(on_frozen(stage, count, params, machine, work), [change])
+def _changes(
+    stage: str, own: Footprint, params: Params, changed: Callable[..., Callable[[], Estimate]], processes: int
+) -> list[Change]:
+    """What may help, the mildest first: each with those before it. Only parameters that the method has are changed."""
+    lighter: dict[str, Any] = {}
+    changes: list[Change] = []
+    for name, value in {"gradient_checkpointing": True, "micro_batch_size": 1}.items():
+        if name in type(params).model_fields:
+            lighter = lighter | {name: value}
+            changes.append((f"--set {stage}.{name}={str(value).lower()}", changed(lighter)))
+    if own.full and "full" in type(params).model_fields:
+        told = own.instead or f"--set {stage}.full=false"
+        changes.append((told, changed(lighter | {"full": False})))
+    if own.full:
+        changes += [(f"--gpus {n}", changed({}, n)) for n in (2, 4, 8) if n > processes]
+    return changes
 
 
 def _evaluation(count: Counts, machine: Machine, work: Workload) -> Estimate:
@@ -52,18 +96,3 @@ def _evaluation(count: Counts, machine: Machine, work: Workload) -> Estimate:
         (f"--set TASK.batch_size={n} for every task", lambda n=n: evaluation(count, machine, work, n)) for n in (4, 1)
     )
     return advised(evaluation(count, machine, work), few)
-
-
-def stages(
-    card: ModelCard, base: FinetuneParams, methods: dict[str, Params], machine: Machine, work: Workload
-) -> list[Estimate]:
-    """Every stage that a grid of ``methods`` goes through on one model, in order."""
-    count = counts(card)
-    found = [_finetune("base", count, base, machine, work, work.pairs)]
-    for name, params in methods.items():
-        if isinstance(params, FinetuneParams):
-            samples = work.pairs - work.forget if learns_all(params) else 2 * work.forget
-            found.append(_finetune(name, count, params, machine, work, samples))
-        elif isinstance(params, TrainParams):
-            found.append(_on_frozen(name, count, params, machine, work))
-    return [*found, _evaluation(count, machine, work)]

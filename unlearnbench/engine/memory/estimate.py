@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ...contracts.footprint import Workload
 from ...models.files.card import ModelCard
 from ...models.files.known import check_family
 from ...models.files.shapes import config_of, on_meta
-from ...training.params import FinetuneParams, LoRAParams, TrainParams
 
 GIB = 2**30
 HALF, SINGLE = 2, 4
@@ -87,13 +87,18 @@ class Machine:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One stage: bytes a process by what they are for, seconds, and whether it fits."""
+    """One stage: bytes a process by what they are for (none, where that is not known), seconds, whether it fits."""
 
     stage: str
     parts: dict[str, float]
     seconds: float
     machine: Machine
     advice: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to count from."""
+        return bool(self.parts)
 
     @property
     def total(self) -> float:
@@ -195,12 +200,6 @@ def step_activations(count: Counts, samples: int, size: int, *, frozen: bool, ch
     return blocks + logits
 
 
-def adapter_size(count: Counts, lora: LoRAParams) -> int:
-    """Parameters of an adapter on all linear layers of the blocks, and of a projector that is trained beside it."""
-    beside = count.projector if lora.projector == "full" else 0
-    return lora.rank * sum(inside + outside for inside, outside in count.linears) + beside
-
-
 def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
     """Bytes of visual features and tokens that are kept in memory; files hold the rest."""
     from ...models.pictures.cache import CACHE_BYTES, CACHE_SHARE
@@ -210,92 +209,7 @@ def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
     return min(pictures * one, max(min(CACHE_BYTES, CACHE_SHARE * free), one))
 
 
-# ------------------------------------------------------------------------------------------------------------ stages
-@dataclass(frozen=True)
-class Workload:
-    """What a run will go through, by default FIUBench with 40 people to be forgotten.
-
-    Pairs, private pairs of those people, pictures, and pictures of those people.
-    """
-
-    pairs: int = 8_000
-    forget: int = 480
-    pictures: int = 400
-    flagged: int = 40
-
-
-def learns_all(params: FinetuneParams) -> bool:
-    """Whether it is a training of everything, as the base's, and none that sees a pair to keep with each to forget."""
-    return type(params).model_fields["full"].default is True
-
-
-def finetune(
-    stage: str, count: Counts, params: FinetuneParams, machine: Machine, work: Workload, samples: int
-) -> Estimate:
-    """A training of the model's own weights (cut up among the processes), or of an adapter (standing in each)."""
-    n, size = machine.processes, machine.size
-    micro = min(-(-params.batch_size // n), params.micro_batch_size or params.batch_size)
-    trained = count.language + count.projector if params.full else adapter_size(count, params.lora)
-    cut, sides = n if params.full else 1, 1 if learns_all(params) else 2
-    held: float = count.total * size
-    if params.full:
-        held = count.tower * size + count.projector * SINGLE + count.language * SINGLE / cut
-    else:
-        held += trained * SINGLE
-    parts = {
-        "process": machine.held,
-        "weights": held,
-        "gradients": trained * SINGLE / cut,
-        "optimiser": 2 * trained * SINGLE / cut,
-        "pictures": picture_cache(count, work.pictures, machine),
-    }
-    if params.full and cut > 1:
-        parts["gathered"] = (2 * count.largest_layer + count.embeddings) * (size + SINGLE)
-    elif params.full and size == HALF:  # half-precision copies that the backward pass needs
-        copies = count.largest_layer + count.embeddings if params.gradient_checkpointing else count.language
-        parts["half-precision copies"] = copies * HALF
-    parts["activations"] = step_activations(
-        count, micro * sides, size, frozen=False, checkpointing=params.gradient_checkpointing
-    )
-    if not params.full:  # an adapter keeps its own products too
-        width = params.lora.rank * len(count.linears) / max(1, count.depth)
-        parts["activations"] += (
-            micro * sides * count.length * width * size * (1 if params.gradient_checkpointing else count.depth)
-        )
-    if params.full and cut > 1:  # whole weights come first, and the embeddings are widened in one piece
-        loading = machine.held + count.total * size + (count.language / cut + count.embeddings) * SINGLE
-        parts["loading"] = max(0.0, loading - sum(parts.values()))
-    passes = 3 + (1 if params.gradient_checkpointing else 0)
-    operations = passes * forward_operations(count) * samples * params.epochs
-    operations += encoding_operations(count, work.pictures)
-    return Estimate(stage, parts, _seconds(operations, machine), machine)
-
-
-def on_frozen(stage: str, count: Counts, params: TrainParams, machine: Machine, work: Workload) -> Estimate:
-    """Small networks before a frozen model, about a layer of its width.
-
-    Only samples that they change need activations: those of the pictures to be forgotten.
-    """
-    n, size = machine.processes, machine.size
-    share = work.flagged / work.pictures
-    micro = min(-(-params.batch_size // n), params.micro_batch_size or params.batch_size)
-    micro = min(micro, math.ceil(micro * share + 3 * math.sqrt(micro * share * (1 - share))))  # all but surely enough
-    modules = count.width**2
-    edited = micro * count.visual * count.width * size * (count.cross or 1)
-    parts = {
-        "process": machine.held,
-        "weights": count.total * size,
-        "gradients": modules * SINGLE,
-        "optimiser": 3 * modules * SINGLE,
-        "edited tokens": edited,
-        "activations": step_activations(count, micro, size, frozen=True, checkpointing=False),
-        "pictures": picture_cache(count, work.pictures, machine),
-    }
-    operations = 2 * forward_operations(count) * work.pairs * share * params.epochs
-    operations += encoding_operations(count, work.pictures)
-    return Estimate(stage, parts, _seconds(operations, machine), machine)
-
-
+# ------------------------------------------------------------------------------------------------------------ asking
 def evaluation(count: Counts, machine: Machine, work: Workload, at_once: int = ASKED_AT_ONCE) -> Estimate:
     """Asking every question and weighing every answer, ``at_once`` samples at a time."""
     size = machine.size
@@ -314,7 +228,7 @@ def evaluation(count: Counts, machine: Machine, work: Workload, at_once: int = A
     }
     asked = work.pairs * 2 + work.forget * 6
     operations = forward_operations(count) * asked + encoding_operations(count, work.pictures)
-    return Estimate("evaluation", parts, _seconds(operations, machine), machine)
+    return Estimate("evaluation", parts, seconds(operations, machine), machine)
 
 
 def encoding_operations(count: Counts, pictures: int) -> float:
@@ -333,5 +247,6 @@ def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PR
     return 2 * count.layers * length + attention + crossed + 2 * answer * count.vocabulary * count.width
 
 
-def _seconds(operations: float, machine: Machine) -> float:
+def seconds(operations: float, machine: Machine) -> float:
+    """How long that many floating-point operations take, shared by the processes."""
     return operations / (PEAK[machine.kind] * UTILISATION) / machine.processes

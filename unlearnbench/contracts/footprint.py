@@ -1,0 +1,48 @@
+"""What a training needs, in the terms from which ``plan --memory`` counts bytes and seconds before anything starts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a run will go through, by default FIUBench with 40 people to be forgotten.
+
+    Pairs of question and answer, those to be forgotten among them, pictures, and pictures of what is to be forgotten.
+    """
+
+    pairs: int = 8_000
+    forget: int = 480
+    pictures: int = 400
+    flagged: int = 40
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one training holds and goes through. `Method.footprint` returns it; without ``samples`` nothing is trained.
+
+    ``samples`` go through the language model in all, epochs included. A step takes ``batch_size`` items,
+    ``micro_batch_size`` of them at a time (all, if None), each of which is ``beside`` samples: two for a pair. Where
+    only a ``share`` of the items needs a pass with gradients, the others are left out.
+
+    What is trained is one of these: all weights of language model and projector (``full``, cut up among processes); an
+    adapter of some ``rank``, with ``projector`` all of the projector's weights beside it; ``subset`` many of the
+    model's own weights; or ``modules`` weights of networks that edit visual tokens before a frozen model.
+    ``instead`` is what to type to train an adapter in place of all weights, where that is not ``full=false``.
+    """
+
+    samples: float = 0.0
+    batch_size: int = 1
+    micro_batch_size: int | None = None
+    beside: int = 1
+    share: float = 1.0
+    full: bool = False
+    rank: int = 0
+    projector: bool = False
+    subset: int = 0
+    modules: int = 0
+    gradient_checkpointing: bool = False
+    instead: str = ""
+
+
+NOTHING = Footprint()
+"""That of a method that trains nothing."""

@@ -1,0 +1,101 @@
+"""Memory and time of a training, counted from the footprint that its method or its parameters give."""
+
+import math
+
+from ...contracts.footprint import Footprint, Workload
+from .estimate import (
+    HALF,
+    SINGLE,
+    Counts,
+    Estimate,
+    Machine,
+    encoding_operations,
+    forward_operations,
+    picture_cache,
+    seconds,
+    step_activations,
+)
+
+
+def training(stage: str, count: Counts, footprint: Footprint, machine: Machine, work: Workload) -> Estimate:
+    """One training: of the model's own weights, of an adapter, or of networks before a frozen model."""
+    frozen = bool(footprint.modules)
+    parts = _held(count, footprint, machine) | {"pictures": picture_cache(count, work.pictures, machine)}
+    parts |= _copies(count, footprint, machine) | _activations(count, footprint, machine)
+    if footprint.full and machine.processes > 1:  # whole weights come first, and embeddings are widened in one piece
+        loading = machine.held + count.total * machine.size
+        loading += (count.language / machine.processes + count.embeddings) * SINGLE
+        parts["loading"] = max(0.0, loading - sum(parts.values()))
+    passes = (2 if frozen else 3) + (1 if footprint.gradient_checkpointing else 0)
+    operations = passes * forward_operations(count) * footprint.samples
+    operations += encoding_operations(count, work.pictures)
+    return Estimate(stage, parts, seconds(operations, machine), machine)
+
+
+def adapter_size(count: Counts, rank: int, *, projector: bool = False) -> int:
+    """Parameters of an adapter on all linear layers of the blocks, and of a ``projector`` trained beside it."""
+    beside = count.projector if projector else 0
+    return rank * sum(inside + outside for inside, outside in count.linears) + beside
+
+
+def _trained(count: Counts, footprint: Footprint) -> int:
+    """How many numbers the optimiser changes."""
+    if footprint.full:
+        return count.language + count.projector
+    adapter = adapter_size(count, footprint.rank, projector=footprint.projector)
+    return adapter + footprint.subset + footprint.modules
+
+
+def _held(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:
+    """What stays from step to step. All weights are cut up among the processes, anything else stands in each."""
+    size, trained = machine.size, _trained(count, footprint)
+    cut, weights = 1, float(count.total * size)
+    if footprint.full:
+        cut = machine.processes
+        weights = count.tower * size + count.projector * SINGLE + count.language * SINGLE / cut
+    elif footprint.subset:
+        weights += footprint.subset * (SINGLE - size)
+    elif not footprint.modules:
+        weights += trained * SINGLE
+    moments = 3 if footprint.modules else 2  # networks beside the model are counted with their optimiser
+    return {
+        "process": machine.held,
+        "weights": weights,
+        "gradients": trained * SINGLE / cut,
+        "optimiser": moments * trained * SINGLE / cut,
+    }
+
+
+def _copies(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:
+    """What stands beside all weights while a step needs it."""
+    if not footprint.full:
+        return {}
+    if machine.processes > 1:
+        return {"gathered": (2 * count.largest_layer + count.embeddings) * (machine.size + SINGLE)}
+    if machine.size != HALF:
+        return {}
+    # Half-precision copies that the backward pass needs.
+    copies = count.largest_layer + count.embeddings if footprint.gradient_checkpointing else count.language
+    return {"half-precision copies": copies * HALF}
+
+
+def _activations(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:
+    """What the backward pass needs of the forward one."""
+    size, checkpointing = machine.size, footprint.gradient_checkpointing
+    samples = _at_once(footprint, machine.processes) * footprint.beside
+    frozen = bool(footprint.modules)
+    parts = {}
+    if frozen:
+        parts["edited tokens"] = float(samples * count.visual * count.width * size * (count.cross or 1))
+    activations = step_activations(count, samples, size, frozen=frozen, checkpointing=checkpointing)
+    if footprint.rank:  # an adapter keeps its own products too
+        width = footprint.rank * len(count.linears) / max(1, count.depth)
+        activations += samples * count.length * width * size * (1 if checkpointing else count.depth)
+    return parts | {"activations": activations}
+
+
+def _at_once(footprint: Footprint, processes: int) -> int:
+    """Items whose activations are held together: all but surely no more than this, where only a share needs them."""
+    micro = min(math.ceil(footprint.batch_size / processes), footprint.micro_batch_size or footprint.batch_size)
+    share = footprint.share
+    return min(micro, math.ceil(micro * share + 3 * math.sqrt(micro * share * (1 - share))))

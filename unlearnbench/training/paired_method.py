@@ -1,0 +1,45 @@
+"""What most methods are: parameters, and a loss on batches of forget samples with a retain sample beside each."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from ..contracts import Method
+from .params import UnlearnParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..contracts.sample import Sets
+    from ..models.contract.edits import Trained
+    from ..models.contract.vlm import VLM
+    from ..runtime.run import Run
+    from .unlearning import Pairs, Unlearning
+
+
+class PairedMethod(Method):
+    """Trains an adapter (or all weights) on the sum of the parts that `loss` returns for a batch of pairs.
+
+    Subclasses nest ``Params``, a subclass of `UnlearnParams` or, to be stopped in time, of `AscentParams`.
+    """
+
+    Params: ClassVar[type[UnlearnParams]] = UnlearnParams
+    params: UnlearnParams
+    needs_reference: ClassVar[bool] = False
+    """Whether the loss asks for what the model before would say (`Unlearning.kl`, `Unlearning.reference`)."""
+
+    @abstractmethod
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "Mapping[str, Tensor]":
+        """The parts of the loss by their names, each a mean over the batch."""
+
+    @property
+    def refusals(self) -> Sequence[str]:
+        """Of which one is drawn for each forget sample (`Pairs.refusals`)."""
+        return ("",)
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
+        """Train; see `unlearnbench.training.unlearning`."""
+        from .unlearning import unlearn
+
+        reference = self.needs_reference
+        return unlearn(model, sets, self.params, run, self.loss, refusals=self.refusals, needs_reference=reference)
