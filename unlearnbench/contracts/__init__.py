@@ -5,11 +5,12 @@ The model's side of the contract is `unlearnbench.models.contract`.
 
 from .method import Method
 from .metric import Metric, Record
-from .params import MetricOptions, Params
+from .params import Continued, MetricOptions, Params
 from .task import EXAMPLE, Evaluation, Headline, Task, TaskData
 
 __all__ = [
     "EXAMPLE",
+    "Continued",
     "Evaluation",
     "Headline",
     "Method",

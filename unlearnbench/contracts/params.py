@@ -49,3 +49,9 @@ class MetricOptions(Params):
     metrics: tuple[str, ...] = Field(
         (), description="further metrics, by their names, computed on every set", exclude_if=lambda names: not names
     )
+
+
+class Continued(Params):
+    """Hyperparameters of a method that trains on from what another has unlearned (`Method.start` is "unlearned")."""
+
+    method: str = Field("", description="the method whose model it goes on with")
