@@ -13,6 +13,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and {__name__, f"{__name__
     sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:
+    from .contracts import Continued as Continued
     from .contracts import Evaluation as Evaluation
     from .contracts import Headline as Headline
     from .contracts import Method as Method
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _PUBLIC = {
+    "Continued": "contracts",
     "DeepFusionVLM": "models.contract.deep_fusion",
     "EarlyFusionVLM": "models.contract.early_fusion",
     "Evaluation": "contracts",

@@ -8,13 +8,13 @@ import pytest
 
 from unlearnbench import Split
 from unlearnbench.analysis.comparison import compare
+from unlearnbench.analysis.legend import legend
+from unlearnbench.analysis.tidy import tidy
 from unlearnbench.metrics.direction import direction_of
 from unlearnbench.registry import metrics
 from unlearnbench.report.latex import latex
-from unlearnbench.report.legend import legend
 from unlearnbench.report.markdown import markdown
 from unlearnbench.report.plots import named
-from unlearnbench.report.tidy import tidy
 from unlearnbench.report.tradeoff import trade_off
 
 FORGET = ("forget.rouge_l", "forget.exact_match", "forget.ape", "forget.min_k")

@@ -230,7 +230,7 @@ def test_the_base_is_trained_once_for_all_methods_tasks_and_forget_sets(
         CALLS["base"] += 1
         return Weights.of(model.projector_parameters())
 
-    monkeypatch.setattr("unlearnbench.engine.stages.train_base", train)
+    monkeypatch.setattr("unlearnbench.training.base.train_base", train)
     everything = ("pretrain", "finetune", "grid-shrink")
     settings = {"base": {"epochs": (3,)}, "mme": SHORT["mme"]}
     finished = command.run(
@@ -280,7 +280,7 @@ def test_a_base_that_fails_is_tried_once_for_all_methods(command: Command, monke
         CALLS["base"] += 1
         raise MemoryError
 
-    monkeypatch.setattr("unlearnbench.engine.stages.train_base", fail)
+    monkeypatch.setattr("unlearnbench.training.base.train_base", fail)
     methods = ("finetune", "grid-shrink", "pretrain")
     finished = command.run(methods=methods, settings={"base": {"epochs": (4,)}})
     assert [f.row.error and f.row.error.model_dump() for f in finished] == [

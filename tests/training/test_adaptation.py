@@ -13,7 +13,8 @@ from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.asking.prefix import spared
 from unlearnbench.models.contract.edits import Trained
-from unlearnbench.models.contract.vlm import VLM, linears_within
+from unlearnbench.models.contract.network import linears_within
+from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.qwen2_5_vl import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for

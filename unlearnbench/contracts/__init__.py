@@ -4,7 +4,7 @@ The model's side of the contract is `unlearnbench.models.contract`.
 """
 
 from .method import Method
-from .params import Params
+from .params import Continued, Params
 from .task import EXAMPLE, Evaluation, Headline, Task, TaskData
 
-__all__ = ["EXAMPLE", "Evaluation", "Headline", "Method", "Params", "Task", "TaskData"]
+__all__ = ["EXAMPLE", "Continued", "Evaluation", "Headline", "Method", "Params", "Task", "TaskData"]

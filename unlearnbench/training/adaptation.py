@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..models.asking.prefix import spared
 from ..models.contract.edits import Adapter, Trained, Weights, quiet
+from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
 from ..runtime import distributed
 from .params import FinetuneParams, LoRAParams
@@ -55,6 +56,10 @@ class Trainee(ABC):
     def log_distributions(self, batch: Batch) -> tuple[Tensor, ...]:
         """`VLM.answer_log_distributions` with gradients into what is trained."""
         return self.model.answer_log_distributions(batch, self.look(batch), shared=self.shares(batch))
+
+    def hidden(self, batch: Batch, names: Sequence[str], positions: Positions = "all") -> dict[str, tuple[Tensor, ...]]:
+        """`VLM.hidden` with gradients into what is trained; within `reference`, of the model before training."""
+        return self.model.hidden(batch, names, positions, self.look(batch), shared=self.shares(batch))
 
 
 class AllWeights(Trainee):

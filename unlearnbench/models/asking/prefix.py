@@ -88,12 +88,19 @@ class Continued:
 
     ``cache`` holds the beginnings, a row for each of the batch; ``seen`` [B, P] marks their real tokens; ``rest`` is
     the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by tokens (M-RoPE).
+    ``beginning`` [B] says which of the distinct ones is whose.
     """
 
     cache: Any
     seen: Tensor
     rest: Batch
     delta: Tensor | None
+    beginning: Tensor
+
+    def put_together(self, row: int, beginnings: Tensor, rests: Tensor) -> Tensor:
+        """What there is of a row's real tokens, of what was found of the beginnings [.., P, d] and of the rest."""
+        first = beginnings[self.beginning[row]][self.seen[row].bool()]
+        return torch.cat([first, rests[row][self.rest.attention_mask[row].bool()]])
 
     @property
     def mask(self) -> Tensor:
@@ -124,7 +131,7 @@ def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Contin
     deltas = getattr(model.model.model, "rope_deltas", None)
     delta = None if deltas is None else deltas[index].to(index.device)
     start = min(last) + 1
-    return Continued(cache, beginnings.attention_mask[index], _from(batch, last, start), delta)
+    return Continued(cache, beginnings.attention_mask[index], _from(batch, last, start), delta, index)
 
 
 def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
@@ -162,9 +169,20 @@ def _from(batch: Batch, last: Sequence[int], start: int) -> Batch:
 def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Tensor:
     """`VLM.answer_logits` of rows that share pictures."""
     continued = begin(model, batch, visual)
-    predicting = continued.rest.answer_mask.roll(-1, dims=1)
+    return _go_on(model, continued, continued.rest.answer_mask.roll(-1, dims=1)).logits  # type: ignore[no-any-return]
+
+
+def read(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Continued:
+    """Read rows that share pictures in two passes, first the beginnings and then the rest, for what blocks make."""
+    continued = begin(model, batch, visual)
+    _go_on(model, continued, 1)
+    return continued
+
+
+def _go_on(model: "DecoderVLM", continued: Continued, logits_to_keep: Tensor | int) -> Any:
+    """What the model says of what comes after the beginnings."""
     inputs = _inputs(model, continued, continued.rest.input_ids, continued.mask)
-    return model.model(**inputs, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
+    return model.model(**inputs, logits_to_keep=logits_to_keep)
 
 
 def generate(

@@ -6,16 +6,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessorList
 
 from ...contracts.sample import Sampling
 from ...errors import UsageError
 from ..asking import prefix
+from . import hidden
 from .attention import AttentionReader, reading
 from .finite import Watch
+from .hidden import Positions
+from .network import chosen, named_within
 from .sampling import Drawn, Samplings, each
-from .vlm import VLM, Batch, by_sample, named_within
+from .vlm import VLM, Batch, by_sample
 
 
 class DecoderVLM(VLM):
@@ -80,6 +84,51 @@ class DecoderVLM(VLM):
             part = batch.take(others)
             found |= zip(others, by_sample(part, self.answer_logits(part, [seen[row] for row in others])), strict=True)
         return torch.cat([found[row] for row in range(len(batch))])
+
+    def hidden(  # noqa: D102
+        self,
+        batch: Batch,
+        names: Sequence[str],
+        positions: Positions = "all",
+        visual: list[Tensor] | None = None,
+        *,
+        shared: bool = False,
+    ) -> dict[str, tuple[Tensor, ...]]:
+        of_tokens, of_pictures = hidden.divided(chosen(self.blocks(), names), positions)
+        found = self._hidden_of_pictures(batch, of_pictures)
+        if of_tokens:
+            seen = self.look(batch) if visual is None else visual
+            marked = hidden.mask(batch, positions)
+            own = [mask[real] for mask, real in zip(marked, batch.attention_mask.bool(), strict=True)]
+            for name, states in self._states(batch, seen, of_tokens, shared=shared and self.shares_prefixes).items():
+                found[name] = tuple(state[its] for state, its in zip(states, own, strict=True))
+        return {name: found[name] for name in names}
+
+    def _states(
+        self, batch: Batch, visual: list[Tensor], modules: dict[str, nn.Module], *, shared: bool
+    ) -> dict[str, list[Tensor]]:
+        """What the language model's ``modules`` give out of each row's real tokens."""
+        rows = prefix.shareable(self, batch, visual) if shared else []
+        parts: dict[int, dict[str, Tensor]] = {}
+        if rows:
+            with hidden.outputs(modules) as read:
+                continued = prefix.read(self, batch.take(rows), [visual[row] for row in rows])
+            for place, row in enumerate(rows):
+                parts[row] = {name: continued.put_together(place, *passes) for name, passes in read.items()}
+        if others := [*prefix.apart(batch, rows)]:
+            part = batch.take(others)
+            with hidden.outputs(modules, until=self._not_needed(modules)) as read:
+                self._forward(part, [visual[row] for row in others], logits_to_keep=1)
+            for place, row in enumerate(others):
+                real = part.attention_mask[place].bool()
+                parts[row] = {name: passes[0][place][real] for name, passes in read.items()}
+        return {name: [parts[row][name] for row in range(len(batch))] for name in modules}
+
+    def _not_needed(self, modules: dict[str, nn.Module]) -> nn.Module | None:
+        """The block from which on a pass may be broken off; none where weights are cut up: such passes must end."""
+        if any(isinstance(parameter, DTensor) for parameter in self.model.parameters()):
+            return None
+        return hidden.after(list(self.language_model().layers), modules)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def generate(  # noqa: D102

@@ -8,7 +8,7 @@ All sequences are padded on the left, for training too, so that one preparation 
 import copy
 import threading
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,11 +19,13 @@ from typing import Any, ClassVar
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
+from . import hidden
+from .hidden import Positions
+from .network import Network
 from .sampling import Samplings
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
@@ -80,7 +82,7 @@ Of a `VLM.layered` model a sample's tokens may come out as [layers, N_v, d], one
 """
 
 
-class VLM(ABC):
+class VLM(Network):
     """A vision-language model: prepares, sees, attends, scores and generates.
 
     ``visual_edit``, when set, is applied to every batch's visual tokens before the language model sees them; that is
@@ -110,90 +112,6 @@ class VLM(ABC):
         self._own_thread, self._in_thread = threading.get_ident(), threading.local()
         self._prompts: dict[str, tuple[list[int], list[int], list[bool]]] = {}
         self._answers: dict[str, list[int]] = {}
-
-    # ------------------------------------------------------------------------------------------------- the network
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device  # type: ignore[no-any-return]
-
-    @property
-    def width(self) -> int:
-        """The language model's hidden size d."""
-        return int(self.model.config.get_text_config().hidden_size)
-
-    @abstractmethod
-    def language_model(self) -> nn.Module:
-        """The text decoder with its embeddings and output head left out."""
-
-    @property
-    @abstractmethod
-    def attention_layers(self) -> tuple[int, ...]:
-        """Numbers of the language model's layers in which text attends to visual tokens."""
-
-    @abstractmethod
-    def projector(self) -> nn.Module:
-        """What maps the vision tower's features to visual tokens."""
-
-    @abstractmethod
-    def language_parameters(self) -> dict[str, nn.Parameter]:
-        """Parameters of the language model, output head included, by their name in the whole model."""
-
-    def projector_parameters(self) -> dict[str, nn.Parameter]:
-        """Parameters of the projector, by their name in the whole model."""
-        return named_within(self.model, self.projector())
-
-    def language_linears(self) -> list[str]:
-        """Names in the whole model of the linear layers in the language model's blocks: what an adapter may adapt."""
-        return linears_within(self.model, self.language_model().layers)  # type: ignore[arg-type]
-
-    def projector_linears(self) -> list[str]:
-        """Names in the whole model of the projector's linear layers."""
-        return linears_within(self.model, self.projector())
-
-    @contextmanager
-    def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-        """Let exactly ``parameters`` receive gradients; freeze them again and renew visual tokens at the end.
-
-        Within, weights of a half-precision model are held in float32 and computed with in half precision: an update of
-        1e-5 would be lost in the rounding of bfloat16.
-        """
-        for parameter in parameters.values():
-            parameter.data = parameter.data.float()
-            parameter.requires_grad_(True)
-        self.model.train()
-        try:
-            with self.autocast():
-                yield list(parameters.values())
-        finally:
-            self.model.eval()
-            for parameter in parameters.values():
-                parameter.requires_grad_(False)
-                parameter.grad = None
-                if not isinstance(parameter.data, DTensor):  # a part of a weight keeps the precision it was cut in
-                    parameter.data = parameter.data.to(self.dtype)
-            self.refresh()
-
-    def autocast(self) -> torch.autocast:
-        """Compute in the model's own half precision what is held in float32; nothing for a model in float32.
-
-        Without autocast's cache, which would go on computing with the weights of before the first step.
-        """
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32, cache_enabled=False)
-
-    def checkpoint_activations(self) -> None:
-        """Hold few activations in training, at the price of computing them twice."""
-        # Older versions of `transformers` have only the second name, newer ones warn of it.
-        enable = (
-            getattr(self.model, "activation_checkpointing_enable", None) or self.model.gradient_checkpointing_enable
-        )
-        enable()
-
-    @property
-    def checkpoints_activations(self) -> bool:
-        """Whether training computes activations twice."""
-        known = getattr(self.model, "is_activation_checkpointing", None)
-        return bool(self.model.is_gradient_checkpointing if known is None else known)
 
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod
@@ -356,6 +274,37 @@ class VLM(ABC):
         return by_sample(batch, distributions.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0])
 
     @abstractmethod
+    def hidden(
+        self,
+        batch: Batch,
+        names: Sequence[str],
+        positions: Positions = "all",
+        visual: list[Tensor] | None = None,
+        *,
+        shared: bool = False,
+    ) -> dict[str, tuple[Tensor, ...]]:
+        """What the `blocks` of these ``names`` give out, with gradients, by their names; ``shared`` as above.
+
+        Of a language model's block that is one tensor [tokens, d] a sample, of the tokens that ``positions`` mean, in
+        their order. A block of the vision tower or the projector works on pictures: one tensor [tokens, width] a
+        picture of the batch, in the block's own order of tokens; the picture is encoded for it anew. Raises
+        `UsageError` for a name that is no block, and for positions that mean nothing.
+        """
+
+    def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
+        """`hidden` of blocks of the tower and the projector."""
+        found: dict[int, dict[str, list[Tensor]]] = {}
+        paths = [path for query in batch.queries for path in query.images]
+        for path, picture in zip(paths, batch.pictures, strict=True):
+            if modules and id(picture) not in found:
+                with hidden.outputs(modules) as read:
+                    self.encode(self.pixels(path))
+                found[id(picture)] = read
+        return {
+            name: tuple(found[id(picture)][name][0].flatten(0, -2) for picture in batch.pictures) for name in modules
+        }
+
+    @abstractmethod
     def generate(
         self,
         batch: Batch,
@@ -382,15 +331,3 @@ def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
 def chat(question: str) -> list[dict[str, Any]]:
     """A question about a picture as chat templates take it: one turn of the user's, the picture first."""
     return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
-
-
-def named_within(model: nn.Module, part: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters of ``part`` by their names in ``model``."""
-    inside = {id(parameter) for parameter in part.parameters()}
-    return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
-
-
-def linears_within(model: nn.Module, part: nn.Module) -> list[str]:
-    """The names in ``model`` of the linear layers in ``part``."""
-    inside = {id(module) for module in part.modules() if isinstance(module, nn.Linear)}
-    return [name for name, module in model.named_modules() if id(module) in inside]

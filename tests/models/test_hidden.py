@@ -1,0 +1,165 @@
+"""States of chosen blocks at chosen places, against what `transformers` says of a plain forward pass."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.models.tiny_families import FAMILIES, resized, save
+from unlearnbench.contracts.sample import Asked, Sample
+from unlearnbench.errors import UsageError
+from unlearnbench.models.contract.vlm import VLM, Batch
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.training.adaptation import adapted
+from unlearnbench.training.params import FinetuneParams, LoRAParams
+
+EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
+WANTED = ["language.1", "language.0"]
+
+
+@pytest.fixture(scope="module", params=[*EMBEDDED, *FAMILIES])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model of every family; for reading only."""
+    if request.param in EMBEDDED:
+        return load(card_for(request.param), "cpu")
+    folder = tmp_path_factory.mktemp("models") / request.param
+    save(request.param, folder)
+    return load(card_for(str(folder)), "cpu")
+
+
+@pytest.fixture(scope="module")
+def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> list[Asked]:
+    """Questions of different lengths on three pictures of different shapes, of which the third has one alone."""
+    pictures = resized(
+        [sample.images[0] for sample in asked], [(112, 112), (96, 64), (64, 128)], tmp_path_factory.mktemp("pictures")
+    )
+    places = [0, 1, 0, 2, 1]
+    return [Asked(sample.text[:40], (pictures[place],)) for place, sample in zip(places, asked, strict=False)]
+
+
+def answered(model: VLM, queries: list[Asked]) -> Batch:
+    return model.prepare(queries, ["Yes", "The blood type is A.", "red", "Anna", "No"])
+
+
+def plain(model: Any, batch: Batch, visual: list[Tensor] | None = None) -> list[Tensor]:
+    """After every block [B, L, d], and before the first, as `transformers` collects them."""
+    inputs = model._inputs(batch, model.look(batch) if visual is None else visual)
+    return [*model.model(**inputs, use_cache=False, output_hidden_states=True).hidden_states]
+
+
+@torch.no_grad()
+def test_states_are_those_of_a_plain_pass(model: VLM, queries: list[Asked]) -> None:
+    batch = answered(model, queries)
+    expected = plain(model, batch)
+    own = torch.rand(batch.input_ids.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    masks: dict[Any, Tensor] = {
+        "all": batch.attention_mask.bool(),
+        "question": batch.question_mask,
+        "visual": batch.image_mask,
+        "answer": batch.answer_mask,
+        "predicting": batch.answer_mask.roll(-1, 1),
+        own: own & batch.attention_mask.bool(),
+    }
+    for positions, mask in masks.items():
+        for shared in (False, True):
+            found = model.hidden(batch, WANTED, positions, shared=shared)
+            assert [*found] == WANTED
+            for name, states in found.items():
+                whole = expected[int(name[-1]) + 1]
+                for row, state in enumerate(states):
+                    torch.testing.assert_close(state, whole[row][mask[row]], atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_the_last_block_is_read_before_the_last_norm(model: Any, queries: list[Asked]) -> None:
+    batch = answered(model, queries)
+    last = [*model.blocks()][len(model.language_model().layers) - 1]
+    for shared in (False, True):
+        states = model.hidden(batch, [last], "answer", shared=shared)[last]
+        found = model.language_model().norm(torch.cat(states))
+        torch.testing.assert_close(found, plain(model, batch)[-1][batch.answer_mask], atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_blocks_that_see_pictures(model: Any, queries: list[Asked]) -> None:
+    """The projector's tokens are what the language model gets; the tower's blocks follow one another."""
+    batch, names = model.prepare(queries), [*model.blocks()]
+    tower = [name for name in names if name.startswith("vision.")]
+    projectors = [name for name in names if name.startswith("projector")]
+    found = model.hidden(batch, [*tower, *projectors, "language.0"], "visual")
+    assert [*found] == [*tower, *projectors, "language.0"]
+    assert len(found[tower[0]]) == len(batch.pictures)
+    for picture, *streams in zip(batch.pictures, *(found[name] for name in projectors), strict=True):
+        main = picture.tokens if picture.tokens.ndim == 2 else picture.tokens[0]
+        torch.testing.assert_close(streams[0].reshape(main.shape), main, atol=1e-5, rtol=0)
+    assert all(states.isfinite().all() and states.ndim == 2 for name in tower for states in found[name])
+
+
+def test_blocks_hold_what_a_model_is_made_of(model: Any) -> None:
+    """Every weight is the language model's, the projector's or the tower's, and most stand in some block."""
+    parts = [model.language_parameters(), model.projector_parameters(), model.vision_parameters()]
+    names = [name for part in parts for name in part]
+    assert sorted(names) == sorted(name for name, _ in model.model.named_parameters())
+    inside = {id(p) for block in model.blocks().values() for p in block.parameters()}
+    assert {id(p) for p in model.language_model().layers.parameters()} <= inside
+    assert {id(p) for p in model.projector().parameters()} <= inside
+    assert len(inside) > 0.8 * len(names)
+
+
+def gradients(loss: Tensor, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return [torch.zeros_like(p) if grad is None else grad for grad, p in zip(found, parameters, strict=True)]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("full", [False, True])
+def test_states_in_training(name: str, checkpointing: bool, full: bool, queries: list[Asked]) -> None:
+    """Adapters and whole weights, with and without checkpointing: values, gradients, and the model of before."""
+    model: Any = load(card_for(name), "cpu")
+    batch = answered(model, [Asked(f"{number}?", queries[0].images) for number in range(5)])
+    before = [states.clone() for states in plain(model, batch)]
+    lora = LoRAParams(rank=4, alpha=8.0, dropout=0.0, projector=True)
+    params = FinetuneParams(full=full, lora=lora, gradient_checkpointing=checkpointing)
+    with adapted(model, params, 0) as trainee:
+        if full:
+            trainee.remember()  # type: ignore[attr-defined]
+        with torch.no_grad():
+            for parameter in trainee.parameters:
+                parameter += 0.02 * torch.randn_like(parameter)
+        assert trainee.shares(batch) is (name != "tiny-mllama" and not checkpointing)
+        weights = torch.randn(model.width)
+
+        def loss(states: Any) -> Tensor:
+            return (torch.cat([*states]) @ weights).square().mean()
+
+        found = trainee.hidden(batch, ["language.1"], "answer")["language.1"]
+        expected = plain(model, batch, trainee.look(batch))[2][batch.answer_mask]
+        torch.testing.assert_close(torch.cat(found), expected, atol=1e-4, rtol=0)
+        own, its = (gradients(loss(states), trainee.parameters) for states in (found, [expected]))
+        assert sum(bool(grad.any()) for grad in own) > 3
+        for grad, other in zip(own, its, strict=True):
+            torch.testing.assert_close(grad, other, atol=1e-4, rtol=1e-3)
+        with trainee.reference():
+            old = torch.cat(trainee.hidden(batch, ["language.1"], "answer")["language.1"])
+        assert not old.requires_grad
+        torch.testing.assert_close(old, before[2][batch.answer_mask], atol=1e-4, rtol=0)
+        assert not torch.allclose(old, expected, atol=1e-3)
+
+
+def test_what_is_no_block_and_no_place_is_refused(tmp_path: Path, queries: list[Asked]) -> None:
+    model = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    batch = model.prepare(queries[:2])
+    with pytest.raises(
+        UsageError, match=r"no block 'language\.9'; its blocks are language\.0 to language\.3, projector"
+    ):
+        model.hidden(batch, ["language.9"])
+    with pytest.raises(UsageError, match=r"vision\.0 works on pictures"):
+        model.hidden(batch, ["vision.0"], "answer")
+    with pytest.raises(UsageError, match="positions 'end' are unknown; choose from all"):
+        model.hidden(batch, ["language.0"], "end")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"positions are \[1, 3\]"):
+        model.hidden(batch, ["language.0"], torch.ones(1, 3))

@@ -1,0 +1,88 @@
+"""What blocks of a network give out, read in a forward pass with its gradients."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
+
+from ...errors import UsageError
+from .attention import EnoughLayersError
+from .network import LANGUAGE
+
+if TYPE_CHECKING:
+    from .vlm import Batch
+
+Positions = Literal["all", "question", "visual", "predicting", "answer"] | Tensor
+"""Whose states are read: every token's of the prompt and its answer, the question's own, those that stand for pictures,
+those from which the answer's tokens are predicted, the answer's; or those that a mask [B, L] marks."""
+
+
+def mask(batch: "Batch", positions: Positions) -> Tensor:
+    """Which tokens [B, L] are meant; raises `UsageError` for a word or a shape that means none."""
+    known = {
+        "all": batch.attention_mask.bool(),
+        "question": batch.question_mask,
+        "visual": batch.image_mask,
+        "predicting": batch.answer_mask.roll(-1, dims=1),
+        "answer": batch.answer_mask,
+    }
+    if isinstance(positions, Tensor):
+        if positions.shape != batch.input_ids.shape:
+            raise UsageError(
+                f"positions are {list(positions.shape)} and the batch {list(batch.input_ids.shape)}; give a mask of "
+                "the batch's shape"
+            )
+        return positions.bool() & known["all"]
+    if positions not in known:
+        raise UsageError(f"positions {positions!r} are unknown; choose from {', '.join(known)}, or give a mask")
+    return known[positions]
+
+
+def divided(modules: Mapping[str, nn.Module], positions: Positions) -> tuple[dict[str, nn.Module], ...]:
+    """Blocks that work on tokens and blocks that work on pictures; raises `UsageError` where these get no positions."""
+    of_tokens = {name: module for name, module in modules.items() if name.partition(".")[0] == LANGUAGE}
+    of_pictures = {name: module for name, module in modules.items() if name not in of_tokens}
+    if of_pictures and not (isinstance(positions, str) and positions in ("all", "visual")):
+        raise UsageError(
+            f"{next(iter(of_pictures))} works on pictures and not on tokens; ask for positions all or visual"
+        )
+    return of_tokens, of_pictures
+
+
+@contextmanager
+def outputs(modules: Mapping[str, nn.Module], *, until: nn.Module | None = None) -> Iterator[dict[str, list[Tensor]]]:
+    """The output of each of ``modules``, pass after pass, over the passes inside the block.
+
+    The pass is broken off at ``until``, which is not entered. What is computed anew in a backward pass that comes after
+    the block is not read again.
+    """
+    found: dict[str, list[Tensor]] = {name: [] for name in modules}
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            found[name].append(output if isinstance(output, Tensor) else output[0])
+
+        return hook
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
+    if until is not None:
+        hooks.append(until.register_forward_pre_hook(_enough))
+    try:
+        yield found
+    except EnoughLayersError:
+        pass
+    finally:
+        for each in hooks:
+            each.remove()
+
+
+def _enough(module: nn.Module, args: Any) -> None:
+    raise EnoughLayersError
+
+
+def after(blocks: Sequence[nn.Module], wanted: Mapping[str, nn.Module]) -> nn.Module | None:
+    """The first of ``blocks`` that comes after all that are ``wanted``; None if the last of them is wanted itself."""
+    inside = {id(module) for module in wanted.values()}
+    last = max(place for place, block in enumerate(blocks) if id(block) in inside)
+    return blocks[last + 1] if last + 1 < len(blocks) else None
