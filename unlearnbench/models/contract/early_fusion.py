@@ -72,23 +72,25 @@ class EarlyFusionVLM(DecoderVLM):
         return self.model.get_decoder().layers[layer].self_attn  # type: ignore[no-any-return]
 
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
-        return [score[:, mask] for score, mask in zip(scores, batch.image_mask, strict=True)]
+        return [
+            part
+            for score, mask, places in zip(scores, batch.image_mask, batch.by_row, strict=True)
+            for part in score[:, mask].split([batch.pictures[place].count for place in places], dim=1)
+        ]
 
     def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
         """Text, the family's further inputs, and the visual tokens where `transformers` takes encoder outputs."""
-        return {
-            "input_ids": batch.input_ids,
-            "attention_mask": batch.attention_mask,
-            **self._extra(batch),
-            "mm_encoder_outputs": {"image": self._encoded([tokens.to(self.dtype) for tokens in visual])},
-        }
+        text = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **self._extra(batch)}
+        if not visual:
+            return text
+        return text | {"mm_encoder_outputs": {"image": self._encoded([tokens.to(self.dtype) for tokens in visual])}}
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         """Visual tokens as the model's own encoder would have returned them."""
         return BaseModelOutputWithPooling(pooler_output=tuple(visual))
 
     def _extra(self, batch: Batch) -> dict[str, Tensor]:
-        names = batch.pictures[0].extra
+        names = batch.pictures[0].extra if batch.pictures else {}
         return {name: torch.cat([picture.extra[name] for picture in batch.pictures]) for name in names}
 
 

@@ -75,6 +75,9 @@ class Mllama(DeepFusionVLM):
     def _attention_module(self, layer: int) -> nn.Module:
         return self.model.get_decoder().layers[layer].cross_attn  # type: ignore[no-any-return]
 
-    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
-        tiles = torch.cat([picture.extra["aspect_ratio_mask"] for picture in batch.pictures])  # [B, 1, tiles]
-        return {"cross_attention_mask": mask[:, :, None, None].long() * tiles[:, None]}
+    def _crossing(self, batch: Batch, seen: Tensor) -> dict[str, Any]:
+        tiles = torch.cat(
+            [picture.extra["aspect_ratio_mask"] for picture in batch.pictures]
+        )  # [all pictures, 1, tiles]
+        tiles = tiles.view(len(batch), 1, -1, tiles.shape[-1])
+        return {"cross_attention_mask": seen[..., None].long() * tiles}  # [B, n, pictures, tiles]
