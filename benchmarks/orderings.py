@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from unlearnbench.analysis.settings import Facts
+from unlearnbench.analysis.facts import Facts
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
 from unlearnbench.results.row import Row, Split, latest

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import t as student
 
 from unlearnbench.analysis.comparison import compare, details
+from unlearnbench.analysis.legend import legend
 from unlearnbench.analysis.numbers import amount, memory
-from unlearnbench.report.legend import legend
 
 
 def column(rows, name):

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from benchmarks import orderings
 from unlearnbench import Split
 from unlearnbench.analysis.comparison import compare
+from unlearnbench.analysis.legend import legend
+from unlearnbench.analysis.tidy import tidy
+from unlearnbench.report.curves import curves
 from unlearnbench.report.latex import latex
-from unlearnbench.report.legend import legend
 from unlearnbench.report.markdown import markdown
-from unlearnbench.report.sweeps import sweeps
-from unlearnbench.report.tidy import tidy
 
 SCORE = "retain.rouge_l"
 
@@ -86,7 +86,7 @@ def test_a_sentence_of_an_old_row_is_a_name_and_not_read(row):
     rows = [row("m", metrics={SCORE: (n / 10, True)}, split=f"forget {n} of 20 (custom split)") for n in (2, 4, 6)]
     (comparison,) = compare(rows)
     assert len(comparison.lines) == 3
-    assert [*sweeps(comparison)] == []
+    assert [*curves(comparison)] == []
 
 
 def test_rows_that_do_not_tell_what_differs_are_not_dropped_without_a_word(row):
@@ -107,7 +107,7 @@ def test_rows_that_do_not_tell_what_differs_are_not_dropped_without_a_word(row):
 
 def curve(row, splits, **changes):
     rows = [row("m", metrics={SCORE: (value, True)}, split=split, **changes) for split, value in splits]
-    return [figure for _, figure in sweeps(*compare(rows))]
+    return [figure for _, figure in curves(*compare(rows))]
 
 
 def test_people_are_swept_by_their_number(row):
@@ -131,7 +131,7 @@ def test_a_sweep_of_another_number_stays_with_its_people(row):
         for first, shift, ks in ((1, 0.0, (4, 8, 16)), (2, 0.1, (2, 12)))
         for k in ks
     ]
-    ((_, figure),) = sweeps(*compare(rows))
+    ((_, figure),) = curves(*compare(rows))
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[k, pytest.approx(k / 20)] for k in (4, 8, 16)]
 
 

@@ -7,10 +7,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tests.data_folders import record, write_folder
-from unlearnbench.data.pictures import open_picture, picture_digests
+from unlearnbench.data.pictures import open_picture, picture_digests, picture_of
 from unlearnbench.errors import DataError
 from unlearnbench.models.pictures import cache as of_models
-from unlearnbench.report.attention import picture_of
 from unlearnbench.tasks.fiubench.reader import read
 
 RNG = np.random.default_rng(0)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from unlearnbench.analysis import tidy
 from unlearnbench.analysis.comparison import compare
-from unlearnbench.analysis.settings import printable
-from unlearnbench.report import latex, markdown, tidy
+from unlearnbench.analysis.facts import printable
+from unlearnbench.report import latex, markdown
 
 METHODS = (
     ("finetune", 0.9, "reference"), ("a_b", 0.1, "method"), ("c&d", 0.3, "method"), ("retrain", 0.15, "reference"),

@@ -8,8 +8,8 @@ from scipy.stats import t as student
 
 from unlearnbench import Split
 from unlearnbench.analysis.comparison import compare
+from unlearnbench.report.curves import curves
 from unlearnbench.report.plots import COLOURS, file_name
-from unlearnbench.report.sweeps import sweeps
 from unlearnbench.report.tradeoff import trade_off
 
 
@@ -65,12 +65,12 @@ def test_a_sweep_has_a_curve_a_group_over_lines_that_differ_in_one_number(row):
     for k in (4, 8, 16):
         rows += rows_of(row, "m", [k / 20, k / 20 + 0.1], [0.9, 0.9], params={"k": k, "lr": 1})
     rows += rows_of(row, "m", [0.7], [0.7], params={"k": 32, "lr": 2})  # differs in more
-    ((name, figure),) = sweeps(*compare(rows))
+    ((name, figure),) = curves(*compare(rows))
     assert name == "m-k"
-    curves = {line.get_label(): line.get_xydata() for line in figure.axes[0].lines}
-    assert set(curves) == {"Forget ROUGE-L ↓", "Retain ROUGE-L ↑"}
+    found = {line.get_label(): line.get_xydata() for line in figure.axes[0].lines}
+    assert set(found) == {"Forget ROUGE-L ↓", "Retain ROUGE-L ↑"}
     wanted = [[k, k / 20 + 0.05] for k in (4, 8, 16)]
-    assert curves["Forget ROUGE-L ↓"].tolist() == [[x, pytest.approx(y)] for x, y in wanted]
+    assert found["Forget ROUGE-L ↓"].tolist() == [[x, pytest.approx(y)] for x, y in wanted]
     assert figure.axes[0].get_xlabel() == "k"
 
 
@@ -81,15 +81,15 @@ def test_the_number_of_the_forgotten_is_swept_too_and_two_values_are_no_sweep(ro
     def people(n):
         return Split.made(f"{n} of 20", 20, map(str, range(n))).model_dump()
 
-    ((name, figure),) = sweeps(*compare(made((2, 4, 6))))
+    ((name, figure),) = curves(*compare(made((2, 4, 6))))
     assert name == "m-people-to-forget"
     assert figure.axes[0].lines[0].get_xdata().tolist() == [2, 4, 6]
-    assert [*sweeps(*compare(made((2, 4))))] == []
+    assert [*curves(*compare(made((2, 4))))] == []
 
 
 def test_scores_beyond_one_stay_in_the_picture(row):
     rows = [row("m", "puzzles", {"puzzles.tries": (k * 3.0, False)}, params={"k": k}) for k in (1, 2, 3)]
-    ((_, figure),) = sweeps(*compare(rows))
+    ((_, figure),) = curves(*compare(rows))
     assert figure.axes[0].get_ylim()[1] > 9
 
 

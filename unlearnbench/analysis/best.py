@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..metrics.direction import Direction
-
-if TYPE_CHECKING:
-    from .comparison import Mean
+from ..contracts.metric import Direction
+from .means import Mean
 
 _MOST = 0.5
 """Share of the scale from which an interval spans most of it: such a mean says too little to win."""
@@ -17,10 +14,10 @@ _MOST = 0.5
 class Entrant:
     """A line in a column. Only those of one ``contest`` (people, data, questions) are compared with each other."""
 
-    cell: "Mean | None"
+    cell: Mean | None
     competes: bool
     contest: str
-    ideal: "Mean | None" = None
+    ideal: Mean | None = None
     """The retrained model's value in the same contest."""
 
 
@@ -64,11 +61,11 @@ def _first(behind: dict[int, float], shown: Callable[[float], str]) -> set[int]:
     return {place for place, each in behind.items() if shown(abs(each)) == shown(abs(least)) and each * least >= 0}
 
 
-def _mean(cell: "Mean | None") -> float | None:
+def _mean(cell: Mean | None) -> float | None:
     return None if cell is None else cell.mean
 
 
-def is_sure(cell: "Mean | None", scale: float | None) -> bool:
+def is_sure(cell: Mean | None, scale: float | None) -> bool:
     """Whether there is a mean whose interval over seeds does not span most of the scale."""
     if cell is None or cell.mean is None:
         return False

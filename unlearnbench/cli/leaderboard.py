@@ -51,9 +51,9 @@ def show(
         if comparisons:
             console.print(rendered((), full=True, comparisons=comparisons))
     else:
+        from ..analysis.tidy import tidy
         from ..report.latex import latex
         from ..report.markdown import markdown
-        from ..report.tidy import tidy
 
         typer.echo({"markdown": markdown, "csv": tidy, "latex": latex}[form](comparisons), nl=False)
     if not comparisons:
@@ -206,7 +206,7 @@ _SHOWN = 50
 
 def _refuse(problems: "Sequence[Problem]") -> None:
     """Print what is wrong, and exit."""
-    from ..analysis.settings import printable
+    from ..analysis.facts import printable
 
     for problem in problems[:_SHOWN]:
         typer.echo(f"refused  {printable(str(problem))}", err=True)

@@ -40,7 +40,7 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..analysis.comparison import compare, details
-    from ..analysis.settings import Facts
+    from ..analysis.facts import Facts
     from ..registry import load_plugin
     from .parts.grid import listed
 
@@ -117,9 +117,9 @@ def _print(form: Format, rows: "Sequence[Row]", comparisons: "Sequence[Compariso
 
 
 def _text(form: str, comparisons: "Sequence[Comparison]") -> str:
+    from ..analysis.tidy import tidy
     from ..report.latex import latex
     from ..report.markdown import markdown
-    from ..report.tidy import tidy
 
     return {"markdown": markdown, "latex": latex, "csv": tidy}[form](comparisons)
 
@@ -153,15 +153,15 @@ def _write(
 def _figures(
     rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", where: "Stores", data: Path | None
 ) -> "Iterator[tuple[str, Figure]]":
+    from ..report.curves import curves
     from ..report.plots import file_name
-    from ..report.sweeps import sweeps
     from ..report.tradeoff import trade_off
 
     for comparison in comparisons:
         model = file_name(comparison.model)
         if figure := trade_off(comparison):
             yield f"trade-off-{model}", figure
-        for name, figure in sweeps(comparison):
+        for name, figure in curves(comparison):
             yield f"sweep-{name}-{model}", figure
     yield from _attention(rows, where, data)
 

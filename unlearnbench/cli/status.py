@@ -43,7 +43,7 @@ def status(
 
 def _lines(found: "list[Status]") -> Iterator[str]:
     """The table, a line a cell; rich would take seconds for thousands of them."""
-    from ..analysis.settings import printable
+    from ..analysis.facts import printable
 
     head = ("state", "method", "model", "task", "seed", "settings", "last said")
     rows: list[tuple[str, ...]] = [head]

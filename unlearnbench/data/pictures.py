@@ -22,6 +22,9 @@ SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LONGEST = 200
 """How many times as long as wide a picture may be: beyond it Qwen's processors take none, and others see nothing."""
 
+_MODERATE = 1024
+"""Longer side to which pictures are scaled down where they are only shown, in pixels."""
+
 _ORIENTATION = 0x0112
 _SEVERAL = ("MPO",)
 """Formats that hold further pictures which viewers do not show: phones' depth maps and previews."""
@@ -37,6 +40,25 @@ def open_picture(path: Path) -> Image.Image:
             return _shown(image)
     except Exception as error:  # decoders raise all kinds of exception on damaged files
         raise _refusal(path, error) from None
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of that name in ``folder``; raises `DataError` if it leads out of it or is not there."""
+    try:
+        path = (folder / name).resolve()
+        found = path.is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        found = False
+    if not found:
+        raise DataError(f"picture {name!r} is not in {folder}; give the data's folder with --data")
+    return path
+
+
+def picture_of(path: Path) -> Image.Image:
+    """A file as a picture of moderate size; raises `DataError` if it is none."""
+    picture = open_picture(path)
+    picture.thumbnail((_MODERATE, _MODERATE))
+    return picture
 
 
 def picture_digests(paths: Iterable[Path]) -> list[bytes]:

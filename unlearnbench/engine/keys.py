@@ -63,7 +63,7 @@ def _file_digest(path: Path, cache: Path, remember: bool) -> str:
 
 
 def _hidden(field: FieldInfo | None, value: Any) -> bool:
-    """Whether a model's field is left out of what it says of itself, always or with this value."""
+    """Whether a field says itself that such a value of it is no part of what its model is."""
     return field is not None and bool(field.exclude or (field.exclude_if and field.exclude_if(value)))
 
 
@@ -79,8 +79,8 @@ def _plain(value: Any, where: str) -> Any:
                 return value
             raise StoreError(f"{where}: {value} cannot be part of a key: give a finite number or None")
         case BaseModel():
-            known = type(value).model_fields
-            return _plain({name: each for name, each in value if not _hidden(known.get(name), each)}, where)
+            fields_of = type(value).model_fields
+            return _plain({name: each for name, each in value if not _hidden(fields_of.get(name), each)}, where)
         case Mapping():
             if odd := [name for name in value if not isinstance(name, str)]:
                 raise StoreError(f"{where}: {odd[0]!r} cannot name a part of a key: use a string")

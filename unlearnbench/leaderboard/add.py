@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import unlearnbench
 
-from ..analysis.settings import as_text
+from ..analysis.facts import as_text
 from ..errors import DataError, UsageError
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.comparison import Replicate
+from ..analysis.lines import Replicate
 
 Array = NDArray[np.float64]
 

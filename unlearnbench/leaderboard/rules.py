@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..analysis.comparison import Line, Replicate, replicate
-from ..analysis.settings import Facts, as_text
+from ..analysis.facts import Facts, as_text
+from ..analysis.lines import Line, Replicate, replicate
 from ..metrics.direction import direction_of
 from ..results.row import Row, Split
 from .definition import Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..analysis.comparison import Line, Mean, Replicate, lines_by_model, replicate
-from ..analysis.settings import MAY_DIFFER, Facts
+from ..analysis.facts import MAY_DIFFER, Facts
+from ..analysis.lines import Line, Replicate, lines_by_model, replicate
+from ..analysis.means import Mean
 from ..results.row import Row
 from .definition import Board
 from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks

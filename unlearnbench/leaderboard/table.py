@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..analysis.best import is_sure
-from ..analysis.comparison import Column, Comparison, Mean, scores_of
-from ..analysis.settings import Facts
+from ..analysis.columns import Column, scores_of
+from ..analysis.comparison import Comparison
+from ..analysis.facts import Facts
+from ..analysis.means import Mean
 from ..contracts import Headline
 from .definition import Board, ColumnRule
 from .standings import Standing, Table

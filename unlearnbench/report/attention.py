@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
-from ..analysis.settings import printable
+from ..analysis.facts import printable
+from ..data.pictures import inside, picture_of
 from ..errors import DataError
 from .plots import empty_figure, styled
 
@@ -35,8 +36,6 @@ _WIDTH = 54
 """Characters in a line of it: what two faces' width holds."""
 _LINES = 3
 """Lines of a question or an answer at most."""
-_TALLEST = 1024
-"""Longer side to which pictures are scaled down, in pixels."""
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -112,27 +111,6 @@ def _explanation(sample: dict[str, Any]) -> Explanation:
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"]
         raise DataError(f"damaged explanation: {why}; run the cell again") from None
-
-
-def inside(folder: Path, name: str) -> Path:
-    """The file of that name in ``folder``; raises `DataError` if it leads out of it or is not there."""
-    try:
-        path = (folder / name).resolve()
-        found = path.is_relative_to(folder.resolve()) and path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        found = False
-    if not found:
-        raise DataError(f"picture {name!r} is not in {folder}; give the data's folder with --data")
-    return path
-
-
-def picture_of(path: Path) -> "Image":
-    """A file as a picture of moderate size; raises `DataError` if it is none."""
-    from ..data.pictures import open_picture
-
-    picture = open_picture(path)
-    picture.thumbnail((_TALLEST, _TALLEST))
-    return picture
 
 
 @styled

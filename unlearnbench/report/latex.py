@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..analysis.comparison import Column, Comparison
-from .legend import legend
+from ..analysis.columns import Column
+from ..analysis.comparison import Comparison
+from ..analysis.legend import legend
 
 PREAMBLE = "% needs \\usepackage{booktabs} and, for tables wider than the page, \\usepackage{graphicx}"
 

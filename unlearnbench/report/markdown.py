@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..analysis.comparison import Comparison
-from ..analysis.settings import printable
-from .legend import legend
+from ..analysis.facts import printable
+from ..analysis.legend import legend
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
 

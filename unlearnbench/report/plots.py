@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..analysis.comparison import Column, Mean
-from ..analysis.settings import printable
+from ..analysis.columns import Column
+from ..analysis.facts import printable
+from ..analysis.means import Mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,10 +11,12 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from ..analysis.comparison import COST, Column, Comparison, Constant, Line, compare, details, headlines
-from ..analysis.settings import printable
+from ..analysis.columns import COST, Column, headlines
+from ..analysis.comparison import Comparison, compare, details
+from ..analysis.facts import printable
+from ..analysis.legend import coverage, legend
+from ..analysis.lines import Constant, Line
 from ..results.row import Row, latest
-from .legend import coverage, legend
 
 _BRIEF_COSTS = ("trainable_parameters", "seconds_per_epoch")
 _LABEL = 14

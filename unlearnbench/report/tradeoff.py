@@ -4,8 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.comparison import Column, Comparison, Line, Mean
-from ..analysis.settings import printable
+from ..analysis.columns import Column
+from ..analysis.comparison import Comparison
+from ..analysis.facts import printable
+from ..analysis.lines import Line
+from ..analysis.means import Mean
 from ..metrics.direction import best_near_retrained
 from .plots import COLOURS, GREY, MARKERS, legend_text, named, new_figure, shares, styled
 

@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import unlearnbench
 
 from ...analysis.comparison import Comparison
+from ...analysis.legend import coverage
 from ...analysis.numbers import amount, memory
+from ...analysis.tidy import tidy
 from ...errors import StoreError
 from ...metrics.direction import ARROWS
-from ...report.legend import coverage
-from ...report.tidy import tidy
 from ...results.row import utc_now
 from ...runtime.atomic import atomic_folder, require_writable
 from ..definition import Board

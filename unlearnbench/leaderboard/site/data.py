@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.special import stdtrit
 
-from ...analysis.comparison import Mean, replicate
+from ...analysis.lines import replicate
+from ...analysis.means import Mean
 from ...metrics.direction import best_near_retrained
 from ..definition import Board
 from ..table import ABOUT, RANKING

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ...analysis.comparison import Comparison, Mean, Replicate, replicate
+from ...analysis.comparison import Comparison
+from ...analysis.facts import as_text
+from ...analysis.lines import Replicate, replicate
+from ...analysis.means import Mean
 from ...analysis.numbers import score
-from ...analysis.settings import as_text
 from ...metrics.direction import ARROWS, direction_of
 from ...results.row import Row, Score, Split
 from ..definition import Board

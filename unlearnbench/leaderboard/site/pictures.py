@@ -4,9 +4,9 @@ import hashlib
 import io
 from pathlib import Path
 
+from ...data.pictures import inside, picture_of
 from ...data.source import locate
 from ...errors import DataError
-from ...report.attention import inside, picture_of
 from ...results.row import Row
 
 SIDE = 160

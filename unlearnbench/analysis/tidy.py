@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from ..analysis.comparison import Comparison
-from ..analysis.settings import printable
+from .comparison import Comparison
+from .facts import printable
 
 FIELDS = (
     "model", "method", "settings", "role", "group", "metric", "label", "higher_is_better", "mean", "ci_low", "ci_high",

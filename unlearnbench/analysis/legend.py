@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from ..analysis.comparison import Column, Comparison
-from ..analysis.settings import printable
 from ..metrics.direction import best_near_retrained
+from .columns import Column
+from .comparison import Comparison
+from .facts import printable
 
 
 def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
