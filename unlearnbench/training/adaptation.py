@@ -242,7 +242,6 @@ def encode_once(model: VLM, batch: Batch) -> list[Tensor]:
 
 def _looked_at(model: VLM, batch: Batch, made: Callable[[Path, Picture], Picture]) -> list[Tensor]:
     """`VLM.look` at pictures as they are ``made`` anew, so that an edit of visual tokens is given these."""
-    images = [path for query in batch.queries for path in query.images]
-    distinct = {id(picture): (path, picture) for path, picture in zip(images, batch.pictures, strict=True)}
+    distinct = {id(picture): (path, picture) for path, picture in zip(batch.images, batch.pictures, strict=True)}
     anew = {key: made(path, picture) for key, (path, picture) in distinct.items()}
     return model.look(replace(batch, pictures=[anew[id(picture)] for picture in batch.pictures]))
