@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..models.asking.prefix import spared
 from ..models.contract.edits import Adapter, Trained, Weights, quiet
 from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
+from ..models.fusion.prefix import spared
 from ..runtime import distributed
 from .params import FinetuneParams, LoRAParams
 
