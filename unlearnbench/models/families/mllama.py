@@ -38,7 +38,6 @@ class Mllama(DeepFusionVLM):
         inputs = processor.image_processor([[image]], return_tensors="pt")
         return inputs, self._covered(image, inputs)
 
-    @torch.no_grad()
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs, covers = preprocessed[0].to(self.device), preprocessed[1]
         tiles = {name: inputs[name] for name in ("aspect_ratio_ids", "aspect_ratio_mask")}
