@@ -17,7 +17,7 @@ class Prompts:
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
-        self.tokenizer = processor and processor.tokenizer  # None for a model that is only counted
+        self.tokenizer = processor.tokenizer
         self._known: dict[tuple[str, tuple[Frame, ...]], tuple[list[int], list[bool], list[int]]] = {}
         added = self.tokenizer.added_tokens_decoder
         self._special = {*self.tokenizer.all_special_ids, *(id_ for id_, token in added.items() if token.special)}
