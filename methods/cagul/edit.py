@@ -83,9 +83,8 @@ class Guard(Edit):
             return self.encoder(picked)  # type: ignore[no-any-return]
         return noisy(picked, self.params.noise_scale, drawing("noise", image, text, self.seed))
 
-    @torch.no_grad()
     def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """What the model sees: edited tokens where a picture's gate is open, its own elsewhere."""
+        """What the model sees: edited tokens where a picture's gate is open, its own elsewhere; differentiable."""
         flags = self.flags(batch.pictures)
         rows = sorted({row for row, flagged in zip(batch.row_of, flags, strict=True) if flagged})
         if not rows:
@@ -120,8 +119,14 @@ class Guard(Edit):
             )
         return facts
 
+    def refresh(self) -> None:
+        """Keep nothing of the model as it was before its weights changed."""
+        self.selector.forget()
+
     def apply(self, model: VLM) -> None:
-        """Make ``model`` see through this guard."""
+        """Make ``model`` see through this guard, which is not trained any more."""
+        for module in self.modules.values():
+            module.requires_grad_(False)
         self.selector.model = model
         model.visual_edit = self
 

@@ -18,7 +18,8 @@ class Selector:
     """Chooses k visual tokens of each picture of a question: once for all layers, or for each cross-attention layer.
 
     Scores come from the frozen model with the original visual tokens, so they are constants of a query: each is
-    computed once and kept. Random ones (an ablation) are constants of picture, question and ``seed``.
+    computed once and kept. Random ones (an ablation) are constants of picture, question and ``seed``. Where a model
+    is trained on behind an edit that chooses, scores change from step to step, and none is kept.
     """
 
     def __init__(self, model: VLM, params: CAGULParams, seed: int = 0) -> None:
@@ -35,6 +36,13 @@ class Selector:
 
     def select(self, batch: Batch) -> list[Tensor]:
         """Indices of the chosen tokens, per picture: [min(k, N_v)], or [layers, min(k, N_v)] if layers choose."""
+        network = self.model.model
+        if network.training:
+            network.eval()  # what is chosen rests on no dropout
+            try:
+                return self._choose(batch)
+            finally:
+                network.train()
         new = [row for row, query in enumerate(batch.queries) if query.images and key(query) not in self._known]
         if new:
             part = batch.take(new)
@@ -42,6 +50,10 @@ class Selector:
             for query, places in zip(part.queries, part.by_row, strict=True):
                 self._known[key(query)] = [chosen[place] for place in places]
         return [indices for query in batch.queries if query.images for indices in self._known[key(query)]]
+
+    def forget(self) -> None:
+        """Choose anew, since the model has changed."""
+        self._known.clear()
 
     def _choose(self, batch: Batch) -> list[Tensor]:
         texts = [batch.queries[row].text for row in batch.row_of]
