@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unlearnbench import Method, method
-from unlearnbench.training.base_params import BaseParams
+from unlearnbench.training.params import BaseParams
 
 if TYPE_CHECKING:
     from unlearnbench.contracts.footprint import Footprint, Workload

@@ -21,7 +21,7 @@ from ..registry import methods, tasks
 from ..results.row import SCHEMA_VERSION
 from ..runtime.atomic import sha256_of
 from ..runtime.device import DTYPES, choose
-from ..training.base_params import BaseParams
+from ..training.params import BaseParams
 from .artefacts import Store
 from .handed import checked_data
 from .keys import canonical, digest, weights_digest

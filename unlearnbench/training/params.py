@@ -1,5 +1,6 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -78,6 +79,30 @@ class FinetuneParams(TrainParams):
         )
 
 
+class BaseParams(FinetuneParams):
+    """Finetuning of language model and projector on all pairs; the vision tower stays frozen.
+
+    Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
+    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
+    weights, which fits where a full finetune does not.
+    """
+
+    epochs: int = Field(10, ge=1, description="most passes over all pairs")
+    batch_size: int = Field(32, ge=1, description="samples a step")
+    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay")
+    full: bool = Field(True, description="train all of language model and projector instead of an adapter")
+    enough_loss: float = Field(0.0, ge=0, description="stop once an epoch's mean loss per token is below this")
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"epochs": 60, "learning_rate": 1.5e-3, "enough_loss": 0.03},
+    }
+
+    def footprint(self, work: Workload) -> Footprint:
+        """Every pair once an epoch."""
+        return replace(self.trained(self.epochs * work.pairs), instead="--base lora")
+
+
 class Stopping(Params):
     """When a training that raises the loss on the forget set has gone far enough.
 
@@ -100,7 +125,7 @@ class Stopping(Params):
 ENOUGH = Stopping(forget_ratio=1.0, forget_loss=10.0, retain_rise=1.0)
 """The rule that ascent has by default; the 10 nats bind where the data have no strangers."""
 
-Partners = Literal["mixed", "retain", "nonprivate"]
+Partners = Literal["mixed", "retain", "nonprivate", "same-cluster", "same-question"]
 """Where the retain samples come from that forget samples are paired with."""
 
 
@@ -116,7 +141,8 @@ class UnlearnParams(FinetuneParams):
     partners: Partners = Field(
         "mixed",
         description="what these retain samples are: mixed, by turns one of the forgotten people's non-private "
-        "questions and one about others; retain, any of both; or nonprivate",
+        "questions and one about others; retain, any of both; nonprivate; same-cluster, of the very person; or "
+        "same-question, the same question about another",
     )
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
