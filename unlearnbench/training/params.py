@@ -1,6 +1,6 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
-from dataclasses import replace
+import operator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -57,16 +57,27 @@ class FinetuneParams(TrainParams):
 
     full: bool = Field(False, description="train all of language model and projector instead of an adapter")
     lora: LoRAParams = Field(LoRAParams(), description="the adapter")
+    weights: tuple[str, ...] = Field(
+        (),
+        description="train these weights and no others, whatever full says: parts (language, projector, vision), "
+        "blocks (language.3), or patterns on names (*.down_proj.weight); none: as full says",
+        exclude_if=operator.not_,  # it came later, and where it is not set nothing else has changed
+    )
     gradient_checkpointing: bool = Field(False, description="compute activations twice to hold fewer of them")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}
 
-    def footprint(self, work: Workload) -> Footprint:
+    def footprint(self, work: Workload) -> Footprint | None:
         """An epoch is one pass over the forget set, with a sample to keep beside each to forget."""
         return self.trained(self.epochs * 2 * work.forget, beside=2)
 
-    def trained(self, samples: float, *, beside: int = 1) -> Footprint:
-        """The footprint of training on so many samples in all, ``beside`` each other in an item of a batch."""
+    def trained(self, samples: float, *, beside: int = 1, instead: str = "") -> Footprint | None:
+        """The footprint of training on so many samples in all, ``beside`` each other in an item of a batch.
+
+        None where single ``weights`` are named: how many they are only a model tells.
+        """
+        if self.weights:
+            return None
         return Footprint(
             samples=samples,
             batch_size=self.batch_size,
@@ -76,6 +87,7 @@ class FinetuneParams(TrainParams):
             rank=0 if self.full else self.lora.rank,
             projector=self.lora.projector == "full",
             gradient_checkpointing=self.gradient_checkpointing,
+            instead=instead,
         )
 
 
@@ -98,9 +110,13 @@ class BaseParams(FinetuneParams):
         "tiny": {"epochs": 60, "learning_rate": 1.5e-3, "enough_loss": 0.03},
     }
 
-    def footprint(self, work: Workload) -> Footprint:
+    def footprint(self, work: Workload) -> Footprint | None:
         """Every pair once an epoch."""
-        return replace(self.trained(self.epochs * work.pairs), instead="--base lora")
+        return self.memorising(work.pairs)
+
+    def memorising(self, pairs: int) -> Footprint | None:
+        """The footprint of learning so many pairs by heart."""
+        return self.trained(self.epochs * pairs, instead="--base lora")
 
 
 class Stopping(Params):
