@@ -11,13 +11,13 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Qwen
 
 from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
-from unlearnbench.models.asking.prefix import spared
 from unlearnbench.models.contract.edits import Trained
 from unlearnbench.models.contract.network import linears_within
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.qwen2_5_vl import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
+from unlearnbench.models.fusion.prefix import spared
 from unlearnbench.training.adaptation import adapted, target_layers
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.params import FinetuneParams, LoRAParams

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..models.asking.prefix import spared
 from ..models.contract.edits import Adapter, Trained, Weights, quiet
 from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
+from ..models.fusion.prefix import spared
 from ..models.pictures.cache import Picture
 from ..runtime import distributed
 from .params import FinetuneParams, LoRAParams

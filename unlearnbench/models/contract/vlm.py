@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -148,8 +149,11 @@ class VLM(Network):
         self.visual_edit: VisualEdit | None = None
         self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
         self._own_thread, self._in_thread = threading.get_ident(), threading.local()
-        self._prompts = Prompts(processor)
         self._answers: dict[str, list[int]] = {}
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return Prompts(self.processor)
 
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod

@@ -12,8 +12,8 @@ from transformers.models.mllama.image_processing_pil_mllama import (
 )
 
 from ...registry import family
-from ..contract.deep_fusion import DeepFusionVLM
 from ..contract.vlm import Batch, PictureCounts
+from ..fusion.deep import DeepFusionVLM
 from ..pictures.cache import Picture
 
 

@@ -9,8 +9,8 @@ from transformers import ProcessorMixin, SmolVLMProcessor
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
 from ..contract.vlm import PictureCounts
+from ..fusion.early import EarlyFusionVLM
 
 
 class SmolVLMImageOnlyProcessor(SmolVLMProcessor):  # type: ignore[misc]

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from ..contract.vlm import Batch, PictureCounts
 from ..pictures.cache import Picture
 from .decoder import DecoderVLM
-from .vlm import Batch, PictureCounts
 
 
 class EarlyFusionVLM(DecoderVLM):
