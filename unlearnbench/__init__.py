@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from .contracts.sample import Sample as Sample
     from .contracts.sample import Sampling as Sampling
     from .contracts.sample import Sets as Sets
+    from .data.source import Location as Location
+    from .data.source import locate as locate
+    from .metrics.choice import chance as chance
+    from .metrics.measure import further_versions as further_versions
+    from .metrics.measure import measure_sets as measure_sets
     from .models.asking.requests import Ask as Ask
     from .models.asking.requests import Weigh as Weigh
     from .models.asking.requests import ask as ask
@@ -49,6 +54,7 @@ _PUBLIC = {
     "Asked": "contracts.sample",
     "Evaluation": "contracts",
     "Headline": "contracts",
+    "Location": "data.source",
     "Method": "contracts",
     "Metric": "contracts",
     "MetricOptions": "contracts",
@@ -63,7 +69,11 @@ _PUBLIC = {
     "Weigh": "models.asking.requests",
     "ask": "models.asking.requests",
     "VLM": "models.contract.vlm",
+    "chance": "metrics.choice",
     "family": "registry",
+    "further_versions": "metrics.measure",
+    "locate": "data.source",
+    "measure_sets": "metrics.measure",
     "method": "registry",
     "metric": "registry",
     "task": "registry",
