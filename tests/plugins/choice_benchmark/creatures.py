@@ -28,7 +28,6 @@ from unlearnbench import (
     measure_sets,
     task,
 )  # fmt: skip
-from unlearnbench.errors import DataError, UsageError
 
 FILE = "creatures.jsonl"
 REPORTED = {"forget": ("choice",), "retain": ("choice",)}
