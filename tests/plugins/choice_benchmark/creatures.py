@@ -12,6 +12,7 @@ from typing import Any
 
 from unlearnbench import (
     Asked,
+    DataError,
     Evaluation,
     Headline,
     Location,
@@ -20,6 +21,7 @@ from unlearnbench import (
     Sets,
     Split,
     Task,
+    UsageError,
     Weigh,
     ask,
     chance,
@@ -27,7 +29,7 @@ from unlearnbench import (
     locate,
     measure_sets,
     task,
-)  # fmt: skip
+)
 
 FILE = "creatures.jsonl"
 REPORTED = {"forget": ("choice",), "retain": ("choice",)}
