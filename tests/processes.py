@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["torch", "transformers", "peft", "scipy.stats", "unlearnbench.engine.stages"])
+context.set_forkserver_preload(["torch", "transformers", "peft", "scipy.stats", "unlearnbench.engine.runner"])
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Left:
     @cached_property
     def models(self) -> dict[str, Any]:
         """The models that were evaluated, by method, from what the store has of them."""
-        from unlearnbench.engine.stages import Stages
+        from unlearnbench.engine.runner import Runner
         from unlearnbench.runtime.run import Silent
 
         config = RunConfig(
@@ -85,8 +85,8 @@ class Left:
         )
         store = Store(self.folder / "store")
         plans = plan(config, store)
-        assert all(store.has("unlearned", each.unlearned_key) for each in plans)
-        return {each.cell.method: Stages(store, Silent()).model(each) for each in plans}
+        assert all(each.last.is_in(store) for each in plans)
+        return {each.cell.method: Runner(store, Silent()).ready(each).model for each in plans}
 
     def gate(self, images: list[Path]) -> list[bool]:
         """Whether CAGUL's gate is open for each picture."""

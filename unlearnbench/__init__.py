@@ -13,12 +13,22 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and {__name__, f"{__name__
     sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:
+    from .contracts import Continued as Continued
     from .contracts import Evaluation as Evaluation
     from .contracts import Headline as Headline
     from .contracts import Method as Method
+    from .contracts import Metric as Metric
+    from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
+    from .contracts import Record as Record
     from .contracts import Task as Task
-    from .metrics.metric import Metric as Metric
+    from .contracts.sample import Asked as Asked
+    from .contracts.sample import Sample as Sample
+    from .contracts.sample import Sampling as Sampling
+    from .contracts.sample import Sets as Sets
+    from .models.asking.requests import Ask as Ask
+    from .models.asking.requests import Weigh as Weigh
+    from .models.asking.requests import ask as ask
     from .models.contract.deep_fusion import DeepFusionVLM as DeepFusionVLM
     from .models.contract.early_fusion import EarlyFusionVLM as EarlyFusionVLM
     from .models.contract.vlm import VLM as VLM
@@ -32,16 +42,26 @@ if TYPE_CHECKING:
     __version__: str
 
 _PUBLIC = {
+    "Continued": "contracts",
     "DeepFusionVLM": "models.contract.deep_fusion",
     "EarlyFusionVLM": "models.contract.early_fusion",
+    "Ask": "models.asking.requests",
+    "Asked": "contracts.sample",
     "Evaluation": "contracts",
     "Headline": "contracts",
     "Method": "contracts",
-    "Metric": "metrics.metric",
+    "Metric": "contracts",
+    "MetricOptions": "contracts",
     "PairedMethod": "training.paired_method",
     "Params": "contracts",
+    "Record": "contracts",
+    "Sample": "contracts.sample",
+    "Sampling": "contracts.sample",
+    "Sets": "contracts.sample",
     "Split": "results.row",
     "Task": "contracts",
+    "Weigh": "models.asking.requests",
+    "ask": "models.asking.requests",
     "VLM": "models.contract.vlm",
     "family": "registry",
     "method": "registry",

@@ -7,9 +7,9 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .contracts import Params
+from .contracts import Continued, Params
 from .errors import UsageError
-from .registry import did_you_mean
+from .registry import did_you_mean, methods
 
 P = TypeVar("P", bound=Params)
 
@@ -56,7 +56,8 @@ class RunConfig(BaseModel):
 class Cell(BaseModel):
     """One point of the grid. ``settings`` holds what the command set of its method, of the base and of all tasks.
 
-    Those of the other tasks count too: one of them may say what is to be forgotten.
+    Those of the other tasks count too: one of them may say what is to be forgotten. So do those of the method that its
+    own goes on from, if it does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,7 +81,7 @@ class Cell(BaseModel):
 
 def cells(config: RunConfig) -> list[Cell]:
     """The grid in the order in which work is best shared: tasks of one unlearned model stand together."""
-    owners = config.owners
+    owners = dict.fromkeys((*config.owners, *all_methods(config)))
     for owner in config.settings:
         if owner not in owners:
             raise UsageError(
@@ -96,14 +97,33 @@ def cells(config: RunConfig) -> list[Cell]:
             seed=seed,
             base_seed=seed if config.base_seed is None else config.base_seed,
             forget=forget,
-            settings=base | own | asked,
+            settings=base | before | own | asked,
             exact=config.exact,
         )
         for model, seed, forget, base, method in grid
         for own in _variants(config, (method,))
+        for before in _variants(config, continued(method, own))
         for asked in _variants(config, config.tasks)
         for task in config.tasks
     ]
+
+
+def all_methods(config: RunConfig) -> tuple[str, ...]:
+    """The run's methods, and those that they go on with."""
+    found = dict.fromkeys(config.methods)
+    for method in config.methods:
+        for own in _variants(config, (method,)):
+            found |= dict.fromkeys(continued(method, own))
+    return tuple(found)
+
+
+def continued(method: str, settings: Settings) -> tuple[str, ...]:
+    """The method that this one goes on with, as set for it; none for one that starts by itself."""
+    kind = methods.get(method).Params if method in methods else Params
+    if not issubclass(kind, Continued):
+        return ()
+    other = resolve(kind, method, "", settings.get(method, {})).method
+    return (other,) if other else ()
 
 
 def _variants(config: RunConfig, owners: Iterable[str]) -> Iterator[Settings]:

@@ -18,7 +18,7 @@ from unlearnbench.config import RunConfig, resolve
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
-from unlearnbench.engine.stages import Stages
+from unlearnbench.engine.runner import Runner
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import Trainer, flagged_shares, training_cases
@@ -70,7 +70,7 @@ def start(folder: Path, seed: int) -> tuple[VLM, Sets]:
     config = RunConfig(methods=("finetune",), models=(MODEL,), tasks=tasks, data=data, seeds=(seed,), device="cpu")
     store = Store(folder / "store")
     (base,) = plan(config, store)
-    return Stages(store, Silent()).model(base), base.sets
+    return Runner(store, Silent()).ready(base).model, base.sets
 
 
 def trained(way: type[Trainer], model: VLM, sets: Sets, seed: int, wording: str) -> Guard:

@@ -27,7 +27,7 @@ from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 from unlearnbench.runtime.run import Silent
-from unlearnbench.tasks.fiubench.task import evaluated
+from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
 from unlearnbench.tasks.pope.reader import read_pope
 from unlearnbench.tasks.yes_no.reader import YesNoSet
 
@@ -230,7 +230,7 @@ def test_the_base_is_trained_once_for_all_methods_tasks_and_forget_sets(
         CALLS["base"] += 1
         return Weights.of(model.projector_parameters())
 
-    monkeypatch.setattr("unlearnbench.engine.stages.train_base", train)
+    monkeypatch.setattr("unlearnbench.training.base.train_base", train)
     everything = ("pretrain", "finetune", "grid-shrink")
     settings = {"base": {"epochs": (3,)}, "mme": SHORT["mme"]}
     finished = command.run(
@@ -280,7 +280,7 @@ def test_a_base_that_fails_is_tried_once_for_all_methods(command: Command, monke
         CALLS["base"] += 1
         raise MemoryError
 
-    monkeypatch.setattr("unlearnbench.engine.stages.train_base", fail)
+    monkeypatch.setattr("unlearnbench.training.base.train_base", fail)
     methods = ("finetune", "grid-shrink", "pretrain")
     finished = command.run(methods=methods, settings={"base": {"epochs": (4,)}})
     assert [f.row.error and f.row.error.model_dump() for f in finished] == [
@@ -316,7 +316,7 @@ def test_metrics_are_functions_of_the_stored_samples(command: Command) -> None:
     rows = {f.row.task.name: f.row for f in finished}
     samples = {name: command.rows.read_samples(row) for name, row in rows.items()}
     recomputed = {
-        "fiubench": evaluated(samples["fiubench"], rows["fiubench"].task.options["scorer"]),  # type: ignore[arg-type]
+        "fiubench": FIUBenchTask(FIUBenchOptions()).measured(samples["fiubench"]).metrics,
         "grid-looking": {"grid-looking.size": mean_size(samples["grid-looking"])},
     }
     for name in ("mme", "pope"):

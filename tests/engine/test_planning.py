@@ -73,8 +73,7 @@ class Setting:
         [made] = self.plans(**changes)
         return {
             PRETRAINED: digest(made.pretrained_key),
-            BASE: digest(made.base_key),
-            UNLEARNED: digest(made.unlearned_key),
+            **{stage.name: stage.digest for stage in made.stages},
             ROW: made.row_id,
         }
 
@@ -198,15 +197,15 @@ def test_a_row_of_an_older_schema_is_no_cells_result(setting: Setting, monkeypat
 def test_methods_tasks_and_forget_sets_share_a_base_and_tasks_an_unlearned_model(setting: Setting) -> None:
     plans = setting.plans(methods=["finetune", "planned"], tasks=["fiubench", "mme", "pope"], forget=[1, 2])
     assert len(plans) == 12
-    assert len({digest(each.base_key) for each in plans}) == 1
-    assert len({digest(each.unlearned_key) for each in plans}) == 4
+    assert len({each.stages[0].digest for each in plans}) == 1
+    assert len({each.last.digest for each in plans}) == 4
     assert len({each.row_id for each in plans}) == 12
 
 
 def test_the_private_groups_hold_for_the_utility_tasks_too(setting: Setting) -> None:
     private = set_to("fiubench", private=["criminal"])
     plans = setting.plans(tasks=["fiubench", "mme"], **private)
-    assert len({digest(each.unlearned_key) for each in plans}) == 1
+    assert len({each.last.digest for each in plans}) == 1
 
 
 def test_a_cell_that_the_settings_give_twice_is_planned_once(setting: Setting) -> None:
@@ -221,7 +220,7 @@ def test_a_cell_that_the_settings_give_twice_is_planned_once(setting: Setting) -
 
 def test_the_pretrained_model_needs_no_base(setting: Setting) -> None:
     [made] = setting.plans(methods=["pretrain"])
-    assert made.start_key == made.pretrained_key
+    assert [stage.name for stage in made.stages] == [UNLEARNED]
     [other] = setting.plans(methods=["pretrain"], **set_to("base", epochs=9))
     assert other.row_id == made.row_id
 

@@ -170,11 +170,20 @@ def train(
             advance(2.0)
         return {"loss": net.weight.square().sum()}
 
-    def look(step: int) -> None:
-        if advance:
-            advance(5.0)
+    class Look:
+        """Never ends a training, and takes its time."""
 
-    fit([*net.parameters()], batches, loss, TrainParams(epochs=epochs, batch_size=7), run, stop=look)
+        def __call__(self, step: int) -> None:
+            if advance:
+                advance(5.0)
+
+        def state(self) -> dict[str, Any]:
+            return {}
+
+        def restore(self, state: dict[str, Any]) -> None:
+            assert state == {}
+
+    fit([*net.parameters()], batches, loss, TrainParams(epochs=epochs, batch_size=7), run, stop=Look())
 
 
 def test_every_sample_of_every_batch_counts_in_its_set(people: Sets) -> None:

@@ -1,5 +1,7 @@
 """The training loop against a plain one, and what it does when a loss is not a number."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,8 @@ from transformers import get_cosine_schedule_with_warmup
 
 from unlearnbench.errors import UnlearnbenchError
 from unlearnbench.runtime.run import Run
-from unlearnbench.training.loop import Shuffled, fit
+from unlearnbench.training.checkpoint import CheckpointFiles
+from unlearnbench.training.loop import Outcome, Shuffled, fit
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import TrainParams
 
@@ -185,13 +188,25 @@ def test_losses_beyond_reason_end_the_training(value: float, said: str) -> None:
         )
 
 
+class Third:
+    """Ends a training after its third step; goes on counting where a checkpoint left off."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, step: int) -> str | None:
+        self.asked.append(step)
+        return "seen enough" if len(self.asked) == 3 else None
+
+    def state(self) -> dict[str, list[int]]:
+        return {"asked": self.asked}
+
+    def restore(self, state: dict[str, list[int]]) -> None:
+        self.asked = state["asked"]
+
+
 def test_stop_is_asked_after_every_step() -> None:
-    model, asked = line(), list[int]()
-
-    def third(step: int) -> str | None:
-        asked.append(step)
-        return "seen enough" if step == 3 else None
-
+    model, third = line(), Third()
     run = Run()
     outcome = fit(
         list(model.parameters()),
@@ -201,9 +216,33 @@ def test_stop_is_asked_after_every_step() -> None:
         run,
         stop=third,
     )
-    assert asked == [1, 2, 3]
+    assert third.asked == [1, 2, 3]
     assert (outcome.steps, outcome.epochs, outcome.stopped) == (3, 2, "seen enough")
-    assert 0 < run.cost["seconds_per_epoch"] < run.cost["train_seconds"] * 2 / 3  # `third` is asked in between
+    assert 0 < run.cost["seconds_per_epoch"] < run.cost["train_seconds"]
+
+
+def test_a_stop_of_any_kind_goes_on_where_it_was(tmp_path: Path) -> None:
+    """The loop knows no rule: what a rule has counted is kept with a checkpoint and given back."""
+    model = line()
+
+    def interrupted(kill: bool) -> Outcome:
+        steps = 0
+
+        def loss(batch: list[tuple[float, float]]) -> dict[str, torch.Tensor]:
+            nonlocal steps
+            steps += 1
+            if kill and steps == 3:
+                raise KeyboardInterrupt
+            return {"error": squared_error(model, batch)}
+
+        run = Run(checkpoints=CheckpointFiles(tmp_path, 0.0))
+        params = TrainParams(batch_size=4, epochs=9)
+        return fit(list(model.parameters()), Shuffled(POINTS, 4, 0), loss, params, run, stop=Third())
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(kill=True)
+    outcome = interrupted(kill=False)
+    assert (outcome.resumed_at, outcome.steps, outcome.stopped) == ([2], 3, "seen enough")
 
 
 def test_micro_batches_take_samples_in_the_order_that_puts_them_together() -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ..engine.planning import Plan
     from ..results.store import RowStore
 
+NOT_NEEDED = "not needed"
+"""What is said of a stage that a cell does without."""
+
 
 def plan(
     method: grid.Methods,
@@ -79,11 +82,14 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
     from rich.markup import escape
     from rich.table import Table
 
+    from ..engine.stages import STAGES
+
     table = Table(box=None, header_style="bold")
-    for name in ("method", "model", "task", "seed", "forget", "settings", "base", "unlearned", "row"):
+    stages = [name for name in STAGES if any(name in cell for cell in cells)]
+    for name in ("method", "model", "task", "seed", "forget", "settings", *stages, "row"):
         table.add_column(name)
     for each, cell in zip(plans, cells, strict=True):
-        shown = cell | {"settings": each.cell.typed}
+        shown = dict.fromkeys(stages, NOT_NEEDED) | cell | {"settings": each.cell.typed}
         table.add_row(*(escape(str(shown[str(column.header)])) for column in table.columns))
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
@@ -101,7 +107,10 @@ def _sets_of(plan: "Plan") -> str:
 
 
 def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
-    base = "cached" if store.has("base", plan.base_key) else "to do"
+    from ..engine.stages import BASE
+
+    missing = plan.missing(store)
+    stages = {stage.name: "to do" if stage in missing else "cached" for stage in plan.stages}
     return {
         "method": plan.cell.method,
         "model": plan.cell.model,
@@ -112,8 +121,8 @@ def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
         "sets": plan.sets.sizes,
         "early_stopping": plan.sets.early_stopping,
         "settings": plan.cell.settings,
-        "base": base if plan.method.start == "base" else "not needed",
-        "unlearned": "cached" if store.has("unlearned", plan.unlearned_key) else "to do",
+        BASE: NOT_NEEDED,
+        **stages,
         "row": "done" if plan.row_id in done else "to do",
         "row_id": plan.row_id,
     }

@@ -268,13 +268,12 @@ def _progress(quiet: bool) -> "Progress":
     return TerminalProgress(Console(stderr=True))
 
 
-def _shown(jobs: int, *, quiet: bool) -> "Shown":
+def _shown(jobs: int, *, quiet: bool) -> "Shown | None":
+    if quiet:
+        return None
     from rich.console import Console
 
-    from ..engine.executors.local import NoWorkers
     from ..report.progress import OneWorker, SeveralWorkers
 
-    if quiet:
-        return NoWorkers()
     console = Console(stderr=True)
     return OneWorker(console) if jobs == 1 else SeveralWorkers(console)

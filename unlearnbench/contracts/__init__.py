@@ -1,10 +1,23 @@
-"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates; what they take and return.
+"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates, a `Metric` scores; what they take and return.
 
 The model's side of the contract is `unlearnbench.models.contract`.
 """
 
 from .method import Method
-from .params import Params
+from .metric import Metric, Record
+from .params import Continued, MetricOptions, Params
 from .task import EXAMPLE, Evaluation, Headline, Task, TaskData
 
-__all__ = ["EXAMPLE", "Evaluation", "Headline", "Method", "Params", "Task", "TaskData"]
+__all__ = [
+    "EXAMPLE",
+    "Continued",
+    "Evaluation",
+    "Headline",
+    "Method",
+    "Metric",
+    "MetricOptions",
+    "Params",
+    "Record",
+    "Task",
+    "TaskData",
+]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from .params import Params
 
 if TYPE_CHECKING:
-    from ..engine.memory.estimate import Counts
+    from ..engine.memory.counts import Counts
     from ..models.contract.edits import Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run
@@ -27,8 +27,9 @@ class Method(ABC):
     version: ClassVar[str] = "1"
     """Goes into the key of everything stored: raise it when the method computes something else than before."""
     reference: ClassVar[str] = ""
-    start: ClassVar[Literal["pretrained", "base"]] = "base"
-    """The stage whose model the method receives."""
+    start: ClassVar[Literal["pretrained", "base", "unlearned"]] = "base"
+    """The stage whose model the method receives. One that starts from "unlearned" goes on with what another method has
+    made, which its `Params`, a `Continued`, name: ``--set NAME.method=OTHER``."""
     role: ClassVar[Literal["method", "reference"]] = "method"
     """A reference is what methods are compared with: a table never marks it as the best."""
     ideal: ClassVar[bool] = False

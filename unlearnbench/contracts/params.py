@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from .footprint import Footprint, Workload
@@ -38,3 +38,20 @@ class Params(BaseModel):
     def footprint(self, work: "Workload") -> "Footprint | None":
         """What a training by these parameters needs; None where they do not say, being of no training that we know."""
         return None
+
+
+class MetricOptions(Params):
+    """Options of a task that takes registered metrics, with `unlearnbench.metrics.measure.measured`.
+
+    What is not given is not in the row, which so stays what it was before there was the option.
+    """
+
+    metrics: tuple[str, ...] = Field(
+        (), description="further metrics, by their names, computed on every set", exclude_if=lambda names: not names
+    )
+
+
+class Continued(Params):
+    """Hyperparameters of a method that trains on from what another has unlearned (`Method.start` is "unlearned")."""
+
+    method: str = Field("", description="the method whose model it goes on with")

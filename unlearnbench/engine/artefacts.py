@@ -25,13 +25,11 @@ from ..runtime.atomic import atomic_folder, leftovers, require_writable, sha256_
 from ..runtime.startup import home
 from .keys import canonical, digest
 from .provenance import package_version, package_versions
+from .stages import STAGES
 
 MANIFEST = "manifest.json"
 HASHED = 64 * 2**20
 """Bytes up to which a file is hashed at every use; larger ones only on demand."""
-
-ARTEFACTS = ("base", "unlearned")
-"""The kinds of artefacts that the stages make."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _log = logging.getLogger(__name__)
@@ -139,7 +137,7 @@ class Store:
         """Everything that the store holds, artefacts first."""
         found = [
             Stored(kind, folder, _manifest_of(folder), _size(folder), _used(folder))
-            for kind in ARTEFACTS
+            for kind in STAGES
             for folder in _visible(self.root / kind)
         ]
         for kind in ("answers", "checkpoints", "quarantine"):
@@ -150,7 +148,7 @@ class Store:
         """Hash every artefact; those that are damaged are quarantined and named with the reason."""
         damaged = []
         for each in self.stored():
-            if each.kind not in ARTEFACTS:
+            if each.kind not in STAGES:
                 continue
             try:
                 _verified(each.folder, each.manifest.key if each.manifest else {}, verify=True)
@@ -168,7 +166,7 @@ class Store:
         What is being made right now is left alone: its lock is held.
         """
         found = [each for each in self.stored() if each.kind == "quarantine" or each.used < before]
-        kinds = [kind for kind in ARTEFACTS if (self.root / kind).is_dir()]
+        kinds = [kind for kind in STAGES if (self.root / kind).is_dir()]
         for temporary in (path for kind in kinds for path in (self.root / kind).glob(".*.tmp-*")):
             name = temporary.name.removeprefix(".").partition(".tmp-")[0]
             lock = FileLock(temporary.with_name(f".{name}.lock"))

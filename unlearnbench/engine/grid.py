@@ -1,34 +1,30 @@
 """Running a grid: every planned cell that has no row yet gets one, whether it succeeds or fails."""
 
 import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, TypeVar
 
 from ..results.cells import Announced, Cells
-from ..results.row import Cost, DataInfo, Environment, Failure, MethodInfo, ModelInfo, Row, Score, TaskInfo, utc_now
+from ..results.row import Cost, Failure, Row, utc_now
 from ..results.store import RowStore
-from ..runtime.device import launch, launched
+from ..runtime.device import launched
 from ..runtime.memory import PeakMemory
-from ..runtime.plain import Plain, utf8
-from ..runtime.startup import command
+from ..runtime.plain import utf8
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
-from .provenance import environment
+from .rows import row_of, row_without
 
 if TYPE_CHECKING:
-    from ..contracts import Evaluation, TaskData
     from ..runtime.run import Progress
-    from .stages import Stages
+    from .runner import Runner
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -55,7 +51,7 @@ def run(
     A cell that fails gets an error row and the grid goes on; running again retries it. Cells that another run is
     computing are left to it and looked at last.
     """
-    cells, grid = Cells(results), Grid(results, store, progress, checkpoint_seconds)
+    cells, grid = Cells(results), Computing(results, store, progress, checkpoint_seconds)
     left: list[Plan] = []
     for wait in (False, True):
         for plan in left if wait else plans:
@@ -87,13 +83,10 @@ def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | Non
 
 
 class Grid:
-    """Cells' rows: those that are there, and those that are computed here."""
+    """Cells' rows in a results folder: those that are there, and those of cells that have come to nothing."""
 
-    def __init__(
-        self, results: RowStore, store: Store, progress: "Progress", checkpoint_seconds: float | None = None
-    ) -> None:
-        self.results, self.store, self.progress = results, store, progress
-        self._checkpoint_seconds = checkpoint_seconds
+    def __init__(self, results: RowStore) -> None:
+        self.results = results
         self._seen, self._done = -1, dict[str, Row]()
 
     def done(self, plan: Plan) -> Finished | None:
@@ -105,29 +98,61 @@ class Grid:
         row = self._done.get(plan.row_id)
         return Finished(plan, row, cached=True) if row else None
 
+    def give_up(self, plan: Plan, kind: str, why: str, started: datetime, log: Path | None = None) -> Finished:
+        """Write the row of a cell that could not be computed; ``log`` is where what was said of it is."""
+        return self.write(plan, row_without(plan, started, Failure(type=kind, message=why, log=_named(log))))
+
+    def write(self, plan: Plan, row: Row) -> Finished:
+        """Write a cell's row."""
+        self.results.append(row)
+        return Finished(plan, row, cached=False)
+
+
+class Computing(Grid):
+    """The same where cells are computed in this process; it imports torch only when there is work to do."""
+
+    def __init__(
+        self, results: RowStore, store: Store, progress: "Progress", checkpoint_seconds: float | None = None
+    ) -> None:
+        super().__init__(results)
+        self.store, self.progress, self._checkpoint_seconds = store, progress, checkpoint_seconds
+
     def compute(self, plan: Plan, log: Path | None = None) -> Finished:
         """Compute a cell and write its row, whatever comes of it; ``log`` is where what it says goes."""
-        row = _attempt(plan, lambda: self._stages, self.results, self._named(log))
-        self.results.append(row)
-        return Finished(plan, row, cached=False)
-
-    def give_up(self, plan: Plan, kind: str, why: str, started: datetime, log: Path | None = None) -> Finished:
-        """Write the row of a cell whose process has ended without one."""
-        failure = Failure(type=kind, message=why, log=self._named(log))
-        row = Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
-        self.results.append(row)
-        return Finished(plan, row, cached=False)
-
-    def _named(self, log: Path | None) -> str | None:
-        return f"{log.parent.name}/{log.name}" if log else None
+        started = utc_now()
+        try:
+            row = self._evaluated(plan, started)
+        except (Exception, SystemExit) as error:  # whatever it is belongs in the row: the other cells must not suffer
+            _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
+            failure = Failure(type=type(error).__name__, message=_said(error), log=_named(log))
+            _settle(f"{failure.type}: {failure.message}")
+            # The runner remembers the error, and the frames of its traceback would keep the model in memory.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+            row = row_without(plan, started, failure)
+        return self.write(plan, row)
 
     @cached_property
-    def _stages(self) -> "Stages":
-        """Torch is imported only when there is work to do."""
-        from .stages import CHECKPOINT_SECONDS, Stages
+    def _runner(self) -> "Runner":
+        from .runner import CHECKPOINT_SECONDS, Runner
 
         seconds = CHECKPOINT_SECONDS if self._checkpoint_seconds is None else self._checkpoint_seconds
-        return Stages(self.store, self.progress, seconds)
+        return Runner(self.store, self.progress, seconds)
+
+    def _evaluated(self, plan: Plan, started: datetime) -> Row:
+        """The row of a cell that goes well. Getting at the runner imports torch and what is built on it."""
+        from ..runtime.run import Run
+
+        ready = self._runner.ready(plan)
+        run = Run(0, self.progress, journal=ready.journal)
+        with PeakMemory(plan.device) as memory:
+            start = time.perf_counter()
+            found = plan.task.evaluate(ready.model, plan.data, run)
+            seconds = time.perf_counter() - start
+        evaluation = checked_evaluation(plan.task, found)
+        samples = self.results.write_samples(plan.row_id, evaluation.records)
+        notes = plain_notes(f"task {plan.cell.task!r}", run.notes) | ready.remarks
+        cost = Cost(eval_seconds=seconds + ready.journal.reused_seconds, peak_memory_bytes=memory.peak)
+        return row_of(plan, started, ready.made, evaluation, samples, notes, cost)
 
 
 @contextmanager
@@ -140,18 +165,9 @@ def _claimed(cells: Cells, plan: Plan, *, wait: bool) -> Iterator[bool]:
         yield _agreed(mine)
 
 
-def _attempt(plan: Plan, stages: "Callable[[], Stages]", results: RowStore, log: str | None) -> Row:
-    """The cell's row. Getting at the ``stages`` imports torch and what is built on it, which may fail too."""
-    started = utc_now()
-    try:
-        return _evaluate(plan, stages(), results, started)
-    except (Exception, SystemExit) as error:  # whatever it is belongs in the row: the other cells must not suffer
-        _log.debug("%s on %s failed", plan.cell.method, plan.cell.task, exc_info=True)
-        failure = Failure(type=type(error).__name__, message=_said(error), log=log)
-        _settle(f"{failure.type}: {failure.message}")
-        # The stages remember the error, and the frames of its traceback would keep the model in memory.
-        error.__traceback__ = error.__context__ = error.__cause__ = None
-        return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
+def _named(log: Path | None) -> str | None:
+    """A log's path in the results folder."""
+    return f"{log.parent.name}/{log.name}" if log else None
 
 
 def _said(error: BaseException) -> str:
@@ -193,125 +209,3 @@ def _settle(why: str) -> None:
     from ..runtime import distributed
 
     distributed.settle(why)
-
-
-def _evaluate(plan: Plan, stages: "Stages", results: RowStore, started: datetime) -> Row:
-    from ..runtime.run import Run
-    from .stages import timed
-
-    model = stages.model(plan)
-    journal = stages.journal(plan)
-    with PeakMemory(plan.device) as memory:
-        run = Run(0, stages.progress, journal=journal)
-        found, seconds = timed(lambda: plan.task.evaluate(model, plan.data, run))
-    evaluation = checked_evaluation(plan.task, found)
-    made = stages.unlearned(plan).manifest.metadata
-    base = stages.base_of(plan)
-    return Row(
-        status="ok",
-        metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
-        cost=_cost(made, seconds + journal.reused_seconds, memory.peak),
-        samples=results.write_samples(plan.row_id, evaluation.records),
-        notes=made["notes"] | plain_notes(f"task {plan.cell.task!r}", run.notes) | stages.remarks,
-        baselines=_baselines(plan, evaluation),
-        base={"params": _plain(plan.base), **base.manifest.metadata} if base else None,
-        **_header(plan, started, evaluation.facts),
-    )
-
-
-def _baselines(plan: Plan, evaluation: "Evaluation") -> dict[str, dict[str, float | None]]:
-    """Of what needs no model, the metrics that tables show."""
-    shown = {column.metric for column in (*plan.task.headlines, *plan.task.details)}
-    return {
-        name: {metric: value.value for metric, value in scores.items() if metric in shown}
-        for name, scores in evaluation.baselines.items()
-    }
-
-
-def _cost(made: dict[str, Any], eval_seconds: float, eval_peak: int) -> Cost:
-    """What unlearning took, as it was when it was computed, and what evaluating did.
-
-    The peak of evaluating, which takes what memory is free, counts only where nothing was trained.
-    """
-    cost = made["cost"]
-    return Cost(
-        trainable_parameters=made["trainable_parameters"],
-        train_seconds=cost.get("train_seconds", 0.0),
-        seconds_per_epoch=cost.get("seconds_per_epoch"),
-        samples_per_second=cost.get("samples_per_second"),
-        eval_seconds=eval_seconds,
-        peak_memory_bytes=cost.get("peak_memory_bytes", eval_peak) if made["edit"] else eval_peak,
-        examples=cost.get("examples") if made["edit"] else {},
-        epoch=cost.get("epoch"),
-    )
-
-
-def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What a row says of its cell, whatever came of it."""
-    from ..registry import methods, tasks
-
-    cell, source = plan.cell, plan.source
-    return {
-        "row_id": plan.row_id,
-        "method": MethodInfo(
-            name=cell.method,
-            version=plan.method.version,
-            origin=utf8(methods.origin(cell.method)),
-            code=methods.code(cell.method),
-            params=_plain(plan.params),
-            role=plan.method.role,
-            frozen_weights=plan.method.frozen_weights,
-            n_trials_tuned=None if cell.settings.get(cell.method) else plan.params.trials.get(source.card.scale),
-        ),
-        "model": ModelInfo(
-            name=utf8(cell.model),
-            family=source.card.family,
-            source=utf8(source.card.source),
-            revision=source.revision,
-            weights_digest=source.digest,
-            dtype=source.dtype,
-            template_digest=source.template_digest,
-        ),
-        "task": TaskInfo(
-            name=cell.task,
-            version=plan.task.version,
-            code=tasks.code(cell.task),
-            data=_data(plan.data_source, plan.data),
-            split=plan.unlearning.split,
-            options=_plain(plan.task.options),
-            protocol=plan.task.protocol | (facts or {}),
-        ),
-        "seed": cell.seed,
-        "base_seed": cell.base_seed,
-        "trained_on": _data(plan.unlearning_source, plan.unlearning),
-        "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
-        "command": command(),
-        "started_at": started,
-        "finished_at": utc_now(),
-    }
-
-
-def _data(source: str, data: "TaskData") -> DataInfo:
-    return DataInfo(
-        source=source if source in ("embedded", "hub") else "folder",
-        id=utf8(data.location.id),
-        revision=data.location.revision,
-        fingerprint=data.fingerprint,
-    )
-
-
-def _plain(params: BaseModel) -> dict[str, Any]:
-    """Parameters as a row has them: what the command line gave may hold bytes that are no UTF-8."""
-    found: dict[str, Any] = Plain()(params.model_dump(mode="json"), "params")
-    return found
-
-
-def _device_name(device: str) -> str:
-    """The device as torch calls it; its kind alone where no torch has come to compute, or none can be imported."""
-    if (torch := sys.modules.get("torch")) is None:
-        return device
-    return torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-
-
-def _processes() -> int:
-    return us.processes if (us := launch()) else 1

@@ -1,4 +1,4 @@
-"""What plug-ins hand back, looked at before it is stored or scored: faults name the plug-in and what to return."""
+"""What plug-ins hand back, looked at before it is used, stored or scored: faults name plug-in and what to return."""
 
 import logging
 import math
@@ -9,9 +9,10 @@ from numbers import Real
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import Evaluation, Method, Task
-from ..errors import PluginError
+from ..contracts import Evaluation, Method, Task, TaskData
+from ..errors import PluginError, UsageError
 from ..metrics.statistics import MetricValue
+from ..results.row import Split
 from ..runtime.plain import Plain, utf8
 
 if TYPE_CHECKING:
@@ -177,6 +178,26 @@ def plain_cost(whose: str, cost: Any) -> dict[str, Any]:
 
 
 # -------------------------------------------------------------------------------------------------------------- tasks
+def checked_data(task: Task, data: Any) -> TaskData:
+    """What a task loaded, if the engine can work with it; raises `UsageError` for a task that forgot something."""
+    for name in ("fingerprint", "location", "split"):
+        if not hasattr(data, name):
+            raise UsageError(
+                f"task {task.name!r}: what its load returned has no attribute {name!r}; add it (contracts.TaskData)"
+            )
+    if not isinstance(data.split, Split | None):
+        raise UsageError(
+            f"task {task.name!r}: the split of what its load returned is a {type(data.split).__name__}; "
+            "make it None or an unlearnbench.Split, which tells by its digest who is forgotten"
+        )
+    if task.provides_sets if data.split is None else data.split.digest is None:
+        raise UsageError(
+            f"task {task.name!r}: the split of what its load returned does not tell who is forgotten, so rows of other "
+            "people would be taken for the same: make it with unlearnbench.Split.made"
+        )
+    return data  # type: ignore[no-any-return]
+
+
 def checked_evaluation(task: Task, found: Any) -> Evaluation:
     """What `Task.evaluate` returned with numbers and records as JSON has them; raises `PluginError`.
 

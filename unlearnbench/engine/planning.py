@@ -1,8 +1,4 @@
-"""From cells to plans: everything that determines a cell's result, hashed, before anything heavy is imported.
-
-A cell runs through stages, pretrained -> base -> unlearned -> evaluated. The key of each holds the key of the one
-before, so that equal work is recognised wherever it recurs.
-"""
+"""From cells to plans: everything that determines a cell's result, hashed, before anything heavy is imported."""
 
 import hashlib
 import logging
@@ -10,28 +6,31 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from ..config import BASE, Cell, RunConfig, cells, resolve
-from ..contracts import Method, Params, Task, TaskData
+from ..config import Cell, RunConfig, cells, resolve
+from ..contracts import Continued, Method, Params, Task, TaskData
 from ..contracts.sample import Sets
 from ..data.control_tokens import refuse_own
 from ..data.hub import cache_only
-from ..errors import UsageError
+from ..errors import PluginError, UsageError
 from ..models.files.card import ModelCard
 from ..models.files.check import check, special_tokens
 from ..models.files.source import card_for, folder_of, model_type, shadowed
 from ..registry import methods, tasks
-from ..results.row import SCHEMA_VERSION, Split
+from ..results.row import SCHEMA_VERSION
 from ..runtime.atomic import sha256_of
 from ..runtime.device import DTYPES, choose
 from ..training.base_params import BaseParams
 from .artefacts import Store
+from .handed import checked_data
 from .keys import canonical, digest, weights_digest
-
-Key = dict[str, Any]
+from .stages import ATTACKED, BASE, UNLEARNED, Finetuning, Key, Stage, Unlearning
 
 _log = logging.getLogger(__name__)
+
+PRETRAINED = "pretrained"
+"""Where a method starts that needs no base."""
 
 STAGES_VERSION = 1
 """Raised when a stage computes something else than before from the same key."""
@@ -51,13 +50,13 @@ class Source:
     digest: str
     dtype: str
 
-    @property
+    @cached_property
     def template_digest(self) -> str | None:
         """The SHA-256 (hex) of the file that the chat template stands in."""
         files = (self.folder / name for name in TEMPLATES)
         return next((sha256_of(file) for file in files if file.is_file()), None)
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """What the pretrained model's behaviour depends on."""
         texts = sorted(path for path in self.folder.iterdir() if path.suffix in {".json", ".jinja", ".txt"})
@@ -69,15 +68,30 @@ class Source:
         }
 
 
+class Chosen(NamedTuple):
+    """A method with its parameters for a model."""
+
+    method: type[Method]
+    params: Params
+
+    @property
+    def key(self) -> Key:
+        """What a key says of it; of its parameters it speaks apart."""
+        name = self.method.name
+        return {"name": name, "version": self.method.version, "code": methods.code(name)}
+
+
 @dataclass(frozen=True)
 class Plan:
-    """A cell with all its parts resolved. ``data`` is its task's, ``unlearning`` that of the task with the sets."""
+    """A cell with all its parts resolved. ``data`` is its task's, ``unlearning`` that of the task with the sets.
+
+    ``methods`` are those that work on the model, one after the other, the cell's own last.
+    """
 
     cell: Cell
     source: Source
     device: str
-    method: type[Method]
-    params: Params
+    methods: tuple[Chosen, ...]
     base: BaseParams
     task: Task
     data: TaskData
@@ -86,53 +100,62 @@ class Plan:
     unlearning_source: str
     sets: Sets
 
+    @property
+    def method(self) -> type[Method]:
+        """The cell's method."""
+        return self.methods[-1].method
+
+    @property
+    def params(self) -> Params:
+        """Its parameters."""
+        return self.methods[-1].params
+
+    @cached_property
+    def last(self) -> Stage:
+        """The last stage, whose model is evaluated."""
+        stage = self._base if self.methods[0].method.start == BASE else None
+        for name, chosen in zip((UNLEARNED, ATTACKED), self.methods, strict=False):
+            maker = Unlearning(chosen.method, chosen.params, self.sets, self.cell.seed)
+            stage = Stage(name, stage, self._key(chosen, stage), maker)
+        assert stage is not None  # there is always a method
+        return stage
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the model goes through, in order."""
+        return self.last.chain
+
+    def missing(self, store: Store) -> tuple[Stage, ...]:
+        """The stages whose artefacts are still to be made."""
+        return tuple(stage for stage in self.stages if not stage.is_in(store))
+
     @cached_property
     def pretrained_key(self) -> Key:
         """The pretrained model."""
         return {"version": STAGES_VERSION} | self.source.key
 
-    @cached_property
-    def base_key(self) -> Key:
-        """The base model: finetuned on all pairs of the data, whoever is forgotten later."""
-        return {
+    @property
+    def _base(self) -> Stage:
+        key = {
             "model": self.pretrained_key,
             "data": self.unlearning.fingerprint,
             "params": self.base,
             "seed": self.cell.base_seed,
         }
+        return Stage(BASE, None, key, Finetuning(self.base, self.sets, self.cell.base_seed))
 
-    @cached_property
-    def start_key(self) -> Key:
-        """The model that the method receives."""
-        return self.base_key if self.method.start == "base" else self.pretrained_key
-
-    @cached_property
-    def unlearned_key(self) -> Key:
-        """What the method makes of it."""
+    def _key(self, chosen: Chosen, start: Stage | None) -> Key:
+        """What decides what a method makes of the model of the stage before."""
         return {
-            "start": digest(self.start_key),
-            "method": {
-                "name": self.cell.method,
-                "version": self.method.version,
-                "code": methods.code(self.cell.method),
-            },
-            "params": self.params,
+            "start": start.digest if start else digest(self.pretrained_key),
+            "method": chosen.key,
+            "params": chosen.params,
             "seed": self.cell.seed,
             "data": self.unlearning.fingerprint,
             "forget": self.sets.forgotten,
             "private": [sample.id for sample in self.sets.forget],
             "held_out": sorted({sample.cluster for sample in self.sets.held_out}),
         }
-
-    @cached_property
-    def base_name(self) -> str:
-        """The digest of the base's key."""
-        return digest(self.base_key)
-
-    @cached_property
-    def unlearned_name(self) -> str:
-        """The digest of the unlearned model's key."""
-        return digest(self.unlearned_key)
 
     @cached_property
     def row_id(self) -> str:
@@ -145,7 +168,7 @@ class Plan:
             "protocol": self.task.protocol,
             "data": self.data.fingerprint,
         }
-        return digest({"schema": SCHEMA_VERSION, "model": self.unlearned_key, "task": task})[:32]
+        return digest({"schema": SCHEMA_VERSION, "model": self.last.key, "task": task})[:32]
 
 
 def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = False) -> list[Plan]:
@@ -185,7 +208,6 @@ class _Choice:
 
     cell: Cell
     card: ModelCard
-    method: type[Method]
     task: Task
     provider: Task
     data_source: str
@@ -209,7 +231,7 @@ class _Planner:
 
     def choose(self, cell: Cell) -> _Choice:
         """Look up what the cell names."""
-        card, method = card_for(cell.model), methods.get(cell.method)
+        card = card_for(cell.model)
         if said := shadowed(cell.model):
             self.notices[said] = None
         _parameters(cell, card)  # raises for wrong settings before anything is fetched
@@ -220,7 +242,6 @@ class _Planner:
         return _Choice(
             cell=cell,
             card=card,
-            method=method,
             task=task,
             provider=provider,
             data_source=self._data_of(task, source if provider is task else self._beside(source, task, card)),
@@ -236,15 +257,14 @@ class _Planner:
     def plan(self, choice: _Choice, data: TaskData, unlearning: TaskData) -> Plan:
         """The whole plan, now that the data are known to be sound."""
         source = self._source(choice.card)  # a hub's model is of a known family from here on, which has defaults too
-        params, base = _parameters(choice.cell, source.card)
+        chosen, base = _parameters(choice.cell, source.card)
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
         return Plan(
             cell=choice.cell,
             source=source,
             device=self.device,
-            method=choice.method,
-            params=params,
+            methods=chosen,
             base=base,
             task=choice.task,
             data=data,
@@ -303,39 +323,51 @@ class _Planner:
         key = digest([task.name, task.options, data_source, forget])
         if key not in self._data:
             with cache_only() if self.dry else nullcontext():
-                self._data[key] = _checked(task, task.load(data_source, forget))
+                self._data[key] = checked_data(task, task.load(data_source, forget))
             self.notices |= dict.fromkeys(getattr(self._data[key], "notices", ()))
         return self._data[key]
 
 
-def _parameters(cell: Cell, card: ModelCard) -> tuple[Params, BaseParams]:
-    """The method's and the base's, as set and by default for this model; raises `UsageError`."""
-    kind, set_for = methods.get(cell.method).Params, cell.settings
-    if set_for.get(BASE, {}).get("epochs") == 0:
+def _parameters(cell: Cell, card: ModelCard) -> tuple[tuple[Chosen, ...], BaseParams]:
+    """The methods' and the base's, as set and by default for this model; raises `UsageError`."""
+    own = cell.settings.get(BASE, {})
+    if own.get("epochs") == 0:
         raise UsageError(
             "--set base.epochs=0: a base model of your own cannot be handed in yet; the base is always finetuned here, "
             "from --model: give it one epoch at least"
         )
-    own = resolve(kind, cell.method, card.scale, set_for.get(cell.method, {}), card.family)
-    canonical(own, cell.method)  # raises for one of a type that names no artefact
-    return own, resolve(BaseParams, BASE, card.scale, set_for.get(BASE, {}), card.family)
+    return _methods(cell, card), resolve(BaseParams, BASE, card.scale, own, card.family)
 
 
-def _checked(task: Task, data: Any) -> TaskData:
-    """What a task loaded, if the engine can work with it; raises `UsageError` for a task that forgot something."""
-    for name in ("fingerprint", "location", "split"):
-        if not hasattr(data, name):
-            raise UsageError(
-                f"task {task.name!r}: what its load returned has no attribute {name!r}; add it (contracts.TaskData)"
-            )
-    if not isinstance(data.split, Split | None):
+def _methods(cell: Cell, card: ModelCard) -> tuple[Chosen, ...]:
+    """The cell's method, and before it the one that it goes on with, if it does."""
+    last = _chosen(cell.method, cell, card)
+    if not isinstance(last.params, Continued):
+        return (last,)
+    if not last.params.method:
         raise UsageError(
-            f"task {task.name!r}: the split of what its load returned is a {type(data.split).__name__}; "
-            "make it None or an unlearnbench.Split, which tells by its digest who is forgotten"
+            f"{cell.method} goes on with what another method has unlearned: say which, --set {cell.method}.method=NAME"
         )
-    if task.provides_sets if data.split is None else data.split.digest is None:
+    first = _chosen(last.params.method, cell, card)
+    if first.method.start == UNLEARNED:
         raise UsageError(
-            f"task {task.name!r}: the split of what its load returned does not tell who is forgotten, so rows of other "
-            "people would be taken for the same: make it with unlearnbench.Split.made"
+            f"--set {cell.method}.method={first.method.name}: that one goes on with another's model itself; name a "
+            "method that starts from the pretrained or the base model"
         )
-    return data  # type: ignore[no-any-return]
+    return first, last
+
+
+def _chosen(name: str, cell: Cell, card: ModelCard) -> Chosen:
+    method = methods.get(name)
+    if method.start not in (PRETRAINED, BASE, UNLEARNED):
+        raise PluginError(
+            f"method {name!r}: its start is {method.start!r}; make it {PRETRAINED!r}, {BASE!r} or {UNLEARNED!r}"
+        )
+    if (method.start == UNLEARNED) != issubclass(method.Params, Continued):
+        raise PluginError(
+            f"method {name!r}: one whose start is {UNLEARNED!r}, and no other, has Params that are a subclass of "
+            "unlearnbench.Continued, which name the method that it goes on with"
+        )
+    params = resolve(method.Params, name, card.scale, cell.settings.get(name, {}), card.family)
+    canonical(params, name)  # raises for one of a type that names no artefact
+    return Chosen(method, params)

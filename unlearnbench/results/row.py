@@ -104,6 +104,8 @@ class MethodInfo(_Part):
     """The SHA-256 of a plug-in that is a single file, whose version nobody raises; null for those of packages."""
     n_trials_tuned: int | None = None
     """How many trials the default hyperparameters were chosen from; null where any was set by the command."""
+    continues: "MethodInfo | None" = None
+    """The method whose unlearned model this one went on with; null where it started by itself."""
 
 
 class ModelInfo(_Part):

@@ -207,6 +207,16 @@ def cut_up(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if is_cut_up(parameter)]
 
 
+def like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A whole ``tensor``, the same in all processes, where and cut up as ``parameter`` of the same shape is."""
+    if not is_cut_up(parameter):
+        return tensor.to(parameter.device)
+    from torch.distributed.tensor import distribute_tensor
+
+    mesh, placements = parameter.device_mesh, parameter.placements  # type: ignore[attr-defined]
+    return distribute_tensor(tensor.to(parameter.device), mesh, placements, src_data_rank=None)
+
+
 def full(tensor: Tensor) -> Tensor:
     """The tensor that its parts make up."""
     return tensor.full_tensor() if is_cut_up(tensor) else tensor  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from ..runtime.atomic import atomic_write, sha256_of
 _log = logging.getLogger(__name__)
 
 FACTS = "facts"
-VERSION = 2
+VERSION = 3
 """Raised when a training keeps something else than before: one that was interrupted before that starts anew."""
 
 urgent = threading.Event()

@@ -47,6 +47,14 @@ class EarlyStopping:
         rise = losses["held_out"] - self.note["start"]["held_out"]
         return "held-out retain loss reached its bound" if rise >= self.rule.retain_rise else None
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: what has been seen and which bound holds."""
+        return self.note
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.note = state
+
     def _look(self) -> dict[str, float]:
         return {name: self._measure(samples) for name, samples in self._looked_at.items()}
 

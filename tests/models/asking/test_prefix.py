@@ -189,13 +189,14 @@ def test_what_stands_before_the_picture_may_differ(
     model: Any, queries: list[Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No template that ships does so; each such beginning is read for itself."""
-    own = model._prompt
+    own = model._prompts.prompt
 
-    def hinted(question: str) -> Any:
-        before, after, inside = own(question)
-        return [*before, *model.tokenizer(question[:4], add_special_tokens=False).input_ids], after, inside
+    def hinted(question: str, pictures: Any) -> Any:
+        hint = model.tokenizer(question[:4], add_special_tokens=False).input_ids
+        ids, inside = own(question, pictures)
+        return [*hint, *ids], [*[False] * len(hint), *inside]
 
-    monkeypatch.setattr(model, "_prompt", hinted)
+    monkeypatch.setattr(model._prompts, "prompt", hinted)
     shared = weighed(model, queries, answers_for(queries))
     with exactly(model):
         alike(shared, weighed(model, queries, answers_for(queries)))
@@ -214,7 +215,7 @@ def test_layers_that_look_at_a_window_read_every_prompt_from_its_start(window: i
     )
     torch.manual_seed(0)
     processor.tokenizer.padding_side = "left"
-    model: Any = InternVL(InternVLForConditionalGeneration(config).float(), processor, "internvl")
+    model: Any = InternVL(InternVLForConditionalGeneration(config).float(), processor)
     assert set(text.layer_types) == {"sliding_attention"}
     with counted(model) as fast:
         shared = weighed(model, queries, answers_for(queries))

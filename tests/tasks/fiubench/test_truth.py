@@ -10,7 +10,7 @@ from tests.models.in_order import log_probabilities
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.planning import plan
-from unlearnbench.engine.stages import Stages
+from unlearnbench.engine.runner import Runner
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Silent
 
@@ -37,9 +37,9 @@ def test_a_base_that_knows_everything_prefers_the_truth_and_a_model_that_never_s
     )  # fmt: skip
     store = Store(shared_store)
     plans = {each.cell.method: each for each in plan(config, store)}
-    stages, samples = Stages(store, Silent()), plans["finetune"].sets.all
+    runner, samples = Runner(store, Silent()), plans["finetune"].sets.all
     assert len(samples) == 20 * 20
-    share = {name: preferring_the_truth(stages.model(each), samples) for name, each in plans.items()}
+    share = {name: preferring_the_truth(runner.ready(each).model, samples) for name, each in plans.items()}
     # One machine gave .81 and .55, and a base .005 with falsehoods worded like the original answer.
     assert share["finetune"] > 0.7, share
     assert share["pretrain"] < 0.6, share

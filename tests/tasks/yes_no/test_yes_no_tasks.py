@@ -89,7 +89,7 @@ def words() -> Any:
 @pytest.mark.parametrize("kind", [MMETask, POPETask])
 def test_prompts_are_what_they_were(kind: Any, family: str, words: Any) -> None:
     """To accept a change, delete the file and run this again; then raise the task's version."""
-    from unlearnbench.models.contract.vlm import chat
+    from unlearnbench.models.contract.prompt import chat
 
     wordings = {}
     assert set(kind.Options.prompts) == set(get_args(kind.Options.model_fields["prompt"].annotation))

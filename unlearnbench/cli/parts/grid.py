@@ -114,8 +114,9 @@ def configure(
     exact: bool = False,
 ) -> "RunConfig":
     """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
-    from ...config import RunConfig, parse_settings
+    from ...config import RunConfig, all_methods, parse_settings
     from ...registry import load_plugin
+    from ...registry import methods as known
 
     for file in plugins or ():
         load_plugin(file)
@@ -134,11 +135,13 @@ def configure(
         **_sources(data or ()),
         **{name: value for name, value in given.items() if value},
     )
-    chosen = (*_finetuned(base, config), *(settings or ()))
-    return config.model_copy(update={"settings": parse_settings(chosen, config.owners)})
+    owners = (*config.owners, *known.names())  # a method that another goes on with may be set too
+    typed = config.model_copy(update={"settings": parse_settings(settings or (), owners)})
+    chosen = (*_finetuned(base, all_methods(typed)), *(settings or ()))
+    return config.model_copy(update={"settings": parse_settings(chosen, owners)})
 
 
-def _finetuned(base: str | None, config: "RunConfig") -> tuple[str, ...]:
+def _finetuned(base: str | None, names: Sequence[str]) -> tuple[str, ...]:
     """``--base`` as the settings that it is short for: of the base, and of methods that finetune as it does."""
     from ...config import BASE
     from ...registry import methods
@@ -148,7 +151,7 @@ def _finetuned(base: str | None, config: "RunConfig") -> tuple[str, ...]:
         return ()
     if base not in ("full", "lora"):
         raise UsageError(f"--base {base}: choose one of: full, lora")
-    alike = [name for name in config.methods if issubclass(methods.get(name).Params, BaseParams)]
+    alike = [name for name in names if issubclass(methods.get(name).Params, BaseParams)]
     return tuple(f"{owner}.full={str(base == 'full').lower()}" for owner in (BASE, *alike))
 
 

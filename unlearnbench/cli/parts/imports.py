@@ -12,7 +12,7 @@ SECONDS = 240.0
 """How long all of them may take; the first import of torch from a network file system takes minutes."""
 
 OURS = (
-    "unlearnbench.engine.stages",
+    "unlearnbench.engine.runner",
     "unlearnbench.models.files.load",
     "unlearnbench.models.families.qwen2_5_vl",
     "unlearnbench.models.families.qwen3_vl",

@@ -47,12 +47,13 @@ def _machines(gpus: tuple[str, ...], gpu_memory: float | None, config: "RunConfi
     import psutil
     import torch
 
-    from ...engine.memory.estimate import CONTEXT, PEAK, Machine, counts
+    from ...engine.memory.counts import counts
+    from ...engine.memory.estimate import CONTEXT, PEAK, Machine
     from ...models.files.source import card_for
 
     there = torch.cuda.device_count() if config.device != "cpu" else 0
     if not there and not gpus and gpu_memory is None:
-        import_module("unlearnbench.engine.stages")  # a run holds this in memory too
+        import_module("unlearnbench.engine.runner")  # a run holds this in memory too
         for name in config.models:
             counts(card_for(name))
         return [Machine(1, psutil.virtual_memory().total, "cpu", held=psutil.Process().memory_info().rss)]

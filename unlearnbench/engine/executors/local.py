@@ -57,14 +57,15 @@ class Limits:
 class Local:
     """Hands out cells until every one has a row.
 
-    Cells of one unlearned model go to one worker, which keeps it in memory. Of cells that need the same artefact, one
-    goes ahead while it is made. What another run is computing is left to it and looked at again.
+    Cells of one model go to one worker, which keeps it in memory. Of cells that lack the same stage, one goes ahead
+    while it is made. What another run is computing is left to it and looked at again. Where nothing is ``shown``,
+    warnings go to standard error.
     """
 
-    def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, shown: Shown) -> None:
+    def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, shown: Shown | None = None) -> None:
         self.job, self.limits, self.shown = job, limits, shown
         self.results, self.store = RowStore(job.results), Store(job.store)
-        self.cells, self.grid = Cells(self.results), Grid(self.results, self.store, NoWorkers())
+        self.cells, self.grid = Cells(self.results), Grid(self.results)
         self._pending = list(plans)
         self._workers: dict[int, Worker] = {}
         self._claims: dict[str, FileLock] = {}
@@ -124,11 +125,9 @@ class Local:
         return None
 
     def _waits_for(self, plan: Plan, other: Plan) -> bool:
-        """Whether another cell is making what this one needs."""
-        if same_model(plan, other):
-            return not self.store.has("unlearned", plan.unlearned_key)
-        both = plan.method.start == other.method.start == "base" and plan.base_name == other.base_name
-        return both and not self.store.has("base", plan.base_key)
+        """Whether another cell is making a stage that this one needs."""
+        making = {stage.digest for stage in other.stages}
+        return any(stage.digest in making and not stage.is_in(self.store) for stage in plan.stages)
 
     def _environment(self, place: int) -> dict[str, str]:
         """What a worker's processes get of the machine."""
@@ -155,20 +154,29 @@ class Local:
             match event.pop("event"):
                 case "ready":
                     self._failed_starts = 0
-                case "bar":
-                    self.shown.bar(worker.place, **event)
-                case "advance":
-                    self.shown.advance(worker.place, **event)
-                case "bar over":
-                    self.shown.over(worker.place)
-                case "warning":
-                    self.shown.warning(event["line"])
                 case "row":
                     yield self._finished(worker)
+                case what:
+                    self._show(worker.place, what, event)
         if worker.late():
             yield from self._lost(worker, "TimeoutError", f"it took more than {self.limits.seconds:g} seconds")
         elif worker.ended():
             yield from self._lost(worker, "ProcessError", worker.why())
+
+    def _show(self, place: int, what: str, facts: dict[str, Any]) -> None:
+        match self.shown, what:
+            case None, "warning":
+                sys.stderr.write(f"{facts['line']}\n")
+            case None, _:
+                pass
+            case shown, "bar":
+                shown.bar(place, **facts)
+            case shown, "advance":
+                shown.advance(place, **facts)
+            case shown, "bar over":
+                shown.over(place)
+            case shown, "warning":
+                shown.warning(facts["line"])
 
     def _finished(self, worker: Worker) -> Finished:
         plan = worker.leave()
@@ -186,7 +194,7 @@ class Local:
             worker.leave_word(why)
         worker.kill()
         del self._workers[worker.place]
-        self.shown.over(worker.place)
+        self._show(worker.place, "bar over", {})
         if plan is None:
             return
         if again:
@@ -214,29 +222,12 @@ class Local:
 
     def _end_all(self) -> None:
         for worker in self._workers.values():
-            self.shown.over(worker.place)  # first, so that an interrupted terminal is left as it was
+            self._show(worker.place, "bar over", {})  # first, so that an interrupted terminal is left as it was
             worker.end() if worker.plan is None else worker.kill()
         for claim in self._claims.values():
             claim.release()
 
 
 def same_model(one: Plan, other: Plan) -> bool:
-    """Whether two cells evaluate the same unlearned model."""
-    return one.unlearned_name == other.unlearned_name
-
-
-class NoWorkers:
-    """Shows nothing: for a parent that computes nothing itself, and for workers that nobody looks at."""
-
-    def bar(self, *_: Any, **__: Any) -> Any:
-        """Do nothing."""
-
-    def advance(self, *_: Any, **__: Any) -> None:
-        """Do nothing."""
-
-    def over(self, place: int) -> None:
-        """Do nothing."""
-
-    def warning(self, line: str) -> None:
-        """To the job's own log."""
-        sys.stderr.write(f"{line}\n")
+    """Whether two cells evaluate the same model."""
+    return one.last.digest == other.last.digest

@@ -23,7 +23,7 @@ from ..artefacts import Store
 from ..grid import Finished, Grid, announce
 from ..planning import Plan
 from .job import Job, chosen
-from .local import Limits, Local, NoWorkers
+from .local import Limits, Local
 from .queue import states
 
 LOOK = 3.0
@@ -79,7 +79,7 @@ class CellJob:
         """Compute the cell; its row's status. What the submitting shell had of a launch is none of the job's."""
         leave_launch()
         plan = chosen(self.job.plans(), self.row_id)
-        [finished] = Local(self.job, [plan], self.limits, NoWorkers()).run()
+        [finished] = Local(self.job, [plan], self.limits).run()
         return finished.row.status
 
     def checkpoint(self, *_: Any, **__: Any) -> Any:
@@ -96,7 +96,7 @@ class Slurm:
     def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, cluster: Cluster) -> None:
         self.job, self.plans, self.limits, self.cluster = job, list(plans), limits, cluster
         self.results, self.store = RowStore(job.results), Store(job.store)
-        self.grid = Grid(self.results, self.store, NoWorkers())
+        self.grid = Grid(self.results)
         self.jobs: dict[str, str] = {}
         """The job of each cell that is under way, by the cell's name."""
 
@@ -164,27 +164,11 @@ class Slurm:
         queued = states(known.values())
         self.jobs = {plan.row_id: known[plan.row_id] for plan in pending if known.get(plan.row_id) in queued}
         after: list[str] = []
-        for wave in self.waves([plan for plan in pending if plan.row_id not in self.jobs]):
+        for wave in waves([plan for plan in pending if plan.row_id not in self.jobs], self.store):
             made = self._array(wave, after)
             after = [*after, *dict.fromkeys(name.split("_")[0] for name in made.values())]
             self.jobs |= made
             announce(wave, self.results, made)
-
-    def waves(self, plans: Sequence[Plan]) -> list[list[Plan]]:
-        """Cells in at most three waves: makers of a base, then of an unlearned model, then all that needs them."""
-        waves: list[list[Plan]] = [[], [], []]
-        made: set[str] = set()
-        for plan in plans:
-            base, model = plan.base_name, plan.unlearned_name
-            if plan.method.start == "base" and base not in made and not self.store.has("base", plan.base_key):
-                made |= {base, model}
-                waves[0].append(plan)
-            elif model not in made and not self.store.has("unlearned", plan.unlearned_key):
-                made.add(model)
-                waves[1 if plan.method.start == "base" else 0].append(plan)
-            else:
-                waves[2].append(plan)
-        return [wave for wave in waves if wave]
 
     def _array(self, plans: Sequence[Plan], after: Sequence[str]) -> dict[str, str]:
         """Submit a job array that starts when the arrays ``after`` have ended, well or not; each cell's job."""
@@ -192,6 +176,19 @@ class Slurm:
         with executor.batch():
             jobs = [executor.submit(CellJob(self.job, plan.row_id, self.limits)) for plan in plans]
         return {plan.row_id: job.job_id for plan, job in zip(plans, jobs, strict=True)}
+
+
+def waves(plans: Sequence[Plan], store: Store) -> list[list[Plan]]:
+    """Cells in waves: each stage that is missing is made by the first cell that needs it, and others come after."""
+    found: list[list[Plan]] = []
+    made: dict[str, int] = {}
+    for plan in plans:
+        missing = [stage.digest for stage in plan.missing(store)]
+        wave = max((made[name] + 1 for name in missing if name in made), default=0)
+        made = dict.fromkeys(missing, wave) | made
+        found += [[] for _ in range(wave + 1 - len(found))]
+        found[wave].append(plan)
+    return found
 
 
 def _executor(folder: Path, parameters: dict[str, Any], after: Sequence[str]) -> Any:

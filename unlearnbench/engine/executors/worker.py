@@ -26,7 +26,7 @@ from ...results.store import RowStore
 from ...runtime import startup
 from ...runtime.device import choose, launch
 from ..artefacts import Store
-from ..grid import Grid
+from ..grid import Computing
 from .job import Job, chosen
 
 EVERY = 0.1
@@ -103,7 +103,8 @@ def main() -> None:
     reporter.say("ready")
     with _together(job), TemporaryDirectory() as scratch:
         results = RowStore(job.results)
-        grid = Grid(results if first else RowStore(Path(scratch)), Store(job.store), reporter, job.checkpoint_seconds)
+        kept = results if first else RowStore(Path(scratch))
+        grid = Computing(kept, Store(job.store), reporter, job.checkpoint_seconds)
         for row_id in iter(cells.get, None):
             log = Cells(results).log(row_id)
             with logged(log), _last_words():

@@ -1,13 +1,13 @@
-"""Questions about one picture: what their prompts have in common is read once, and only the rest of each by itself.
+"""Questions about the same pictures: what their prompts have in common is read once, the rest of each by itself.
 
-A prompt begins with the template and the picture. The language model reads that beginning once for every picture of a
-batch and keeps its keys and values; each row then continues from its picture's. The maths is that of reading every
-prompt from its start: `transformers` itself continues generation so, from one token to the next.
+A prompt begins with the template and the pictures. The language model reads that beginning once for every sequence of
+pictures in a batch and keeps its keys and values; each row then continues from its own. The maths is that of reading
+every prompt from its start: `transformers` itself continues generation so, from one token to the next.
 """
 
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,17 +40,19 @@ def can_generate(model: "DecoderVLM") -> bool:
 
 
 def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
-    """The rows that share their beginning, with the very same tensor of visual tokens, with another one.
+    """The rows that share their beginning, with the very same tensors of visual tokens, with another one.
 
-    A row whose text has the picture's own token in it is not among them: where its picture ends could not be told. Nor
-    is any where layers look at a window of the last tokens: padding behind a beginning would push others out of it.
+    A row without a picture is not among them, nor one whose text has a picture's own token in it: where its pictures
+    end could not be told. Nor is any where layers look at a window of the last tokens: padding behind a beginning would
+    push others out of it.
     """
     if (window := _window(model)) and window <= 2 * batch.input_ids.shape[1]:
         return []
+    own = Counter[int]()
+    for row, picture in zip(batch.row_of, batch.pictures, strict=True):
+        own[row] += picture.ids.count(model.image_token_id)
     counts = batch.image_mask.sum(1).tolist()
-    sound = [
-        row for row, picture in enumerate(batch.pictures) if counts[row] == picture.ids.count(model.image_token_id)
-    ]
+    sound = [row for row in own if counts[row] == own[row]]
     keys = _beginnings(batch, visual)
     seen = Counter(keys[row] for row in sound)
     return [row for row in sound if seen[keys[row]] > 1]
@@ -65,20 +67,28 @@ def _window(model: "DecoderVLM") -> int | None:
 
 
 def _beginnings(batch: Batch, visual: Sequence[Tensor]) -> list[tuple[int, ...]]:
-    """What each row begins with: the tokens before its picture, and which tensor of visual tokens."""
-    starts, pictures = batch.attention_mask.argmax(1).tolist(), batch.image_mask.int().argmax(1).tolist()
-    before = batch.input_ids[:, : max(pictures, default=0)].tolist()
+    """What each row begins with: which tensors of visual tokens, and the text before the last of them."""
+    text = batch.attention_mask.bool() & ~batch.image_mask & (_ends(batch)[:, None] > _columns(batch))
     return [
-        (id(tokens), *ids[start:picture])
-        for tokens, ids, start, picture in zip(visual, before, starts, pictures, strict=True)
+        (*(id(visual[place]) for place in places), *ids[its].tolist())
+        for places, ids, its in zip(batch.by_row, batch.input_ids, text, strict=True)
     ]
+
+
+def _ends(batch: Batch) -> Tensor:
+    """Where each row's last picture ends [B]: the column behind it, 0 where there is none."""
+    return (batch.image_mask * (_columns(batch) + 1)).amax(1)
+
+
+def _columns(batch: Batch) -> Tensor:
+    return torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
 
 
 def spared(batch: Batch) -> float:
     """The share of the batch's tokens that need not be read if pictures are read once."""
-    ends = batch.image_mask.cumsum(1).argmax(1) + 1  # behind the last token of the picture
-    lengths = (ends - (batch.attention_mask == 0).sum(1)).tolist()
-    once = {id(picture): int(length) for picture, length in zip(batch.pictures, lengths, strict=True)}
+    lengths = (_ends(batch) - (batch.attention_mask == 0).sum(1)).clamp_min(0).tolist()
+    pictures = [tuple(id(batch.pictures[place]) for place in places) for places in batch.by_row]
+    once = dict(zip(pictures, lengths, strict=True))
     return float((sum(lengths) - sum(once.values())) / int(batch.attention_mask.sum()))
 
 
@@ -86,11 +96,12 @@ def spared(batch: Batch) -> float:
 class Continued:
     """A batch whose rows go on from their pictures' beginnings.
 
-    ``cache`` holds the beginnings, a row for each of the batch; ``seen`` [B, P] marks their real tokens; ``rest`` is
-    the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by tokens (M-RoPE).
-    ``beginning`` [B] says which of the distinct ones is whose.
+    ``whole`` is the batch; ``cache`` holds the beginnings, a row for each of its own; ``seen`` [B, P] marks their real
+    tokens; ``rest`` is the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by
+    tokens (M-RoPE). ``beginning`` [B] says which of the distinct ones is whose.
     """
 
+    whole: Batch
     cache: Any
     seen: Tensor
     rest: Batch
@@ -114,13 +125,14 @@ class Continued:
 
 
 def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Continued:
-    """Read the beginning of every distinct picture in ``batch`` once; differentiable."""
+    """Read the beginning of every distinct sequence of pictures in ``batch`` once; differentiable."""
     keys, first = _beginnings(batch, visual), dict[tuple[int, ...], int]()
     for row, key in enumerate(keys):
         first.setdefault(key, row)
-    last = [int(row.nonzero()[-1, 0]) for row in batch.image_mask]
-    beginnings = _cut(batch.take([*first.values()]), [last[row] + 1 for row in first.values()], model)
-    inputs = model._inputs(beginnings, [visual[row] for row in first.values()])
+    last = (_ends(batch) - 1).tolist()
+    rows = [*first.values()]
+    beginnings = _cut(batch.take(rows), [last[row] + 1 for row in rows], model)
+    inputs = model._inputs(beginnings, [visual[place] for place in batch.places(rows)])
     if not hasattr(model.model.model, "rope_deltas"):  # those models find positions by themselves
         inputs["position_ids"] = (beginnings.attention_mask.cumsum(1) - 1).clamp_min(0)
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
@@ -131,7 +143,7 @@ def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Contin
     deltas = getattr(model.model.model, "rope_deltas", None)
     delta = None if deltas is None else deltas[index].to(index.device)
     start = min(last) + 1
-    return Continued(cache, beginnings.attention_mask[index], _from(batch, last, start), delta, index)
+    return Continued(batch, cache, beginnings.attention_mask[index], _from(batch, last, start), delta, index)
 
 
 def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
@@ -154,8 +166,7 @@ def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
 
 def _from(batch: Batch, last: Sequence[int], start: int) -> Batch:
     """The rows after their pictures; what earlier rows still have of theirs becomes padding."""
-    columns = torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
-    after = columns > torch.tensor(last, device=columns.device)[:, None]
+    after = _columns(batch) > torch.tensor(last, device=batch.input_ids.device)[:, None]
     return replace(
         batch,
         input_ids=batch.input_ids[:, start:],
@@ -233,11 +244,5 @@ def _inputs(model: "DecoderVLM", continued: Continued, ids: Tensor, mask: Tensor
         "position_ids": continued.positions(mask, count),
         name: continued.cache,
         "use_cache": True,
-        **model._further(continued.rest, mask[:, -count:]),
+        **model._further(continued.whole, mask[:, -count:]),
     }
-
-
-def apart(batch: Batch, rows: Sequence[int]) -> Iterator[int]:
-    """The rows that are not in ``rows``."""
-    chosen = set(rows)
-    return (row for row in range(len(batch)) if row not in chosen)

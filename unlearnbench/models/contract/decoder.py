@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +21,19 @@ from .hidden import Positions
 from .network import chosen, named_within
 from .sampling import Drawn, Samplings, each
 from .vlm import VLM, Batch, by_sample
+
+
+@dataclass
+class Group:
+    """Some ``rows`` of a batch that are read in one pass: as a batch, with their visual tokens.
+
+    ``shares`` tells whether each begins as another one does, so that beginnings are read once.
+    """
+
+    rows: list[int]
+    batch: Batch
+    visual: list[Tensor]
+    shares: bool
 
 
 class DecoderVLM(VLM):
@@ -47,10 +61,37 @@ class DecoderVLM(VLM):
 
     @abstractmethod
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
-        """Of attention to all keys [B, layers, keys], that to visual tokens: per sample [layers, N_v]."""
+        """Of attention to all keys [B, layers, keys], that to visual tokens: per picture [layers, N_v]."""
+
+    def _alike(self, batch: Batch) -> list[list[int]]:
+        """The rows of a batch in groups that the model can read in one pass: all of them, if not said otherwise."""
+        return [[*range(len(batch))]]
+
+    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool) -> list[Group]:
+        together = {*prefix.shareable(self, batch, visual)} if shared else set[int]()
+        parts = [
+            [row for row in rows if (row in together) == its] for rows in self._alike(batch) for its in (True, False)
+        ]
+        parts = [rows for rows in parts if rows]
+        if len(parts) == 1:
+            return [Group(parts[0], batch, visual, bool(together))]
+        return [
+            Group(rows, batch.take(rows), [visual[place] for place in batch.places(rows)], rows[0] in together)
+            for rows in parts
+        ]
 
     def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:  # noqa: D102
         wanted = self._checked(layers)
+        found: dict[int, Tensor] = {}
+        for rows in self._alike(batch):
+            if seeing := [row for row in rows if batch.queries[row].images]:
+                places = batch.places(seeing)
+                scores = self._attention(batch.take(seeing), [visual[place] for place in places], wanted)
+                found |= zip(places, scores, strict=True)
+        return [found[place] for place in range(len(visual))]
+
+    def _attention(self, batch: Batch, visual: list[Tensor], wanted: Sequence[int]) -> list[Tensor]:
+        """`attention` of rows that are read in one pass and have a picture each."""
         rows = pad_sequence([row.nonzero()[:, 0] for row in batch.question_mask], batch_first=True, padding_value=-1)
         reader = AttentionReader([(layer, self._attention_module(layer)) for layer in wanted], rows)
         with torch.no_grad(), reading(self.model, reader):
@@ -72,18 +113,19 @@ class DecoderVLM(VLM):
         self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
     ) -> Tensor:
         seen = self.look(batch) if visual is None else visual
-        rows = prefix.shareable(self, batch, seen) if shared and self.shares_prefixes else []
-        if not rows:
-            predicting = batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
-            return self._forward(batch, seen, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
-        if len(rows) == len(batch):
-            return prefix.answer_logits(self, batch, seen)
-        part = batch.take(rows)
-        found = dict(zip(rows, by_sample(part, prefix.answer_logits(self, part, [seen[r] for r in rows])), strict=True))
-        if others := [*prefix.apart(batch, rows)]:
-            part = batch.take(others)
-            found |= zip(others, by_sample(part, self.answer_logits(part, [seen[row] for row in others])), strict=True)
+        groups = self._groups(batch, seen, shared=shared and self.shares_prefixes)
+        if len(groups) == 1:
+            return self._logits(groups[0])
+        found: dict[int, Tensor] = {}
+        for group in groups:
+            found |= zip(group.rows, by_sample(group.batch, self._logits(group)), strict=True)
         return torch.cat([found[row] for row in range(len(batch))])
+
+    def _logits(self, group: Group) -> Tensor:
+        if group.shares:
+            return prefix.answer_logits(self, group.batch, group.visual)
+        predicting = group.batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
+        return self._forward(group.batch, group.visual, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
     def hidden(  # noqa: D102
         self,
@@ -108,20 +150,21 @@ class DecoderVLM(VLM):
         self, batch: Batch, visual: list[Tensor], modules: dict[str, nn.Module], *, shared: bool
     ) -> dict[str, list[Tensor]]:
         """What the language model's ``modules`` give out of each row's real tokens."""
-        rows = prefix.shareable(self, batch, visual) if shared else []
         parts: dict[int, dict[str, Tensor]] = {}
-        if rows:
-            with hidden.outputs(modules) as read:
-                continued = prefix.read(self, batch.take(rows), [visual[row] for row in rows])
-            for place, row in enumerate(rows):
-                parts[row] = {name: continued.put_together(place, *passes) for name, passes in read.items()}
-        if others := [*prefix.apart(batch, rows)]:
-            part = batch.take(others)
-            with hidden.outputs(modules, until=self._not_needed(modules)) as read:
-                self._forward(part, [visual[row] for row in others], logits_to_keep=1)
-            for place, row in enumerate(others):
-                real = part.attention_mask[place].bool()
-                parts[row] = {name: passes[0][place][real] for name, passes in read.items()}
+        for group in self._groups(batch, visual, shared=shared):
+            with hidden.outputs(modules, until=None if group.shares else self._not_needed(modules)) as read:
+                if group.shares:
+                    continued = prefix.read(self, group.batch, group.visual)
+                else:
+                    self._forward(group.batch, group.visual, logits_to_keep=1)
+            if skipped := [name for name, passes in read.items() if not passes]:
+                raise UsageError(f"{skipped[0]} reads pictures and is passed by without any; ask for another block")
+            for place, row in enumerate(group.rows):
+                if group.shares:
+                    parts[row] = {name: continued.put_together(place, *passes) for name, passes in read.items()}
+                else:
+                    real = group.batch.attention_mask[place].bool()
+                    parts[row] = {name: passes[0][place][real] for name, passes in read.items()}
         return {name: [parts[row][name] for row in range(len(batch))] for name in modules}
 
     def _not_needed(self, modules: dict[str, nn.Module]) -> nn.Module | None:
@@ -143,16 +186,14 @@ class DecoderVLM(VLM):
         rules = each(sampling, len(batch))
         seen = self.look(batch) if visual is None else visual
         may = shared and self.shares_prefixes and prefix.can_generate(self)
-        rows = prefix.shareable(self, batch, seen) if may else []
         said: dict[int, str] = {}
-        if rows:
-            own = [rules[row] for row in rows]
-            part = prefix.generate(self, batch.take(rows), [seen[row] for row in rows], max_new_tokens, own)
-            said |= zip(rows, self._read(part), strict=True)
-        if others := [*prefix.apart(batch, rows)]:
-            own = [rules[row] for row in others]
-            part = self._plainly(batch.take(others), [seen[row] for row in others], max_new_tokens, own)
-            said |= zip(others, self._read(part), strict=True)
+        for group in self._groups(batch, seen, shared=may):
+            own = [rules[row] for row in group.rows]
+            if group.shares:
+                tokens = prefix.generate(self, group.batch, group.visual, max_new_tokens, own)
+            else:
+                tokens = self._plainly(group.batch, group.visual, max_new_tokens, own)
+            said |= zip(group.rows, self._read(tokens), strict=True)
         return [said[row] for row in range(len(batch))]
 
     def _plainly(
@@ -178,7 +219,10 @@ class DecoderVLM(VLM):
         return [text.strip() for text in self.tokenizer.batch_decode(said, skip_special_tokens=True)]
 
     def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
-        """What the family's `forward` takes besides of tokens after the picture, of which ``mask`` [B, n] are real."""
+        """What the family's `forward` takes besides of further tokens of ``batch``, of which ``mask`` [B, n] are real.
+
+        Those are tokens after its last pictures, read apart from their prompts' beginnings.
+        """
         return {}
 
     def _forward(self, batch: Batch, visual: list[Tensor], **options: Any) -> Any:

@@ -17,7 +17,9 @@ from .vlm import Batch
 class DeepFusionVLM(DecoderVLM):
     """Cross-attention to visual tokens in layers of its own, of which the text config names ``cross_attention_layers``.
 
-    A family says where its projector and a layer's attention are, and which token may look at what (`_further`).
+    A family says where its projector and a layer's attention are, and how a mask of cross-attention looks. Rows with
+    the same number of pictures are read in one pass: tokens before a row's pictures attend to all that is there, so
+    pictures that only pad a row would change answers. Rows without a picture pass these layers by.
     """
 
     layered = True
@@ -33,27 +35,56 @@ class DeepFusionVLM(DecoderVLM):
         return tuple(sorted(self.model.config.text_config.cross_attention_layers))
 
     @abstractmethod
-    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
-        """The mask of cross-attention for tokens [B, n], of which ``mask`` marks those that may look at the picture."""
+    def _crossing(self, batch: Batch, seen: Tensor) -> dict[str, Any]:
+        """The mask of cross-attention for tokens that see which pictures of their row: ``seen`` [B, n, pictures]."""
+
+    def _alike(self, batch: Batch) -> list[list[int]]:
+        groups: dict[int, list[int]] = {}
+        for row, query in enumerate(batch.queries):
+            groups.setdefault(len(query.images), []).append(row)
+        return [*groups.values()]
 
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
-        return list(scores)
+        pictures = len(batch.pictures) // len(batch)
+        return [part for score in scores for part in score.chunk(pictures, dim=-1)]
+
+    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
+        if not batch.pictures:
+            return {}
+        return self._crossing(batch, _seen(batch)[:, -1:] & mask.bool()[:, :, None])
 
     def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
-        """Text, visual tokens [B, N_v, d] or [B, layers, N_v, d], and which row may look at which of them.
+        """Text, visual tokens [B, N_v, d] or [B, layers, N_v, d] of all pictures, and what each token may look at.
 
         The mask is never left out: without one, `transformers` makes cross-attention causal.
         """
+        text = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        if not visual:
+            return text
         layers = max((len(tokens) for tokens in visual if tokens.ndim == 3), default=0)
         if layers:
             visual = [tokens if tokens.ndim == 3 else tokens.expand(layers, -1, -1) for tokens in visual]
-        behind = batch.image_mask.cumsum(1).bool() & batch.attention_mask.bool()  # [B, L]
+        pictures = len(visual) // len(batch)
+        rows = [torch.cat(visual[start : start + pictures], dim=-2) for start in range(0, len(visual), pictures)]
         return {
-            "input_ids": batch.input_ids,
-            "attention_mask": batch.attention_mask,
-            "cross_attention_states": torch.stack(visual).to(self.dtype),
-            **self._further(batch, behind),
+            **text,
+            "cross_attention_states": torch.stack(rows).to(self.dtype),
+            **self._crossing(batch, _seen(batch)),
         }
+
+
+def _seen(batch: Batch) -> Tensor:
+    """Which token sees which picture [B, L, pictures], where rows have equally many.
+
+    A picture is seen from its own token on to the next one's. Those that follow each other are seen alike.
+    """
+    count, begun = len(batch.pictures) // len(batch), batch.image_mask.cumsum(1)
+    seen = [begun >= count]
+    for number in range(count - 1, 0, -1):
+        place = (begun >= number).int().argmax(1, keepdim=True)
+        follows = begun.gather(1, (place + 1).clamp_max(begun.shape[1] - 1)) > number
+        seen.insert(0, (begun == number) | (follows & seen[0]))
+    return torch.stack(seen, dim=2) & batch.attention_mask.bool()[:, :, None]
 
 
 def _only_at_first(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

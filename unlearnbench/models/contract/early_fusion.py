@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..pictures.cache import Picture
 from .decoder import DecoderVLM
-from .vlm import Batch
+from .vlm import Batch, PictureCounts
 
 
 class EarlyFusionVLM(DecoderVLM):
@@ -51,6 +51,19 @@ class EarlyFusionVLM(DecoderVLM):
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features).reshape(-1, self.width)  # type: ignore[no-any-return]
 
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """A token for every patch of one square crop, to which any picture is made."""
+        patches = self._crop_patches()
+        return PictureCounts(patches, patches, patches * self.model.config.vision_config.hidden_size)
+
+    def _crop_patches(self) -> int:
+        """Patches of a square that the vision tower takes."""
+        vision = self.model.config.vision_config
+        size, patch = (
+            length if isinstance(length, int) else length[0] for length in (vision.image_size, vision.patch_size)
+        )
+        return int(size // patch) ** 2
+
     def layout(self, picture: Picture) -> Tensor:
         """A square of tokens; where a picture is cut up, that of the whole picture, which comes last."""
         side = math.isqrt(picture.count // len(picture.features))
@@ -72,23 +85,25 @@ class EarlyFusionVLM(DecoderVLM):
         return self.model.get_decoder().layers[layer].self_attn  # type: ignore[no-any-return]
 
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
-        return [score[:, mask] for score, mask in zip(scores, batch.image_mask, strict=True)]
+        return [
+            part
+            for score, mask, places in zip(scores, batch.image_mask, batch.by_row, strict=True)
+            for part in score[:, mask].split([batch.pictures[place].count for place in places], dim=1)
+        ]
 
     def _inputs(self, batch: Batch, visual: list[Tensor]) -> dict[str, Any]:
         """Text, the family's further inputs, and the visual tokens where `transformers` takes encoder outputs."""
-        return {
-            "input_ids": batch.input_ids,
-            "attention_mask": batch.attention_mask,
-            **self._extra(batch),
-            "mm_encoder_outputs": {"image": self._encoded([tokens.to(self.dtype) for tokens in visual])},
-        }
+        text = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, **self._extra(batch)}
+        if not visual:
+            return text
+        return text | {"mm_encoder_outputs": {"image": self._encoded([tokens.to(self.dtype) for tokens in visual])}}
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         """Visual tokens as the model's own encoder would have returned them."""
         return BaseModelOutputWithPooling(pooler_output=tuple(visual))
 
     def _extra(self, batch: Batch) -> dict[str, Tensor]:
-        names = batch.pictures[0].extra
+        names = batch.pictures[0].extra if batch.pictures else {}
         return {name: torch.cat([picture.extra[name] for picture in batch.pictures]) for name in names}
 
 

@@ -41,6 +41,10 @@ class Edit(ABC):
     def apply(self, model: VLM) -> None:
         """Make the change, in place."""
 
+    def merge(self, model: VLM) -> None:
+        """Make the change part of the model, for another edit to be made on top of it."""
+        self.apply(model)
+
     def fault(self, start: "Imprint") -> str | None:
         """Why it could not be applied to the model that the method started from, and what to do; None where it can.
 
@@ -66,10 +70,6 @@ class Trained(Edit):
     @abstractmethod
     def read(cls, folder: Path) -> "Trained":
         """Read back this kind."""
-
-    def merge(self, model: VLM) -> None:
-        """Make the change part of the weights, for others to be trained on top."""
-        self.apply(model)
 
 
 class Weights(Trained):
@@ -120,7 +120,7 @@ class Adapter(Trained):
     """A low-rank adapter in PEFT's own format, so that `PeftModel.from_pretrained` reads it elsewhere too.
 
     Applied, it stays beside the weights: merged into half-precision weights it would be rounded, and what is evaluated
-    would not be what was trained.
+    would not be what was trained. Merged, for what is trained on top, it is added in float32 and the sum rounded once.
     """
 
     FILE = "adapter_model.safetensors"
@@ -155,7 +155,15 @@ class Adapter(Trained):
         self._put_into(model)
 
     def merge(self, model: VLM) -> None:  # noqa: D102
-        self._put_into(model).merge_and_unload(safe_merge=True)
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        adapted = self._put_into(model)
+        for layer in [each for each in adapted.modules() if isinstance(each, BaseTunerLayer)]:
+            own, precision = layer.get_base_layer(), layer.weight.dtype
+            own.float()  # one layer after the other: all would take twice the memory
+            layer.merge(safe_merge=True)
+            own.to(precision)
+        adapted.unload()
         model.refresh()
 
     def _put_into(self, model: VLM) -> Any:

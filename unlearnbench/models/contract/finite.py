@@ -37,7 +37,8 @@ class Watch(LogitsProcessor):  # type: ignore[misc]
 def not_finite(query: Query) -> ModelError:
     """What to say of a question whose answer, or its likelihood, is no number."""
     text = query.text if len(query.text) <= SHOWN else f"{query.text[:SHOWN]}…"
+    about = f" about {', '.join(image.name for image in query.images)}" if query.images else ""
     return ModelError(
-        f"the model's logits are not finite on {text!r} about {query.images[0].name}, so there is no answer: training "
+        f"the model's logits are not finite on {text!r}{about}, so there is no answer: training "
         "diverged (lower the learning rate), or the weights are damaged"
     )

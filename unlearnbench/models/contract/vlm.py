@@ -9,7 +9,7 @@ import copy
 import threading
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from . import hidden
 from .hidden import Positions
 from .network import Network
+from .prompt import Prompts
 from .sampling import Samplings
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
@@ -46,12 +47,15 @@ def hearing() -> Iterator[list[Sequence["Query"]]]:
 class Batch:
     """Prompts, with or without answers, ready for the language model; all tensors [B, L].
 
+    ``pictures`` are those of all rows, one row's after the other's; ``row_of`` says which row each belongs to. A row
+    may have none. Whatever else is said of pictures, such as their visual tokens, is a list parallel to this one.
     ``image_mask`` marks the places of visual tokens, ``question_mask`` the question's own tokens (no template, no
     answer), ``answer_mask`` the answer's tokens with its end token.
     """
 
     queries: list[Query]
     pictures: list[Picture]
+    row_of: list[int]
     input_ids: Tensor
     attention_mask: Tensor
     image_mask: Tensor
@@ -61,12 +65,31 @@ class Batch:
     def __len__(self) -> int:
         return len(self.queries)
 
+    @property
+    def images(self) -> list[Path]:
+        """The file of each picture."""
+        return [path for query in self.queries for path in query.images]
+
+    @property
+    def by_row(self) -> list[list[int]]:
+        """The places in ``pictures`` of each row's own."""
+        places: list[list[int]] = [[] for _ in self.queries]
+        for place, row in enumerate(self.row_of):
+            places[row].append(place)
+        return places
+
+    def places(self, rows: Sequence[int]) -> list[int]:
+        """Where the pictures of some rows are among all, row after row: those that `take` of these rows leaves."""
+        own = self.by_row
+        return [place for row in rows for place in own[row]]
+
     def take(self, rows: Sequence[int]) -> "Batch":
         """The batch of some of its rows, padding kept."""
         index = list(rows)
         return Batch(
             queries=[self.queries[row] for row in index],
-            pictures=[self.pictures[row] for row in index],
+            pictures=[self.pictures[place] for place in self.places(index)],
+            row_of=[new for new, row in enumerate(index) for _ in self.queries[row].images],
             input_ids=self.input_ids[index],
             attention_mask=self.attention_mask[index],
             image_mask=self.image_mask[index],
@@ -75,10 +98,23 @@ class Batch:
         )
 
 
-VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
-"""Replaces the visual tokens of a batch: those of each sample in, the same shapes out.
+@dataclass(frozen=True)
+class PictureCounts:
+    """What one picture comes to: ``visual`` tokens, ``patches`` in the vision tower, and numbers that are its features.
 
-Of a `VLM.layered` model a sample's tokens may come out as [layers, N_v, d], one set for each attention layer.
+    ``streams``: how many times as many numbers as ``visual`` x d its tokens are.
+    """
+
+    visual: int
+    patches: int
+    features: int
+    streams: int = 1
+
+
+VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
+"""Replaces the visual tokens of a batch, of which there are some: those of each picture in, the same shapes out.
+
+Of a `VLM.layered` model a picture's tokens may come out as [layers, N_v, d], one set for each attention layer.
 """
 
 
@@ -103,14 +139,15 @@ class VLM(Network):
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
 
     def __init__(self, model: nn.Module, processor: Any) -> None:
+        """Take over a model; one without a ``processor`` (None) can be counted, not asked."""
         self.model: Any = model.eval().requires_grad_(False)
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.processor = processor
-        self.tokenizer = processor.tokenizer
+        self.tokenizer = processor and processor.tokenizer
         self.visual_edit: VisualEdit | None = None
         self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
         self._own_thread, self._in_thread = threading.get_ident(), threading.local()
-        self._prompts: dict[str, tuple[list[int], list[int], list[bool]]] = {}
+        self._prompts = Prompts(processor)
         self._answers: dict[str, list[int]] = {}
 
     # ------------------------------------------------------------------------------------------------------ seeing
@@ -125,6 +162,14 @@ class VLM(Network):
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
         """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    @abstractmethod
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """What a picture of ``side`` x ``side`` pixels comes to, by the configuration alone: for ``plan --memory``.
+
+        ``images``: the settings of the image processor, empty where its files are not at hand. ``pixels``: the least
+        and the most that the card lets a picture have, for families that take `any_size`.
+        """
 
     def see(self, path: Path) -> Picture:
         """The picture at ``path``, encoded at most once; raises `DataError` for a picture that cannot be read."""
@@ -167,16 +212,19 @@ class VLM(Network):
             ) from None
 
     def look(self, batch: Batch) -> list[Tensor]:
-        """The visual tokens that the language model sees: a batch's own, or what ``visual_edit`` makes of them."""
+        """The visual tokens that the language model sees: a batch's own, or what ``visual_edit`` makes of them.
+
+        A tensor for each of ``batch.pictures``.
+        """
         tokens = [picture.tokens for picture in batch.pictures]
-        return self.visual_edit(batch, tokens) if self.visual_edit else tokens
+        return self.visual_edit(batch, tokens) if self.visual_edit and tokens else tokens
 
     @abstractmethod
     def layout(self, picture: Picture) -> Tensor:
         """Which visual token lies where in the picture: indices [rows, columns]; tokens without a place are absent."""
 
     def explain(self, batch: Batch) -> list[dict[str, Any]] | None:
-        """What ``visual_edit`` does to each sample, as JSON-able facts; None if it cannot say, or there is none."""
+        """What ``visual_edit`` does to each picture, as JSON-able facts; None if it cannot say, or there is none."""
         explain = getattr(self.visual_edit, "explain", None)
         return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
 
@@ -185,16 +233,14 @@ class VLM(Network):
         """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
         if (heard := _heard.get()) is not None:
             heard.append(queries)
-        seen = {query.images[0]: self.see(query.images[0]) for query in queries}  # once, however small the cache
-        pictures = [seen[query.images[0]] for query in queries]
+        seen = {path: self.see(path) for query in queries for path in query.images}  # once, however small the cache
+        pictures = [[seen[path] for path in query.images] for query in queries]
         rows = []
-        for position, (query, picture) in enumerate(zip(queries, pictures, strict=True)):
-            before, after, is_question = self._prompt(query.text)
+        for position, (query, own) in enumerate(zip(queries, pictures, strict=True)):
+            prompt, question = self._prompts.prompt(query.text, own)
             answer = self._answer(answers[position]) if answers is not None else []
-            ids = [*before, *picture.ids, *after, *answer]
-            lead = len(before) + len(picture.ids)
-            question = [False] * lead + is_question + [False] * len(answer)
-            rows.append((ids, question, [False] * (len(ids) - len(answer)) + [True] * len(answer)))
+            ids = [*prompt, *answer]
+            rows.append((ids, question + [False] * len(answer), [False] * len(prompt) + [True] * len(answer)))
         longest = max(len(ids) for ids, *_ in rows)
 
         def left_padded(column: int, fill: int) -> Tensor:
@@ -206,7 +252,8 @@ class VLM(Network):
         attention_mask = torch.arange(longest, device=self.device) >= longest - lengths[:, None]
         return Batch(
             queries=list(queries),
-            pictures=pictures,
+            pictures=[picture for own in pictures for picture in own],
+            row_of=[row for row, own in enumerate(pictures) for _ in own],
             input_ids=input_ids,
             attention_mask=attention_mask.long(),
             image_mask=input_ids == self.image_token_id,
@@ -218,19 +265,6 @@ class VLM(Network):
     @abstractmethod
     def image_token_id(self) -> int:
         """The token id at whose places visual tokens enter."""
-
-    def _prompt(self, question: str) -> tuple[list[int], list[int], list[bool]]:
-        """Token ids before and after the picture, and which of the latter belong to the question itself."""
-        if question not in self._prompts:
-            text = self.processor.apply_chat_template(chat(question), add_generation_prompt=True, tokenize=False)
-            before, after = text.split(self.processor.image_token, maxsplit=1)
-            start = after.index(question.strip())
-            stop = start + len(question.strip())
-            encoded = self.tokenizer(after, add_special_tokens=False, return_offsets_mapping=True)
-            inside = [first < stop and last > start for first, last in encoded["offset_mapping"]]
-            lead = self.tokenizer(before, add_special_tokens=False).input_ids
-            self._prompts[question] = (lead, encoded.input_ids, inside)
-        return self._prompts[question]
 
     def _answer(self, answer: str) -> list[int]:
         if answer not in self._answers:
@@ -245,7 +279,7 @@ class VLM(Network):
     # ------------------------------------------------------------------------------------------ the language model
     @abstractmethod
     def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:
-        """How much the question's tokens attend to each visual token: per sample [layers, N_v], float32.
+        """How much the question's tokens attend to each visual token: per picture [layers, N_v], float32.
 
         The mean over heads and over the question's own tokens of the attention weights (CAGUL, eq. 7), layer by
         layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
@@ -294,8 +328,7 @@ class VLM(Network):
     def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
         """`hidden` of blocks of the tower and the projector."""
         found: dict[int, dict[str, list[Tensor]]] = {}
-        paths = [path for query in batch.queries for path in query.images]
-        for path, picture in zip(paths, batch.pictures, strict=True):
+        for path, picture in zip(batch.images, batch.pictures, strict=True):
             if modules and id(picture) not in found:
                 with hidden.outputs(modules) as read:
                     self.encode(self.pixels(path))
@@ -326,8 +359,3 @@ class VLM(Network):
 def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
     """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
     return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
-
-
-def chat(question: str) -> list[dict[str, Any]]:
-    """A question about a picture as chat templates take it: one turn of the user's, the picture first."""
-    return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]

@@ -1,5 +1,6 @@
 """Llama-3.2-Vision."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from transformers.models.mllama.image_processing_pil_mllama import (
 
 from ...registry import family
 from ..contract.deep_fusion import DeepFusionVLM
-from ..contract.vlm import Batch
+from ..contract.vlm import Batch, PictureCounts
 from ..pictures.cache import Picture
 
 
@@ -51,6 +52,12 @@ class Mllama(DeepFusionVLM):
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features)  # type: ignore[no-any-return]
 
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """The tokens of all tiles, padding tiles too."""
+        vision = self.model.config.vision_config
+        tokens = vision.max_num_tiles * ((vision.image_size // vision.patch_size) ** 2 + 1)
+        return PictureCounts(tokens, tokens, tokens * vision.vision_output_dim)
+
     def layout(self, picture: Picture) -> Tensor:
         """The patches of the tiles put side by side; each tile's class token shows no place and is left out."""
         vision = self.model.config.vision_config
@@ -75,6 +82,9 @@ class Mllama(DeepFusionVLM):
     def _attention_module(self, layer: int) -> nn.Module:
         return self.model.get_decoder().layers[layer].cross_attn  # type: ignore[no-any-return]
 
-    def _further(self, batch: Batch, mask: Tensor) -> dict[str, Any]:
-        tiles = torch.cat([picture.extra["aspect_ratio_mask"] for picture in batch.pictures])  # [B, 1, tiles]
-        return {"cross_attention_mask": mask[:, :, None, None].long() * tiles[:, None]}
+    def _crossing(self, batch: Batch, seen: Tensor) -> dict[str, Any]:
+        tiles = torch.cat(
+            [picture.extra["aspect_ratio_mask"] for picture in batch.pictures]
+        )  # [all pictures, 1, tiles]
+        tiles = tiles.view(len(batch), 1, -1, tiles.shape[-1])
+        return {"cross_attention_mask": seen[..., None].long() * tiles}  # [B, n, pictures, tiles]

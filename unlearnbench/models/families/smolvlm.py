@@ -1,12 +1,15 @@
 """SmolVLM."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 from transformers import ProcessorMixin, SmolVLMProcessor
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from ...registry import family
 from ..contract.early_fusion import EarlyFusionVLM
+from ..contract.vlm import PictureCounts
 
 
 class SmolVLMImageOnlyProcessor(SmolVLMProcessor):  # type: ignore[misc]
@@ -52,3 +55,10 @@ class SmolVLM(EarlyFusionVLM):
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.connector  # type: ignore[no-any-return]
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """Every crop's tokens, of which each is a square of patches."""
+        crops, *_ = SmolVLMImageProcessorPil(**images).get_number_of_image_patches(side, side)
+        patches = max(crops, 1) * self._crop_patches()
+        features = patches * self.model.config.vision_config.hidden_size
+        return PictureCounts(patches // self.model.config.scale_factor**2, patches, features)

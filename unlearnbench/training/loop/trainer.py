@@ -1,40 +1,33 @@
-"""The training loop: every stage and method trains through `fit`."""
+"""One training: its optimiser, its schedule, and a step of it, in as many parts as memory needs."""
 
 import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import should_reduce_batch_size
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import get_cosine_schedule_with_warmup
 
-from ..contracts.sample import Sample
-from ..errors import UnlearnbenchError
-from ..models.contract.vlm import hearing
-from ..runtime import distributed
-from ..runtime.run import Checkpoint, Run
-from .params import TrainParams
-from .stopping import EarlyStopping
-
-T = TypeVar("T")
-Loss = Callable[[Any], Mapping[str, Tensor]]
-"""From a batch to the parts of its loss, each a mean over the batch's items."""
-
-Stop = Callable[[int], str | None]
-"""From the number of steps done to the reason to stop, if there is one."""
+from ...contracts.sample import Sample
+from ...errors import UnlearnbenchError
+from ...models.contract.vlm import hearing
+from ...runtime import distributed
+from ...runtime.run import Checkpoint, Run
+from ..params import TrainParams
+from .examples import by_set, once_each
+from .gradients import Apart, GradientHook, Parts, masked
+from .terms import Group, Loss, Outcome, Stop
 
 KEPT = (
     "epoch", "done", "steps", "samples", "seconds", "working", "examples", "sums", "stopped", "micro_batch_size",
     "resumed_at",
 )  # fmt: skip
-"""What a checkpoint holds of a `_Trainer`, beside the schedule."""
+"""What a checkpoint holds of a `Trainer`, beside the schedule."""
 
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
@@ -42,159 +35,7 @@ DIVERGED = 1e3
 _log = logging.getLogger(__name__)
 
 
-class Batches(Protocol):
-    """What `fit` goes through."""
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-
-    def epoch(self, number: int) -> Iterator[list[Any]]:
-        """The batches of one epoch."""
-
-
-@dataclass(frozen=True)
-class Shuffled(Generic[T]):
-    """Batches of ``items`` in an order that ``seed`` and the epoch decide; the last batch may be short."""
-
-    items: Sequence[T]
-    batch_size: int
-    seed: int
-
-    def __len__(self) -> int:
-        return -(-len(self.items) // self.batch_size)
-
-    def epoch(self, number: int) -> Iterator[list[T]]:
-        """The batches of one epoch."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        order = torch.randperm(len(self.items), generator=generator).tolist()
-        for start in range(0, len(order), self.batch_size):
-            yield [self.items[index] for index in order[start : start + self.batch_size]]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Parameters with a peak learning rate, and a largest norm of their gradient, of their own."""
-
-    parameters: Sequence[nn.Parameter]
-    learning_rate: float
-    clip_norm: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a training went: seconds, epochs and steps done, the last epoch's mean of every loss part, why it ended."""
-
-    seconds: float
-    epochs: int
-    steps: int
-    losses: dict[str, float]
-    stopped: str
-    micro_batch_size: int
-    resumed_at: list[int] = field(default_factory=list)
-    """The steps after which an interrupted training went on."""
-
-    @property
-    def note(self) -> dict[str, Any]:
-        """What a row says of it."""
-        facts: dict[str, Any] = {"epochs": self.epochs, "steps": self.steps, "stopped": self.stopped}
-        resumed = {"resumed_at": self.resumed_at} if self.resumed_at else {}
-        return facts | {"micro_batch_size": self.micro_batch_size} | self.losses | resumed
-
-
-def fit(
-    parameters: Sequence[nn.Parameter] | Sequence[Group],
-    batches: Batches,
-    loss: Loss,
-    params: TrainParams,
-    run: Run,
-    *,
-    what: str = "training",
-    enough: Callable[[Mapping[str, float]], bool] | None = None,
-    stop: Stop | None = None,
-    together: Callable[[Any], Any] | None = None,
-    seen: Callable[[list[Any]], Iterable[Sample]] | None = None,
-    epoch: str = "one pass over its batches",
-) -> Outcome:
-    """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
-
-    They are one group at the learning rate and the largest norm of ``params``, or `Group`s that have their own.
-    ``enough`` sees each epoch's mean parts and may end the training; ``stop`` is asked after every step and may end it
-    by giving a reason. A parameter that a step does not touch gets a zero gradient, not none, so that leaving out
-    samples whose gradient is zero changes nothing. Where memory runs out, a batch is cut into smaller micro-batches
-    with the same accumulated gradient; into them go samples in the order of ``together``, by which those stand side by
-    side that have something to share. ``seen`` gives the samples of a batch, where they are not just those that stand
-    in its items, and ``epoch`` says what an epoch is: the run's cost tells both. A training that was interrupted goes
-    on from the run's checkpoint. Raises `UnlearnbenchError` when the training diverges, or a single sample does not
-    fit.
-    """
-    trainer = _Trainer(grouped(parameters, params), loss, params, max(1, len(batches) * params.epochs), together)
-    checkpoint = run.checkpoints.training(what)
-    trainer.go_on(checkpoint, stop)
-    start = time.perf_counter() - trainer.seconds
-    with run.progress.bar(what, trainer.planned) as bar:
-        bar.advance(trainer.steps)
-        while trainer.stopped is None:
-            for batch in islice(batches.epoch(trainer.epoch), trainer.done, None):
-                bar.advance(1, **trainer.step(batch))
-                trainer.count(samples_in(batch), (seen or samples_in)(batch), run)
-                trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
-                trainer.seconds = time.perf_counter() - start
-                if trainer.stopped:
-                    break
-                if checkpoint.due():
-                    trainer.save(checkpoint, stop)
-            trainer.end_epoch(enough)
-    run.cost["train_seconds"] = run.cost.get("train_seconds", 0.0) + trainer.seconds
-    if trainer.samples:
-        run.cost["seconds_per_epoch"] = trainer.working * len(batches) / trainer.steps
-        run.cost["samples_per_second"] = trainer.samples / trainer.working
-        run.cost["epoch"] = epoch
-    if trainer.examples or not trainer.steps:  # a training on something else than samples has none to count
-        add_examples(run, trainer.examples)
-    if checkpoint.due():  # for the trainings that follow in this stage
-        trainer.save(checkpoint, stop)
-    return trainer.outcome()
-
-
-def samples_in(item: Any) -> Iterator[Sample]:
-    """The samples that stand in an item of a batch, or in a batch: by themselves, in sequences, in dataclasses."""
-    if isinstance(item, Sample):
-        yield item
-    elif isinstance(item, list | tuple):
-        for part in item:
-            yield from samples_in(part)
-    elif is_dataclass(item) and not isinstance(item, type):
-        for each in fields(item):
-            yield from samples_in(getattr(item, each.name))
-
-
-def _by_set(samples: Iterable[Sample], run: Run) -> Counter[str]:
-    return Counter(run.set_of.get(sample.id, "all") for sample in samples)
-
-
-def _once_each(heard: Iterable[Iterable[Any]]) -> Counter[Sample]:
-    """The samples that one loss asked about: a batch that is prepared twice was seen once."""
-    samples = Counter[Sample]()
-    for queries in heard:
-        samples |= Counter(query for query in queries if isinstance(query, Sample))
-    return samples
-
-
-def add_examples(run: Run, seen: Mapping[str, int]) -> None:
-    """Add to the cost of a stage what a training of it saw of each set; a set that none saw counts zero."""
-    total = run.cost.setdefault("examples", dict.fromkeys(run.set_of.values(), 0))
-    for name, number in seen.items():
-        total[name] = total.get(name, 0) + number
-
-
-def grouped(parameters: Sequence[nn.Parameter] | Sequence[Group], params: TrainParams) -> list[Group]:
-    """The groups among ``parameters``, and what is in none as one with the values of ``params``."""
-    groups = [each for each in parameters if isinstance(each, Group)]
-    loose = [each for each in parameters if not isinstance(each, Group)]
-    return groups + ([Group(loose, params.learning_rate, params.clip_norm)] if loose else [])
-
-
-class _Trainer:
+class Trainer:
     """Optimiser, schedule, the size of micro-batches that memory allows, and the place among the batches.
 
     ``done`` batches of the running ``epoch`` are done, ``sums`` are those of their losses' parts; ``stopped`` says why
@@ -208,8 +49,10 @@ class _Trainer:
         params: TrainParams,
         planned: int,
         together: Callable[[Any], Any] | None = None,
+        on_gradients: GradientHook | None = None,
     ) -> None:
         self.groups, self.loss, self.planned, self.together = groups, loss, planned, together
+        self.on_gradients = on_gradients
         self.parameters = [parameter for group in groups for parameter in group.parameters]
         # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
         # Batches here are those of all processes, while Accelerate would count one schedule step for each process.
@@ -255,7 +98,7 @@ class _Trainer:
         """
         counted, known = Counter(self.examples), {*batch}
         drawn = [sample for sample in self.drawn.elements() if sample not in known]
-        for part in (_by_set(seen, run), *distributed.gathered(_by_set(drawn, run))):
+        for part in (by_set(seen, run), *distributed.gathered(by_set(drawn, run))):
             counted += part
         self.examples = dict(counted)
 
@@ -269,8 +112,7 @@ class _Trainer:
     def save(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Keep all that the training needs to go on from here."""
         facts = {name: getattr(self, name) for name in KEPT} | {"schedule": self.schedule.state_dict()}
-        note = {"note": stop.note} if isinstance(stop, EarlyStopping) else {}
-        checkpoint.save(self.parameters, self.optimizer, facts | note)
+        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": stop.state()} if stop else {}))
 
     def go_on(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Take up what was kept, if something was."""
@@ -280,8 +122,8 @@ class _Trainer:
         for name in KEPT:
             setattr(self, name, facts[name])
         self.schedule.load_state_dict(facts["schedule"])
-        if isinstance(stop, EarlyStopping):
-            stop.note = facts["note"]
+        if stop:
+            stop.restore(facts["stop"])
         self.resumed_at = [*self.resumed_at, self.steps]
 
     def step(self, batch: list[Any]) -> dict[str, float]:
@@ -299,6 +141,8 @@ class _Trainer:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         distributed.add_up_gradients(self.parameters)
+        if self.on_gradients:
+            self.on_gradients(self.parameters)
         for group in self.groups:
             norm = distributed.norm_of_gradients(group.parameters)
             if not torch.isfinite(norm):
@@ -330,15 +174,29 @@ class _Trainer:
             micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)
             with hearing() as heard:
-                parts = self.loss(list(micro) or batch[:1])
-            self.drawn += _once_each(heard)
-            total = torch.stack(list(parts.values())).sum()
-            _check(parts, total)
-            if total.requires_grad:
-                self.accelerator.backward(total * share)
-            for name, part in parts.items():
-                sums[name] = sums.get(name, 0.0) + share * float(part.detach())
+                values = self._backward(self.loss(list(micro) or batch[:1]), share)
+            self.drawn += once_each(heard)
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + share * value
         return distributed.add_up(sums)
+
+    def _backward(self, parts: Parts, share: float) -> dict[str, float]:
+        """Add ``share`` of the gradients of all parts; their values, in the order of the parts."""
+        together = {name: part for name, part in parts.items() if isinstance(part, Tensor)}
+        values = self._descend(together, share) if together else {}
+        for name, part in parts.items():
+            if isinstance(part, Apart):
+                with masked(part.masks, self.parameters):
+                    values |= self._descend({name: part.value()}, share)
+        return {name: values[name] for name in parts}
+
+    def _descend(self, parts: Mapping[str, Tensor], share: float) -> dict[str, float]:
+        """One backward pass for the sum of ``parts``; their values."""
+        total = torch.stack(list(parts.values())).sum()
+        _check(parts, total)
+        if total.requires_grad:
+            self.accelerator.backward(total * share)
+        return {name: float(part.detach()) for name, part in parts.items()}
 
     def _halve(self, batch: int) -> None:
         """Out of memory: go on with smaller micro-batches."""

@@ -1,0 +1,167 @@
+"""Building rows: what is known of a cell, what its stages took, and what evaluating its model gave."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ..registry import methods, tasks
+from ..results.row import (
+    Cost,
+    DataInfo,
+    Environment,
+    Failure,
+    MethodInfo,
+    ModelInfo,
+    Row,
+    Samples,
+    Score,
+    TaskInfo,
+    utc_now,
+)
+from ..runtime.device import launch
+from ..runtime.plain import Plain, utf8
+from ..runtime.startup import command
+from .planning import Chosen, Plan
+from .provenance import environment
+from .stages import BASE, changes
+
+if TYPE_CHECKING:
+    from ..contracts import Evaluation, TaskData
+    from .runner import Made
+
+
+def row_of(
+    plan: Plan,
+    started: datetime,
+    made: "Sequence[Made]",
+    evaluation: "Evaluation",
+    samples: Samples,
+    notes: dict[str, Any],
+    evaluating: Cost,
+) -> Row:
+    """The row of a cell that went well; ``notes`` and the cost of ``evaluating`` are the evaluation's own."""
+    last, base = made[-1].said, next((each for each in made if each.stage.name == BASE), None)
+    return Row(
+        status="ok",
+        metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
+        cost=_cost(last, evaluating),
+        samples=samples,
+        notes=last["notes"] | notes,
+        baselines=_baselines(plan, evaluation),
+        base={"params": _plain(plan.base), **base.said} if base else None,
+        **_header(plan, started, evaluation.facts),
+    )
+
+
+def row_without(plan: Plan, started: datetime, failure: Failure) -> Row:
+    """The row of a cell that failed."""
+    return Row(status="error", error=failure, metrics={}, cost=Cost(), **_header(plan, started))
+
+
+def _baselines(plan: Plan, evaluation: "Evaluation") -> dict[str, dict[str, float | None]]:
+    """Of what needs no model, the metrics that tables show."""
+    shown = {column.metric for column in (*plan.task.headlines, *plan.task.details)}
+    return {
+        name: {metric: value.value for metric, value in scores.items() if metric in shown}
+        for name, scores in evaluation.baselines.items()
+    }
+
+
+def _cost(said: dict[str, Any], evaluating: Cost) -> Cost:
+    """What the last stage took, as it was when it was computed, and what evaluating did.
+
+    The peak of evaluating, which takes what memory is free, counts only where nothing was trained.
+    """
+    cost, edited = said["cost"], changes(said)
+    peak = evaluating.peak_memory_bytes
+    return Cost(
+        trainable_parameters=said["trainable_parameters"],
+        train_seconds=cost.get("train_seconds", 0.0),
+        seconds_per_epoch=cost.get("seconds_per_epoch"),
+        samples_per_second=cost.get("samples_per_second"),
+        eval_seconds=evaluating.eval_seconds,
+        peak_memory_bytes=cost.get("peak_memory_bytes", peak) if edited else peak,
+        examples=cost.get("examples") if edited else {},
+        epoch=cost.get("epoch"),
+    )
+
+
+def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a row says of its cell, whatever came of it."""
+    cell, source = plan.cell, plan.source
+    return {
+        "row_id": plan.row_id,
+        "method": _method(plan, plan.methods),
+        "model": ModelInfo(
+            name=utf8(cell.model),
+            family=source.card.family,
+            source=utf8(source.card.source),
+            revision=source.revision,
+            weights_digest=source.digest,
+            dtype=source.dtype,
+            template_digest=source.template_digest,
+        ),
+        "task": TaskInfo(
+            name=cell.task,
+            version=plan.task.version,
+            code=tasks.code(cell.task),
+            data=_data(plan.data_source, plan.data),
+            split=plan.unlearning.split,
+            options=_plain(plan.task.options),
+            protocol=plan.task.protocol | (facts or {}),
+        ),
+        "seed": cell.seed,
+        "base_seed": cell.base_seed,
+        "trained_on": _data(plan.unlearning_source, plan.unlearning),
+        "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
+        "command": command(),
+        "started_at": started,
+        "finished_at": utc_now(),
+    }
+
+
+def _method(plan: Plan, chosen: Sequence[Chosen]) -> MethodInfo:
+    """What a row says of the last of the methods that were ``chosen``, and of those before it."""
+    *before, (method, params) = chosen
+    settings, name = plan.cell.settings.get(method.name), method.name
+    return MethodInfo(
+        name=name,
+        version=method.version,
+        origin=utf8(methods.origin(name)),
+        code=methods.code(name),
+        params=_plain(params),
+        role=method.role,
+        frozen_weights=method.frozen_weights,
+        n_trials_tuned=None if settings else params.trials.get(plan.source.card.scale),
+        continues=_method(plan, before) if before else None,
+    )
+
+
+def _data(source: str, data: "TaskData") -> DataInfo:
+    return DataInfo(
+        source=source if source in ("embedded", "hub") else "folder",
+        id=utf8(data.location.id),
+        revision=data.location.revision,
+        fingerprint=data.fingerprint,
+    )
+
+
+def _plain(params: BaseModel) -> dict[str, Any]:
+    """Parameters as a row has them: what the command line gave may hold bytes that are no UTF-8."""
+    found: dict[str, Any] = Plain()(params.model_dump(mode="json"), "params")
+    return found
+
+
+def _device_name(device: str) -> str:
+    """The device as torch calls it; its kind alone where no torch has come to compute, or none can be imported."""
+    if (torch := sys.modules.get("torch")) is None:
+        return device
+    return torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def _processes() -> int:
+    return us.processes if (us := launch()) else 1

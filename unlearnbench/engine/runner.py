@@ -1,0 +1,175 @@
+"""The runner: pushes a model through a cell's stages, computing what is missing of them, and keeps it in the store."""
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..errors import StoreError
+from ..models.contract.imprint import Imprint
+from ..models.contract.vlm import VLM
+from ..models.files.load import load
+from ..runtime import distributed
+from ..runtime.run import Progress, Run
+from ..training.checkpoint import CheckpointFiles
+from .artefacts import Artefact, Store
+from .handed import idle
+from .journal import JournalFile
+from .keys import digest
+from .planning import Plan
+from .stages import BASE, Stage, changes
+
+CHECKPOINT_SECONDS = 300.0
+"""The least time between two checkpoints of a training, unless the command says otherwise."""
+
+ASKING_VERSION = 3
+"""Raised when a model is asked otherwise than before for the same question."""
+
+_log = logging.getLogger(__name__)
+
+Make = Callable[[Path], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A stage with what the store has of it."""
+
+    stage: Stage
+    artefact: Artefact
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What its maker said of it."""
+        return self.artefact.manifest.metadata
+
+    def put_on(self, model: VLM, *, to_stay: bool = False) -> None:
+        """Make the change that it is of ``model``; ``to_stay`` for stages to be built on top."""
+        if changes(self.said):
+            edit = self.stage.maker.load(self.artefact.folder, model)
+            edit.merge(model) if to_stay else edit.apply(model)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A cell's model, to be asked, and the stages that it came by; ``remarks`` are what a row should say of them."""
+
+    model: VLM
+    made: tuple[Made, ...]
+    journal: JournalFile
+    remarks: dict[str, Any]
+
+
+class Runner:
+    """Makes what cells need. The model that was asked last stays in memory for the tasks that follow.
+
+    A training that is interrupted goes on from a checkpoint, written every ``checkpoint_seconds`` at the most.
+    """
+
+    def __init__(self, store: Store, progress: Progress, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
+        self.store, self.progress, self.checkpoint_seconds = store, progress, checkpoint_seconds
+        self._kept: tuple[str, VLM, dict[str, Any]] | None = None
+        self._failed: dict[str, Exception] = {}
+
+    def ready(self, plan: Plan) -> Ready:
+        """The cell's model: a fresh copy of the pretrained one with the edits of all its stages, as they are stored."""
+        name = f"{plan.last.digest} {plan.cell.exact}"
+        if self._kept and self._kept[0] != name:
+            self._kept = None  # let the old one go before the new one comes
+        made = self.made(plan)
+        if self._kept is None:
+            model = self._pushed(plan, made[:-1])
+            remarks = self._finish(plan, model, made[-1])
+            model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
+            self._kept = name, model, remarks
+        _, model, remarks = self._kept
+        return Ready(model, made, self._journal(plan, made), remarks)
+
+    def made(self, plan: Plan) -> tuple[Made, ...]:
+        """The cell's stages, each asked for once and computed if need be."""
+        made: tuple[Made, ...] = ()
+        for stage in plan.stages:
+            made = (*made, Made(stage, self._once(stage, self._maker(plan, stage, made))))
+        return made
+
+    def _maker(self, plan: Plan, stage: Stage, before: Sequence[Made]) -> Make:
+        """What makes a stage on top of those ``before`` it."""
+
+        def make(folder: Path) -> dict[str, Any]:
+            checkpoints = CheckpointFiles(self.store.checkpoints(stage.name, stage.key), self.checkpoint_seconds)
+            run = Run(stage.maker.seed, self.progress, checkpoints=checkpoints)
+            aside = self.store.root / "quarantine"
+            return stage.maker.make(lambda: self._pushed(plan, before), run, folder, aside)
+
+        return make
+
+    def _pushed(self, plan: Plan, made: Sequence[Made]) -> VLM:
+        """A fresh pretrained model that has gone through these stages."""
+        model = load(plan.source.card, plan.device)
+        for each in made:
+            each.put_on(model, to_stay=True)
+        return model
+
+    def _finish(self, plan: Plan, model: VLM, last: Made) -> dict[str, Any]:
+        """Put the last stage on; what a row should say of that."""
+        if not changes(last.said):
+            said = "the method returned no edit: the row is that of the model it started from"
+            return {} if plan.method.role == "reference" else {"edit": said}
+        before = Imprint.of(model)
+        last.put_on(model)
+        if not idle(before, model):
+            return {}
+        why = "the edit changes nothing of the model: the row is that of the model it started from"
+        _log.warning("method %r: %s", plan.method.name, why)
+        return {"edit": why}
+
+    def _journal(self, plan: Plan, made: Sequence[Made]) -> JournalFile:
+        """Where the model's answers are written down: by its key and by the files of what was done to it."""
+        files = [each.artefact.manifest.files for each in made]
+        without_base = [] if made[0].stage.name == BASE else [None]
+        key = {"version": ASKING_VERSION, "model": plan.last.key, "files": [*without_base, *files]}
+        key |= {"exact": True} if plan.cell.exact else {}
+        return JournalFile(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
+
+    # ----------------------------------------------------------------------------------------------------- the store
+    def _once(self, stage: Stage, make: Make) -> Artefact:
+        """A stage's artefact. What has failed is not tried again for the next cell, but for the next run."""
+        name = f"{stage.name} {stage.digest}"
+        if name in self._failed:
+            raise self._failed[name]
+        try:
+            artefact = self._together(stage, make)
+        except Exception as error:
+            self._failed[name] = error
+            raise
+        if distributed.is_first() and (artefact.made or distributed.processes() > 1):
+            shutil.rmtree(self.store.checkpoints(stage.name, stage.key), ignore_errors=True)
+        return artefact
+
+    def _together(self, stage: Stage, make: Make) -> Artefact:
+        """The artefact, which all processes make and the first one writes; it alone asks and locks the store."""
+        name, key = stage.name, stage.key
+        if distributed.processes() == 1:
+            return self.store.get_or_make(name, key, make)
+        if distributed.is_first():
+            told = False
+
+            def tell_and_make(folder: Path) -> dict[str, Any]:
+                nonlocal told
+                told = distributed.agreed(True)
+                return make(folder)
+
+            self.store.get_or_make(name, key, tell_and_make)
+            if not told:
+                distributed.agreed(False)
+        elif distributed.agreed(False):
+            with TemporaryDirectory() as scratch:
+                make(Path(scratch))
+        distributed.gathered(None)  # it is there now
+
+        def unforeseen(folder: Path) -> dict[str, Any]:
+            raise StoreError(f"{folder} has vanished; does another run clear the store?")
+
+        return self.store.get_or_make(name, key, unforeseen)

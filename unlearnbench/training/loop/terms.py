@@ -1,0 +1,86 @@
+"""What the training loop takes and gives: losses, batches, rules to stop by, groups of parameters, an outcome."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from .gradients import Parts
+
+T = TypeVar("T")
+Loss = Callable[[Any], Parts]
+"""From a batch to the parts of its loss, each a mean over the batch's items."""
+
+
+class Stop(Protocol):
+    """What may end a training early."""
+
+    def __call__(self, step: int, /) -> str | None:
+        """From the number of steps done to the reason to stop, if there is one."""
+
+    def state(self) -> dict[str, Any]:
+        """What it must be given back to go on in another process, as JSON; may be empty."""
+
+    def restore(self, state: dict[str, Any], /) -> None:
+        """Go on from what `state` returned."""
+
+
+class Batches(Protocol):
+    """What `fit` goes through."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int) -> Iterator[list[Any]]:
+        """The batches of one epoch."""
+
+
+@dataclass(frozen=True)
+class Shuffled(Generic[T]):
+    """Batches of ``items`` in an order that ``seed`` and the epoch decide; the last batch may be short."""
+
+    items: Sequence[T]
+    batch_size: int
+    seed: int
+
+    def __len__(self) -> int:
+        return -(-len(self.items) // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[list[T]]:
+        """The batches of one epoch."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        order = torch.randperm(len(self.items), generator=generator).tolist()
+        for start in range(0, len(order), self.batch_size):
+            yield [self.items[index] for index in order[start : start + self.batch_size]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters with a peak learning rate, and a largest norm of their gradient, of their own."""
+
+    parameters: Sequence[nn.Parameter]
+    learning_rate: float
+    clip_norm: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training went: seconds, epochs and steps done, the last epoch's mean of every loss part, why it ended."""
+
+    seconds: float
+    epochs: int
+    steps: int
+    losses: dict[str, float]
+    stopped: str
+    micro_batch_size: int
+    resumed_at: list[int] = field(default_factory=list)
+    """The steps after which an interrupted training went on."""
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """What a row says of it."""
+        facts: dict[str, Any] = {"epochs": self.epochs, "steps": self.steps, "stopped": self.stopped}
+        resumed = {"resumed_at": self.resumed_at} if self.resumed_at else {}
+        return facts | {"micro_batch_size": self.micro_batch_size} | self.losses | resumed
