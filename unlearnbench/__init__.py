@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from .models.asking.requests import Ask as Ask
     from .models.asking.requests import Weigh as Weigh
     from .models.asking.requests import ask as ask
-    from .models.contract.deep_fusion import DeepFusionVLM as DeepFusionVLM
-    from .models.contract.early_fusion import EarlyFusionVLM as EarlyFusionVLM
     from .models.contract.vlm import VLM as VLM
+    from .models.fusion.deep import DeepFusionVLM as DeepFusionVLM
+    from .models.fusion.early import EarlyFusionVLM as EarlyFusionVLM
     from .registry import family as family
     from .registry import method as method
     from .registry import metric as metric
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Continued": "contracts",
-    "DeepFusionVLM": "models.contract.deep_fusion",
-    "EarlyFusionVLM": "models.contract.early_fusion",
+    "DeepFusionVLM": "models.fusion.deep",
+    "EarlyFusionVLM": "models.fusion.early",
     "Ask": "models.asking.requests",
     "Asked": "contracts.sample",
     "Evaluation": "contracts",

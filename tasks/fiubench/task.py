@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import Evaluation, Headline, Params, Split, Task, task
-from unlearnbench.contracts import EXAMPLE
+from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import Record, record_of
 from unlearnbench.data.hub import HubDataset
 from unlearnbench.data.source import Location, locate, unpacked
@@ -27,7 +28,7 @@ from .published import FORGET
 from .reader import read
 from .records import Prediction, collect, explain, in_turns
 from .scorers import SCORERS, blindness
-from .summary import PROTOCOLS, remarks
+from .summary import PROTOCOLS, remarks, summary
 from .taxonomy import PRIVATE, Group
 
 if TYPE_CHECKING:
@@ -143,6 +144,11 @@ class FIUBenchTask(Task):
         own = sorted({name for names in REPORTED.values() for name in names})
         reported = {name: metrics.get(name).version for name in own}
         return {"scorer": self.scorer.label, "reported": reported} | further_versions(self)
+
+    @classmethod
+    def summary(cls, folder: Path) -> Summary:
+        """Identities, questions, groups, splits and forget sets."""
+        return summary(folder)
 
     def load(self, source: str, forget: int | str | None) -> FIUBenchData:
         """Read a folder in FIUBench's layout and divide it into sets."""

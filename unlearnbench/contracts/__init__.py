@@ -6,7 +6,7 @@ The model's side of the contract is `unlearnbench.models.contract`.
 from .method import Method
 from .metric import Metric, Record
 from .params import Continued, MetricOptions, Params
-from .task import EXAMPLE, Evaluation, Headline, Task, TaskData
+from .task import EXAMPLE, Evaluation, Headline, Summary, SummaryTable, Task, TaskData
 
 __all__ = [
     "EXAMPLE",
@@ -18,6 +18,8 @@ __all__ = [
     "MetricOptions",
     "Params",
     "Record",
+    "Summary",
+    "SummaryTable",
     "Task",
     "TaskData",
 ]

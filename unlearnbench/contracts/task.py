@@ -62,6 +62,26 @@ class Evaluation:
     """The same metrics of what needs no model, saying always yes for instance, by its name."""
 
 
+@dataclass(frozen=True)
+class SummaryTable:
+    """A table of counts: columns after the ``left`` first ones are of numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is in a folder of data: JSON-able ``counts``, and the same for readers, with ``warnings`` of a line each."""
+
+    counts: dict[str, Any]
+    tables: tuple[SummaryTable, ...] = ()
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 EXAMPLE = ("set", "id", "image", "question", "answer", "prediction")
 """What a leaderboard shows of a sample: ``image`` is the picture's path within the data's folder."""
 
@@ -112,6 +132,14 @@ class Task(ABC):
     def is_in(cls, folder: Path) -> bool:
         """Whether a folder that holds several tasks' data holds this one's."""
         return (folder / cls.name).is_dir()
+
+    @classmethod
+    def summary(cls, folder: Path) -> Summary:
+        """What is in a folder in the task's layout, for ``unlearnbench data summary``.
+
+        Raises `DataError` for data that are missing or damaged.
+        """
+        raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
     def load(self, source: str, forget: int | str | None) -> TaskData:

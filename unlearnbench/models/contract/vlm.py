@@ -1,7 +1,8 @@
 """The contract between a vision-language model and everything that trains, edits or asks it.
 
-A picture becomes *visual tokens* in two steps: the frozen vision tower gives features, the projector maps them to the
-language model's width. Both steps are separate here because the first never changes and is computed once a picture.
+A picture becomes *visual tokens* in two steps: the vision tower gives features, the projector maps them to the
+language model's width. Both steps are separate here because the first hardly ever changes and is computed once a
+picture, unless the tower is trained.
 All sequences are padded on the left, for training too, so that one preparation serves likelihoods and generation.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,10 +26,11 @@ from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from . import hidden
+from .decoding import Samplings
 from .hidden import Positions
 from .network import Network
 from .prompt import Prompts
-from .sampling import Samplings
+from .token_facts import TokenFacts, facts
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
 
@@ -147,8 +150,11 @@ class VLM(Network):
         self.visual_edit: VisualEdit | None = None
         self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
         self._own_thread, self._in_thread = threading.get_ident(), threading.local()
-        self._prompts = Prompts(processor)
         self._answers: dict[str, list[int]] = {}
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return Prompts(self.processor)
 
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod
@@ -157,7 +163,7 @@ class VLM(Network):
 
     @abstractmethod
     def encode(self, preprocessed: Any) -> Picture:
-        """Run the vision tower and the projector on one picture, without gradients."""
+        """Run the vision tower and the projector on one picture, differentiable in their weights."""
 
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
@@ -184,10 +190,19 @@ class VLM(Network):
         """Forget pictures that will not be asked about soon; they are encoded anew if they are."""
         self.pictures.let_go(paths)
 
-    def refresh(self) -> None:
-        """Project every cached picture anew: to be called when the projector's weights have changed."""
+    def refresh(self, changed: Iterable[nn.Parameter] = ()) -> None:
+        """Project every cached picture anew, or forget all where the tower is among what has ``changed``.
+
+        To be called when weights have changed. An edit of visual tokens that keeps something of a model has a method
+        ``refresh`` too, which is called.
+        """
+        tower = {id(parameter) for parameter in self.vision_parameters().values()}
+        if any(id(parameter) in tower for parameter in changed):
+            self.pictures.forget()
         with torch.no_grad():
             self.pictures.refresh()
+        if renew := getattr(self.visual_edit, "refresh", None):
+            renew()
 
     def pixels(self, path: Path) -> Any:
         """The picture at ``path``, read and preprocessed; in any thread, each with its own copy of the processor.
@@ -306,6 +321,13 @@ class VLM(Network):
         """Natural-log probability of every answer token, one float32 tensor a sample."""
         distributions = self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1)
         return by_sample(batch, distributions.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0])
+
+    def answer_token_facts(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[TokenFacts, ...]:
+        """Of every answer token its log-probability, whether it is the likeliest, and how all others' are spread."""
+        logits = by_sample(batch, self.answer_logits(batch, visual, shared=shared))
+        return tuple(map(facts, logits, by_sample(batch, batch.input_ids[batch.answer_mask])))
 
     @abstractmethod
     def hidden(

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
 from ..contract.vlm import Batch, PictureCounts
+from ..fusion.early import EarlyFusionVLM
 
 
 @family("gemma3", reference="arXiv:2503.19786")

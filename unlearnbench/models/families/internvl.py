@@ -11,8 +11,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
 from ..contract.vlm import PictureCounts
+from ..fusion.early import EarlyFusionVLM
 
 
 class InternVLImageOnlyProcessor(InternVLProcessor):  # type: ignore[misc]

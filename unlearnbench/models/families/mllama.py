@@ -12,8 +12,8 @@ from transformers.models.mllama.image_processing_pil_mllama import (
 )
 
 from ...registry import family
-from ..contract.deep_fusion import DeepFusionVLM
 from ..contract.vlm import Batch, PictureCounts
+from ..fusion.deep import DeepFusionVLM
 from ..pictures.cache import Picture
 
 
@@ -38,7 +38,6 @@ class Mllama(DeepFusionVLM):
         inputs = processor.image_processor([[image]], return_tensors="pt")
         return inputs, self._covered(image, inputs)
 
-    @torch.no_grad()
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs, covers = preprocessed[0].to(self.device), preprocessed[1]
         tiles = {name: inputs[name] for name in ("aspect_ratio_ids", "aspect_ratio_mask")}

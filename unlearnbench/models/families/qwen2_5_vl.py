@@ -10,8 +10,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 from transformers.vision_utils import get_vision_window_index
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
 from ..contract.vlm import Batch, PictureCounts
+from ..fusion.early import EarlyFusionVLM
 from ..pictures.cache import Picture
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from ..contract.vlm import Batch, PictureCounts
 from ..pictures.cache import Picture
 from .decoder import DecoderVLM
-from .vlm import Batch, PictureCounts
 
 
 class EarlyFusionVLM(DecoderVLM):
@@ -34,7 +34,6 @@ class EarlyFusionVLM(DecoderVLM):
     def preprocess(self, image: Image.Image, processor: Any) -> Any:  # noqa: D102
         return processor(text=[processor.image_token], images=[[image]], return_tensors="pt", add_special_tokens=False)
 
-    @torch.no_grad()
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs = preprocessed.to(self.device)
         see = self.model.model.get_image_features

@@ -16,12 +16,11 @@ from torch import Tensor
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
 from ...contracts.sample import Sampling
-from ..contract.finite import Watch
-from ..contract.sampling import Drawn
+from ..contract.decoding import Drawn, Watch
 from ..contract.vlm import Batch
 
 if TYPE_CHECKING:
-    from ..contract.decoder import DecoderVLM
+    from .decoder import DecoderVLM
 
 _OTHER_PROCESSORS = (
     "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens",
