@@ -24,8 +24,8 @@ from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.training.adaptation import low_rank
 from unlearnbench.training.base import memorise
-from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.loop import Shuffled
+from unlearnbench.training.params import BaseParams
 from unlearnbench.training.seeing import see_all
 
 from ..cagul.plain import PlainCagul, PlainCross
