@@ -12,7 +12,7 @@ from unlearnbench import Params, Task
 from unlearnbench.config import RunConfig, cells, forgetting_task, parse_settings, resolve, split_list
 from unlearnbench.errors import UsageError
 from unlearnbench.registry import Registry, methods, tasks
-from unlearnbench.training.base_params import BaseParams
+from unlearnbench.training.params import BaseParams
 
 OWNERS = ("cagul", "ga.v2", "ga", "fiubench", "base")
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .errors import RecordError as RecordError
     from .errors import UnlearnbenchError as UnlearnbenchError
     from .errors import UsageError as UsageError
+    from .metrics.choice import chance as chance
+    from .metrics.measure import further_versions as further_versions
+    from .metrics.measure import measure_sets as measure_sets
     from .metrics.scorers import Scorer as Scorer
     from .metrics.statistics import MetricValue as MetricValue
     from .metrics.statistics import summarise as summarise
@@ -92,6 +95,7 @@ _PUBLIC = {
     "ask": "models.asking.requests",
     "Asked": "contracts.sample",
     "Batch": "models.contract.vlm",
+    "chance": "metrics.choice",
     "Continued": "contracts",
     "DataError": "errors",
     "DeepFusionVLM": "models.fusion.deep",
@@ -102,6 +106,7 @@ _PUBLIC = {
     "FinetuneParams": "training.params",
     "fit": "training.loop",
     "Footprint": "contracts.footprint",
+    "further_versions": "metrics.measure",
     "Group": "training.loop",
     "Headline": "contracts",
     "HubDataset": "data.hub",
@@ -109,6 +114,7 @@ _PUBLIC = {
     "locate": "data.source",
     "Location": "data.source",
     "LoRAParams": "training.params",
+    "measure_sets": "metrics.measure",
     "memorise": "training.base",
     "Method": "contracts",
     "method": "registry",

@@ -21,9 +21,8 @@ from unlearnbench.runtime.device import DTYPES
 from unlearnbench.runtime.run import Run
 from unlearnbench.training.adaptation import adapted
 from unlearnbench.training.base import memorise
-from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.losses import answer_nll
-from unlearnbench.training.params import FinetuneParams, LoRAParams
+from unlearnbench.training.params import BaseParams, FinetuneParams, LoRAParams
 from unlearnbench.training.subset import chosen
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
