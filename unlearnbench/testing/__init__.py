@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .expect import CheckError as CheckError
     from .family import check_family as check_family
+    from .method import check_method as check_method
 
 _PUBLIC = {
     "CheckError": "expect",
     "check_family": "family",
+    "check_method": "method",
 }
 """Name to the module that defines it."""
 
