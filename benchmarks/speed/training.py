@@ -28,7 +28,7 @@ from unlearnbench.training.loop import Shuffled
 from unlearnbench.training.params import BaseParams
 from unlearnbench.training.seeing import see_all
 
-from ..plain_cagul import PlainCagul, PlainCross
+from ..cagul.plain import PlainCagul, PlainCross
 from .case import Case, by_person, fresh, log_probabilities
 from .measure import Clock, Way, compare
 

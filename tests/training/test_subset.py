@@ -26,8 +26,8 @@ from unlearnbench.training.params import BaseParams, FinetuneParams, LoRAParams
 from unlearnbench.training.subset import chosen
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
-TOWER = FinetuneParams(weights=("vision.0", "projector*"))
-"""LLaVA, as most, leaves out the tower's last block."""
+TOWER = FinetuneParams(weights=("vision.0", "projector*"), gradient_checkpointing=True)
+"""LLaVA leaves out the tower's last block."""
 
 
 @pytest.fixture(scope="module")

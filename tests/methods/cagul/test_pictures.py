@@ -1,10 +1,11 @@
 """CAGUL on queries with several pictures, each by its own gate, and on those without one, which it leaves alone."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearnbench.contracts.sample import Asked, Sample, Sets
@@ -33,12 +34,22 @@ def mixed(sets: Sets) -> list[Asked]:
     return [Asked(asked, (one, other)), Asked(TEXT), Asked(asked, (one,)), Asked(asked, (other, one))]
 
 
-def knowing(model: VLM, forgotten: Any, **params: object) -> Guard:
-    """A guard whose discriminator knows just the one picture, and whose encoder makes other tokens."""
+class Knowing(nn.Module):
+    """A discriminator that knows one picture's tokens."""
+
+    def __init__(self, tokens: Tensor) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+    def forward(self, visual: list[Tensor]) -> Tensor:
+        return torch.tensor([9.0 if torch.equal(tokens, self.tokens) else -9.0 for tokens in visual])
+
+
+def knowing(model: VLM, forgotten: Path, **params: object) -> Guard:
+    """A guard that flags just the one picture, and whose encoder makes other tokens."""
     torch.manual_seed(0)
-    guard = Guard(model, CAGULParams(k=3, encoder_init="random", **params))
-    its = model.see(forgotten).tokens
-    guard.discriminator = lambda visual: torch.tensor([9.0 if torch.equal(t, its) else -9.0 for t in visual])  # type: ignore[assignment]
+    guard = Guard(model, CAGULParams(k=3, encoder_init="random", **params))  # type: ignore[arg-type]
+    guard.discriminator = Knowing(model.see(forgotten).tokens)  # type: ignore[assignment]
     return guard
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 class TokenFacts:
     """Facts about the tokens of one answer, its end token included; every tensor is [tokens].
 
-    ``log_probability`` is natural and float32; ``is_argmax`` tells whether it is the likeliest, the
-    first of equals. ``mean`` and ``std``
-    are of the log-probabilities that tokens of the vocabulary have at that place, each as likely as the model finds it:
-    minus the entropy, and by how much a drawn token's would vary (what Min-K%++ standardises by, arXiv:2404.02936).
+    ``log_probability`` is natural and float32; ``is_argmax`` tells whether it is the likeliest, the first of equals.
+    ``mean`` and ``std`` are of the log-probabilities that tokens of the vocabulary have at that place, each as likely
+    as the model finds it: minus the entropy, and by how much a drawn token's would vary (what Min-K%++ standardises by,
+    arXiv:2404.02936).
     """
 
     log_probability: Tensor
