@@ -58,13 +58,13 @@ class Case:
         """A model as its files have it, whatever stage the method starts from."""
         return load(card_for(self.model), "cpu")
 
-    def made(self, place: str, seed: int = 0, sets: Sets | None = None) -> tuple[bool, Path, Run]:
-        """Run the method as the harness does: whether it made an edit, the folder that has it, and the run."""
-        folder, run = self.folder / place, Run(seed)
+    def made(self, place: str, seed: int = 0, sets: Sets | None = None) -> tuple[bool, Path]:
+        """Run the method as the harness does: whether it made an edit, and the folder that has it."""
+        folder = self.folder / place
         folder.mkdir()
         maker = Unlearning(self.method, self.params, sets or self.sets, seed)
-        said = maker.make(self.start, run, folder, self.folder / "aside")
-        return changes(said), folder, run
+        said = maker.make(self.start, Run(seed), folder, self.folder / "aside")
+        return changes(said), folder
 
     def answers(self, folder: Path) -> Tensor:
         """Log-probabilities of everybody's answers once what is in ``folder`` is applied to a fresh model."""
@@ -156,7 +156,7 @@ def _needs(case: Case) -> None:
 # --------------------------------------------------------------------------------------------------------- at work
 def _work(case: Case) -> None:
     sets, params = copy.deepcopy(case.sets), case.params.model_dump()
-    edited, folder, run = case.made("first")
+    edited, folder = case.made("first")
     expect(case.sets == sets, "it should leave the sets as they were")
     expect(case.params.model_dump() == params, "it should leave its parameters as they were")
     model = case.start()
@@ -177,7 +177,7 @@ def _work(case: Case) -> None:
 
 def _again(case: Case, after: Tensor) -> None:
     """The same seed gives the same model, also where nobody is held out and there are no strangers."""
-    _, folder, _ = case.made("again")
+    _, folder = case.made("again")
     expect(torch.equal(case.answers(folder), after), "the same seed should give the same edit: draw from run.seed")
 
 
