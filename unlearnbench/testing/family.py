@@ -210,6 +210,17 @@ def _attention(case: Case, name: str) -> None:
         model.model.set_attn_implementation(implementation)
 
 
+@torch.no_grad()
+def _states(case: Case, name: str) -> None:
+    model, batch = case.model, case.batch
+    found = model.hidden(batch, ["language.0"])["language.0"]
+    for query, answer, states in zip(case.queries, ANSWERS, found, strict=True):
+        expected = model.model(**plain_inputs(model, query, answer), output_hidden_states=True).hidden_states[1][0]
+        about = f"of a query with {len(query.images)} pictures"
+        close = states.shape == expected.shape and torch.allclose(states, expected, atol=CLOSE, rtol=0)
+        expect(close, f"hidden states {about} should equal those of transformers")
+
+
 # ----------------------------------------------------------------------------------------- what is seen and trained
 @torch.no_grad()
 def _replaced(case: Case, name: str) -> None:
@@ -245,12 +256,15 @@ def _trained(case: Case, name: str) -> None:
     """What training changes is stored, and makes another model the same."""
     mine, other = case.fresh(), case.fresh()
     batch = mine.prepare(case.queries, ANSWERS)
-    named = {**mine.language_parameters(), **mine.projector_parameters()}
+    other.prepare(case.queries)
+    parts = (mine.language_parameters(), mine.projector_parameters(), mine.vision_parameters())
+    named = {name: parameter for part in parts for name, parameter in part.items()}
     with mine.training(named) as parameters:
-        visual = [mine.project(picture) for picture in batch.pictures]
+        visual = [mine.encode(mine.pixels(path)).tokens for path in batch.images]
         torch.cat(mine.answer_log_probabilities(batch, visual)).mean().backward()  # type: ignore[no-untyped-call]
-        reached = sum(each.grad is not None and bool(each.grad.abs().max() > 0) for each in parameters)
-        expect(reached > len(parameters) / 2, "training should reach language model and projector")
+        for part, words in zip(parts, ("language model", "projector", "vision tower"), strict=True):
+            reached = any(each.grad is not None and bool(each.grad.abs().max() > 0) for each in part.values())
+            expect(reached, f"training should reach the {words}")
         with torch.no_grad():
             for place, parameter in enumerate(parameters):
                 noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(place))
@@ -263,7 +277,10 @@ def _trained(case: Case, name: str) -> None:
             model.answer_log_probabilities(model.prepare(case.queries, ANSWERS)) for model in (mine, other)
         )
         unchanged = case.model.answer_log_probabilities(case.batch)
-    expect(all(map(torch.equal, first, second)), "a stored edit should make the same model of another copy")
+    expect(
+        all(map(torch.equal, first, second)),
+        "a stored edit should make the same model of another copy, which may have seen the pictures before",
+    )
     expect(not any(map(torch.equal, first, unchanged)), "trained weights should be computed with")
 
 
@@ -282,6 +299,7 @@ CHECKS: tuple[Callable[[Case, str], None], ...] = (
     _likelihoods,
     _answers,
     _attention,
+    _states,
     _replaced,
     _gradients,
     _trained,
