@@ -60,12 +60,14 @@ class Guard(Edit):
         """
         edited = []
         for query, tokens, chosen in zip(batch.queries, visual, self.selector.select(batch), strict=True):
-            picked = tokens[..., chosen, :]
-            new = self._new(picked, query).to(tokens.dtype)
             if chosen.ndim == 1:
+                new = self._new(tokens[..., chosen, :], query).to(tokens.dtype)
                 edited.append(tokens.index_copy(-2, chosen, new))
             else:
-                own = [tokens.index_copy(0, *layer) for layer in zip(chosen, new, strict=True)]
+                layers = tokens.expand(len(chosen), -1, -1)  # an edit before this one may have given each its own
+                picked = torch.stack([layer[places] for layer, places in zip(layers, chosen, strict=True)])
+                new = self._new(picked, query).to(tokens.dtype)
+                own = [layer.index_copy(0, *its) for layer, *its in zip(layers, chosen, new, strict=True)]
                 edited.append(torch.stack(own))
         return edited
 
@@ -112,7 +114,7 @@ class Guard(Edit):
     def apply(self, model: VLM) -> None:
         """Make ``model`` see through this guard."""
         self.selector.model = model
-        model.visual_edit = self
+        model.see_through(self)
 
     # ----------------------------------------------------------------------------------------------------- storing
     def save(self, folder: Path) -> None:
