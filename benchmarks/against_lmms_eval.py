@@ -17,8 +17,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from unlearnbench.metrics.yes_no import MME_SCORERS, POPE_SCORERS
 from unlearnbench.tasks.mme.scores import PERCEPTION, mme
+from unlearnbench.tasks.mme.scores import SCORERS as MME_SCORERS
+from unlearnbench.tasks.pope.scores import SCORERS as POPE_SCORERS
 from unlearnbench.tasks.pope.scores import SPLITS, pope
 
 Records = list[dict[str, Any]]

@@ -22,7 +22,8 @@ from PIL import Image
 from unlearnbench.config import resolve
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.embedded.data.make import make
-from unlearnbench.engine.memory.estimate import PEAK, Counts, counts, forward_operations
+from unlearnbench.engine.memory.counts import Counts, counts
+from unlearnbench.engine.memory.estimate import PEAK, forward_operations
 from unlearnbench.engine.provenance import environment
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
@@ -31,7 +32,7 @@ from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.models.contract.edits import Adapter
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load, load_processor
-from unlearnbench.models.files.shapes import config_of
+from unlearnbench.models.files.outline import config_of
 from unlearnbench.models.files.source import card_for, folder_of
 from unlearnbench.registry import families, methods
 from unlearnbench.runtime.memory import PeakMemory

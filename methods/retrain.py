@@ -9,7 +9,7 @@ from unlearnbench.training.base_params import BaseParams
 if TYPE_CHECKING:
     from unlearnbench.contracts.footprint import Footprint, Workload
     from unlearnbench.contracts.sample import Sets
-    from unlearnbench.engine.memory.estimate import Counts
+    from unlearnbench.engine.memory.counts import Counts
     from unlearnbench.models.contract.edits import Trained
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from unlearnbench.embedded.data.make import make
-from unlearnbench.models.files import shapes
+from unlearnbench.models.files import cards
 from unlearnbench.models.files.source import card_for, folder_of
 
 
@@ -91,8 +91,8 @@ SMALL_TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads":
 @pytest.fixture
 def small_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real shapes with fewer and narrower layers; pictures keep their resolution."""
-    small = copy.deepcopy(shapes.SHAPES)
-    qwen, llama = small["qwen2.5-vl-7b"], small["llama-3.2-11b-vision"]
+    large = ("QWEN2_5_VL_7B", "LLAMA_3_2_11B_VISION")
+    qwen, llama = small = [copy.deepcopy(getattr(cards, name).config) for name in large]
     qwen["text_config"].update(SMALL_TEXT, num_hidden_layers=2)
     qwen["text_config"]["rope_parameters"]["mrope_section"] = [4, 2, 2]
     qwen["vision_config"].update(
@@ -108,4 +108,5 @@ def small_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
         intermediate_layers_indices=[0],
         vision_output_dim=64,
     )
-    monkeypatch.setattr(shapes, "SHAPES", small)
+    for name, config in zip(large, small, strict=True):
+        monkeypatch.setattr(cards, name, getattr(cards, name).model_copy(update={"config": config}))

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
 
-from unlearnbench import Params
-from unlearnbench.config import RunConfig, cells, parse_settings, resolve, split_list
+from unlearnbench import Params, Task
+from unlearnbench.config import RunConfig, cells, forgetting_task, parse_settings, resolve, split_list
 from unlearnbench.errors import UsageError
-from unlearnbench.registry import methods, tasks
+from unlearnbench.registry import Registry, methods, tasks
 from unlearnbench.training.base_params import BaseParams
 
 OWNERS = ("cagul", "ga.v2", "ga", "fiubench", "base")
@@ -132,6 +132,21 @@ def test_the_settings_of_the_task_with_the_forget_set_hold_for_all_tasks() -> No
     assert [(cell.task, cell.settings["fiubench"]["private"]) for cell in made] == [
         (task, private) for private in (["health"], ["criminal"]) for task in ("fiubench", "mme")
     ]
+
+
+def test_a_run_that_names_no_task_has_those_that_say_so(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    class Mine(Task):
+        name = "a-task-of-mine"
+        by_default = True
+        load = evaluate = None  # type: ignore[assignment]
+
+    registry = Registry("tasks", "unlearnbench.contracts:Task")
+    registry.register("a-task-of-mine", Mine, "mine.py")
+    registry.register("a-broken-one", "no_such_module:Task", "broken.py")
+    monkeypatch.setattr("unlearnbench.config.tasks", registry)
+    assert RunConfig(methods=("ga",), models=("m",)).tasks == ("a-task-of-mine", "fiubench", "mme", "pope")
+    assert "left out: task 'a-broken-one' from broken.py cannot be imported" in caplog.text
+    assert forgetting_task() == "fiubench"
 
 
 def test_settings_of_nobody_in_the_run_are_refused() -> None:

@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from .contracts import Evaluation as Evaluation
     from .contracts import Headline as Headline
     from .contracts import Method as Method
+    from .contracts import Metric as Metric
+    from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
+    from .contracts import Record as Record
     from .contracts import Task as Task
-    from .metrics.metric import Metric as Metric
-    from .models.contract.deep_fusion import DeepFusionVLM as DeepFusionVLM
-    from .models.contract.early_fusion import EarlyFusionVLM as EarlyFusionVLM
+    from .contracts.sample import Asked as Asked
+    from .contracts.sample import Sample as Sample
+    from .contracts.sample import Sampling as Sampling
+    from .contracts.sample import Sets as Sets
+    from .models.asking.requests import Ask as Ask
+    from .models.asking.requests import Weigh as Weigh
+    from .models.asking.requests import ask as ask
     from .models.contract.vlm import VLM as VLM
+    from .models.fusion.deep import DeepFusionVLM as DeepFusionVLM
+    from .models.fusion.early import EarlyFusionVLM as EarlyFusionVLM
     from .registry import family as family
     from .registry import method as method
     from .registry import metric as metric
@@ -34,16 +43,25 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Continued": "contracts",
-    "DeepFusionVLM": "models.contract.deep_fusion",
-    "EarlyFusionVLM": "models.contract.early_fusion",
+    "DeepFusionVLM": "models.fusion.deep",
+    "EarlyFusionVLM": "models.fusion.early",
+    "Ask": "models.asking.requests",
+    "Asked": "contracts.sample",
     "Evaluation": "contracts",
     "Headline": "contracts",
     "Method": "contracts",
-    "Metric": "metrics.metric",
+    "Metric": "contracts",
+    "MetricOptions": "contracts",
     "PairedMethod": "training.paired_method",
     "Params": "contracts",
+    "Record": "contracts",
+    "Sample": "contracts.sample",
+    "Sampling": "contracts.sample",
+    "Sets": "contracts.sample",
     "Split": "results.row",
     "Task": "contracts",
+    "Weigh": "models.asking.requests",
+    "ask": "models.asking.requests",
     "VLM": "models.contract.vlm",
     "family": "registry",
     "method": "registry",

@@ -1,6 +1,7 @@
 """What a run is made of: its options, checked at the door, and the cells that they span."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, NoReturn, TypeVar
@@ -8,10 +9,12 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .contracts import Continued, Params
-from .errors import UsageError
-from .registry import did_you_mean, methods
+from .errors import PluginError, UsageError
+from .registry import did_you_mean, methods, tasks
 
 P = TypeVar("P", bound=Params)
+
+_log = logging.getLogger(__name__)
 
 BASE = "base"
 """What ``--set base.PARAM=VALUE`` addresses: the finetuning that makes the base model."""
@@ -26,6 +29,29 @@ Settings = dict[str, dict[str, Any]]
 """Owner (a method, a task or `BASE`) to parameter to value."""
 
 
+def default_tasks(*, tell: bool = False) -> tuple[str, ...]:
+    """The tasks of a run that names none: those that say so themselves (`Task.by_default`).
+
+    One that cannot be imported is left out, as no run that does not name it should end for it; a warning may ``tell``.
+    """
+    found = []
+    for name in tasks.names():
+        try:
+            if tasks.get(name).by_default:
+                found.append(name)
+        except PluginError as error:
+            if tell:
+                _log.warning("left out: %s", error)
+    return tuple(found)
+
+
+def forgetting_task() -> str:
+    """The first of these that says what is to be forgotten; raises `UsageError` where none does."""
+    if name := next((name for name in default_tasks() if tasks.get(name).provides_sets), None):
+        return name
+    raise UsageError("no task that runs by default has a forget set: name one with --task; see unlearnbench list tasks")
+
+
 class RunConfig(BaseModel):
     """A grid: every method with every model, task, seed, forget set and combination of settings."""
 
@@ -33,7 +59,7 @@ class RunConfig(BaseModel):
 
     methods: tuple[str, ...] = Field(min_length=1)
     models: tuple[str, ...] = Field(min_length=1)
-    tasks: tuple[str, ...] = ("fiubench", "mme", "pope")
+    tasks: tuple[str, ...] = Field(default_factory=lambda: default_tasks(tell=True))
     seeds: tuple[int, ...] = (0,)
     base_seed: int | None = None
     forget: tuple[int | str | None, ...] = (None,)

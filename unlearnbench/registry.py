@@ -24,8 +24,7 @@ from .runtime.plugin_files import content_digest, make_importable, names_of
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from .contracts import Method, Task
-    from .metrics.metric import Metric
+    from .contracts import Method, Metric, Task
     from .models.contract.vlm import VLM
     from .models.files.card import ModelCard
 
@@ -182,8 +181,8 @@ class Registry(Generic[T]):
 methods: "Registry[type[Method]]" = Registry("methods", "unlearnbench.contracts:Method")
 tasks: "Registry[type[Task]]" = Registry("tasks", "unlearnbench.contracts:Task")
 models: "Registry[ModelCard]" = Registry("models", "unlearnbench.models.files.card:ModelCard", instances=True)
+metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.contracts:Metric")
 families: "Registry[type[VLM]]" = Registry("families", "unlearnbench.models.contract.vlm:VLM", one="family")
-metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.metrics.metric:Metric")
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (methods, tasks, models, families, metrics)

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from unlearnbench.models.asking.requests import Ask, Request, Weigh, ask
+from unlearnbench.contracts.request import Request
+from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.runtime.run import Run
 
 from .case import Case

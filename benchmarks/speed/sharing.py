@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from unlearnbench.config import resolve
-from unlearnbench.models.asking.prefix import spared
+from unlearnbench.models.fusion.prefix import spared
 from unlearnbench.training.adaptation import Trainee, adapted
 from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.losses import answer_nll

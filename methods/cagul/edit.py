@@ -77,9 +77,8 @@ class Guard(Edit):
             return self.encoder(picked)  # type: ignore[no-any-return]
         return noisy(picked, self.params.noise_scale, drawing("noise", query, self.seed))
 
-    @torch.no_grad()
     def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """What the model sees: edited tokens where the gate is open, its own elsewhere."""
+        """What the model sees: edited tokens where the gate is open, its own elsewhere; differentiable in those."""
         rows = [row for row, flagged in enumerate(self.flags(batch.pictures)) if flagged]
         if not rows:
             return visual
@@ -111,8 +110,14 @@ class Guard(Edit):
             )
         return facts
 
+    def refresh(self) -> None:
+        """Keep nothing of the model as it was before its weights changed."""
+        self.selector.forget()
+
     def apply(self, model: VLM) -> None:
-        """Make ``model`` see through this guard."""
+        """Make ``model`` see through this guard, which is not trained any more."""
+        for module in self.modules.values():
+            module.requires_grad_(False)
         self.selector.model = model
         model.see_through(self)
 

@@ -10,7 +10,7 @@ from .params import CAGULParams
 if TYPE_CHECKING:
     from unlearnbench.contracts.footprint import Workload
     from unlearnbench.contracts.sample import Sets
-    from unlearnbench.engine.memory.estimate import Counts
+    from unlearnbench.engine.memory.counts import Counts
     from unlearnbench.models.contract.vlm import VLM
     from unlearnbench.runtime.run import Run
 

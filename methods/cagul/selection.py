@@ -17,7 +17,8 @@ class Selector:
     """Chooses k visual tokens for a question on a picture: once for all layers, or for each cross-attention layer.
 
     Scores come from the frozen model with the original visual tokens, so they are constants of a (picture, question)
-    pair: each is computed once and kept. Random ones (an ablation) are constants of the pair and of ``seed``.
+    pair: each is computed once and kept. Random ones (an ablation) are constants of the pair and of ``seed``. Where a
+    model is trained on behind an edit that chooses, scores change from step to step, and none is kept.
     """
 
     def __init__(self, model: VLM, params: CAGULParams, seed: int = 0) -> None:
@@ -34,11 +35,22 @@ class Selector:
 
     def select(self, batch: Batch) -> list[Tensor]:
         """Indices of the chosen tokens, per sample: [min(k, N_v)], or [layers, min(k, N_v)] if layers choose."""
+        network = self.model.model
+        if network.training:
+            network.eval()  # what is chosen rests on no dropout
+            try:
+                return self._choose(batch)
+            finally:
+                network.train()
         new = [row for row, query in enumerate(batch.queries) if key(query) not in self._known]
         if new:
             for query, indices in zip((batch.queries[row] for row in new), self._choose(batch.take(new)), strict=True):
                 self._known[key(query)] = indices
         return [self._known[key(query)] for query in batch.queries]
+
+    def forget(self) -> None:
+        """Choose anew, since the model has changed."""
+        self._known.clear()
 
     def _choose(self, batch: Batch) -> list[Tensor]:
         pairs = list(zip(batch.queries, batch.pictures, strict=True))

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from unlearnbench.contracts import Summary, SummaryTable
 from unlearnbench.errors import UnlearnbenchError
 
 from .people import HELD_OUT, Dataset, Fact, by_default, samples, split_of, split_sets
+from .reader import read
 from .taxonomy import PRIVATE, Group, told
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
@@ -16,7 +19,48 @@ PROTOCOLS = {"default": HELD_OUT, "paper": 0.0}
 """The share of people held out in each protocol."""
 
 
-def summary(dataset: Dataset) -> dict[str, Any]:
+def summary(folder: Path) -> Summary:
+    """What `unlearnbench data summary` says of a folder."""
+    dataset = read(folder)
+    counts = counted(dataset)
+    lines = [f"--forget {each['people']}: {each['impossible']}" for each in counts["forget"] if "impossible" in each]
+    if dataset.is_fiubench:
+        lines.append("These are FIUBench's people: a number stands for rows of the data, whatever split.json says.")
+    lines += [_ABOUT, *(f"left out: {what}: {number}" for what, number in dataset.left_out)]
+    said = tuple(remark for remark in remarks(dataset) if not remark.startswith("left out"))
+    return Summary(counts, (*_tables(counts, f"{folder} (split.json: {dataset.variant})"),), tuple(lines), said)
+
+
+_ABOUT = """\
+Paraphrased and perturbed count the forget questions that have such variants. Under --set fiubench.protocol=paper
+nobody is held out, and early stopping looks at the forget set alone."""
+
+
+def _tables(counts: dict[str, Any], title: str) -> Iterator[SummaryTable]:
+    """People and their questions, groups of questions, and what every number to forget leaves under each protocol."""
+    parts = {"all": counts} | counts["splits"]
+    numbers = ("identities", "questions", "private")
+    rows = tuple((name, *(str(of[each]) for each in numbers)) for name, of in parts.items())
+    yield SummaryTable(title, ("Part", "Identities", "Questions", "Private"), rows)
+    groups = tuple((name, str(number)) for name, number in counts["groups"].items())
+    yield SummaryTable("", ("Group of questions", "Questions"), groups)
+    sizes, variants = ("forget", "nonprivate", "retain", "held_out"), ("with_paraphrases", "with_perturbed_answers")
+    sets = tuple(
+        (
+            *(str(each["people"]), each["name"], protocol),
+            *(f"{each[protocol][name]:,}" for name in sizes),
+            *(f"{each[name]:,}" for name in variants),
+        )
+        for each in counts["forget"]
+        if "impossible" not in each
+        for protocol in PROTOCOLS
+    )
+    headings = ("forget", "non-\nprivate", "retain", "held\nout", "para-\nphrased", "per-\nturbed")
+    if sets:
+        yield SummaryTable("Questions by --forget and protocol", ("--forget", "who", "protocol", *headings), sets, 3)
+
+
+def counted(dataset: Dataset) -> dict[str, Any]:
     """Counts of a dataset: identities, questions, groups and how they are known, forget sets, what is left out."""
     asked = samples(dataset.identities)
     groups = Counter(sample.question.group for sample in asked)

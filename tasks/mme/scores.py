@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic reads these, and before Pyth
 
 from unlearnbench.errors import RecordError
 from unlearnbench.metrics.statistics import MetricValue, estimate, resampled, undefined
-from unlearnbench.metrics.yes_no import MME_SCORERS, YesNoScorer, YesOrNo, parse_strict, truth
+from unlearnbench.metrics.yes_no import STRICT, YesNoScorer, YesOrNo, parse_strict, truth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,17 @@ COGNITION: tuple[str, ...] = get_args(Cognition)
 SUBTASKS = (*PERCEPTION, *COGNITION)
 CELEBRITY = "celebrity"
 """Real people's faces: what unlearning of identities touches on purpose, so scores are given without it too."""
+
+
+def parse_mme(text: str) -> bool | None:
+    """MME's own reading: yes, else no, within the first four characters; None otherwise (``calculation.py``)."""
+    head = text.lower()[:4]
+    if "yes" in head:
+        return True
+    return False if "no" in head else None
+
+
+SCORERS = {"official": YesNoScorer("official", "1", parse_mme), "strict": STRICT}
 
 
 class MMERecord(TypedDict):
@@ -54,7 +65,7 @@ _COLUMNS = ("right", "questions", "both right", "pictures", "answered yes", "unc
 
 
 def mme(
-    records: Iterable[MMERecord], scorer: YesNoScorer = MME_SCORERS["official"], *, seed: int
+    records: Iterable[MMERecord], scorer: YesNoScorer = SCORERS["official"], *, seed: int
 ) -> dict[str, MetricValue]:
     """MME's scores, and what to know beside them.
 

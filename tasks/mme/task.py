@@ -9,12 +9,11 @@ from pydantic import Field
 
 from unlearnbench import Headline, task
 from unlearnbench.data.hub import HubDataset
-from unlearnbench.metrics.yes_no import MME_SCORERS
 
 from ..yes_no.reader import YesNoQuestion
 from ..yes_no.task import YesNoOptions, YesNoTask
 from .reader import mme_root, read_mme
-from .scores import SUBTASKS, MMERecord, mme
+from .scores import SCORERS, SUBTASKS, MMERecord, mme
 
 if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
@@ -27,7 +26,7 @@ class MMEOptions(YesNoOptions):
         "official", description="how the question is worded; see docs/metrics.md"
     )
 
-    scorers: ClassVar = MME_SCORERS
+    scorers: ClassVar = SCORERS
     prompts: ClassVar = {
         "official": "{question}",
         "lmms-eval": "{bare}\nAnswer the question using a single word or phrase.",
@@ -44,8 +43,10 @@ class MMETask(YesNoTask):
     """Perception and cognition by yes/no questions: what unlearning does to the model's other skills."""
 
     version = "2"
+    by_default = True
     Options = MMEOptions
     Prediction = MMERecord
+    picture = "question_id"
     headlines = (Headline("General", "mme.accuracy", "MME"),)
     details = tuple(
         Headline("MME", f"mme.{name}", label)

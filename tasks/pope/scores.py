@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
 from unlearnbench.metrics.statistics import MetricValue, estimate, resampled, undefined
-from unlearnbench.metrics.yes_no import POPE_SCORERS, YesNoScorer, YesOrNo, parse_strict, truth
+from unlearnbench.metrics.yes_no import STRICT, YesNoScorer, YesOrNo, parse_strict, truth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 Split = Literal["random", "popular", "adversarial"]
 SPLITS: tuple[str, ...] = get_args(Split)
 """How the absent objects that POPE asks for were chosen."""
+
+
+def parse_pope(text: str) -> bool:
+    """POPE's own reading: no where "No", "no" or "not" is a word of the first sentence; else yes, even of nothing."""
+    said = text.partition(".")[0].replace(",", "").split(" ")
+    return not {"No", "no", "not"}.intersection(said)
+
+
+SCORERS = {"official": YesNoScorer("official", "1", parse_pope), "strict": STRICT}
 
 
 class POPERecord(TypedDict):
@@ -45,7 +54,7 @@ _RATIOS: dict[str, tuple[bool | None, str]] = {
 
 
 def pope(
-    records: Iterable[POPERecord], scorer: YesNoScorer = POPE_SCORERS["official"], *, seed: int
+    records: Iterable[POPERecord], scorer: YesNoScorer = SCORERS["official"], *, seed: int
 ) -> dict[str, MetricValue]:
     """POPE's scores: ``SPLIT.NAME`` of each split, and ``NAME``, their mean over the splits that there are.
 

@@ -8,12 +8,11 @@ from pydantic import Field
 
 from unlearnbench import Headline, task
 from unlearnbench.data.hub import HubDataset
-from unlearnbench.metrics.yes_no import POPE_SCORERS
 
 from ..yes_no.reader import YesNoQuestion
 from ..yes_no.task import YesNoOptions, YesNoTask
 from .reader import pope_root, read_pope
-from .scores import SPLITS, POPERecord, pope
+from .scores import SCORERS, SPLITS, POPERecord, pope
 
 if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
@@ -26,7 +25,7 @@ class POPEOptions(YesNoOptions):
         "official", description="how the question is worded; see docs/metrics.md"
     )
 
-    scorers: ClassVar = POPE_SCORERS
+    scorers: ClassVar = SCORERS
     prompts: ClassVar = {
         "official": "{question}",
         "lmms-eval": "{question}\nAnswer the question using a single word or phrase.",
@@ -39,8 +38,10 @@ class POPETask(YesNoTask):
     """Object hallucination by yes/no questions: whether unlearning makes the model see things."""
 
     version = "2"
+    by_default = True
     Options = POPEOptions
     Prediction = POPERecord
+    picture = "image_source"
     headlines = (Headline("General", "pope.accuracy", "POPE"),)
     details = tuple(
         Headline("POPE", f"pope.{name}", label)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench import Evaluation, Params, Task
+from unlearnbench import Evaluation, MetricOptions, Task
+from unlearnbench.contracts.metric import Record, record_of
 from unlearnbench.contracts.sample import Asked
 from unlearnbench.data.parquet import parquet_files
 from unlearnbench.data.source import Location, locate
+from unlearnbench.metrics.measure import further_versions, measured
 from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer
 from unlearnbench.models.asking.requests import Ask, ask
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from unlearnbench.runtime.run import Run
 
 
-class YesNoOptions(Params):
+class YesNoOptions(MetricOptions):
     """How questions are put and answers are read."""
 
     scorer: Literal["official", "strict"] = Field(
@@ -71,6 +73,8 @@ class YesNoTask(Task):
     """Asks every distinct question about a picture once and scores the answers."""
 
     options: YesNoOptions
+    picture: ClassVar[str]
+    """The key of a record that names its picture."""
 
     @staticmethod
     @abstractmethod
@@ -108,7 +112,8 @@ class YesNoTask(Task):
         """How answers are asked for and read."""
         template = self.options.prompts[self.options.prompt]
         sha256 = hashlib.sha256(template.encode()).hexdigest()
-        return {"scorer": self.scorer.label, "prompt": {"name": self.options.prompt, "sha256": sha256}}
+        about = {"scorer": self.scorer.label, "prompt": {"name": self.options.prompt, "sha256": sha256}}
+        return about | further_versions(self)
 
     def load(self, source: str, forget: int | str | None) -> YesNoData:
         """Read the task's folder."""
@@ -139,7 +144,11 @@ class YesNoTask(Task):
     def measured(self, records: Sequence[Any]) -> Evaluation:
         """Scores, and those of saying the same to every question."""
         scores = {f"{self.name}.{name}": value for name, value in self.score(records).items()}
-        return Evaluation([*records], scores, baselines=self.baselines(records))
+        return Evaluation([*records], scores | measured(self, records), baselines=self.baselines(records))
+
+    def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
+        """All of them; questions about one picture are not independent."""
+        return {"all": [record_of(each, "all", each[self.picture]) for each in records]}
 
     def prompt(self, question: str) -> str:
         """The question as the model is asked it."""

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from unlearnbench import Split
+from unlearnbench import Headline, Split
 from unlearnbench.analysis.comparison import compare
 from unlearnbench.analysis.legend import legend
 from unlearnbench.analysis.tidy import tidy
 from unlearnbench.metrics.direction import direction_of
-from unlearnbench.registry import metrics
+from unlearnbench.registry import metrics, tasks
 from unlearnbench.report.latex import latex
 from unlearnbench.report.markdown import markdown
 from unlearnbench.report.plots import named
@@ -54,7 +54,8 @@ def test_the_metric_says_its_direction_and_no_row_of_an_older_version():
 
 
 def test_no_likelihood_of_the_forget_set_has_a_better_side():
-    likelihoods = [metrics.get(name)() for name in metrics.names() if "logprobs" in str(metrics.get(name).requires)]
+    answers = {"logprobs", "perturbed_logprobs"}  # a choice among options is right or wrong
+    likelihoods = [metrics.get(name)() for name in metrics.names() if answers & {*metrics.get(name).requires}]
     assert {metric.name for metric in likelihoods} == {"min_k", "truth_ratio"}
     assert {metric.direction("forget") for metric in likelihoods} == {"retrained"}
 
@@ -72,10 +73,12 @@ def test_without_a_retrained_model_nothing_on_the_forget_set_is_best(row, name):
     assert any("nearest to the retrained model" in line for line in legend(compare(rows)))
 
 
-def test_refusals_on_the_forget_set_win_nothing_and_elsewhere_lose(row):
+def test_refusals_on_the_forget_set_win_nothing_and_elsewhere_lose(row, monkeypatch):
+    shown = tuple(Headline(name, f"{name}.refusal_rate", "Refused") for name in ("forget", "nonprivate"))
+    monkeypatch.setattr(tasks.get("fiubench"), "headlines", shown)
     values = {"retrain": 0.1, "refuses": 1.0, "guesses": 0.1}
     assert best(rows_of(row, "forget.refusal_rate", values), "forget.refusal_rate") == set()
-    assert best(rows_of(row, "other.refusal_rate", values), "other.refusal_rate") == {"guesses"}
+    assert best(rows_of(row, "nonprivate.refusal_rate", values), "nonprivate.refusal_rate") == {"guesses"}
 
 
 def test_each_line_aims_at_the_retrained_model_of_its_own_people(row):

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu import LARGE, Bench, build, data
-from unlearnbench.engine.memory.estimate import counts
+from unlearnbench.engine.memory.counts import counts
 from unlearnbench.models.files.source import card_for
 
 

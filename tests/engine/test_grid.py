@@ -27,7 +27,7 @@ from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 from unlearnbench.runtime.run import Silent
-from unlearnbench.tasks.fiubench.task import evaluated
+from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
 from unlearnbench.tasks.pope.reader import read_pope
 from unlearnbench.tasks.yes_no.reader import YesNoSet
 
@@ -316,7 +316,7 @@ def test_metrics_are_functions_of_the_stored_samples(command: Command) -> None:
     rows = {f.row.task.name: f.row for f in finished}
     samples = {name: command.rows.read_samples(row) for name, row in rows.items()}
     recomputed = {
-        "fiubench": evaluated(samples["fiubench"], rows["fiubench"].task.options["scorer"]),  # type: ignore[arg-type]
+        "fiubench": FIUBenchTask(FIUBenchOptions()).measured(samples["fiubench"]).metrics,
         "grid-looking": {"grid-looking.size": mean_size(samples["grid-looking"])},
     }
     for name in ("mme", "pope"):

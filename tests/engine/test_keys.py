@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from unlearnbench.engine import keys
 from unlearnbench.engine.keys import canonical, digest, weights_digest
 from unlearnbench.errors import ModelError, StoreError
+from unlearnbench.training.params import FinetuneParams
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
@@ -152,3 +153,9 @@ def test_a_torn_memory_is_not_believed(model, tmp_path, settled):
 def test_a_folder_without_weights_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"holds no \*\.safetensors"):
         weights_digest(tmp_path, tmp_path)
+
+
+def test_a_field_that_hides_its_default_is_part_of_a_key_only_where_it_is_set() -> None:
+    """So a parameter that comes later leaves every key as it was."""
+    assert "weights" not in canonical(FinetuneParams())
+    assert '"weights":["vision"]' in canonical(FinetuneParams(weights=("vision",)))

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unlearnbench.contracts.metric import Record
 from unlearnbench.metrics.likelihood import MinK, TruthRatio
-from unlearnbench.metrics.metric import Record
-from unlearnbench.metrics.scorers import FIUBENCH, STRICT
+from unlearnbench.metrics.scorers import STRICT
+from unlearnbench.tasks.fiubench.scorers import FIUBENCH
 
 SCORERS = pytest.mark.parametrize("scorer", [FIUBENCH, STRICT], ids=lambda s: s.name)
 LOGPROBS = st.lists(st.floats(-40, 0), min_size=1, max_size=45)
@@ -20,8 +21,7 @@ def record(logprobs=(), paraphrased=None, perturbed=(), set_name="forget") -> Re
     return Record(
         set=set_name,
         id="a/0",
-        unique_id="a",
-        group="health",
+        cluster="a",
         question="?",
         answer="",
         keywords=[],

@@ -1,10 +1,10 @@
-"""A metric over a set of records; scorers by name."""
+"""A metric over a set of records."""
 
 import pytest
 
-from unlearnbench.errors import PluginError, UsageError
-from unlearnbench.metrics import Metric, Record, get_scorer, measure
-from unlearnbench.metrics.scorers import DEFAULT
+from unlearnbench.errors import PluginError
+from unlearnbench.metrics import Metric, Record, measure
+from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate
 
 
@@ -12,8 +12,7 @@ def record(unique_id: str, set_name: str, prediction: str, paraphrased: list[str
     return Record(
         set=set_name,
         id=f"{unique_id}/0",
-        unique_id=unique_id,
-        group="health",
+        cluster=unique_id,
         question="?",
         answer="lupus",
         keywords=["lupus"],
@@ -31,7 +30,6 @@ RECORDS = [
     record("c", "retain", "lupus", []),
     record("d", "retain", "lupus", []),
 ]
-STRICT = get_scorer("strict")
 
 
 def test_a_metric_is_measured_over_one_set():
@@ -68,10 +66,22 @@ def test_a_metric_from_outside_is_one_small_class():
     assert measure(Length(), RECORDS, STRICT, set_name="retain", seed=0).value == 5
 
 
-def test_scorers_are_found_by_name():
-    assert get_scorer(DEFAULT).name == DEFAULT == "strict"
-    assert get_scorer("fiubench").name == "fiubench"
-    with pytest.raises(UsageError, match="unknown scorer 'fiubensh': did you mean fiubench"):
-        get_scorer("fiubensh")
-    with pytest.raises(UsageError, match="choose from strict, fiubench"):
-        get_scorer("zzz")
+def test_what_a_record_lacks_is_an_error_that_names_it_unless_the_metric_requires_it():
+    class Sure(Metric):
+        name = "sure"
+
+        def evaluate(self, record, scorer):
+            return [record["certainty"]]
+
+    records = [RECORDS[0], RECORDS[1] | {"certainty": 0.25}]
+    with pytest.raises(PluginError, match=r"'sure' reads record\['certainty'\], which a record of .* lacks"):
+        measure(Sure(), records, STRICT, set_name="forget", seed=0)
+    asking = type("Asking", (Sure,), {"requires": ("certainty",)})
+    found = measure(asking(), records, STRICT, set_name="forget", seed=0)
+    assert (found.value, found.questions, found.of_questions) == (0.25, 1, 2)
+
+
+def test_an_empty_answer_is_an_answer():
+    silent = RECORDS[0] | {"prediction": ""}
+    assert RefusalRate().values(silent, STRICT) == [0.0]
+    assert ExactMatch().values(silent, STRICT) == [0.0]

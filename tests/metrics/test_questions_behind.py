@@ -4,16 +4,15 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.metrics import get_scorer, measure
+from unlearnbench.metrics import measure
+from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.statistics import MetricValue, over_questions, thin
 from unlearnbench.metrics.text import APE, ExactMatch
-
-STRICT = get_scorer("strict")
 
 
 def record(person: str, paraphrases: int, keywords: int = 1) -> Any:
     return {
-        "set": "forget", "unique_id": person, "answer": "lupus", "keywords": ["lupus"] * keywords,
+        "set": "forget", "cluster": person, "answer": "lupus", "keywords": ["lupus"] * keywords,
         "prediction": "lupus", "paraphrased_predictions": ["lupus"] * paraphrases,
     }  # fmt: skip
 

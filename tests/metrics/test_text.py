@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.tokenizers import DefaultTokenizer
 
-from unlearnbench.metrics.metric import Record
-from unlearnbench.metrics.scorers import FIUBENCH, STRICT
+from unlearnbench.contracts.metric import Record
+from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate, RougeL
 from unlearnbench.metrics.words import Tokenizer, folded
+from unlearnbench.tasks.fiubench.scorers import FIUBENCH
 
 DATA = Path(__file__).parents[3] / "shared/data/fiubench"
 SCORERS = pytest.mark.parametrize("scorer", [FIUBENCH, STRICT], ids=lambda s: s.name)
@@ -26,8 +27,7 @@ def record(prediction: str, answer: str = "", keywords: list[str] | None = None,
     return Record(
         set="forget",
         id="a/0",
-        unique_id="a",
-        group="health",
+        cluster="a",
         question="?",
         answer=answer,
         keywords=keywords or [],

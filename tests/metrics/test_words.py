@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
-from unlearnbench.metrics.scorers import FIUBENCH, STRICT
+from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.metrics.words import Tokenizer, blind, folded, normalised, words
 from unlearnbench.metrics.yes_no import parse_strict, truth
+from unlearnbench.tasks.fiubench.scorers import FIUBENCH
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=40) | st.text("yes doctors' b-.,12_NO", max_size=40)
 SCRIPTS = st.text("añÑé文王ひカーไทยก็Иван한국ابहिं①²ﬁＹｅｓİıI١२בָ־ـُ\ufe0f\u0307\u0301\u200b\u00ad’−-. 1aB", max_size=30)

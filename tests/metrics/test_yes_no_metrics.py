@@ -10,16 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlearnbench.errors import DataError, RecordError
-from unlearnbench.metrics.yes_no import (
-    CONSTANTS,
-    MME_SCORERS,
-    POPE_SCORERS,
-    parse_mme,
-    parse_pope,
-    parse_strict,
-)
-from unlearnbench.tasks.mme.scores import COGNITION, PERCEPTION, SUBTASKS, mme
-from unlearnbench.tasks.pope.scores import SPLITS, pope
+from unlearnbench.metrics.yes_no import CONSTANTS, parse_strict
+from unlearnbench.tasks.mme.scores import COGNITION, PERCEPTION, SUBTASKS, mme, parse_mme
+from unlearnbench.tasks.mme.scores import SCORERS as MME_SCORERS
+from unlearnbench.tasks.pope.scores import SCORERS as POPE_SCORERS
+from unlearnbench.tasks.pope.scores import SPLITS, parse_pope, pope
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

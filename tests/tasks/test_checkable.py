@@ -6,7 +6,9 @@ import pytest
 
 from tests.leaderboard.made_up import fiubench_records, pope_records
 from unlearnbench.contracts import EXAMPLE, Task
+from unlearnbench.engine.keys import canonical
 from unlearnbench.errors import UsageError
+from unlearnbench.metrics.refusals import is_refusal
 from unlearnbench.registry import tasks
 
 
@@ -64,3 +66,27 @@ def test_a_task_that_offers_no_check_says_so():
 
     with pytest.raises(UsageError, match="define measured"):
         Silent(Silent.Options()).measured([])
+
+
+@pytest.mark.parametrize(("name", "records"), [("pope", pope_records(0.9, seed=0)), ("fiubench", None)])
+def test_further_metrics_are_taken_over_the_sets_that_the_task_names(name, records):
+    records = records or fiubench_records(0.5, 0.8, seed=4)
+    kind = tasks.get(name)
+    task = kind(kind.Options(metrics=("refusal_rate", "min_k")))
+    found = task.measured(records).metrics
+    assert {f"{of}.refusal_rate" for of in kind.metric_sets} <= set(found)
+    for of, own in task.views(records).items():
+        value = found[f"{of}.refusal_rate"]
+        assert value.value == sum(is_refusal(each["prediction"]) for each in own) / len(own)
+        assert value.of_questions == len(own)
+    if name == "pope":
+        assert found["all.min_k"].reason == "no all sample has logprobs"
+    assert set(task.protocol["metrics"]) == {"refusal_rate", "min_k"}
+    assert "metrics" not in kind(kind.Options()).protocol
+
+
+def test_metrics_that_are_not_asked_for_leave_no_trace_in_options():
+    kind = tasks.get("mme")
+    assert "metrics" not in kind.Options().model_dump()
+    assert kind.Options(metrics=("ape",)).model_dump()["metrics"] == ("ape",)
+    assert canonical(kind.Options(metrics=())) == canonical(kind.Options()) != canonical(kind.Options(metrics=("ape",)))

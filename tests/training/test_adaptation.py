@@ -11,14 +11,14 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Qwen
 
 from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.errors import UsageError
-from unlearnbench.models.asking.prefix import spared
 from unlearnbench.models.contract.edits import Trained
 from unlearnbench.models.contract.network import linears_within
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.qwen2_5_vl import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.training.adaptation import AllWeights, adapted, target_layers
+from unlearnbench.models.fusion.prefix import spared
+from unlearnbench.training.adaptation import adapted, target_layers
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.params import FinetuneParams, LoRAParams
 from unlearnbench.training.unlearning import Unlearning
@@ -50,8 +50,7 @@ def test_kl_is_zero_at_step_0_and_the_reference_stays(model: VLM, few: list[Samp
     before = answers(model, few)
     with adapted(model, params, seed=0) as trainee:
         model.model.eval()  # an untrained adapter's output is zero, dropout or not; the changed one's is compared below
-        if params.full:
-            trainee.remember()
+        trainee.remember()
         state = Unlearning(trainee)
         assert state.kl(few).item() == 0.0
         step(trainee.parameters)
@@ -211,8 +210,7 @@ def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], 
     model = type(tiny)(tiny.model.to(torch.bfloat16), tiny.processor)
     with adapted(model, params, seed=0) as trainee:
         assert {parameter.dtype for parameter in trainee.parameters} == {torch.float32}
-        if params.full:
-            trainee.remember()
+        trainee.remember()
         state = Unlearning(trainee)
         (state.nll(few[:1]) + state.kl(few[1:2])).backward()
         assert all(torch.isfinite(p.grad).all() for p in trainee.parameters if p.grad is not None)
@@ -256,8 +254,7 @@ def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
         model.shares_prefixes = shared
         counts = read(model)
         with adapted(model, params, seed=0) as trainee:
-            if isinstance(trainee, AllWeights):
-                trainee.remember()
+            trainee.remember()
             step(trainee.parameters)
             state = Unlearning(trainee)
             (state.nll(samples) + state.kl(samples)).backward()  # type: ignore[no-untyped-call]

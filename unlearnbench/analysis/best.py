@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..metrics.direction import Direction
+from ..contracts.metric import Direction
 from .means import Mean
 
 _MOST = 0.5

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..contracts import Headline
-from ..metrics.direction import ARROWS, Direction, best_near_retrained, direction_of, side
+from ..contracts.metric import Direction
+from ..metrics.direction import ARROWS, best_near_retrained, direction_of, side
 from ..results.row import Row
 from .best import Entrant, best_of
 from .facts import SPLIT, Facts, as_text, printable

@@ -1,37 +1,43 @@
 """``unlearnbench data``: describe, write and fetch data folders."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..contracts import SummaryTable
 
 app = typer.Typer(help="Describe, write and fetch data folders.", no_args_is_help=True)
 
 
 @app.command()
 def summary(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in FIUBench's layout.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in the task's layout.")],
+    task: Annotated[
+        str | None, typer.Option(help="Whose data they are [default: the task with a forget set that runs by default].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    plugin: Annotated[
+        list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.")
+    ] = None,
 ) -> None:
-    """Check a folder in FIUBench's layout and count its identities, questions, groups, splits and forget sets."""
+    """Check a folder of a task's data and count what is in it."""
     import json
 
-    from unlearnbench.tasks.fiubench.reader import read
-    from unlearnbench.tasks.fiubench.summary import remarks
-    from unlearnbench.tasks.fiubench.summary import summary as counted
+    from ..config import forgetting_task
+    from ..registry import load_plugin, tasks
 
-    dataset = read(folder)
-    counts = counted(dataset)
+    for file in plugin or ():
+        load_plugin(file)
+    found = tasks.get(task or forgetting_task()).summary(folder)
     if as_json:
-        typer.echo(json.dumps(counts))
+        typer.echo(json.dumps(found.counts))
         return
-    _print_tables(counts, f"{folder} (split.json: {dataset.variant})")
-    _print_forget_sets(counts)
-    for what, number in counts["left_out"].items():
-        typer.echo(f"left out: {what}: {number}")
-    for remark in remarks(dataset):
-        if not remark.startswith("left out"):
-            typer.echo(f"warning: {remark}")
+    _print_tables(found.tables)
+    for line in (*found.lines, *(f"warning: {each}" for each in found.warnings)):
+        typer.echo(line)
 
 
 @app.command()
@@ -67,60 +73,20 @@ def fetch(
     typer.echo(f"{location.id} at revision {location.revision} is in {location.folder}")
 
 
-def _print_forget_sets(counts: dict[str, Any]) -> None:
-    """Who is forgotten by which number, and what that leaves, under both protocols."""
+def _print_tables(tables: "Iterable[SummaryTable]") -> None:
     from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        title="Questions by --forget and protocol", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for heading in ("--forget", "who", "protocol"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("forget", "non-\nprivate", "retain", "held\nout", "para-\nphrased", "per-\nturbed"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for each in counts["forget"]:
-        if "impossible" in each:
-            continue
-        for protocol in ("default", "paper"):
-            sizes = [f"{each[protocol][name]:,}" for name in ("forget", "nonprivate", "retain", "held_out")]
-            variants = [f"{each[name]:,}" for name in ("with_paraphrases", "with_perturbed_answers")]
-            table.add_row(str(each["people"]), escape(each["name"]), protocol, *sizes, *variants)
-    if table.row_count:
-        Console().print(table)
-    for each in counts["forget"]:
-        if "impossible" in each:
-            typer.echo(f"--forget {each['people']}: {each['impossible']}")
-    if counts["fiubench"]:
-        typer.echo("These are FIUBench's people: a number stands for rows of the data, whatever split.json says.")
-    typer.echo(_ABOUT)
-
-
-_ABOUT = """\
-Paraphrased and perturbed count the forget questions that have such variants. Under --set fiubench.protocol=paper
-nobody is held out, and early stopping looks at the forget set alone."""
-
-
-def _print_tables(counts: dict[str, Any], title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    parts = Table(title=title, title_justify="left")
-    parts.add_column("Part")
-    for heading in ("Identities", "Questions", "Private"):
-        parts.add_column(heading, justify="right")
-    parts.add_row("all", str(counts["identities"]), str(counts["questions"]), str(counts["private"]), end_section=True)
-    for name, split in counts["splits"].items():
-        parts.add_row(name, *(str(split[key]) for key in ("identities", "questions", "private")))
-
-    groups = Table()
-    groups.add_column("Group of questions")
-    groups.add_column("Questions", justify="right")
-    for name, number in counts["groups"].items():
-        groups.add_row(name, str(number))
-
     console = Console()
-    console.print(parts)
-    console.print(groups)
+    for each in tables:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for place, heading in enumerate(each.columns):
+            is_text = place < each.left
+            table.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+        for row in each.rows:
+            table.add_row(*map(escape, row))
+        if each.title:
+            console.print(each.title, highlight=False, markup=False, soft_wrap=True)
+        console.print(table)

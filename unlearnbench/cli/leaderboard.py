@@ -149,7 +149,9 @@ def check(
 
 @app.command()
 def split(
-    task: Annotated[str, typer.Option(help="A task with a forget set.")] = "fiubench",
+    task: Annotated[
+        str | None, typer.Option(help="A task with a forget set [default: that of the tasks that run by default].")
+    ] = None,
     data: Annotated[str, typer.Option(help="embedded, hub or a folder, as for 'run'.")] = "embedded",
     forget: Annotated[
         str | None, typer.Option(help="How many people, or a split's name, as for 'run' [default: the task's].")
@@ -160,11 +162,12 @@ def split(
     plugin: Plugins = None,
 ) -> None:
     """Print who is forgotten as leaderboard.toml prescribes it: how many of how many, and the digest of the people."""
-    from ..config import parse_settings, resolve
+    from ..config import forgetting_task, parse_settings, resolve
     from ..registry import tasks
     from .parts.grid import number_or_name
 
     _load(plugin)
+    task = task or forgetting_task()
     kind = tasks.get(task)
     given = parse_settings(settings or (), [task]).get(task, {})
     if several := next((name for name, values in given.items() if len(values) > 1), None):

@@ -20,7 +20,7 @@ Records = list[tuple[str, Any]]
 
 
 def score(
-    task: Annotated[str, typer.Argument(help="What the predictions answer: fiubench, mme, pope or a plug-in's task.")],
+    task: Annotated[str, typer.Argument(help="What the predictions answer; see 'list tasks'.")],
     file: Annotated[Path, typer.Argument(help="The predictions: a JSON object a line, or one array.")],
     scorer: Annotated[str | None, typer.Option(help="How answers are read; see 'show TASK' for names.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, metric name to number.")] = False,
@@ -30,9 +30,8 @@ def score(
 ) -> None:
     """Score predictions made anywhere.
 
-    A line of FILE holds, for fiubench, unique_id, question, answer, keywords and prediction; for mme, category,
-    question_id (shared by the two questions about a picture), question, answer and prediction; for pope the same and
-    image_source. Other fields are ignored, so the samples of a row can be scored again.
+    What a line of FILE must hold is what 'show TASK' lists as predictions. Other fields are ignored, so the samples of
+    a row can be scored again.
     """
     from ..metrics.statistics import thin
     from ..registry import load_plugin, tasks

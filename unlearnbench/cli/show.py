@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -23,7 +23,7 @@ _PARAMETERS = {"methods": "Params", "tasks": "Options"}
 
 _FACTS = {
     "methods": ("start", "role", "frozen_weights"),
-    "tasks": ("provides_sets",),
+    "tasks": ("by_default", "provides_sets", "metric_sets"),
     "families": ("any_size", "layered", "shares_prefixes"),
     "metrics": ("requires",),
 }
@@ -69,6 +69,8 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
     for attribute in ("version", "reference", *_FACTS[kind]):
         if hasattr(target, attribute):
             found[attribute] = getattr(target, attribute)
+    if kind == "tasks" and target.Prediction:
+        found["predictions"] = ", ".join(get_type_hints(target.Prediction))
     found["description"] = inspect.cleandoc(target.__doc__ or "")
     if kind in _PARAMETERS:
         from ..config import variants_of

@@ -1,10 +1,25 @@
-"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates; what they take and return.
+"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates, a `Metric` scores; what they take and return.
 
 The model's side of the contract is `unlearnbench.models.contract`.
 """
 
 from .method import Method
-from .params import Continued, Params
-from .task import EXAMPLE, Evaluation, Headline, Task, TaskData
+from .metric import Metric, Record
+from .params import Continued, MetricOptions, Params
+from .task import EXAMPLE, Evaluation, Headline, Summary, SummaryTable, Task, TaskData
 
-__all__ = ["EXAMPLE", "Continued", "Evaluation", "Headline", "Method", "Params", "Task", "TaskData"]
+__all__ = [
+    "EXAMPLE",
+    "Continued",
+    "Evaluation",
+    "Headline",
+    "Method",
+    "Metric",
+    "MetricOptions",
+    "Params",
+    "Record",
+    "Summary",
+    "SummaryTable",
+    "Task",
+    "TaskData",
+]

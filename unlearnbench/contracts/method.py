@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from .params import Params
 
 if TYPE_CHECKING:
-    from ..engine.memory.estimate import Counts
+    from ..engine.memory.counts import Counts
     from ..models.contract.edits import Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run

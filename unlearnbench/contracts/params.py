@@ -40,6 +40,17 @@ class Params(BaseModel):
         return None
 
 
+class MetricOptions(Params):
+    """Options of a task that takes registered metrics, with `unlearnbench.metrics.measure.measured`.
+
+    What is not given is not in the row, which so stays what it was before there was the option.
+    """
+
+    metrics: tuple[str, ...] = Field(
+        (), description="further metrics, by their names, computed on every set", exclude_if=lambda names: not names
+    )
+
+
 class Continued(Params):
     """Hyperparameters of a method that trains on from what another has unlearned (`Method.start` is "unlearned")."""
 

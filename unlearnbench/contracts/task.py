@@ -1,7 +1,7 @@
 """What evaluates: a task's data, its questions, and what it found."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel
 
 from ..errors import UsageError
+from .metric import Record, record_of
 from .params import Params
 
 if TYPE_CHECKING:
     from ..contracts.sample import Sets
     from ..data.hub import HubDataset
     from ..data.source import Location
-    from ..metrics.metric import Metric
     from ..metrics.statistics import MetricValue
     from ..models.contract.vlm import VLM
     from ..results.row import Split
@@ -62,6 +62,26 @@ class Evaluation:
     """The same metrics of what needs no model, saying always yes for instance, by its name."""
 
 
+@dataclass(frozen=True)
+class SummaryTable:
+    """A table of counts: columns after the ``left`` first ones are of numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is in a folder of data: JSON-able ``counts``, and the same for readers, with ``warnings`` of a line each."""
+
+    counts: dict[str, Any]
+    tables: tuple[SummaryTable, ...] = ()
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 EXAMPLE = ("set", "id", "image", "question", "answer", "prediction")
 """What a leaderboard shows of a sample: ``image`` is the picture's path within the data's folder."""
 
@@ -79,8 +99,12 @@ class Task(ABC):
     reference: ClassVar[str] = ""
     hub: ClassVar["HubDataset | None"] = None
     """The dataset on the hub, for `unlearnbench.data.source.locate`; without one, `--data` must name a folder."""
+    by_default: ClassVar[bool] = False
+    """Whether ``run`` evaluates on it where the command names no task."""
     provides_sets: ClassVar[bool] = False
     """Whether the task says what is to be forgotten, so that methods can train on it."""
+    metric_sets: ClassVar[tuple[str, ...]] = ("all",)
+    """Over which sets registered metrics are taken: a score ``SET.METRIC`` of one of these is that metric's mean."""
     Options: ClassVar[type[Params]] = Params
     headlines: ClassVar[tuple[Headline, ...]] = ()
     """The columns of tables, in order; without any, a table shows every metric."""
@@ -96,14 +120,6 @@ class Task(ABC):
     def __init__(self, options: BaseModel) -> None:
         self.options: Any = options
 
-    @classmethod
-    def metric_of(cls, name: str) -> "type[Metric] | None":
-        """The registered metric that the score ``name`` is a mean of, which then says which values are best.
-
-        None where the task computes the score itself, and ``higher_is_better`` in the row says it.
-        """
-        return None
-
     @property
     def protocol(self) -> dict[str, Any]:
         """What the options stand for, where that could change: a scorer's version, the digest of a prompt.
@@ -116,6 +132,14 @@ class Task(ABC):
     def is_in(cls, folder: Path) -> bool:
         """Whether a folder that holds several tasks' data holds this one's."""
         return (folder / cls.name).is_dir()
+
+    @classmethod
+    def summary(cls, folder: Path) -> Summary:
+        """What is in a folder in the task's layout, for ``unlearnbench data summary``.
+
+        Raises `DataError` for data that are missing or damaged.
+        """
+        raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
     def load(self, source: str, forget: int | str | None) -> TaskData:
@@ -163,6 +187,21 @@ class Task(ABC):
         Raises `RecordError` or what a damaged record makes of itself, and `UsageError` where a task offers no check.
         """
         raise UsageError(f"task {self.name!r} cannot check records: define measured(records), as the built-in tasks do")
+
+    def views(self, records: Sequence[Any]) -> Mapping[str, Sequence[Record]]:
+        """The records as metrics read them, by the set that a metric is taken over: one entry for each ``metric_sets``.
+
+        By default "all" are all records, any other set those whose ``set`` it is; a record without a ``cluster`` is
+        independent of all others.
+        """
+        return {
+            name: [
+                record_of(each, name, each.get("cluster", each["id"]))
+                for each in records
+                if name in ("all", each.get("set"))
+            ]
+            for name in self.metric_sets
+        }
 
     def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
         """Of metrics that are means: sum and number of the values by what is independent (a person), by metric.

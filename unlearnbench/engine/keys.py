@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from ..errors import ModelError, StoreError
 from ..runtime.atomic import atomic_write, sha256_of
@@ -61,6 +62,11 @@ def _file_digest(path: Path, cache: Path, remember: bool) -> str:
     return content
 
 
+def _hidden(field: FieldInfo | None, value: Any) -> bool:
+    """Whether a field says itself that such a value of it is no part of what its model is."""
+    return field is not None and bool(field.exclude or (field.exclude_if and field.exclude_if(value)))
+
+
 def _plain(value: Any, where: str) -> Any:
     """``value`` in JSON's own types; ``where`` names it in an error."""
     match value:
@@ -73,8 +79,8 @@ def _plain(value: Any, where: str) -> Any:
                 return value
             raise StoreError(f"{where}: {value} cannot be part of a key: give a finite number or None")
         case BaseModel():
-            hidden = {name for name, field in type(value).model_fields.items() if field.exclude}
-            return _plain({name: each for name, each in value if name not in hidden}, where)
+            fields_of = type(value).model_fields
+            return _plain({name: each for name, each in value if not _hidden(fields_of.get(name), each)}, where)
         case Mapping():
             if odd := [name for name in value if not isinstance(name, str)]:
                 raise StoreError(f"{where}: {odd[0]!r} cannot name a part of a key: use a string")

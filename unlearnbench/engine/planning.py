@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config import Cell, RunConfig, cells, resolve
+from ..config import Cell, RunConfig, cells, default_tasks, forgetting_task, resolve
 from ..contracts import Continued, Method, Params, Task, TaskData
 from ..contracts.sample import Sets
 from ..data.control_tokens import refuse_own
@@ -193,7 +193,7 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = Fal
 
 def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
     """Without the tasks that nobody asked for by name and whose data are not on the hub."""
-    if config.tasks != RunConfig.model_fields["tasks"].default:
+    if config.tasks != default_tasks():
         return choices
     missing = {c.cell.task for c in choices if c.data_source == "hub" and c.task.hub is None}
     if missing:
@@ -304,9 +304,9 @@ class _Planner:
         return kind(options)
 
     def _provider(self, card: ModelCard, cell: Cell) -> Task:
-        """The first task that says what is forgotten, of the run's own and then of those that run by default."""
-        names = (*self.config.tasks, *RunConfig.model_fields["tasks"].default)
-        return self._task(next(name for name in names if tasks.get(name).provides_sets), card, cell)
+        """The first task that says what is forgotten, of the run's own or else of those that run by default."""
+        own = (name for name in self.config.tasks if tasks.get(name).provides_sets)
+        return self._task(next(own, None) or forgetting_task(), card, cell)
 
     def _data_of(self, task: Task, otherwise: str) -> str:
         """Where the command says that this task's data are."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ..contracts import Evaluation, Task
 from ..errors import RecordError, UnlearnbenchError
+from ..metrics.direction import metric_of
 from ..registry import methods, tasks
 from ..results.row import Row
 from .definition import Board
@@ -163,7 +164,7 @@ def _turned(row: Row, name: str, true: bool | None) -> Iterator[str]:
     Of rows of schema 1 it may be that of an older version, which decides nothing where the metric itself is known.
     """
     told = row.metrics[name].higher_is_better
-    decides = row.schema_version > 1 or tasks.get(row.task.name).metric_of(name) is None
+    decides = row.schema_version > 1 or metric_of(tasks.get(row.task.name), name) is None
     if decides and told is not true:
         yield f"{name}.higher_is_better is {told}, and its metric says {true}"
 

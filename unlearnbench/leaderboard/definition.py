@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from ..contracts.metric import Direction
 from ..errors import DataError, UsageError
-from ..metrics.direction import Direction, side
+from ..metrics.direction import side
 from ..registry import did_you_mean
 
 FILE = "leaderboard.toml"

@@ -1,15 +1,16 @@
 """Which values of a metric are best: as the metric says it, and for all who show numbers."""
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
-Direction = Literal["higher", "lower", "retrained"]
-"""More is better, less is, or the value of a model that was retrained without the forget set."""
+from ..contracts.metric import FORGET, Direction
+from ..registry import metrics, tasks
+
+if TYPE_CHECKING:
+    from ..contracts import Task
+    from ..contracts.metric import Metric
 
 ARROWS: Final[dict[Direction | None, str]] = {"higher": "↑", "lower": "↓", "retrained": "≈", None: ""}
 """How tables say it."""
-
-FORGET = "forget"
-"""The set of what is to be forgotten: to know less of it than a retrained model is no merit."""
 
 _SAID: Final[dict[bool | None, Direction | None]] = {True: "higher", False: "lower", None: None}
 
@@ -19,14 +20,21 @@ def side(direction: Direction | None) -> bool | None:
     return {"higher": True, "lower": False}.get(direction or "")
 
 
+def metric_of(task: "type[Task]", name: str) -> "type[Metric] | None":
+    """The registered metric that a task's score ``SET.METRIC`` is a mean of, which then says which values are best.
+
+    None where the task computes the score itself, and ``higher_is_better`` in the row says it.
+    """
+    set_name, _, known = name.partition(".")
+    return metrics.get(known) if set_name in task.metric_sets and known in metrics else None
+
+
 def direction_of(task: str, name: str, stored: bool | None) -> Direction | None:
     """The direction of a task's score: its metric decides, and where that is not known here, the row (``stored``).
 
     Rows of older versions may say otherwise than the metric does now.
     """
-    from ..registry import tasks
-
-    metric = tasks.get(task).metric_of(name) if task in tasks else None
+    metric = metric_of(tasks.get(task), name) if task in tasks else None
     return _SAID[stored] if metric is None else metric().direction(name.partition(".")[0])
 
 

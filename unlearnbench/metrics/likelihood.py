@@ -3,8 +3,7 @@
 import math
 from typing import ClassVar
 
-from .direction import FORGET, Direction
-from .metric import Metric, Record
+from ..contracts.metric import FORGET, Direction, Metric, Record
 from .scorers import Scorer
 
 

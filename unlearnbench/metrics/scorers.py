@@ -1,16 +1,14 @@
-"""The two ways of scoring FIUBench: the published arithmetic with its quirks, and the same repaired."""
+"""How text and likelihoods are read before they are scored: what benchmarks do differently, as switches."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import UsageError
 from .words import folded, holds
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """The switches in which the two ways differ; a row names the scorer that made it."""
+    """A way of reading; a row names the scorer that made it."""
 
     name: str
     version: str
@@ -54,18 +52,6 @@ class Scorer:
         return -sum(logprobs) / (len(logprobs) + self.extra_tokens)
 
 
-FIUBENCH = Scorer(
-    "fiubench",
-    "1",
-    any_script=False,
-    cut_at_period=True,
-    whole_words=False,
-    no_keywords=0.0,
-    least_k=0,
-    extra_tokens=1,
-)
-"""As published (Ma et al. 2024, arXiv:2411.03554, and its code)."""
-
 STRICT = Scorer(
     "strict",
     "2",
@@ -76,20 +62,7 @@ STRICT = Scorer(
     least_k=1,
     extra_tokens=0,
 )
-"""Repaired: nothing is cut, keywords are whole words, every Min-K% ratio counts, means are per token.
+"""The plain way: nothing is cut, keywords are whole words, every Min-K% ratio counts, means are per token.
 
 Version 2 reads text of any script; of ASCII text it gives what version 1 gave.
 """
-
-DEFAULT = STRICT.name
-
-SCORERS = {scorer.name: scorer for scorer in (STRICT, FIUBENCH)}
-
-
-def get_scorer(name: str) -> Scorer:
-    """The scorer of that name; raises UsageError for any other."""
-    if name in SCORERS:
-        return SCORERS[name]
-    near = difflib.get_close_matches(name, SCORERS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SCORERS)}"
-    raise UsageError(f"unknown scorer {name!r}: {hint}")

@@ -3,9 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..metrics.refusals import is_refusal
-from .direction import FORGET, Direction
-from .metric import Metric, Record
+from ..contracts.metric import FORGET, Direction, Metric, Record
+from .refusals import is_refusal
 from .scorers import Scorer
 from .words import Tokenizer
 
@@ -24,6 +23,7 @@ class RougeL(Metric):
     """Recall of the longest common subsequence of words, English ones stemmed, against the answer in full."""
 
     name = "rouge_l"
+    requires = ("answer", "prediction")
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""
@@ -32,13 +32,14 @@ class RougeL(Metric):
 
 
 class ExactMatch(Metric):
-    """The fraction of the keywords that the prediction holds; of no keywords, undefined (strict) or 0 (fiubench)."""
+    """The fraction of the keywords that the prediction holds; of no keywords, what the scorer says of that."""
 
     name = "exact_match"
+    requires = ("prediction",)
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""
-        return [scorer.keyword_share(record["keywords"], record["prediction"])]
+        return [scorer.keyword_share(record.get("keywords", []), record["prediction"])]
 
 
 class APE(Metric):
@@ -49,7 +50,7 @@ class APE(Metric):
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value a paraphrase."""
-        return [scorer.keyword_share(record["keywords"], said) for said in record["paraphrased_predictions"]]
+        return [scorer.keyword_share(record.get("keywords", []), said) for said in record["paraphrased_predictions"]]
 
 
 class RefusalRate(Metric):
@@ -60,6 +61,7 @@ class RefusalRate(Metric):
 
     name = "refusal_rate"
     version = "2"
+    requires = ("prediction",)
 
     def direction(self, set_name: str) -> Direction | None:
         """Lower, but neither on the forget set."""

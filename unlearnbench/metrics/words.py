@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -144,13 +143,3 @@ def _published() -> "DefaultTokenizer":
 def blind(text: str) -> bool:
     """Whether ROUGE as published sees no word in a text that has some: its words are of ASCII letters and digits."""
     return not text.isascii() and not _published().tokenize(text) and bool(words(text))
-
-
-def blindness(texts: Sequence[str]) -> str | None:
-    """To how many of ``texts`` ROUGE as published is `blind`, in one line; None where to none."""
-    if not (number := sum(map(blind, texts))):
-        return None
-    return (
-        f"scorer fiubench is blind to {number:,} of {len(texts):,} true answers, whose words have no ASCII letter or "
-        "digit: their ROUGE-L is 0 whatever is said, which reads as forgotten; scorer strict reads them"
-    )

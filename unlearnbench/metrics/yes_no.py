@@ -1,7 +1,6 @@
-"""Yes or no in what a model says: as the scripts of MME and of POPE read it, and strictly.
+"""Yes or no in what a model says: as a benchmark's own script reads it, and strictly.
 
-A scorer is a name, a version and a reading: everything else about MME (`unlearnbench.tasks.mme.scores`) and POPE
-(`unlearnbench.tasks.pope.scores`) is arithmetic on what it reads.
+A scorer is a name, a version and a reading: everything else about a benchmark is arithmetic on what it reads.
 """
 
 import re
@@ -11,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from ..metrics.refusals import REFUSALS
+from .refusals import REFUSALS
 from .words import folded, words
 
 _DIGITS = re.compile(r"\d+")
@@ -38,20 +37,6 @@ class YesNoScorer:
         return {"name": self.name, "version": self.version}
 
 
-def parse_mme(text: str) -> bool | None:
-    """MME's own reading: yes, else no, within the first four characters; None otherwise (``calculation.py``)."""
-    head = text.lower()[:4]
-    if "yes" in head:
-        return True
-    return False if "no" in head else None
-
-
-def parse_pope(text: str) -> bool:
-    """POPE's own reading: no where "No", "no" or "not" is a word of the first sentence; else yes, even of nothing."""
-    said = text.partition(".")[0].replace(",", "").split(" ")
-    return not {"No", "no", "not"}.intersection(said)
-
-
 def parse_strict(text: str) -> bool | None:
     """A clear answer alone: the first word is yes or no, whatever its case, and the other is nowhere in the text.
 
@@ -63,9 +48,8 @@ def parse_strict(text: str) -> bool | None:
     return _ANSWERS[said[0]]
 
 
-_STRICT = YesNoScorer("strict", "2", parse_strict)
-MME_SCORERS = {"official": YesNoScorer("official", "1", parse_mme), "strict": _STRICT}
-POPE_SCORERS = {"official": YesNoScorer("official", "1", parse_pope), "strict": _STRICT}
+STRICT = YesNoScorer("strict", "2", parse_strict)
+"""Only a clear yes or no counts."""
 
 
 def truth(answer: str) -> bool:

@@ -1,20 +1,26 @@
-"""What of a model is trained: all of its language model and projector, or a low-rank adapter on linear layers."""
+"""What of a model is trained: weights themselves, or a low-rank adapter on linear layers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..models.asking.prefix import spared
 from ..models.contract.edits import Adapter, Trained, Weights, quiet
 from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
+from ..models.fusion.prefix import spared
+from ..models.pictures.cache import Picture
 from ..runtime import distributed
 from .params import FinetuneParams, LoRAParams
+from .subset import chosen
+
+Anew = Literal["nothing", "projector", "tower"]
 
 WORTHWHILE = 0.4
 """The share of a batch's tokens from which on it is worth reading pictures apart from what follows them."""
@@ -23,12 +29,16 @@ WORTHWHILE = 0.4
 class Trainee(ABC):
     """A model in training: its trained ``parameters``, and the model that it was before.
 
-    ``sees_anew`` tells whether the projector is among what is trained, so that visual tokens change from step to step.
+    ``anew`` says what of seeing pictures depends on what is trained, so that visual tokens change from step to step:
+    nothing, the projector's work alone, or the vision tower's too.
     """
 
-    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, sees_anew: bool, may_share: bool) -> None:
-        self.model, self.parameters, self.sees_anew = model, list(parameters), sees_anew
+    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, anew: Anew, may_share: bool) -> None:
+        self.model, self.parameters, self.anew = model, list(parameters), anew
         self.may_share = may_share and not drops(model)
+
+    def remember(self) -> None:  # noqa: B027
+        """Keep what `reference` needs; to be called before training. An adapter needs nothing."""
 
     @abstractmethod
     def reference(self) -> AbstractContextManager[None]:
@@ -39,8 +49,14 @@ class Trainee(ABC):
         """What training has changed; to be called after it, when the weights have their own precision again."""
 
     def look(self, batch: Batch) -> list[Tensor] | None:
-        """Visual tokens of a batch, with gradients into the projector where that is trained."""
-        return project_once(self.model, batch) if self.sees_anew else None
+        """The visual tokens that the language model sees, with gradients into what of the way to them is trained."""
+        match self.anew:
+            case "nothing":
+                return None
+            case "projector":
+                return project_once(self.model, batch)
+            case "tower":
+                return encode_once(self.model, batch)
 
     def shares(self, batch: Batch) -> bool:
         """Whether what the batch's prompts have in common is to be read once: never if that changed the maths.
@@ -62,11 +78,16 @@ class Trainee(ABC):
         return self.model.hidden(batch, names, positions, self.look(batch), shared=self.shares(batch))
 
 
-class AllWeights(Trainee):
-    """Language model and projector themselves. The reference is a copy of their first values."""
+class OwnWeights(Trainee):
+    """Some of the model's weights themselves. The reference is a copy of their first values."""
 
     def __init__(self, model: VLM, named: dict[str, nn.Parameter], *, may_share: bool) -> None:
-        super().__init__(model, list(named.values()), sees_anew=True, may_share=may_share)
+        anew: Anew = "nothing"
+        if named.keys() & model.projector_parameters().keys():
+            anew = "projector"
+        if named.keys() & model.vision_parameters().keys():
+            anew = "tower"
+        super().__init__(model, list(named.values()), anew=anew, may_share=may_share)
         self.named = named
         self._before: list[Tensor] | None = None
 
@@ -98,9 +119,9 @@ class AllWeights(Trainee):
 class LowRank(Trainee):
     """An adapter beside frozen weights. The reference is the model with the adapter switched off: no second copy."""
 
-    def __init__(self, model: VLM, peft: Any, *, sees_anew: bool, may_share: bool) -> None:
+    def __init__(self, model: VLM, peft: Any, *, anew: Anew, may_share: bool) -> None:
         trained = [p for p in peft.parameters() if p.requires_grad]
-        super().__init__(model, trained, sees_anew=sees_anew, may_share=may_share)
+        super().__init__(model, trained, anew=anew, may_share=may_share)
         self.peft = peft
 
     @contextmanager
@@ -120,18 +141,23 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
         model.checkpoint_activations()
     # Checkpointing, once on, computes blocks anew, without keys and values from before.
     may_share = not model.checkpoints_activations
+    if params.weights:  # whole in every process, as an adapter is
+        named = chosen(model, params.weights)
+        with model.training(named):
+            yield OwnWeights(model, named, may_share=may_share)
+        return
     if params.full:
         if distributed.processes() > 1:
             _cut_up(model)
         named = {**model.language_parameters(), **model.projector_parameters()}
         with model.training(named):
-            yield AllWeights(model, named, may_share=may_share and distributed.processes() == 1)
+            yield OwnWeights(model, named, may_share=may_share and distributed.processes() == 1)
         return
     peft = low_rank(model, params.lora)
     model.model.train()
     try:
         with model.autocast():
-            yield LowRank(model, peft, sees_anew=bool(params.lora.projector), may_share=may_share)
+            yield LowRank(model, peft, anew="projector" if params.lora.projector else "nothing", may_share=may_share)
     finally:
         model.model.eval()
         model.refresh()
@@ -140,8 +166,14 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
 def _cut_up(model: VLM) -> None:
     """Leave each process its part of the language model, under the same names.
 
-    The projector and the frozen tower stay whole, since they are also called by themselves.
+    The projector and the frozen tower stay whole, since they are also called by themselves. Raises `UsageError` where
+    an edit of visual tokens looks at the model by itself, in passes that not all processes make.
     """
+    if model.visual_edit is not None:
+        raise UsageError(
+            "weights that are cut up among processes cannot be trained behind an edit of visual tokens; train an "
+            "adapter (full=false), or start one process"
+        )
     apart = {*model.language_parameters()}
     kept = [parameter for name, parameter in model.model.named_parameters() if name not in apart]
     distributed.cut(model.model, list(model.language_model().layers), kept, model.dtype)  # type: ignore[arg-type]
@@ -199,6 +231,17 @@ def drops(model: VLM) -> bool:
 
 
 def project_once(model: VLM, batch: Batch) -> list[Tensor]:
-    """Visual tokens of a batch with gradients into the projector, each distinct picture projected once."""
-    projected = {id(picture): model.project(picture) for picture in batch.pictures}
-    return [projected[id(picture)] for picture in batch.pictures]
+    """What the language model sees of a batch, with gradients into the projector; each picture projected once."""
+    return _looked_at(model, batch, lambda path, picture: replace(picture, tokens=model.project(picture)))
+
+
+def encode_once(model: VLM, batch: Batch) -> list[Tensor]:
+    """What the language model sees of a batch, with gradients into tower and projector; each picture encoded once."""
+    return _looked_at(model, batch, lambda path, picture: model.encode(model.pixels(path)))
+
+
+def _looked_at(model: VLM, batch: Batch, made: Callable[[Path, Picture], Picture]) -> list[Tensor]:
+    """`VLM.look` at pictures as they are ``made`` anew, so that an edit of visual tokens is given these."""
+    distinct = {id(picture): (path, picture) for path, picture in zip(batch.images, batch.pictures, strict=True)}
+    anew = {key: made(path, picture) for key, (path, picture) in distinct.items()}
+    return model.look(replace(batch, pictures=[anew[id(picture)] for picture in batch.pictures]))

@@ -1,5 +1,6 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
+import operator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -56,6 +57,12 @@ class FinetuneParams(TrainParams):
 
     full: bool = Field(False, description="train all of language model and projector instead of an adapter")
     lora: LoRAParams = Field(LoRAParams(), description="the adapter")
+    weights: tuple[str, ...] = Field(
+        (),
+        description="train these weights and no others, whatever full says: parts (language, projector, vision), "
+        "blocks (language.3), or patterns on names (*.down_proj.weight); none: as full says",
+        exclude_if=operator.not_,  # it came later, and where it is not set nothing else has changed
+    )
     gradient_checkpointing: bool = Field(False, description="compute activations twice to hold fewer of them")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..models.contract.edits import Trained
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
-from .adaptation import AllWeights, Trainee, adapted
+from .adaptation import Trainee, adapted
 from .loop import fit
 from .losses import answer_nll, kl_from_reference
 from .params import AscentParams, Partners, UnlearnParams
@@ -166,7 +166,7 @@ def unlearn(
     # Not every method asks about the others.
     see_all(model, (image for sample in sets.forget for image in sample.images), run)
     with adapted(model, params, run.seed) as trainee:
-        if needs_reference and isinstance(trainee, AllWeights):
+        if needs_reference:
             trainee.remember()
         state = Unlearning(trainee)
         stopping = None

@@ -13,11 +13,11 @@ from unlearnbench import Method, Params
 from unlearnbench.config import resolve
 from unlearnbench.contracts.footprint import Footprint, Workload
 from unlearnbench.engine.memory.advice import stages
+from unlearnbench.engine.memory.counts import counts
 from unlearnbench.engine.memory.estimate import (
     CONTEXT,
     Counts,
     Machine,
-    counts,
     encoding_operations,
     evaluation,
     picture_cache,

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.models.in_order import answers, log_probabilities
-from unlearnbench.contracts.sample import Asked, Sample
+from unlearnbench.contracts.request import Request
+from unlearnbench.contracts.sample import Asked, Sample, Sampling
 from unlearnbench.engine.journal import JournalFile
 from unlearnbench.errors import PluginError
 from unlearnbench.models.asking import batch_size as held
 from unlearnbench.models.asking.asking import batches, by_picture
 from unlearnbench.models.asking.batch_size import FEW, MANY, Held
-from unlearnbench.models.asking.requests import Ask, Request, Weigh, ask
+from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
 
@@ -153,6 +154,17 @@ def test_replies_are_found_by_key_whatever_is_asked_together(tiny: VLM, asked: l
     assert replies["how likely"] == pytest.approx(plain.tolist(), abs=1e-4)
     assert run.notes["asked_at_a_time"] == {"all": 2}
     assert ask(tiny, [], run) == {}
+
+
+def test_a_request_may_be_drawn_with_a_seed_of_its_own(tiny: VLM, asked: list[Sample], tmp_path: Path) -> None:
+    run = Run(journal=JournalFile(tmp_path / "a.jsonl"))
+    drawn = [Ask(seed, asked[0], 8, Sampling(temperature=3.0, seed=seed)) for seed in range(6)]
+    said = ask(tiny, [Ask("greedy", asked[0], 8), *drawn], run, batch_size=4)
+    assert said["greedy"] == ask(tiny, [Ask(0, asked[0], 8)], Run())[0]
+    assert len(set(said.values())) > 3
+    assert ask(tiny, drawn[::-1], Run(), batch_size=2) == {seed: said[seed] for seed in range(6)}
+    other = [Ask(0, asked[0], 8, Sampling(temperature=3.0, seed=7))]  # nothing that the journal knows
+    assert ask(tiny, other, run) == ask(tiny, other, Run())
 
 
 def test_two_requests_of_one_key_are_refused(tiny: VLM, asked: list[Sample]) -> None:

@@ -20,7 +20,8 @@ Models = Annotated[
     typer.Option("--model", help="Models: names, hub ids or folders; see 'list models'.", rich_help_panel=GRID),
 ]
 Tasks = Annotated[
-    list[str] | None, typer.Option("--task", help="Tasks [default: fiubench,mme,pope].", rich_help_panel=GRID)
+    list[str] | None,
+    typer.Option("--task", help="Tasks [default: those that come with the package].", rich_help_panel=GRID),
 ]
 Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
 BaseSeed = Annotated[
@@ -48,7 +49,7 @@ Limit = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Ask mme and pope this many questions each, drawn with a fixed seed; rows say so.",
+        help="Ask this many questions of each task that can ask fewer, drawn with a fixed seed; rows say so.",
         rich_help_panel=GRID,
     ),
 ]

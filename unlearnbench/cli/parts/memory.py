@@ -47,7 +47,8 @@ def _machines(gpus: tuple[str, ...], gpu_memory: float | None, config: "RunConfi
     import psutil
     import torch
 
-    from ...engine.memory.estimate import CONTEXT, PEAK, Machine, counts
+    from ...engine.memory.counts import counts
+    from ...engine.memory.estimate import CONTEXT, PEAK, Machine
     from ...models.files.source import card_for
 
     there = torch.cuda.device_count() if config.device != "cpu" else 0

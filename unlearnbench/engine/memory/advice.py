@@ -7,7 +7,8 @@ from typing import Any
 from ...contracts import Method, Params
 from ...contracts.footprint import Footprint, Workload
 from ...models.files.card import ModelCard
-from .estimate import Counts, Estimate, Machine, counts, evaluation
+from .counts import Counts, counts
+from .estimate import Estimate, Machine, evaluation
 from .training import training
 
 Change = tuple[str, Callable[[], Estimate]]

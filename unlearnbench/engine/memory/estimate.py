@@ -1,25 +1,19 @@
 """Memory and time of each stage before anything is started: counted from the model's configuration, not measured.
 
-Weights are counted on the meta device. Activations follow from what autograd keeps of a decoder block with SwiGLU and
-fused attention; time from floating-point operations at a share of the device's peak. What is assumed stands below.
+Weights are counted on the meta device (`counts`). Activations follow from what autograd keeps of a decoder block with
+SwiGLU and fused attention; time from floating-point operations at a share of the device's peak. What is assumed stands
+below.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from ...contracts.footprint import Workload
-from ...models.files.card import ModelCard
-from ...models.files.known import check_family
-from ...models.files.shapes import config_of, on_meta
+from .counts import ANSWER, PROMPT, Counts
 
 GIB = 2**30
 HALF, SINGLE = 2, 4
-PROMPT, ANSWER = 60, 30
-"""Tokens of a FIUBench prompt beside the picture, and of its answer: assumed, about what its text has."""
 ASKED_AT_ONCE = 16
-FACE = 1024
-"""Pixels of a FIUBench picture's side."""
 CONTEXT = 1.0 * GIB
 """What CUDA and its libraries hold besides torch's own memory: assumed."""
 SPARE = 0.05
@@ -28,45 +22,6 @@ UTILISATION = 0.4
 """The part of a device's peak that training reaches: assumed, and the weakest of these figures."""
 PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "cpu": 5e10}
 """Dense bfloat16 operations a second that makers state; a CPU's is assumed for two cores in float32."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a configuration says: parameters by part, and the widths that activations follow."""
-
-    tower: int
-    projector: int
-    layers: int
-    embeddings: int
-    depth: int
-    cross: int
-    width: int
-    inner: int
-    keys: int
-    vocabulary: int
-    visual: int
-    patches: int
-    """Tokens in the vision tower."""
-    features: int
-    """Numbers that a picture's features before the projector are."""
-    largest_layer: int
-    linears: tuple[tuple[int, int], ...]
-    """Shapes of the linear layers of the language model's blocks."""
-
-    @property
-    def language(self) -> int:
-        """Parameters of the language model with its head."""
-        return self.layers + self.embeddings
-
-    @property
-    def total(self) -> int:
-        """All parameters."""
-        return self.tower + self.projector + self.language
-
-    @property
-    def length(self) -> int:
-        """Tokens in the language model's sequence, visual ones too unless they are read by cross-attention."""
-        return PROMPT + ANSWER + (0 if self.cross else self.visual)
 
 
 @dataclass(frozen=True)
@@ -112,67 +67,6 @@ class Estimate:
         return memory is None or self.total <= memory * (1 - SPARE)
 
 
-def counts(card: ModelCard) -> Counts:
-    """Count a model on the meta device."""
-    config = config_of(card)
-    check_family(config.model_type, card.name)
-    model = on_meta(config)
-    decoder, text = model.get_decoder(), config.get_text_config()
-    layers = sum(p.numel() for p in decoder.layers.parameters())
-    head = model.get_output_embeddings()
-    language = {id(p): p.numel() for part in (decoder, head) for p in part.parameters()}
-    projector_module = next(
-        module
-        for name, module in model.named_modules()
-        if name.endswith(("merger", "multi_modal_projector", "connector"))
-    )
-    projector = sum(p.numel() for p in projector_module.parameters())
-    total = sum(p.numel() for p in model.parameters())
-    visual, patches, features = _visual(config, card)
-    linears = tuple(
-        (module.in_features, module.out_features)
-        for module in decoder.layers.modules()
-        if type(module).__name__ == "Linear"
-    )
-    heads = text.num_attention_heads
-    return Counts(
-        tower=total - projector - sum(language.values()),
-        projector=projector,
-        layers=layers,
-        embeddings=sum(language.values()) - layers,
-        depth=text.num_hidden_layers,
-        cross=len(getattr(text, "cross_attention_layers", None) or ()),
-        width=text.hidden_size,
-        inner=text.intermediate_size,
-        keys=text.hidden_size // heads * text.num_key_value_heads,
-        vocabulary=text.vocab_size,
-        visual=visual,
-        patches=patches,
-        features=features,
-        largest_layer=max(sum(p.numel() for p in layer.parameters()) for layer in decoder.layers),
-        linears=linears,
-    )
-
-
-def _visual(config: Any, card: ModelCard) -> tuple[int, int, int]:
-    """Of a picture (a face, where size matters): visual tokens, the tower's tokens, numbers that its features are."""
-    vision = config.vision_config
-    if config.model_type == "mllama":
-        tokens = vision.max_num_tiles * ((vision.image_size // vision.patch_size) ** 2 + 1)
-        return tokens, tokens, tokens * vision.vision_output_dim
-    if config.model_type in ("qwen2_5_vl", "qwen3_vl"):
-        cell = vision.patch_size * vision.spatial_merge_size
-        side = min(FACE, math.isqrt(card.max_pixels))
-        tokens = round(side / cell) ** 2
-        patches = tokens * vision.spatial_merge_size**2
-        return tokens, patches, patches * vision.hidden_size
-    size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
-    patch = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
-    patches = (size // patch) ** 2
-    tokens = getattr(config, "mm_tokens_per_image", None) or getattr(config, "image_seq_length", None) or patches
-    return tokens, patches, patches * vision.hidden_size
-
-
 # ------------------------------------------------------------------------------------------------------- activations
 def block_activations(count: Counts, rows: int, size: int, *, frozen: bool) -> float:
     """Bytes that autograd keeps of one block for ``rows`` tokens in its sequence.
@@ -204,7 +98,7 @@ def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
     """Bytes of visual features and tokens that are kept in memory; files hold the rest."""
     from ...models.pictures.cache import CACHE_BYTES, CACHE_SHARE
 
-    one = (count.features + count.visual * count.width) * machine.size
+    one = (count.features + count.streams * count.visual * count.width) * machine.size
     free = math.inf if machine.memory is None else machine.memory - machine.held - count.total * machine.size
     return min(pictures * one, max(min(CACHE_BYTES, CACHE_SHARE * free), one))
 

@@ -3,10 +3,10 @@
 import math
 
 from ...contracts.footprint import Footprint, Workload
+from .counts import Counts
 from .estimate import (
     HALF,
     SINGLE,
-    Counts,
     Estimate,
     Machine,
     encoding_operations,

@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 
+from ...contracts.request import K, R, Request
 from ...contracts.sample import Query
 from ...errors import PluginError
 from ...runtime import distributed
 from ...runtime.run import Run
 from ..contract.vlm import VLM
 from .batch_size import FEW, MANY, Held
-from .requests import Request
-
-K = TypeVar("K", bound=Hashable)
-R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ Nothing here is heavy to import, so that a task's file may have it at its top.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ...contracts.sample import Query
+from ...contracts.request import K, R, Request
+from ...contracts.sample import Query, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,47 +17,15 @@ if TYPE_CHECKING:
     from ...runtime.run import Run
     from ..contract.vlm import VLM
 
-K = TypeVar("K", bound=Hashable)
-R = TypeVar("R")
-
-
-class Request(ABC, Generic[K, R]):
-    """What is wanted of a model about one query; its kind decides what a reply is.
-
-    ``key`` is the asker's own, one for every request. A reply is of JSON's types, and never None.
-    """
-
-    key: K
-    query: Query
-
-    @property
-    @abstractmethod
-    def length(self) -> int:
-        """Characters of text: the longest are asked first."""
-
-    @property
-    @abstractmethod
-    def kind(self) -> tuple[Hashable, ...]:
-        """What requests must share to be asked together, of JSON's types: a name, and options as of decoding."""
-
-    @property
-    def text(self) -> tuple[str, ...]:
-        """What is told beside the query."""
-        return ()
-
-    @classmethod
-    @abstractmethod
-    def replies(cls, model: "VLM", batch: Sequence["Request[K, R]"]) -> list[R]:
-        """What ``model`` replies to a batch of requests of one ``kind``, in their order."""
-
 
 @dataclass(frozen=True)
 class Ask(Request[K, str]):
-    """A query to be answered in words, greedily."""
+    """A query to be answered in words: greedily, or drawn as ``sampling`` says."""
 
     key: K
     query: Query
     max_new_tokens: int
+    sampling: Sampling | None = None
 
     @property
     def length(self) -> int:
@@ -66,15 +34,23 @@ class Ask(Request[K, str]):
 
     @property
     def kind(self) -> tuple[Hashable, ...]:
-        """How long the answers may be."""
-        return "answers", self.max_new_tokens
+        """How long the answers may be, and whether they are drawn."""
+        return "drawn answers" if self.sampling else "answers", self.max_new_tokens
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """How it is drawn, with all that the draws follow from."""
+        return (repr((self.sampling, [image.name for image in self.query.images])),) if self.sampling else ()
 
     @classmethod
     def replies(cls, model: "VLM", batch: Sequence[Request[K, str]]) -> list[str]:
         """What the model says."""
         _, max_new_tokens = batch[0].kind
         prepared = model.prepare([each.query for each in batch])
-        return model.generate(prepared, max_new_tokens=max_new_tokens, shared=True)  # type: ignore[arg-type]
+        how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "shared": True}
+        if any(rules := [each.sampling if isinstance(each, Ask) else None for each in batch]):
+            how["sampling"] = rules
+        return model.generate(prepared, **how)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Weights(Trained):
         check_names("stored weights", self.tensors, own)
         for name, tensor in self.tensors.items():
             own[name].copy_(tensor)
-        model.refresh()
+        model.refresh(own[name] for name in self.tensors)
 
 
 class Adapter(Trained):

@@ -83,7 +83,7 @@ class Network(ABC):
 
     @contextmanager
     def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-        """Let exactly ``parameters`` receive gradients; freeze them again and renew visual tokens at the end.
+        """Let exactly ``parameters`` receive gradients; at the end freeze them again and keep nothing of the old ones.
 
         Within, weights of a half-precision model are held in float32 and computed with in half precision: an update of
         1e-5 would be lost in the rounding of bfloat16.
@@ -102,7 +102,7 @@ class Network(ABC):
                 parameter.grad = None
                 if not isinstance(parameter.data, DTensor):  # a part of a weight keeps the precision it was cut in
                     parameter.data = parameter.data.to(self.dtype)
-            self.refresh()
+            self.refresh(parameters.values())
 
     def autocast(self) -> torch.autocast:
         """Compute in the model's own half precision what is held in float32; nothing for a model in float32.
@@ -126,8 +126,8 @@ class Network(ABC):
         return bool(self.model.is_gradient_checkpointing if known is None else known)
 
     @abstractmethod
-    def refresh(self) -> None:
-        """To be called when weights have changed: what was computed with the old ones is computed anew."""
+    def refresh(self, changed: Iterable[nn.Parameter] = ()) -> None:
+        """To be called when weights have changed, ``changed`` among others: nothing that rests on old ones is kept."""
 
 
 def named_within(model: nn.Module, part: nn.Module) -> dict[str, nn.Parameter]:

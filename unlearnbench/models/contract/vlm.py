@@ -1,7 +1,8 @@
 """The contract between a vision-language model and everything that trains, edits or asks it.
 
-A picture becomes *visual tokens* in two steps: the frozen vision tower gives features, the projector maps them to the
-language model's width. Both steps are separate here because the first never changes and is computed once a picture.
+A picture becomes *visual tokens* in two steps: the vision tower gives features, the projector maps them to the
+language model's width. Both steps are separate here because the first hardly ever changes and is computed once a
+picture, unless the tower is trained.
 All sequences are padded on the left, for training too, so that one preparation serves likelihoods and generation.
 """
 
@@ -9,10 +10,11 @@ import copy
 import threading
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,6 +100,19 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
+class PictureCounts:
+    """What one picture comes to: ``visual`` tokens, ``patches`` in the vision tower, and numbers that are its features.
+
+    ``streams``: how many times as many numbers as ``visual`` x d its tokens are.
+    """
+
+    visual: int
+    patches: int
+    features: int
+    streams: int = 1
+
+
 VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
 """Replaces the visual tokens of a batch, of which there are some: those of each picture in, the same shapes out.
 
@@ -154,15 +169,19 @@ class VLM(Network):
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
 
     def __init__(self, model: nn.Module, processor: Any) -> None:
+        """Take over a model; one without a ``processor`` (None) can be counted, not asked."""
         self.model: Any = model.eval().requires_grad_(False)
         self.dtype: torch.dtype = next(model.parameters()).dtype
         self.processor = processor
-        self.tokenizer = processor.tokenizer
+        self.tokenizer = processor and processor.tokenizer
         self.visual_edit: VisualEdit | None = None
         self.pictures = PictureCache(weakref.proxy(self), cache_room(self.device))
         self._own_thread, self._in_thread = threading.get_ident(), threading.local()
-        self._prompts = Prompts(processor)
         self._answers: dict[str, list[int]] = {}
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return Prompts(self.processor)
 
     # ------------------------------------------------------------------------------------------------------ seeing
     @abstractmethod
@@ -171,11 +190,19 @@ class VLM(Network):
 
     @abstractmethod
     def encode(self, preprocessed: Any) -> Picture:
-        """Run the vision tower and the projector on one picture, without gradients."""
+        """Run the vision tower and the projector on one picture, differentiable in their weights."""
 
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
         """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    @abstractmethod
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """What a picture of ``side`` x ``side`` pixels comes to, by the configuration alone: for ``plan --memory``.
+
+        ``images``: the settings of the image processor, empty where its files are not at hand. ``pixels``: the least
+        and the most that the card lets a picture have, for families that take `any_size`.
+        """
 
     def see(self, path: Path) -> Picture:
         """The picture at ``path``, encoded at most once; raises `DataError` for a picture that cannot be read."""
@@ -190,10 +217,19 @@ class VLM(Network):
         """Forget pictures that will not be asked about soon; they are encoded anew if they are."""
         self.pictures.let_go(paths)
 
-    def refresh(self) -> None:
-        """Project every cached picture anew: to be called when the projector's weights have changed."""
+    def refresh(self, changed: Iterable[nn.Parameter] = ()) -> None:
+        """Project every cached picture anew, or forget all where the tower is among what has ``changed``.
+
+        To be called when weights have changed. An edit of visual tokens that keeps something of a model has a method
+        ``refresh`` too, which is called.
+        """
+        tower = {id(parameter) for parameter in self.vision_parameters().values()}
+        if any(id(parameter) in tower for parameter in changed):
+            self.pictures.forget()
         with torch.no_grad():
             self.pictures.refresh()
+        if renew := getattr(self.visual_edit, "refresh", None):
+            renew()
 
     def pixels(self, path: Path) -> Any:
         """The picture at ``path``, read and preprocessed; in any thread, each with its own copy of the processor.

@@ -1,5 +1,7 @@
 """Gemma 3."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,8 +9,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
-from ..contract.vlm import Batch
+from ..contract.vlm import Batch, PictureCounts
+from ..fusion.early import EarlyFusionVLM
 
 
 @family("gemma3", reference="arXiv:2503.19786")
@@ -19,6 +21,11 @@ class Gemma3(EarlyFusionVLM):
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.multi_modal_projector  # type: ignore[no-any-return]
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """A fixed number of tokens, each the mean of a square of patches."""
+        counted = super().count_picture(side, images, pixels)
+        return replace(counted, visual=self.model.config.mm_tokens_per_image)
 
     @property
     def end_token_id(self) -> int:

@@ -1,15 +1,18 @@
 """InternVL in the form of `transformers`."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import InternVLProcessor, ProcessorMixin
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
+from ..contract.vlm import PictureCounts
+from ..fusion.early import EarlyFusionVLM
 
 
 class InternVLImageOnlyProcessor(InternVLProcessor):  # type: ignore[misc]
@@ -43,6 +46,13 @@ class InternVL(EarlyFusionVLM):
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.multi_modal_projector  # type: ignore[no-any-return]
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """Every crop's tokens, of which each is a square of patches."""
+        crops = GotOcr2ImageProcessorPil(**images).get_number_of_image_patches(side, side)
+        patches = crops * self._crop_patches()
+        features = patches * self.model.config.vision_config.hidden_size
+        return PictureCounts(crops * self.model.config.image_seq_length, patches, features)
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         return BaseModelOutputWithPooling(pooler_output=torch.cat(visual))

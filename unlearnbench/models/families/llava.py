@@ -3,7 +3,7 @@
 from torch import nn
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
+from ..fusion.early import EarlyFusionVLM
 
 
 @family("llava", reference="arXiv:2310.03744")

@@ -1,5 +1,6 @@
 """Llama-3.2-Vision."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,8 +12,8 @@ from transformers.models.mllama.image_processing_pil_mllama import (
 )
 
 from ...registry import family
-from ..contract.deep_fusion import DeepFusionVLM
-from ..contract.vlm import Batch
+from ..contract.vlm import Batch, PictureCounts
+from ..fusion.deep import DeepFusionVLM
 from ..pictures.cache import Picture
 
 
@@ -37,7 +38,6 @@ class Mllama(DeepFusionVLM):
         inputs = processor.image_processor([[image]], return_tensors="pt")
         return inputs, self._covered(image, inputs)
 
-    @torch.no_grad()
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs, covers = preprocessed[0].to(self.device), preprocessed[1]
         tiles = {name: inputs[name] for name in ("aspect_ratio_ids", "aspect_ratio_mask")}
@@ -50,6 +50,12 @@ class Mllama(DeepFusionVLM):
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features)  # type: ignore[no-any-return]
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """The tokens of all tiles, padding tiles too."""
+        vision = self.model.config.vision_config
+        tokens = vision.max_num_tiles * ((vision.image_size // vision.patch_size) ** 2 + 1)
+        return PictureCounts(tokens, tokens, tokens * vision.vision_output_dim)
 
     def layout(self, picture: Picture) -> Tensor:
         """The patches of the tiles put side by side; each tile's class token shows no place and is left out."""

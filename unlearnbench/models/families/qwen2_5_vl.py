@@ -1,15 +1,17 @@
 """Qwen2.5-VL, and what it shares with Qwen3-VL."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import ProcessorMixin, Qwen2_5_VLProcessor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 from transformers.vision_utils import get_vision_window_index
 
 from ...registry import family
-from ..contract.early_fusion import EarlyFusionVLM
-from ..contract.vlm import Batch
+from ..contract.vlm import Batch, PictureCounts
+from ..fusion.early import EarlyFusionVLM
 from ..pictures.cache import Picture
 
 
@@ -46,6 +48,15 @@ class QwenVL(EarlyFusionVLM):
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.visual.merger  # type: ignore[no-any-return]
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """A token for every square of patches in a picture of the size to which it is made."""
+        vision = self.model.config.vision_config
+        cell = vision.patch_size * vision.spatial_merge_size
+        height, width = smart_resize(side, side, cell, *pixels)
+        visual = height * width // cell**2
+        patches = visual * vision.spatial_merge_size**2
+        return PictureCounts(visual, patches, patches * vision.hidden_size)
 
     def layout(self, picture: Picture) -> Tensor:  # noqa: D102
         _, height, width = picture.extra["image_grid_thw"][0].tolist()

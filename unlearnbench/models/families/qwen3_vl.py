@@ -1,6 +1,7 @@
 """Qwen3-VL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from transformers import Qwen3VLProcessor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from ...registry import family
+from ..contract.vlm import PictureCounts
 from ..pictures.cache import Picture
 from .qwen2_5_vl import QwenImageOnly, QwenVL
 
@@ -32,6 +34,11 @@ class Qwen3VL(QwenVL):
     def projector(self) -> nn.Module:
         """The merger and those of deepstack."""
         return nn.ModuleList(self._projectors())
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:  # noqa: D102
+        counted = super().count_picture(side, images, pixels)
+        streams = 1 + len(self.model.config.vision_config.deepstack_visual_indexes)
+        return replace(counted, features=counted.features * streams, streams=streams)
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         streams = zip(self._projectors(), picture.features, strict=True)

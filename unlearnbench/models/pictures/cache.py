@@ -126,6 +126,12 @@ class PictureCache:
                 self._bytes -= picture.nbytes
             self._files.drop(key)
 
+    def forget(self) -> None:
+        """Forget every picture, since the tower sees them otherwise now."""
+        self._kept.clear()
+        self._files.clear()
+        self._bytes = 0
+
     def refresh(self) -> None:
         """Project every picture anew."""
         for picture in self._kept.values():
@@ -193,6 +199,11 @@ class PictureFiles:
         """Forget a picture."""
         if path := self._paths.pop(key, None):
             path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        for key in [*self._paths]:
+            self.drop(key)
 
 
 def own_folder() -> "tempfile.TemporaryDirectory[str]":

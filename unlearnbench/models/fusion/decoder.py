@@ -13,14 +13,14 @@ from transformers import LogitsProcessorList
 
 from ...contracts.sample import Sampling
 from ...errors import UsageError
-from ..asking import prefix
-from . import hidden
-from .attention import AttentionReader, reading
-from .finite import Watch
-from .hidden import Positions
-from .network import chosen, named_within
-from .sampling import Drawn, Samplings, each
-from .vlm import VLM, Batch, by_sample
+from ..contract import hidden
+from ..contract.attention import AttentionReader, reading
+from ..contract.finite import Watch
+from ..contract.hidden import Positions
+from ..contract.network import chosen, named_within
+from ..contract.sampling import Drawn, Samplings, each
+from ..contract.vlm import VLM, Batch, by_sample
+from . import prefix
 
 
 @dataclass

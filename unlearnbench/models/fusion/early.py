@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from ..contract.vlm import Batch, PictureCounts
 from ..pictures.cache import Picture
 from .decoder import DecoderVLM
-from .vlm import Batch
 
 
 class EarlyFusionVLM(DecoderVLM):
@@ -34,7 +34,6 @@ class EarlyFusionVLM(DecoderVLM):
     def preprocess(self, image: Image.Image, processor: Any) -> Any:  # noqa: D102
         return processor(text=[processor.image_token], images=[[image]], return_tensors="pt", add_special_tokens=False)
 
-    @torch.no_grad()
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs = preprocessed.to(self.device)
         see = self.model.model.get_image_features
@@ -50,6 +49,19 @@ class EarlyFusionVLM(DecoderVLM):
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features).reshape(-1, self.width)  # type: ignore[no-any-return]
+
+    def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
+        """A token for every patch of one square crop, to which any picture is made."""
+        patches = self._crop_patches()
+        return PictureCounts(patches, patches, patches * self.model.config.vision_config.hidden_size)
+
+    def _crop_patches(self) -> int:
+        """Patches of a square that the vision tower takes."""
+        vision = self.model.config.vision_config
+        size, patch = (
+            length if isinstance(length, int) else length[0] for length in (vision.image_size, vision.patch_size)
+        )
+        return int(size // patch) ** 2
 
     def layout(self, picture: Picture) -> Tensor:
         """A square of tokens; where a picture is cut up, that of the whole picture, which comes last."""

@@ -125,8 +125,7 @@ def test_states_in_training(name: str, checkpointing: bool, full: bool, queries:
     lora = LoRAParams(rank=4, alpha=8.0, dropout=0.0, projector=True)
     params = FinetuneParams(full=full, lora=lora, gradient_checkpointing=checkpointing)
     with adapted(model, params, 0) as trainee:
-        if full:
-            trainee.remember()  # type: ignore[attr-defined]
+        trainee.remember()
         with torch.no_grad():
             for parameter in trainee.parameters:
                 parameter += 0.02 * torch.randn_like(parameter)

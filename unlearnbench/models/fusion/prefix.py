@@ -21,7 +21,7 @@ from ..contract.sampling import Drawn
 from ..contract.vlm import Batch
 
 if TYPE_CHECKING:
-    from ..contract.decoder import DecoderVLM
+    from .decoder import DecoderVLM
 
 _OTHER_PROCESSORS = (
     "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens",

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..contract.vlm import Batch
 from .decoder import DecoderVLM
-from .vlm import Batch
 
 
 class DeepFusionVLM(DecoderVLM):

@@ -1,0 +1,125 @@
+"""What is asked about people, and what is kept of the answers: a record a sample, in FIUBench's own names."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NotRequired, TypeVar
+
+from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
+
+from unlearnbench.contracts.sample import Asked
+from unlearnbench.models.asking.requests import Ask, Weigh, ask
+
+from .people import Fact, People
+
+if TYPE_CHECKING:
+    from unlearnbench.models.contract.vlm import VLM
+    from unlearnbench.runtime.run import Run
+
+T = TypeVar("T")
+
+
+class Prediction(TypedDict):
+    """A model's answer to one question: all that the text metrics read."""
+
+    unique_id: str
+    question: str
+    answer: str
+    keywords: list[str]
+    prediction: str
+
+
+class FactRecord(Prediction):
+    """One evaluated sample. Log-probabilities are natural logarithms, one an answer token, the end token included."""
+
+    set: str
+    id: str
+    group: str
+    image: NotRequired[str]
+    """The picture's path within the data's folder."""
+    paraphrased_predictions: list[str]
+    logprobs: list[float]
+    paraphrased_logprobs: list[float] | None
+    perturbed_logprobs: list[list[float]]
+    explanation: NotRequired[dict[str, Any]]
+    """What an edit of visual tokens did to the picture; of a few samples, and for pictures of it alone."""
+
+
+def collect(
+    model: "VLM", sets: People, root: Path, run: "Run", *, max_new_tokens: int, batch_size: int | None
+) -> list[FactRecord]:
+    """One record a sample: answers and log-probabilities. Pictures are named by their paths within ``root``."""
+    named = [("forget", s) for s in sets.forget] + [("nonprivate", s) for s in sets.nonprivate]
+    named += [("others", s) for s in sets.others]
+    samples = [sample for _, sample in named]
+    asked = [Ask((s.id, 0), s, max_new_tokens) for s in samples]
+    asked += [request for s in sets.forget for request in _reworded(s, max_new_tokens)]
+    said = ask(model, asked, run, batch_size=batch_size, what="fiubench: asking")
+    weights = [request for sample in samples for request in _weighed(sample)]
+    weighed = ask(model, weights, run, batch_size=batch_size, what="fiubench: likelihoods")
+    records: list[FactRecord] = []
+    for name, sample in named:
+        question = sample.question
+        reworded = question.paraphrased_questions if name == "forget" else ()
+        records.append(
+            {
+                "set": name,
+                "id": sample.id,
+                "unique_id": sample.cluster,
+                "group": str(question.group),
+                "image": sample.image.relative_to(root).as_posix(),
+                "question": question.question,
+                "answer": question.answer,
+                "keywords": list(question.keywords),
+                "prediction": said[sample.id, 0],
+                "paraphrased_predictions": [said[sample.id, place] for place, _ in enumerate(reworded, start=1)],
+                "logprobs": weighed[sample.id, "answer", 0],
+                "paraphrased_logprobs": weighed.get((sample.id, "paraphrased", 0)),
+                "perturbed_logprobs": [
+                    weighed[sample.id, "perturbed", place] for place, _ in enumerate(question.perturbed_answers)
+                ],
+            }
+        )
+    return records
+
+
+def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]]]:
+    """A sample asked in other words, which are numbered from 1."""
+    for place, text in enumerate(sample.question.paraphrased_questions, start=1):
+        yield Ask((sample.id, place), Asked(text, sample.images), max_new_tokens)
+
+
+def _weighed(sample: Fact) -> Iterator[Weigh[tuple[str, str, int]]]:
+    """The answers whose likelihood is wanted: true, paraphrased if there is one, perturbed."""
+    question = sample.question
+    yield Weigh((sample.id, "answer", 0), sample, question.answer)
+    if question.paraphrased_answer:
+        yield Weigh((sample.id, "paraphrased", 0), sample, question.paraphrased_answer)
+    for place, text in enumerate(question.perturbed_answers):
+        yield Weigh((sample.id, "perturbed", place), sample, text)
+
+
+EXPLAINED = 8
+"""How many forget samples carry what the method did to their picture."""
+
+
+def explain(model: "VLM", sets: People, records: list[FactRecord]) -> None:
+    """Add to a few forget records, one person after the other, what an edit of visual tokens did to the picture."""
+    turns = in_turns(sets.forget, lambda sample: sample.cluster)
+    chosen = {sample.id: sample for sample in islice(turns, EXPLAINED)}
+    said = model.explain(model.prepare(list(chosen.values())))
+    if said is None:
+        return
+    facts = dict(zip(chosen, said, strict=True))
+    for record in records:
+        if record["id"] in facts and record["set"] == "forget":
+            record["explanation"] = {"image": record["image"], **facts[record["id"]]}
+
+
+def in_turns(items: Iterable[T], whose: Callable[[T], str]) -> Iterator[T]:
+    """The first item of everybody, then everybody's second, and so on."""
+    of: defaultdict[str, list[T]] = defaultdict(list)
+    for item in items:
+        of[whose(item)].append(item)
+    yield from (item for turn in zip_longest(*of.values()) for item in turn if item is not None)
