@@ -97,7 +97,7 @@ class Guard(Edit):
         facts = []
         for picture, flagged, score, chosen in rows:
             layout = self.selector.model.layout(picture)
-            replaced = torch.isin(layout.flatten(), chosen.cpu()) & flagged
+            replaced = torch.isin(layout.flatten(), chosen.flatten().cpu()) & flagged
             shown = None if score is None else score.mean(0).cpu()[layout.flatten()].tolist()
             facts.append(
                 {

@@ -9,10 +9,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from unlearnbench.contracts.sample import Asked, Query, Sample
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Example, Trainer
+from unlearnbench.methods.cagul.training import Case, Trainer
 from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load
@@ -146,7 +146,7 @@ def guard(model: VLM, seed: int, folder: Path, **params: Any) -> Path:
 
 
 def by_token(model: VLM, folder: Path, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-    """What a guard makes of a batch's visual tokens, one token after the other; each layer's own where layers choose."""
+    """What a guard makes of a batch's visual tokens, one after the other; each layer's own where layers choose."""
     made = Guard.load(folder, model)
     assert made.encoder is not None
     found = []
@@ -211,7 +211,7 @@ def test_a_guard_is_trained_on_what_the_one_before_it_lets_see(
     loaded, alone = Guard.load(second, model), Guard.load(second, plain)
     images = sorted((small_data / "SFHQ").iterdir())[:2]
     examples = [
-        Example(Sample(f"{place}", "somebody", Query(text, (image,)), answer), answer, True, True)
+        Case(Sample(f"{place}", "somebody", Asked(text, (image,)), answer), answer, True, True)
         for place, (text, image, answer) in enumerate(zip(("Who is she?", "Is it he?"), images, ANSWERS, strict=True))
     ]
     losses = Trainer(model, loaded).nll(examples)
