@@ -1,10 +1,9 @@
 """Retraining from scratch: the pretrained model finetuned as the base was, on the retain set alone."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unlearnbench import Method, method
-from unlearnbench.training.base_params import BaseParams
+from unlearnbench.training.params import BaseParams
 
 if TYPE_CHECKING:
     from unlearnbench.contracts.footprint import Footprint, Workload
@@ -36,7 +35,6 @@ class Retrain(Method):
         known = [sample for sample in sets.in_order if sample.id not in forget]
         return memorise(model, known, self.params, run, "retrain: memorising all but the forget set")
 
-    def footprint(self, model: "Counts", work: "Workload") -> "Footprint":
+    def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
         """As the base's, without the forget set."""
-        samples = self.params.epochs * (work.pairs - work.forget)
-        return replace(self.params.footprint(work), samples=samples)
+        return self.params.memorising(work.pairs - work.forget)

@@ -22,51 +22,141 @@ if TYPE_CHECKING:
     from .contracts import Params as Params
     from .contracts import Record as Record
     from .contracts import Task as Task
+    from .contracts.footprint import Footprint as Footprint
+    from .contracts.footprint import Workload as Workload
     from .contracts.sample import Asked as Asked
+    from .contracts.sample import Query as Query
     from .contracts.sample import Sample as Sample
     from .contracts.sample import Sampling as Sampling
     from .contracts.sample import Sets as Sets
+    from .data.hub import HubDataset as HubDataset
+    from .data.source import Location as Location
+    from .data.source import locate as locate
+    from .errors import DataError as DataError
+    from .errors import ModelError as ModelError
+    from .errors import RecordError as RecordError
+    from .errors import UnlearnbenchError as UnlearnbenchError
+    from .errors import UsageError as UsageError
+    from .metrics.choice import chance as chance
+    from .metrics.measure import further_versions as further_versions
+    from .metrics.measure import measure_sets as measure_sets
+    from .metrics.scorers import Scorer as Scorer
+    from .metrics.statistics import MetricValue as MetricValue
+    from .metrics.statistics import summarise as summarise
     from .models.asking.requests import Ask as Ask
     from .models.asking.requests import Weigh as Weigh
     from .models.asking.requests import ask as ask
+    from .models.contract.edits import Adapter as Adapter
+    from .models.contract.edits import Edit as Edit
+    from .models.contract.edits import Trained as Trained
+    from .models.contract.edits import Weights as Weights
     from .models.contract.vlm import VLM as VLM
+    from .models.contract.vlm import Batch as Batch
+    from .models.contract.vlm import PictureCounts as PictureCounts
+    from .models.files.card import ModelCard as ModelCard
     from .models.fusion.deep import DeepFusionVLM as DeepFusionVLM
     from .models.fusion.early import EarlyFusionVLM as EarlyFusionVLM
+    from .models.pictures.cache import Picture as Picture
     from .registry import family as family
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
     from .results.row import Split as Split
+    from .runtime.run import Run as Run
+    from .training.adaptation import adapted as adapted
+    from .training.adaptation import project_once as project_once
+    from .training.base import memorise as memorise
+    from .training.loop import Group as Group
+    from .training.loop import Shuffled as Shuffled
+    from .training.loop import fit as fit
+    from .training.losses import answer_nll as answer_nll
+    from .training.losses import kl_from_reference as kl_from_reference
+    from .training.losses import npo as npo
+    from .training.losses import simnpo as simnpo
     from .training.paired_method import PairedMethod as PairedMethod
+    from .training.params import AscentParams as AscentParams
+    from .training.params import FinetuneParams as FinetuneParams
+    from .training.params import LoRAParams as LoRAParams
+    from .training.params import TrainParams as TrainParams
+    from .training.params import UnlearnParams as UnlearnParams
+    from .training.seeing import see_all as see_all
+    from .training.unlearning import Pairs as Pairs
+    from .training.unlearning import Unlearning as Unlearning
+    from .training.unlearning import unlearn as unlearn
 
     __version__: str
 
 _PUBLIC = {
+    "adapted": "training.adaptation",
+    "Adapter": "models.contract.edits",
+    "answer_nll": "training.losses",
+    "AscentParams": "training.params",
+    "Ask": "models.asking.requests",
+    "ask": "models.asking.requests",
+    "Asked": "contracts.sample",
+    "Batch": "models.contract.vlm",
+    "chance": "metrics.choice",
     "Continued": "contracts",
+    "DataError": "errors",
     "DeepFusionVLM": "models.fusion.deep",
     "EarlyFusionVLM": "models.fusion.early",
-    "Ask": "models.asking.requests",
-    "Asked": "contracts.sample",
+    "Edit": "models.contract.edits",
     "Evaluation": "contracts",
+    "family": "registry",
+    "FinetuneParams": "training.params",
+    "fit": "training.loop",
+    "Footprint": "contracts.footprint",
+    "further_versions": "metrics.measure",
+    "Group": "training.loop",
     "Headline": "contracts",
+    "HubDataset": "data.hub",
+    "kl_from_reference": "training.losses",
+    "locate": "data.source",
+    "Location": "data.source",
+    "LoRAParams": "training.params",
+    "measure_sets": "metrics.measure",
+    "memorise": "training.base",
     "Method": "contracts",
+    "method": "registry",
     "Metric": "contracts",
+    "metric": "registry",
     "MetricOptions": "contracts",
+    "MetricValue": "metrics.statistics",
+    "ModelCard": "models.files.card",
+    "ModelError": "errors",
+    "npo": "training.losses",
     "PairedMethod": "training.paired_method",
+    "Pairs": "training.unlearning",
     "Params": "contracts",
+    "Picture": "models.pictures.cache",
+    "PictureCounts": "models.contract.vlm",
+    "project_once": "training.adaptation",
+    "Query": "contracts.sample",
     "Record": "contracts",
+    "RecordError": "errors",
+    "Run": "runtime.run",
     "Sample": "contracts.sample",
     "Sampling": "contracts.sample",
+    "Scorer": "metrics.scorers",
+    "see_all": "training.seeing",
     "Sets": "contracts.sample",
+    "Shuffled": "training.loop",
+    "simnpo": "training.losses",
     "Split": "results.row",
+    "summarise": "metrics.statistics",
     "Task": "contracts",
-    "Weigh": "models.asking.requests",
-    "ask": "models.asking.requests",
-    "VLM": "models.contract.vlm",
-    "family": "registry",
-    "method": "registry",
-    "metric": "registry",
     "task": "registry",
+    "Trained": "models.contract.edits",
+    "TrainParams": "training.params",
+    "unlearn": "training.unlearning",
+    "UnlearnbenchError": "errors",
+    "Unlearning": "training.unlearning",
+    "UnlearnParams": "training.params",
+    "UsageError": "errors",
+    "VLM": "models.contract.vlm",
+    "Weigh": "models.asking.requests",
+    "Weights": "models.contract.edits",
+    "Workload": "contracts.footprint",
 }
 """Name to the submodule that defines it. No submodule may bear one of these names: it would hide what it names."""
 

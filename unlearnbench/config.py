@@ -244,7 +244,7 @@ def parse_settings(texts: Iterable[str], owners: Sequence[str]) -> dict[str, dic
         owner = max(fitting, key=len, default=place.partition(".")[0])
         name = place[len(owner) + 1 :]
         if not (equals and owner and name and values):
-            raise UsageError(f"--set {text}: write OWNER.PARAM=VALUE, for instance --set cagul.k=4,8")
+            raise UsageError(f"--set {text}: write OWNER.PARAM=VALUE, for instance --set base.epochs=10,20")
         known = settings.setdefault(owner, {})
         known[name] = (*known.get(name, ()), *map(_value, split_list(values)))
     return settings

@@ -98,6 +98,18 @@ class Registry(Generic[T]):
             return None
         return content_digest(origin.resolve())
 
+    def foreign(self, name: str) -> str | None:
+        """What tells states of a plug-in apart, not imported: a digest, or distribution and version; None for ours."""
+        origin = self.origin(name)
+        ours = origin.split()[0] == __package__
+        return None if ours else self.code(name) or origin
+
+    def modules(self) -> list[str]:
+        """The modules that installed plug-ins stand in; none is imported."""
+        with self._lock:
+            claims = [claim for rivals in self._installed.values() for claim in rivals]
+        return sorted({str(claim.target).partition(":")[0] for claim in claims})
+
     def check(self) -> dict[str, str | None]:
         """Import every plug-in; what is wrong with each, None where nothing is."""
         return {name: self._problem(name) for name in self.names()}

@@ -28,7 +28,7 @@ TINY = ("tiny-qwen2.5-vl", "tiny-mllama")
 Parts = dict[str, list[Callable[[], dict[str, Any]]]]
 """Measurements by what they are of."""
 
-PARTS = ("evaluation", "base", "lora", "cagul", "growth", "door")
+PARTS = ("evaluation", "base", "lora", "cagul", "growth")
 
 
 def main() -> None:
@@ -95,7 +95,6 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
             *(lambda name=name: growth.in_questions(name, folder, repeats, "cpu", 2, SIDE) for name in TINY),
             lambda: growth.in_visual_tokens(TINY[0], folder, repeats),
         ],
-        "door": [growth.at_the_door],
     }
 
 

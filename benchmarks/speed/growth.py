@@ -82,21 +82,6 @@ def in_visual_tokens(name: str, folder: Path, repeats: int) -> dict[str, Any]:
     return {"model": name, "seconds_by_visual_tokens": found}
 
 
-def at_the_door() -> dict[str, float]:
-    """Seconds of the command's start, the best of several."""
-    commands = ("--help", "list methods", "plan --method cagul --model tiny-qwen2.5-vl")
-    found = {}
-    for words in commands:
-        best = float("inf")
-        for _ in range(3):
-            with Clock(torch.device("cpu")) as clock:
-                command = [sys.executable, "-m", "unlearnbench", *words.split()]
-                subprocess.run(command, check=True, capture_output=True)  # noqa: S603
-            best = min(best, clock.seconds)
-        found[words] = round(best, 2)
-    return found
-
-
 def main() -> None:
     """Ask in this process, and print its peak memory."""
     name, pictures, times = sys.argv[1:]

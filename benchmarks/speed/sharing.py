@@ -15,8 +15,8 @@ from torch import Tensor
 from unlearnbench.config import resolve
 from unlearnbench.models.fusion.prefix import spared
 from unlearnbench.training.adaptation import Trainee, adapted
-from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.losses import answer_nll
+from unlearnbench.training.params import BaseParams
 
 from .case import Case
 from .measure import Clock

@@ -24,11 +24,11 @@ from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.training.adaptation import low_rank
 from unlearnbench.training.base import memorise
-from unlearnbench.training.base_params import BaseParams
 from unlearnbench.training.loop import Shuffled
+from unlearnbench.training.params import BaseParams
 from unlearnbench.training.seeing import see_all
 
-from ..plain_cagul import PlainCagul, PlainCross
+from ..cagul.plain import PlainCagul, PlainCross
 from .case import Case, by_person, fresh, log_probabilities
 from .measure import Clock, Way, compare
 

@@ -1,6 +1,10 @@
-"""CAGUL at work: a frozen model that looks through the gate and the encoder. Also what is stored of it."""
+"""CAGUL at work: a frozen model that looks through the gate and the encoder. Also what is stored of it.
+
+Gate, selection and encoder work on pictures, each for itself. A query without one is answered as the base answers it.
+"""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench.contracts.sample import Query
 from unlearnbench.models.contract.edits import Edit
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.pictures.cache import Picture
@@ -45,54 +48,61 @@ class Guard(Edit):
     @torch.no_grad()
     def flags(self, pictures: list[Picture]) -> list[bool]:
         """The hard gate: whether the discriminator takes each picture for somebody to be forgotten."""
-        if self.discriminator is None:
+        if self.discriminator is None or not pictures:
             return [True] * len(pictures)
         distinct = {id(picture): picture for picture in pictures}
         logits = self.discriminator([picture.tokens for picture in distinct.values()])
         open_gate = dict(zip(distinct, (logits.sigmoid() >= self.params.threshold).tolist(), strict=True))
         return [open_gate[id(picture)] for picture in pictures]
 
-    def replace(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """Eq. 8 on every sample of ``batch``: selected tokens encoded, the others as they were.
+    def replace(self, batch: Batch, visual: list[Tensor], flags: Sequence[bool] | None = None) -> list[Tensor]:
+        """Eq. 8 on every picture of ``batch``, or those with ``flags``: selected tokens encoded, others as they were.
 
         Layers that choose for themselves get tokens of their own, [layers, N_v, d]. Of tokens that enter in several
         streams, [streams, N_v, d], every stream is encoded.
         """
         edited = []
-        for query, tokens, chosen in zip(batch.queries, visual, self.selector.select(batch), strict=True):
-            if chosen.ndim == 1:
-                new = self._new(tokens[..., chosen, :], query).to(tokens.dtype)
+        texts = [batch.queries[row].text for row in batch.row_of]
+        pictures = zip(batch.images, texts, visual, self.selector.select(batch), strict=True)
+        for place, (image, text, tokens, chosen) in enumerate(pictures):
+            if flags is not None and not flags[place]:
+                edited.append(tokens)
+            elif chosen.ndim == 1:
+                new = self._new(tokens[..., chosen, :], image, text).to(tokens.dtype)
                 edited.append(tokens.index_copy(-2, chosen, new))
             else:
                 layers = tokens.expand(len(chosen), -1, -1)  # an edit before this one may have given each its own
                 picked = torch.stack([layer[places] for layer, places in zip(layers, chosen, strict=True)])
-                new = self._new(picked, query).to(tokens.dtype)
+                new = self._new(picked, image, text).to(tokens.dtype)
                 own = [layer.index_copy(0, *its) for layer, *its in zip(layers, chosen, new, strict=True)]
                 edited.append(torch.stack(own))
         return edited
 
-    def _new(self, picked: Tensor, query: Query) -> Tensor:
-        """What takes the place of a sample's selected tokens."""
+    def _new(self, picked: Tensor, image: Path, text: str) -> Tensor:
+        """What takes the place of a picture's selected tokens."""
         if self.encoder is not None:
             return self.encoder(picked)  # type: ignore[no-any-return]
-        return noisy(picked, self.params.noise_scale, drawing("noise", query, self.seed))
+        return noisy(picked, self.params.noise_scale, drawing("noise", image, text, self.seed))
 
     def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """What the model sees: edited tokens where the gate is open, its own elsewhere; differentiable in those."""
-        rows = [row for row, flagged in enumerate(self.flags(batch.pictures)) if flagged]
+        """What the model sees: edited tokens where a picture's gate is open, its own elsewhere; differentiable."""
+        flags = self.flags(batch.pictures)
+        rows = sorted({row for row, flagged in zip(batch.row_of, flags, strict=True) if flagged})
         if not rows:
             return visual
-        edited = self.replace(batch.take(rows), [visual[row] for row in rows])
-        return [dict(zip(rows, edited, strict=True)).get(row, tokens) for row, tokens in enumerate(visual)]
+        places = batch.places(rows)
+        edited = self.replace(batch.take(rows), [visual[p] for p in places], [flags[p] for p in places])
+        by_place = dict(zip(places, edited, strict=True))
+        return [by_place.get(place, tokens) for place, tokens in enumerate(visual)]
 
     def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]]:
-        """For each sample, on the picture's grid: the gate, the scores of eq. 7, and the tokens that are replaced.
+        """For each picture, on its grid: the gate, the scores of eq. 7, and the tokens that are replaced.
 
         Scores are the mean of those by which layers choose for themselves, and a token counts as replaced if it is for
         any of them; tokens without a place in the picture are left out.
         """
         known = self.selector.scores(batch)
-        scores: list[Tensor | None] = [None] * len(batch) if known is None else [*known]
+        scores: list[Tensor | None] = [None] * len(batch.pictures) if known is None else [*known]
         rows = zip(batch.pictures, self.flags(batch.pictures), scores, self.selector.select(batch), strict=True)
         facts = []
         for picture, flagged, score, chosen in rows:

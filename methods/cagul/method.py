@@ -37,7 +37,7 @@ class CAGUL(Method):
 
         Only samples that they change need a pass through the model with gradients: those of the flagged pictures.
         """
-        share = work.flagged / work.pictures
+        share = work.flagged / work.pictures if work.pictures else 0.0
         return Footprint(
             samples=self.params.epochs * work.pairs * share,
             batch_size=self.params.batch_size,

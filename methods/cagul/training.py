@@ -6,7 +6,8 @@ leaves a fraction of the work and changes no update (`tests/methods/cagul/test_t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -29,12 +30,16 @@ EPOCH = "one pass over all samples"
 
 @dataclass(frozen=True)
 class Case:
-    """A training sample with the ``answer`` whose loss counts; ``flagged`` is D's label."""
+    """A training sample with the ``answer`` whose loss counts; ``flagged`` is D's label for each of its pictures.
+
+    ``gates`` tells which of them are let through in a step.
+    """
 
     sample: Sample
     answer: str
     forget: bool
     flagged: bool
+    gates: tuple[bool, ...] = ()
 
 
 def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
@@ -59,7 +64,7 @@ def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
     """The share of pictures that the gate lets through; the people held out are faces that D never saw."""
     shares = {}
     for name, samples in {"forget": sets.forget, "others": sets.others, "held_out": sets.held_out}.items():
-        pictures = [model.see(path) for path in dict.fromkeys(sample.images[0] for sample in samples)]
+        pictures = [model.see(path) for path in dict.fromkeys(image for sample in samples for image in sample.images)]
         if pictures:
             shares[name] = sum(guard.flags(pictures)) / len(pictures)
     return shares
@@ -75,6 +80,11 @@ def training_cases(sets: Sets, refusals: tuple[str, ...] | None, run: Run) -> li
     nonprivate = [Case(sample, sample.answer, False, True) for sample in sets.nonprivate]
     others = [Case(sample, sample.answer, False, False) for sample in sets.others]
     return forget + nonprivate + others
+
+
+def opened(cases: Sequence[Case]) -> list[bool]:
+    """The gates of all cases' pictures, one after the other."""
+    return [gate for case in cases for gate in case.gates]
 
 
 class Trainer:
@@ -125,28 +135,36 @@ class Trainer:
     def losses(self, batch: list[Case]) -> dict[str, Tensor]:
         """L_D + L_PO + L_GD (eq. 13), or what table 5 puts in their place; sums divided by the batch's size."""
         if self.guard.discriminator is None:
-            parts, gates = {}, [True] * len(batch)
+            parts, gates = {}, [(True,) * len(case.sample.images) for case in batch]
         else:
             loss, predicted = self.discriminate(batch)
             parts = {"discriminator": loss}
-            gates = predicted if self.params.gate == "predicted" else [case.flagged for case in batch]
+            gates = predicted
+            if self.params.gate == "label":
+                gates = [(case.flagged,) * len(case.sample.images) for case in batch]
         if self.guard.encoder is None:
             return parts
-        through = [case for case, gate in zip(batch, gates, strict=True) if gate]
+        through = [replace(case, gates=its) for case, its in zip(batch, gates, strict=True) if any(its)]
         return parts | self.answers(through, len(batch))
 
-    def discriminate(self, batch: list[Case]) -> tuple[Tensor, list[bool]]:
-        """Eq. 10 and the gates: every distinct picture once, weighted by the samples that share it."""
+    def discriminate(self, batch: list[Case]) -> tuple[Tensor, list[tuple[bool, ...]]]:
+        """Eq. 10 and each case's gates: every distinct picture once, weighted by the samples that share it.
+
+        The loss of a case is the sum over its pictures, of which there may be none.
+        """
         assert self.guard.discriminator is not None
-        pictures = [self.model.see(case.sample.images[0]) for case in batch]
+        pictures = [self.model.see(image) for case in batch for image in case.sample.images]
+        if not pictures:
+            return torch.zeros((), device=self.model.device), [()] * len(batch)
         distinct = {id(picture): place for place, picture in enumerate(pictures)}
         order = {identity: row for row, identity in enumerate(distinct)}
         logits = self.guard.discriminator([pictures[place].tokens for place in distinct.values()])
         logits = logits[[order[id(picture)] for picture in pictures]]
-        labels = torch.tensor([float(case.flagged) for case in batch], device=logits.device)
+        labels = torch.tensor([float(case.flagged) for case in batch for _ in case.sample.images], device=logits.device)
         weight = torch.tensor(self.params.positive_weight, device=logits.device)
         loss = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight)
-        return loss, (logits.detach().sigmoid() >= self.params.threshold).tolist()
+        flags = iter((logits.detach().sigmoid() >= self.params.threshold).tolist())
+        return loss * (len(pictures) / len(batch)), [tuple(islice(flags, len(case.sample.images))) for case in batch]
 
     def answers(self, cases: list[Case], batch_size: int) -> dict[str, Tensor]:
         """The parts on the answers of cases that the gate lets through; the rest have constant losses."""
@@ -171,7 +189,7 @@ class Trainer:
     def nll(self, cases: list[Case]) -> Tensor:
         """The loss per token of each case's answer behind the encoder (eq. 11 and 12)."""
         batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
-        visual = self.guard.replace(batch, self.model.look(batch))
+        visual = self.guard.replace(batch, self.model.look(batch), opened(cases))
         return answer_nll(self.model.answer_log_probabilities(batch, visual))
 
     def kl(self, cases: list[Case]) -> Tensor:
@@ -180,7 +198,8 @@ class Trainer:
         own = self.model.look(batch)
         with torch.no_grad():
             before = self.model.answer_log_distributions(batch, own)
-        return kl_from_reference(self.model.answer_log_distributions(batch, self.guard.replace(batch, own)), before)
+        behind = self.guard.replace(batch, own, opened(cases))
+        return kl_from_reference(self.model.answer_log_distributions(batch, behind), before)
 
     @torch.no_grad()
     def measured_nll(self, samples: Sequence[Sample]) -> float:

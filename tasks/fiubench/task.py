@@ -17,7 +17,7 @@ from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import Record, record_of
 from unlearnbench.data.hub import HubDataset
 from unlearnbench.data.source import Location, locate, unpacked
-from unlearnbench.metrics.measure import by_cluster, further, further_versions, measured
+from unlearnbench.metrics.measure import by_cluster, further, further_versions, measure_sets
 from unlearnbench.metrics.scorers import Scorer
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
@@ -201,7 +201,7 @@ class FIUBenchTask(Task):
 
     def measured(self, records: Sequence[Any]) -> Evaluation:
         """Every reported metric, and the further ones of the options."""
-        return Evaluation([*records], measured(self, records, REPORTED, self.scorer))
+        return Evaluation([*records], measure_sets(self, records, REPORTED, self.scorer))
 
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""

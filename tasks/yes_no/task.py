@@ -14,7 +14,7 @@ from unlearnbench.contracts.metric import Record, record_of
 from unlearnbench.contracts.sample import Asked
 from unlearnbench.data.parquet import parquet_files
 from unlearnbench.data.source import Location, locate
-from unlearnbench.metrics.measure import further_versions, measured
+from unlearnbench.metrics.measure import further_versions, measure_sets
 from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer
 from unlearnbench.models.asking.requests import Ask, ask
 
@@ -144,7 +144,7 @@ class YesNoTask(Task):
     def measured(self, records: Sequence[Any]) -> Evaluation:
         """Scores, and those of saying the same to every question."""
         scores = {f"{self.name}.{name}": value for name, value in self.score(records).items()}
-        return Evaluation([*records], scores | measured(self, records), baselines=self.baselines(records))
+        return Evaluation([*records], scores | measure_sets(self, records), baselines=self.baselines(records))
 
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """All of them; questions about one picture are not independent."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import orderings
+from benchmarks.runs import orderings
 from unlearnbench import Split
 from unlearnbench.analysis.comparison import compare
 from unlearnbench.analysis.legend import legend

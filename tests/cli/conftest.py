@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.place import place as place
+
 
 @dataclass
 class Installation:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_run import Place, place  # noqa: F401 - a fixture
+from tests.place import Place
 from unlearnbench.errors import StoreError
 from unlearnbench.results.store import RowStore
 
@@ -20,7 +20,7 @@ CELLS = ("run", "--task", "fiubench,pope", "--quiet", "--json", "--set", "base.e
 SHORT = ("--set", "pope.max_new_tokens=2", "--set", "fiubench.max_new_tokens=2", "--set", "ga-gd.lora.rank=2")
 
 
-def run(place: Place, **options: str) -> tuple[int, dict[str, dict[str, object]], str]:  # noqa: F811
+def run(place: Place, **options: str) -> tuple[int, dict[str, dict[str, object]], str]:
     """Exit code, metrics by cell, and what was said."""
     done = place.run(*CELLS, *SHORT, method="finetune,ga-gd", **options)
     rows = json.loads(done.out) if done.out else []
@@ -28,7 +28,7 @@ def run(place: Place, **options: str) -> tuple[int, dict[str, dict[str, object]]
 
 
 @pytest.fixture
-def done(place: Place, once: Callable[..., Path]) -> Place:  # noqa: F811
+def done(place: Place, once: Callable[..., Path]) -> Place:
     """A place with a finished run, which the first test to come has made."""
 
     def write(folder: Path) -> None:
@@ -51,7 +51,7 @@ def flip(file: Path) -> None:
     file.write_bytes(bytes(content))
 
 
-def forget_rows(place: Place) -> None:  # noqa: F811
+def forget_rows(place: Place) -> None:
     """As if another results folder were used: everything is evaluated again from what the store holds."""
     shutil.rmtree(place.results)
 
@@ -128,7 +128,7 @@ def remount(folder: Path, *options: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["64k", "3m"])
-def test_a_full_store_is_named_and_more_room_is_all_it_takes(place: Place, size: str) -> None:  # noqa: F811
+def test_a_full_store_is_named_and_more_room_is_all_it_takes(place: Place, size: str) -> None:
     """Too little for anything, and for the base's weights."""
     small = place.folder / "small"
     with tmpfs(small, size):
@@ -147,7 +147,7 @@ def test_a_full_store_is_named_and_more_room_is_all_it_takes(place: Place, size:
 
 
 @pytest.mark.slow
-def test_full_results_are_named_and_lose_no_row(place: Place) -> None:  # noqa: F811
+def test_full_results_are_named_and_lose_no_row(place: Place) -> None:
     small = place.folder / "small"
     with tmpfs(small, "44k"):
         code, _, err = run(place, results=str(small / "results"))

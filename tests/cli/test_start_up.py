@@ -15,7 +15,7 @@ HEAVY = {
 }
 
 MODULES = 500
-"""More than any of these imports; what they cost in seconds is measured by `benchmarks.speed`, as "door"."""
+"""More than any of these imports; what they cost in seconds is measured by `benchmarks.start_up`."""
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["report", "--help"], ["leaderboard", "--help"]])

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from tests.cli.test_run import EARLIER
+from tests.place import EARLIER
 from unlearnbench.cli import app
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.results.cells import Announced, Cells

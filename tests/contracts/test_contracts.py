@@ -50,9 +50,11 @@ def test_a_method_must_unlearn_and_a_task_evaluate():
 
 
 def test_what_a_method_changed_is_read_back_as_weights_or_an_adapter_unless_it_says_otherwise():
+    from unlearnbench.engine.handed import edit_class_of
     from unlearnbench.models.contract.edits import Trained
 
-    assert Forgetful.edit_class() is Trained
+    assert Forgetful.edit_class() is None
+    assert edit_class_of(Forgetful) is Trained
 
 
 def test_a_task_without_a_forget_set_says_so():

@@ -30,7 +30,7 @@ from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.tasks.mme.scores import mme
 from unlearnbench.tasks.pope.scores import pope
-from unlearnbench.training.base_params import BaseParams
+from unlearnbench.training.params import BaseParams
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -278,7 +278,7 @@ finally:
     print(len(sys.modules), *({name.partition(".")[0] for name in sys.modules} & %r), file=sys.stderr)
 """
 MODULES = 700
-"""More than a plan imports; what it costs in seconds is measured by `benchmarks.speed`, as "door"."""
+"""More than a plan imports; what it costs in seconds is measured by `benchmarks.start_up`."""
 
 
 def test_planning_our_methods_imports_little_and_nothing_heavy(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaderboard.made_up import add_references, board_in
+from tests.leaderboard.made_up import add_method, add_references, board_in
 from unlearnbench.leaderboard.add import Added, add
+from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.definition import Board, read_board
 from unlearnbench.results.store import RowStore
 
@@ -41,3 +42,19 @@ def sent(board: Board, results: RowStore) -> Callable[..., Added]:
         return add(board, results, board.rows / f"{name}.jsonl")
 
     return send
+
+
+@pytest.fixture
+def sound(board: Board, results: RowStore, once: Callable[..., Path]) -> Board:
+    """A leaderboard with one submission of three methods, nothing wrong; the results have them all."""
+
+    def write(folder: Path) -> None:
+        here, store = read_board(board_in(folder / "made-up")), RowStore(shutil.copytree(results.folder, folder / "r"))
+        add_method(store, "half", forget=0.5)
+        assert not add(here, store, here.rows / "first.jsonl").problems
+        assert check(here) == []
+
+    written = once("sound", write)
+    shutil.copytree(written / "made-up", board.folder, dirs_exist_ok=True)
+    shutil.copytree(written / "r", results.folder, dirs_exist_ok=True)
+    return board

@@ -27,6 +27,9 @@ dtype = "float32"
 options = { scorer = "strict" }
 data = { source = "embedded" }
 [tasks.pope]
+[references]
+nothing = "finetune"
+ideal = "retrain"
 [ranking]
 memorised = { metric = "forget.exact_match", at_least = 0.9 }
 forgetting = ["forget.exact_match", "forget.rouge_l"]

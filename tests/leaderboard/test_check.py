@@ -1,85 +1,23 @@
 """What is refused, and with which words: each test spoils one thing of a sound leaderboard, as a stranger could."""
 
-import base64
-import gzip
-import hashlib
 import json
-import math
-import shutil
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.leaderboard.made_up import (
-    BASE,
-    add_method,
     add_references,
     board_in,
-    fiubench_records,
-    pope_records,
-    row_of,
 )
+from tests.leaderboard.spoiled import edited_samples, half, lines_of, refused, spoil, write
 from unlearnbench.errors import DataError
 from unlearnbench.leaderboard import submission as submission_module
 from unlearnbench.leaderboard.add import add
 from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.definition import read_board
-from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
 from unlearnbench.results.store import RowStore
-
-
-@pytest.fixture
-def sound(board, results, once):
-    """A leaderboard with one submission of three methods, nothing wrong; the results have them all."""
-
-    def write(folder):
-        here, store = read_board(board_in(folder / "made-up")), RowStore(shutil.copytree(results.folder, folder / "r"))
-        add_method(store, "half", forget=0.5)
-        assert not add(here, store, here.rows / "first.jsonl").problems
-        assert check(here) == []
-
-    written = once("sound", write)
-    shutil.copytree(written / "made-up", board.folder, dirs_exist_ok=True)
-    shutil.copytree(written / "r", results.folder, dirs_exist_ok=True)
-    return board
-
-
-def lines_of(board):
-    return board.submissions[0].read_bytes().splitlines(keepends=True)
-
-
-def write(board, lines, *, sealed=True):
-    """The file with these lines; a stranger can put its digest right too."""
-    header = json.loads(lines[0])
-    if sealed:
-        header["sha256"] = hashlib.sha256(b"".join(lines[1:])).hexdigest()
-    board.submissions[0].write_bytes(json.dumps(header).encode() + b"\n" + b"".join(lines[1:]))
-
-
-def spoil(board, change, *, kind="row", which=lambda fields: True, sealed=True):
-    """Change the first line of this kind that ``which`` holds of; its fields are changed in place."""
-    lines = lines_of(board)
-    for place, line in enumerate(lines[1:], start=1):
-        fields = json.loads(line)
-        if kind in fields and which(fields):
-            change(fields)
-            lines[place] = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
-            break
-    else:
-        raise AssertionError("nothing to spoil")
-    write(board, lines, sealed=sealed)
-
-
-def refused(board, *words):
-    problems = [str(problem) for problem in check(board)]
-    assert any(all(word in problem for word in words) for problem in problems), problems
-    return problems
-
-
-def half(fields):
-    return fields["row"]["method"]["name"] == "half" and fields["row"]["task"]["name"] == "fiubench"
 
 
 def test_an_edited_metric(sound):
@@ -91,28 +29,6 @@ def test_an_edited_metric(sound):
 def test_an_edited_interval_or_direction(sound, key):
     spoil(sound, lambda f: f["row"]["metrics"]["forget.min_k"].update({key: 1}), which=half)
     refused(sound, "forget.min_k", key)
-
-
-def edited_samples(board, change, *, honest=False):
-    """Change the records of the method ``half``; ``honest`` puts the row's digest of them right too."""
-    lines = lines_of(board)
-    its = next(
-        json.loads(line)["row"]["row_id"] for line in lines[1:] if b'"row"' in line[:7] and half(json.loads(line))
-    )
-    place = next(i for i, line in enumerate(lines) if line.startswith(f'{{"samples":"{its}"'.encode()))
-    fields = json.loads(lines[place])
-    records = [json.loads(line) for line in gzip.decompress(base64.b64decode(fields["gzip"])).splitlines()]
-    change(records)
-    data = b"".join(json.dumps(record).encode() + b"\n" for record in records)
-    fields["gzip"] = base64.b64encode(gzip.compress(data)).decode()
-    lines[place] = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
-    if honest:
-        for i, line in enumerate(lines[1:], start=1):
-            row = json.loads(line)
-            if "row" in row and row["row"]["row_id"] == fields["samples"]:
-                row["row"]["samples"]["sha256"] = hashlib.sha256(data).hexdigest()
-                lines[i] = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-    write(board, lines)
 
 
 def test_an_edited_sample(sound):
@@ -253,151 +169,6 @@ def test_pictures_outside_of_the_data(sound):
 
     spoil(sound, change, kind="summary", which=lambda f: f.get("examples"))
     refused(sound, "'../../../etc/passwd' leads out of the data's folder")
-
-
-@pytest.mark.parametrize("missing", ["finetune", "retrain"])
-def test_no_ranking_without_both_references(sound, missing):
-    lines = lines_of(sound)
-    gone = {
-        json.loads(line)["row"]["row_id"].encode()
-        for line in lines
-        if line.startswith(b'{"row"') and f'"{missing}"'.encode() in line
-    }
-    write(sound, [line for line in lines if not any(row_id in line for row_id in gone)])
-    refused(sound, f"no rows of the reference '{missing}'")
-
-
-def test_a_base_that_has_not_memorised(board, results, sent):
-    add_method(results, "half", forget=0.5, seeds=(5, 6))
-    add_method(results, "finetune", forget=0.4, seeds=(5, 6), role="reference")
-    add_method(results, "retrain", forget=0.1, seeds=(5, 6), role="reference", params=BASE)
-    problems = [str(problem) for problem in sent().problems]
-    assert any("has not memorised the forget set" in problem for problem in problems)
-    assert not board.submissions
-
-
-@pytest.mark.parametrize("known", [1.0, 0.96])
-def test_an_ideal_that_knows_as_much(board, results, sent, known):
-    """In one seed of three: that seed could not be scored."""
-    add_method(results, "finetune", forget=1.0, seeds=(5,), role="reference")
-    add_method(results, "retrain", forget=known, seeds=(5,), role="reference", params=BASE)
-    problems = [str(problem) for problem in sent().problems]
-    assert any("better than doing nothing in forget.exact_match" in problem for problem in problems)
-
-
-def test_references_of_other_seeds_than_each_other(board, results, sent):
-    """Else a stranger's weak ideal could be the measure of the stranger's method."""
-    add_method(results, "retrain", forget=0.7, seeds=(7, 8), role="reference", params=BASE, base_seed=0)
-    add_method(results, "lazy", forget=0.7, seeds=(7, 8), base_seed=0)
-    problems = [str(problem) for problem in sent().problems]
-    assert any("'finetune' and 'retrain' have not the same seeds" in problem for problem in problems)
-
-
-def test_a_parameter_that_poses_as_another_method(sound, results, sent):
-    add_method(results, "evil", forget=0.0, seeds=(7, 8), params={"method": "half", "version": "1"}, base_seed=0)
-    assert not sent("second").problems
-    (table,) = tables(sound, [read(path) for path in sound.submissions])
-    assert {each.line.method: each.line.replicates for each in table.standings}["half"] == 3
-
-
-def test_seeds_added_to_somebody_elses_method(sound, results, sent):
-    add_method(results, "half", forget=0.0, seeds=(7, 8), base_seed=0)
-    problems = [str(problem) for problem in sent("aaa").problems]
-    assert any("half fiubench seed 7: other seeds came in first.jsonl" in problem for problem in problems)
-    assert [path.name for path in sound.submissions] == ["first.jsonl"]
-
-
-def test_one_run_under_several_seeds(board, results, sent):
-    records = fiubench_records(0.5, 1.0, 1)
-    for seed in (0, 1, 2):
-        results.append(row_of(results, "copied", "fiubench", records, seed))
-        results.append(row_of(results, "copied", "pope", pope_records(1.0, seed), seed))
-    problems = [str(problem) for problem in sent().problems]
-    assert any("copied fiubench seed 1 has the very samples of seed 0" in problem for problem in problems)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda row: row["method"].update(role="reference"), ["role 'reference'", "finetune, retrain"]),
-        (lambda row: row["method"].update(frozen_weights=None), ["frozen_weights is not told"]),
-        (lambda row: row["model"].update(template_digest="c" * 64), ["model.template_digest", "its reference"]),
-        (lambda row: row.update(base={"params": 5}), ["base.params"]),
-        (lambda row: row.update(base={"params": None}), ["base.params"]),
-        (lambda row: row["cost"].update(trainable_parameters=10**400), ["cost.trainable_parameters: too large"]),
-        (lambda row: row["metrics"]["forget.ape"].update(n=10**400), ["metrics.forget.ape.n: too large"]),
-        (lambda row: row.update(started_at="0001-01-01T00:00:00+14:00"), ["started_at", "not a moment"]),
-        (lambda row: row["method"].update(name="cagul"), ["frozen_weights is False, and of cagul it is True"]),
-    ],
-)
-def test_more_spoiled_rows(sound, change, words):
-    spoil(sound, lambda fields: change(fields["row"]), which=half)
-    refused(sound, *words)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda records: [each.update(unique_id="one") for each in records],
-        lambda records: [each.update(paraphrased_predictions=[]) for each in records],
-        lambda records: [each.update(logprobs=each["logprobs"][:1]) for each in records],
-        lambda records: [each.update(perturbed_logprobs=[]) for each in records],
-        lambda records: records[0].update(group="other"),
-        lambda records: records[0].update(id=["a list"]),
-        lambda records: records[0].pop("id"),
-        lambda records: records[0].update(logprobs=[10**400]),
-        lambda records: records.__setitem__(0, [1, 2]),
-        lambda records: records[0].update(prediction={"__proto__": 1}),
-    ],
-)
-def test_records_changed_with_digests_put_right(sound, change):
-    """Of a method, not of the reference: whatever could move a metric or a resample is given and not the model's."""
-    edited_samples(sound, change, honest=True)
-    problems = refused(sound, "first.jsonl")
-    assert all("Traceback" not in each and "\n" not in each for each in problems)
-
-
-def test_names_of_files_and_links(sound, tmp_path):
-    whole = sound.submissions[0]
-    (sound.rows / "link.jsonl").symlink_to(whole)
-    refused(sound, "link.jsonl: a link: send a file of its own")
-    (sound.rows / "link.jsonl").unlink()
-    (sound.rows / "loop.jsonl").symlink_to(sound.rows / "loop.jsonl")
-    refused(sound, "loop.jsonl: a link")
-    (sound.rows / "loop.jsonl").unlink()
-    (sound.rows / "<b>.jsonl").write_bytes(whole.read_bytes())
-    refused(sound, "<b>.jsonl: not a name of letters")
-
-
-def test_a_second_submitter_with_another_batch_size_and_folder(sound, results, sent):
-    """What changes no result keeps nobody out; a digest tells what data are, wherever they came from."""
-
-    def change(fields):
-        fields["task"]["options"]["batch_size"] = 7
-        fields["task"]["data"].update(id="elsewhere", revision="newer")
-
-    add_references(results, seeds=(3, 4), change=change)
-    add_method(results, "third", forget=0.3, seeds=(3, 4), change=change)
-    assert not sent("second").problems
-    assert check(sound) == []
-
-
-def test_sums_that_differ_in_their_last_digit(sound):
-    def change(fields):
-        sums = fields["clusters"]["forget.min_k"]
-        name = next(iter(sums))
-        sums[name][0] = math.nextafter(sums[name][0], math.inf)
-
-    spoil(sound, change, kind="summary", which=lambda f: "forget.min_k" in f["clusters"])
-    assert check(sound) == []
-
-
-def test_only_some_submissions_are_computed_again(sound, results, sent):
-    add_method(results, "other", forget=0.3)
-    assert not sent("second").problems
-    spoil(sound, lambda f: f["row"]["metrics"]["forget.ape"].update(value=0.01), which=half)
-    assert check(sound, [sound.rows / "second.jsonl"]) == []
-    assert check(sound, [sound.rows / "first.jsonl"]) != []
 
 
 @settings(deadline=None, max_examples=60)

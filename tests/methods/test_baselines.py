@@ -15,7 +15,9 @@ from unlearnbench.models.contract.edits import Adapter, Weights
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.registry import methods
 from unlearnbench.runtime.run import Run
-from unlearnbench.training.unlearning import Paired, Pairs
+from unlearnbench.training.adaptation import adapted
+from unlearnbench.training.params import LoRAParams, UnlearnParams
+from unlearnbench.training.unlearning import Paired, Pairs, Unlearning
 
 BASELINES = ("ga", "ga-gd", "ga-kl", "po-gd", "npo-gd", "simnpo-gd")
 QUICK = {"epochs": 1, "batch_size": 6, "lora.rank": 2}
@@ -184,3 +186,26 @@ def test_npos_reference_is_the_model_before(model: VLM, sets: Sets) -> None:
     own = model.answer_log_probabilities(batch)
     assert torch.allclose(npo(own, own, 0.1), torch.full((2,), 20 * math.log(2)))
     assert float(F.logsigmoid(torch.zeros(()))) == pytest.approx(-math.log(2))
+
+
+def test_what_the_model_before_says_of_any_answer_is_asked_once(
+    model: VLM, sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of refusals, while the adapter changes; an answer that is asked about twice in a batch counts once."""
+    samples = [*sets.forget[:2], sets.forget[0]]
+    answers = ["no comment", "I cannot say", "no comment"]
+    with torch.no_grad():
+        before = model.answer_log_probabilities(model.prepare(samples, answers))
+        true = model.answer_log_probabilities(model.prepare(samples, [sample.answer for sample in samples]))
+    with adapted(model, UnlearnParams(lora=LoRAParams(rank=2, dropout=0.0)), 0) as trainee:
+        state, asked = Unlearning(trainee), list[int]()
+        plainly = trainee.log_probabilities
+        monkeypatch.setattr(trainee, "log_probabilities", lambda batch: asked.append(len(batch)) or plainly(batch))
+        first = state.reference(samples, answers)
+        for parameter in trainee.parameters:
+            parameter.data.add_(0.1)
+        again = state.reference(samples, answers)
+        own = state.reference(samples)
+    assert asked == [2, 2]
+    for expected, found in ((before, first), (before, again), (true, own)):
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(expected, found, strict=True))

@@ -1,121 +1,18 @@
 """What methods of other hands leave behind and hand back: wrong things are named, and no finished work is lost."""
 
-import copy
-import json
-import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from unlearnbench import Evaluation, Method, Metric, Params, Task, method, task
-from unlearnbench.config import RunConfig
-from unlearnbench.data.source import Location
-from unlearnbench.engine.artefacts import Store
-from unlearnbench.engine.grid import run as run_grid
-from unlearnbench.engine.planning import plan
-from unlearnbench.errors import PluginError, StoreError
-from unlearnbench.metrics.scorers import STRICT
-from unlearnbench.metrics.statistics import summarise
-from unlearnbench.models.contract.edits import Adapter, Edit, Weights
-from unlearnbench.results.row import Row
-from unlearnbench.results.store import RowStore
-from unlearnbench.runtime.run import Silent
-
-WORK: dict[str, Callable[[Any, Any], Any]] = {}
-"""What the method and the task below do: of (model, run), and of (records, run)."""
-
-
-class Marked(Edit):
-    """An edit of another kind than weights; ``apply`` does what it is told."""
-
-    does: Callable[[Any], None] = staticmethod(lambda model: None)
-
-    def save(self, folder: Path) -> None:
-        (folder / "marked.json").write_text("{}")
-
-    @classmethod
-    def load(cls, folder: Path, model: Any) -> "Marked":
-        return cls()
-
-    def apply(self, model: Any) -> None:
-        type(self).does(model)
-
-
-@method("handed-back")
-class HandedBack(Method):
-    """Does what `WORK` says."""
-
-    start = "pretrained"
-    edit: type[Edit] | None = None
-
-    def unlearn(self, model: Any, sets: Any, run: Any) -> Any:
-        return WORK["method"](model, run)
-
-    @classmethod
-    def edit_class(cls) -> type[Edit]:
-        return cls.edit or super().edit_class()
-
-
-@method("handed-back-reference")
-class Reference(HandedBack):
-    """The same as a reference."""
-
-    role = "reference"
-
-
-@task("handed-sizes")
-class Sizes(Task):
-    """Looks at the sum of all weights, which costs nothing."""
-
-    def load(self, source: str, forget: Any) -> Any:
-        return SimpleNamespace(fingerprint="sizes", location=Location(Path.cwd(), "sizes", None), split=None)
-
-    def evaluate(self, model: Any, data: Any, run: Any) -> Any:
-        total = sum(float(p.double().sum()) for p in model.model.parameters())
-        return WORK["task"]([{"id": "all", "total": total}], run)
-
-    def measured(self, records: Any) -> Evaluation:
-        values = [record["total"] for record in records]
-        return Evaluation(records, {"sizes.total": summarise(values, clusters=None, seed=0, higher_is_better=None)})
-
-
-@pytest.fixture
-def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Row]:
-    """The row of a method that does this and a task that returns that."""
-    monkeypatch.setattr(HandedBack, "edit", None)
-    monkeypatch.setattr(Marked, "does", staticmethod(lambda model: None))
-
-    def compute(
-        unlearn: Callable[[Any, Any], Any],
-        evaluate: Callable[[Any, Any], Any] | None = None,
-        name: str = "handed-back",
-    ) -> Row:
-        looking = Sizes(Sizes.Options())
-        monkeypatch.setitem(WORK, "method", unlearn)
-        monkeypatch.setitem(WORK, "task", evaluate or (lambda records, run: looking.measured(records)))
-        store = Store(tmp_path / "store")
-        config = RunConfig(methods=(name,), models=("tiny-qwen2.5-vl",), tasks=("handed-sizes",), device="cpu")
-        plans = plan(config.model_copy(update={"data_of": {"handed-sizes": "embedded"}}), store)
-        return next(iter(run_grid(plans, RowStore(tmp_path / "results"), store, Silent()))).row
-
-    return compute
-
-
-def why(row: Row) -> str:
-    """The error of a row that has one."""
-    assert (row.status, row.metrics) == ("error", {})
-    assert row.error is not None
-    assert row.error.type == "PluginError"
-    return row.error.message
+from tests.plugins.handing_back import HandedBack, Marked, leave_alone, why
+from unlearnbench.models.contract.edits import Adapter, Weights
 
 
 # ---------------------------------------------------------------------------------------------- changed in place
@@ -202,15 +99,6 @@ def test_a_model_changed_in_place_and_nothing_returned_is_no_row(computed: Any, 
     said = why(computed(change, name=name))
     assert said.startswith(f"method {name!r} changed the model in place (")
     assert "and returned nothing; return Weights.of(PARAMETERS)" in said
-
-
-def leave_alone(model: Any, run: Any) -> None:
-    """Look, train on a copy, and leave settings as they were."""
-    with model.training(model.language_parameters()):
-        pass
-    halve(copy.copy(model), run) if run.seed < 0 else None
-    handle = model.language_model().register_forward_hook(lambda *_: None)
-    handle.remove()
 
 
 @pytest.mark.parametrize(("name", "warned"), [("handed-back", True), ("handed-back-reference", False)])
@@ -380,132 +268,3 @@ def test_an_edit_that_changes_anything_is_not(computed: Any, monkeypatch: pytest
 
 
 # -------------------------------------------------------------------------------------------------------------- notes
-def test_notes_of_any_type_are_kept_and_what_is_lost_is_named(computed: Any, caplog: Any) -> None:
-    itself: dict[str, Any] = {}
-    itself["again"] = itself
-
-    def work(model: Any, run: Any) -> None:
-        run.notes |= {
-            "losses": [torch.tensor(0.5), np.float32(0.25), 1],
-            1: {Path("a"): {3, 1}},
-            "where": Path("/tmp/x"),
-            "nan": float("nan"),
-            "text": "broken \udcff",
-            "model": model,
-            "large": torch.zeros(200, 200),
-            "vector": np.arange(3),
-            "itself": itself,
-        }
-        run.cost["train_seconds"] = torch.tensor(2.5)
-        run.cost["seconds_per_epoch"] = "fast"
-
-    with caplog.at_level(logging.WARNING):
-        row = computed(work, name="handed-back-reference")
-    assert row.status == "ok"
-    assert row.cost.train_seconds == 2.5
-    assert row.cost.seconds_per_epoch is None
-    wanted = {"losses": [0.5, 0.25, 1], "1": {"a": [1, 3]}, "where": "/tmp/x", "nan": None, "text": "broken ?"}
-    wanted |= {"vector": [0, 1, 2], "large": "Tensor of shape [200, 200]"}
-    assert {name: row.notes[name] for name in wanted} == wanted
-    assert "run.notes.model and 2 more cannot be stored as JSON" in caplog.text
-    assert "run.cost['seconds_per_epoch'] is a str ('fast') and no number" in caplog.text
-    json.loads(row.to_line())
-
-
-# ------------------------------------------------------------------------------------------------- parameters, metrics
-def test_parameters_that_cannot_name_a_result_are_named_before_anything_starts(
-    computed: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Odd(Params):
-        folder: Path = Path("/somewhere")
-
-    monkeypatch.setattr(HandedBack, "Params", Odd)
-    with pytest.raises(StoreError, match=r"^handed-back\.folder: the path /somewhere cannot be part of a key: use"):
-        computed(lambda model, run: pytest.fail("it was at work"))
-
-
-def test_parameters_of_another_kind_are_named(computed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HandedBack, "Params", dict)
-    with pytest.raises(PluginError, match=r"'handed-back' .* has Params that are no subclass of unlearnbench\.Params"):
-        computed(leave_alone)
-
-
-@pytest.mark.parametrize(
-    ("returned", "values"),
-    [([1, None, np.float32(0.5)], [1.0, None, 0.5]), ([torch.tensor(0.25)], [0.25]), ((True,), [1.0]), ([], [])],
-)
-def test_a_metrics_values_are_numbers_of_any_library(returned: Any, values: Any) -> None:
-    assert measured(returned) == values
-    assert {type(value) for value in measured(returned)} <= {float, type(None)}
-
-
-@pytest.mark.parametrize("returned", [0.5, {"a": 1}, "0.5", ["yes"], [torch.ones(2)], None, [{}]])
-def test_a_metric_that_returns_something_else_is_named(returned: Any) -> None:
-    with pytest.raises(PluginError, match=r"^metric 'odd': its evaluate returned .*; return a list of numbers"):
-        measured(returned)
-
-
-def measured(returned: Any) -> Any:
-    class Odd(Metric):
-        name = "odd"
-
-        def evaluate(self, record: Any, scorer: Any) -> Any:
-            return returned
-
-    return Odd().values({}, STRICT)  # type: ignore[typeddict-item]
-
-
-# -------------------------------------------------------------------------------------------------------------- tasks
-def value(number: Any) -> Any:
-    return summarise([0.5, 1.0], clusters=None, seed=0, higher_is_better=True).__class__(number, None, None, 2, True)
-
-
-EVALUATED = {
-    "a dict": (lambda records: {"accuracy": 0.5}, "its evaluate returned a dict; return Evaluation(records, metrics)"),
-    "nothing": (lambda records: None, "its evaluate returned a NoneType"),
-    "a bare number": (
-        lambda records: Evaluation(records, {"accuracy": 0.5}),
-        "metric 'accuracy' is a float (0.5); make",
-    ),  # type: ignore[dict-item]
-    "a list of metrics": (
-        lambda records: Evaluation(records, [value(1.0)]),
-        "the metrics of its Evaluation are a list",
-    ),  # type: ignore[arg-type]
-    "text for a number": (lambda records: Evaluation(records, {"a": value("0.5")}), "metric 'a' holds a str ('0.5')"),
-    "a vector": (lambda records: Evaluation(records, {"a": value(np.ones(2))}), "metric 'a' holds a ndarray"),
-    "records by name": (lambda records: Evaluation({"a": 1}, {}), "the records of its Evaluation are a dict"),  # type: ignore[arg-type]
-    "a record of text": (lambda records: Evaluation(["yes"], {}), "record 0 is a str ('yes'); give a dict with an id"),  # type: ignore[list-item]
-    "no id": (lambda records: Evaluation([{"total": 1}], {}), "record 0 has no id; give each a string of its own"),
-    "a number for an id": (lambda records: Evaluation([{"id": 7}], {}), "record 0 has the id 7; give each a string"),
-    "one id twice": (
-        lambda records: Evaluation(records * 2, {}),
-        "2 records have the id 'all'; give each one of its own",
-    ),
-    "a wrong baseline": (
-        lambda records: Evaluation(records, {}, {}, {"yes": {"a": 1}}),
-        "metric 'yes: a' is an int (1)",
-    ),  # type: ignore[dict-item]
-}
-
-
-@pytest.mark.parametrize("what", EVALUATED)
-def test_what_a_task_returns_wrongly_is_named(computed: Any, what: str) -> None:
-    work, said = EVALUATED[what]
-    message = why(computed(leave_alone, lambda records, run: work(records), name="handed-back-reference"))
-    assert message.startswith("task 'handed-sizes'")
-    assert said in message
-
-
-def test_numbers_of_other_libraries_are_numbers(computed: Any) -> None:
-    def evaluate(records: Any, run: Any) -> Evaluation:
-        run.notes["seen"] = np.int64(3)
-        record = records[0] | {"logprobs": torch.tensor([0.5, -1.0]), "size": np.float32(0.5)}
-        metrics = {"numpy": value(np.float32(0.25)), "torch": value(torch.tensor([0.75])), "nan": value(float("nan"))}
-        return Evaluation([record], metrics, {"asked": np.int64(1)})
-
-    row = computed(leave_alone, evaluate, name="handed-back-reference")
-    assert row.status == "ok"
-    assert {name: metric.value for name, metric in row.metrics.items()} == {"numpy": 0.25, "torch": 0.75, "nan": None}
-    assert row.metrics["nan"].reason == "it was nan"
-    assert (row.notes["seen"], row.task.protocol["asked"]) == (3, 1)
-    json.loads(row.to_line())

@@ -12,15 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnbench.contracts.sample import Sample, Sets
+from unlearnbench.contracts.sample import Asked, Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Unseen
 from unlearnbench.training.checkpoint import CheckpointFiles
 from unlearnbench.training.loop import Shuffled, fit
 from unlearnbench.training.params import Stopping, TrainParams
-from unlearnbench.training.stopping import EarlyStopping
-from unlearnbench.training.strangers import unseen_loss, within_reach
+from unlearnbench.training.stopping import EarlyStopping, unseen_loss, within_reach
 from unlearnbench.training.unlearning import Paired
 
 MADE_UP = Sets(forget=("f",) * 9, nonprivate=(), others=("o",), forgotten=("1",))  # type: ignore[arg-type]
@@ -146,6 +145,29 @@ def test_where_everything_is_private_partners_are_the_others(people: Sets) -> No
     assert rows_of(private, "mixed") == rows_of(private, "retain")
     with pytest.raises(UsageError, match=r"partners=nonprivate: .*choose partners=retain"):
         rows_of(private, "nonprivate")
+
+
+def test_partners_match_a_sample_by_cluster_or_by_question(people: Sets) -> None:
+    def drawn(sets: Sets, kind: str, epoch: int = 1) -> list[tuple[Sample, Sample]]:
+        return [(row[0], row[2]) for batch in rows_of(sets, kind, epoch) for row in batch]
+
+    own = drawn(people, "same-cluster")
+    assert all(a.cluster == b.cluster and b in people.nonprivate for a, b in own)
+    assert {a for a, _ in own} == {*people.forget}
+    same = drawn(people, "same-question")
+    assert all(a.text == b.text and a.cluster != b.cluster and b in people.retain for a, b in same)
+    assert same == drawn(people, "same-question") != drawn(people, "same-question", epoch=2)
+    assert len({b.id for _, b in same}) > len(same) / 2  # not always the same person
+    asked = replace(people, others=tuple(replace(s, query=Asked(f"And {s.text}", s.images)) for s in people.others))
+    tagged = drawn(asked, "same-question")
+    assert all(a.tags == b.tags and a.cluster != b.cluster for a, b in tagged)
+
+
+def test_what_nothing_matches_is_named(people: Sets) -> None:
+    first = people.forget[0].id
+    for kind in ("same-cluster", "same-question"):
+        with pytest.raises(UsageError, match=rf"partners={kind}: nothing to keep matches the question {first}"):
+            rows_of(replace(people, nonprivate=(), others=people.others[:1] * (kind == "same-cluster")), kind)
 
 
 # ----------------------------------------------------------------------------------------------- what a training saw

@@ -47,6 +47,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 def _broken(packages: dict[str, str | None], missing: list[Missing]) -> dict[str, str]:
     """Why each package that is installed but cannot be imported cannot; and modules of ours, of which that is true."""
+    from ..registry import families
     from .parts import imports
 
     names = _modules()
@@ -56,7 +57,7 @@ def _broken(packages: dict[str, str | None], missing: list[Missing]) -> dict[str
         if version and package != "unlearnbench"
         for module in names.get(package.lower(), [package.lower().replace("-", "_")])
     }
-    found = imports.broken([*modules, *imports.OURS])
+    found = imports.broken([*modules, *imports.OURS, *families.modules()])
     broken: dict[str, str] = {}
     for module, why in found.items():
         if why in broken.values():  # what is built on it fails alike

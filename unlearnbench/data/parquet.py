@@ -13,7 +13,7 @@ _ROWS = 32
 """Rows read at a time where pictures are."""
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
-Cells = dict[str, Any]
+Fields = dict[str, Any]
 
 
 def parquet_files(root: Path) -> list[Path]:
@@ -41,7 +41,7 @@ class ParquetTable:
     def __init__(self, files: Sequence[Path], columns: tuple[str, ...]) -> None:
         self.files, self.columns = files, columns
 
-    def rows(self) -> Iterator[tuple[str, Cells]]:
+    def rows(self) -> Iterator[tuple[str, Fields]]:
         """Every row without its picture, with words for where it stands."""
         for path in self.files:
             number = 0
@@ -50,7 +50,7 @@ class ParquetTable:
                     number += 1
                     yield f"{path}, row {number}", row
 
-    def pictures(self, name: Callable[[Cells], str]) -> Path:
+    def pictures(self, name: Callable[[Fields], str]) -> Path:
         """A folder in the Hugging Face cache with every picture in the files, written there once.
 
         ``name`` gives the place within the folder of a row's picture, and must not lead out of it.
@@ -70,7 +70,7 @@ class ParquetTable:
         facts = [(str(path.resolve()), (state := path.stat()).st_size, state.st_mtime_ns) for path in self.files]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
-    def _unpack(self, folder: Path, name: Callable[[Cells], str]) -> None:
+    def _unpack(self, folder: Path, name: Callable[[Fields], str]) -> None:
         with appearing(folder) as unfinished:
             for path in self.files:
                 number = 0
@@ -79,7 +79,7 @@ class ParquetTable:
                         number += 1
                         _write(unfinished / name(row), row["image"], f"{path}, row {number}")
 
-    def _batches(self, path: Path, columns: tuple[str, ...], size: int) -> Iterator[list[Cells]]:
+    def _batches(self, path: Path, columns: tuple[str, ...], size: int) -> Iterator[list[Fields]]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
 

@@ -17,11 +17,11 @@ from ..errors import PluginError, UsageError
 from ..models.files.card import ModelCard
 from ..models.files.check import check, special_tokens
 from ..models.files.source import card_for, folder_of, model_type, shadowed
-from ..registry import methods, tasks
+from ..registry import families, methods, tasks
 from ..results.row import SCHEMA_VERSION
 from ..runtime.atomic import sha256_of
 from ..runtime.device import DTYPES, choose
-from ..training.base_params import BaseParams
+from ..training.params import BaseParams
 from .artefacts import Store
 from .handed import checked_data
 from .keys import canonical, digest, weights_digest
@@ -65,7 +65,7 @@ class Source:
             "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in texts},
             "pixels": [self.card.min_pixels, self.card.max_pixels],
             "dtype": self.dtype,
-        }
+        } | ({"family": code} if (code := families.foreign(self.card.family)) else {})
 
 
 class Chosen(NamedTuple):

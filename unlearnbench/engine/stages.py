@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..contracts import Method, Params
 from ..contracts.sample import Sets
-from ..training.base_params import BaseParams
+from ..training.params import BaseParams
 from .handed import checked_edit, checked_files, edit_class_of, plain_cost, plain_notes
 from .keys import digest
 
@@ -108,7 +108,7 @@ class Unlearning:
         from ..models.contract.imprint import Imprint
         from ..runtime import distributed
         from ..runtime.memory import PeakMemory
-        from ..training.strangers import within_reach
+        from ..training.stopping import within_reach
 
         whose = f"method {self.method.name!r}"
         edit_class_of(self.method)  # raises for one that could not be read back

@@ -21,7 +21,7 @@ from .definition import Board
 from .rules import misfits, shortcomings
 from .rules import problems as problems_of
 from .standings import lines
-from .submission import FILE_NAME, Header, Problem, Summary, read, write
+from .submission import FILE_NAME, Header, Problem, RowSummary, read, write
 
 LARGE = 50 * 2**20
 """Bytes from which GitHub warns of a file; it takes none of twice as many."""
@@ -125,7 +125,7 @@ def _has(row: Row, name: str, text: str) -> bool:
     return text in (value, as_text(value))
 
 
-def _part(row: Row, results: RowStore) -> tuple[Row, Summary, bytes]:
+def _part(row: Row, results: RowStore) -> tuple[Row, RowSummary, bytes]:
     records: list[Any] = results.read_samples(row)
     data = results.samples_of(row)
     return row, summarised(task_of(row), row.row_id, records), data

@@ -19,7 +19,7 @@ from ..results.row import Row
 from .definition import Board
 from .rules import problems
 from .standings import edition
-from .submission import Problem, Submission, Summary, read
+from .submission import Problem, RowSummary, Submission, read
 
 _UNTOLD = {"questions", "of_questions"}
 """What rows of older versions do not say of a metric."""
@@ -94,10 +94,10 @@ def task_of(row: Row) -> Task:
         raise UnlearnbenchError(f"task.options.{where}: {first['msg']}") from None
 
 
-def summarised(task: Task, row_id: str, records: Sequence[Any]) -> Summary:
+def summarised(task: Task, row_id: str, records: Sequence[Any]) -> RowSummary:
     """What a submission says of a row's samples."""
     fields = {"summary": row_id, "clusters": task.by_cluster(records), "examples": task.examples(records)}
-    return Summary.model_validate(fields)
+    return RowSummary.model_validate(fields)
 
 
 def _other_questions(
@@ -127,7 +127,7 @@ def _shape(value: Any) -> Any:
     return [_shape(each) for each in value] if isinstance(value, list) else isinstance(value, str)
 
 
-def _same_summary(told: Summary | None, true: Summary) -> bool:
+def _same_summary(told: RowSummary | None, true: RowSummary) -> bool:
     """Sums of exponentials may differ in their last digit between machines."""
     if told is None or told.examples != true.examples or told.clusters.keys() != true.clusters.keys():
         return False

@@ -92,8 +92,8 @@ class TaskRule(_Entry):
 class References(_Entry):
     """The methods that scores are measured against: one that does nothing, and the ideal."""
 
-    nothing: str = "finetune"
-    ideal: str = "retrain"
+    nothing: str
+    ideal: str
     also: tuple[str, ...] = ()
     """Further references that are shown."""
 
@@ -147,7 +147,7 @@ class Definition(_Entry):
     minimum_seeds: int = Field(ge=1)
     models: dict[str, ModelRule] = Field(min_length=1)
     tasks: dict[str, TaskRule] = Field(min_length=1)
-    references: References = References()
+    references: References
     ranking: Ranking
     columns: tuple[ColumnRule, ...] = Field(min_length=1)
 

@@ -12,7 +12,7 @@ from ..metrics.direction import direction_of
 from ..results.row import Row, Split
 from .definition import Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
 from .standings import Values, essential, lines
-from .submission import Problem, Submission, Summary
+from .submission import Problem, RowSummary, Submission
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST = 1e15
@@ -194,7 +194,7 @@ class _Together:
         model: str,
         lines: Sequence[Line],
         where: Mapping[str, str],
-        summaries: Mapping[str, Summary],
+        summaries: Mapping[str, RowSummary],
     ) -> None:
         self.board, self.rule = board, board.definition
         self.model, self.where, self.summaries = model, where, summaries

@@ -13,7 +13,7 @@ from ..analysis.means import Mean
 from ..results.row import Row
 from .definition import Board
 from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
-from .submission import Submission, Summary
+from .submission import RowSummary, Submission
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Table:
 class Values:
     """What the rows of one line say, by replicate."""
 
-    def __init__(self, line: Line, summaries: Mapping[str, Summary]) -> None:
+    def __init__(self, line: Line, summaries: Mapping[str, RowSummary]) -> None:
         self.metrics: dict[Replicate, dict[str, float | None]] = defaultdict(dict)
         self._clusters: dict[Replicate, dict[str, dict[str, tuple[float, int]]]] = defaultdict(dict)
         for row in line.rows:
@@ -157,7 +157,7 @@ def essential(row: Row) -> Row:
     return row.model_copy(update={"task": task, "model": model, "baselines": {}, "trained_on": trained_on})
 
 
-def _table(board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, Summary]) -> Table:
+def _table(board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, RowSummary]) -> Table:
     values = [Values(line, summaries) for line in lines]
     ranker = _Ranker(board, lines, values)
     found = [ranker.standing(line, of) for line, of in zip(lines, values, strict=True)]

@@ -82,7 +82,7 @@ Sum = Annotated[float, Field(ge=-1e12, le=1e12)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 
 
-class Summary(BaseModel):
+class RowSummary(BaseModel):
     """What rankings and pages need of a row's samples: ``Task.by_cluster`` and ``Task.examples`` of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -103,7 +103,7 @@ class Submission:
     rows: list[Row] = field(default_factory=list)
     lines: dict[str, int] = field(default_factory=dict)
     """The line of each row by its id."""
-    summaries: dict[str, Summary] = field(default_factory=dict)
+    summaries: dict[str, RowSummary] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _samples: dict[str, int] = field(default_factory=dict)
     """Where in the file the samples of each row are."""
@@ -146,7 +146,7 @@ def _records(data: bytes) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, Summary, bytes]]) -> None:
+def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, RowSummary, bytes]]) -> None:
     """Write a submission whole or not at all: rows with their summaries and the bytes of their samples files."""
     rows, summaries, samples = [], [], []
     for row, summary, data in parts:
@@ -241,7 +241,7 @@ def _take(number: int, line: bytes, found: Submission) -> None:
         if fields.keys() == {"row"}:
             _take_row(number, line.strip()[len(b'{"row":') : -1], fields["row"], found)
         elif "summary" in fields:
-            summary = Summary.model_validate(fields)
+            summary = RowSummary.model_validate(fields)
             if found.summaries.setdefault(summary.summary, summary) is not summary:
                 raise ValueError("a second summary of the same row")
         else:

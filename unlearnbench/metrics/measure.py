@@ -34,7 +34,7 @@ def measure(metric: Metric, records: Iterable[Record], scorer: Scorer, *, set_na
     return summary
 
 
-def measured(task: Task, records: Sequence[Any], wanted: Wanted = NONE, scorer: Scorer = STRICT) -> dict[str, Any]:
+def measure_sets(task: Task, records: Sequence[Any], wanted: Wanted = NONE, scorer: Scorer = STRICT) -> dict[str, Any]:
     """`MetricValue` of ``SET.METRIC`` for every registered metric ``wanted`` of a set.
 
     What the task's option ``metrics`` names is wanted of each of its sets.

@@ -9,9 +9,9 @@ from ..models.contract.edits import Trained
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
 from .adaptation import adapted
-from .base_params import BaseParams
 from .loop import Shuffled, fit
 from .losses import answer_nll
+from .params import BaseParams
 from .seeing import see_all
 
 

@@ -67,12 +67,17 @@ class FinetuneParams(TrainParams):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}
 
-    def footprint(self, work: Workload) -> Footprint:
+    def footprint(self, work: Workload) -> Footprint | None:
         """An epoch is one pass over the forget set, with a sample to keep beside each to forget."""
         return self.trained(self.epochs * 2 * work.forget, beside=2)
 
-    def trained(self, samples: float, *, beside: int = 1) -> Footprint:
-        """The footprint of training on so many samples in all, ``beside`` each other in an item of a batch."""
+    def trained(self, samples: float, *, beside: int = 1, instead: str = "") -> Footprint | None:
+        """The footprint of training on so many samples in all, ``beside`` each other in an item of a batch.
+
+        None where single ``weights`` are named: how many they are only a model tells.
+        """
+        if self.weights:
+            return None
         return Footprint(
             samples=samples,
             batch_size=self.batch_size,
@@ -82,7 +87,36 @@ class FinetuneParams(TrainParams):
             rank=0 if self.full else self.lora.rank,
             projector=self.lora.projector == "full",
             gradient_checkpointing=self.gradient_checkpointing,
+            instead=instead,
         )
+
+
+class BaseParams(FinetuneParams):
+    """Finetuning of language model and projector on all pairs; the vision tower stays frozen.
+
+    Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
+    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
+    weights, which fits where a full finetune does not.
+    """
+
+    epochs: int = Field(10, ge=1, description="most passes over all pairs")
+    batch_size: int = Field(32, ge=1, description="samples a step")
+    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay")
+    full: bool = Field(True, description="train all of language model and projector instead of an adapter")
+    enough_loss: float = Field(0.0, ge=0, description="stop once an epoch's mean loss per token is below this")
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"epochs": 60, "learning_rate": 1.5e-3, "enough_loss": 0.03},
+    }
+
+    def footprint(self, work: Workload) -> Footprint | None:
+        """Every pair once an epoch."""
+        return self.memorising(work.pairs)
+
+    def memorising(self, pairs: int) -> Footprint | None:
+        """The footprint of learning so many pairs by heart."""
+        return self.trained(self.epochs * pairs, instead="--base lora")
 
 
 class Stopping(Params):
@@ -107,7 +141,7 @@ class Stopping(Params):
 ENOUGH = Stopping(forget_ratio=1.0, forget_loss=10.0, retain_rise=1.0)
 """The rule that ascent has by default; the 10 nats bind where the data have no strangers."""
 
-Partners = Literal["mixed", "retain", "nonprivate"]
+Partners = Literal["mixed", "retain", "nonprivate", "same-cluster", "same-question"]
 """Where the retain samples come from that forget samples are paired with."""
 
 
@@ -123,7 +157,8 @@ class UnlearnParams(FinetuneParams):
     partners: Partners = Field(
         "mixed",
         description="what these retain samples are: mixed, by turns one of the forgotten people's non-private "
-        "questions and one about others; retain, any of both; or nonprivate",
+        "questions and one about others; retain, any of both; nonprivate; same-cluster, of the very person; or "
+        "same-question, the same question about another",
     )
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {

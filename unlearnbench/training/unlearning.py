@@ -4,8 +4,9 @@ A method is a function from a batch of pairs to the parts of its loss; `Unlearni
 are made of, and trains.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -51,8 +52,9 @@ class Paired:
     """Batches of forget samples in shuffled order, each with a retain sample and a refusal drawn for it.
 
     ``seed`` and the epoch decide all of it; a sample keeps its refusal from epoch to epoch. ``partners`` are of the
-    whole retain set, of its non-private part, or of this and the others by turns. Raises `UsageError` where they are to
-    be non-private and there is no such question.
+    whole retain set, of its non-private part, or of this and the others by turns; or for each sample of those in the
+    retain set that are of its cluster, or that ask the same of another cluster. Raises `UsageError` where there is no
+    such question.
     """
 
     sets: Sets
@@ -60,12 +62,15 @@ class Paired:
     batch_size: int
     seed: int
     partners: Partners = "mixed"
+    _matching: Mapping[str, Sequence[Sample]] = field(init=False, repr=False)
+    """By the id of each forget sample those that may be its partner, where that depends on the sample."""
 
     def __post_init__(self) -> None:
         if self.partners == "nonprivate" and not self.sets.nonprivate:
             raise UsageError(
                 "partners=nonprivate: every question about the forgotten people is private; choose partners=retain"
             )
+        object.__setattr__(self, "_matching", matching(self.partners, self.sets))
 
     def __len__(self) -> int:
         return -(-len(self.sets.forget) // self.batch_size)
@@ -78,14 +83,18 @@ class Paired:
         order = torch.randperm(len(forget), generator=generator).tolist()
         rows = [
             (forget[index], self.refusals[int(kept[index])], partner)
-            for index, partner in zip(order, self._partners(generator), strict=True)
+            for index, partner in zip(order, self._partners(order, generator), strict=True)
         ]
         for start in range(0, len(rows), self.batch_size):
             yield rows[start : start + self.batch_size]
 
-    def _partners(self, generator: torch.Generator) -> list[Sample]:
-        """One for each forget sample, drawn with repetition."""
+    def _partners(self, order: Sequence[int], generator: torch.Generator) -> list[Sample]:
+        """One for each forget sample, in their order, drawn with repetition."""
         sets, number = self.sets, len(self.sets.forget)
+        if self._matching:
+            own = [self._matching[sets.forget[index].id] for index in order]
+            places = torch.rand(number, generator=generator).tolist()
+            return [pool[int(place * len(pool))] for pool, place in zip(own, places, strict=True)]
         if self.partners == "mixed" and sets.nonprivate and sets.others:
             pools: tuple[tuple[Sample, ...], ...] = (sets.nonprivate, sets.others)
         else:
@@ -95,12 +104,48 @@ class Paired:
         return [pools[turn][drawn[turn][place]] for place, turn in enumerate(turns)]
 
 
+def matching(partners: Partners, sets: Sets) -> dict[str, list[Sample]]:
+    """For each forget sample, by its id, the retain samples that match it; empty for a rule that matches nothing.
+
+    The same is asked of another cluster in the same words or, where nobody else is asked in these, under the same tags.
+    Raises `UsageError` for a sample that nothing matches.
+    """
+    if partners == "same-cluster":
+        of_cluster = _by(lambda sample: sample.cluster, sets)
+        pools = {sample.id: of_cluster[sample.cluster] for sample in sets.forget}
+    elif partners == "same-question":
+        asked, tagged = _by(lambda sample: sample.text, sets), _by(lambda sample: sample.tags, sets)
+        pools = {
+            sample.id: _elsewhere(asked[sample.text], sample)
+            or (_elsewhere(tagged[sample.tags], sample) if sample.tags else [])
+            for sample in sets.forget
+        }
+    else:
+        return {}
+    if alone := next((name for name, pool in pools.items() if not pool), None):
+        raise UsageError(f"partners={partners}: nothing to keep matches the question {alone}; choose partners=retain")
+    return pools
+
+
+def _by(key: Callable[[Sample], Hashable], sets: Sets) -> Mapping[Hashable, list[Sample]]:
+    """What is to be kept, by a ``key``; nothing for one that none has."""
+    found = defaultdict[Hashable, list[Sample]](list)
+    for sample in sets.retain:
+        found[key(sample)].append(sample)
+    return found
+
+
+def _elsewhere(pool: Sequence[Sample], sample: Sample) -> list[Sample]:
+    """Those of other clusters than the sample's."""
+    return [each for each in pool if each.cluster != sample.cluster]
+
+
 class Unlearning:
     """A model that is being made to forget, and what losses are made of."""
 
     def __init__(self, trainee: Trainee) -> None:
         self.trainee, self.model = trainee, trainee.model
-        self._reference: dict[str, Tensor] = {}
+        self._reference: dict[tuple[str, str], Tensor] = {}
 
     def log_probabilities(self, samples: Sequence[Sample], answers: Sequence[str] | None = None) -> tuple[Tensor, ...]:
         """Log-probability of every token of the true answers, or of other ``answers``; one tensor a sample."""
@@ -119,14 +164,15 @@ class Unlearning:
             before = self.trainee.log_distributions(batch)
         return kl_from_reference(self.trainee.log_distributions(batch), before).mean()
 
-    def reference(self, samples: Sequence[Sample]) -> list[Tensor]:
-        """`log_probabilities` of the model before; a constant of each sample, computed once."""
-        new = [sample for sample in samples if sample.id not in self._reference]
+    def reference(self, samples: Sequence[Sample], answers: Sequence[str] | None = None) -> list[Tensor]:
+        """`log_probabilities` of the model before; a constant of each sample and answer, computed once."""
+        asked = [*zip(samples, answers or [sample.answer for sample in samples], strict=True)]
+        new = {(sample.id, answer): sample for sample, answer in asked if (sample.id, answer) not in self._reference}
         if new:
             with self.trainee.reference():
-                for sample, values in zip(new, self.log_probabilities(new), strict=True):
-                    self._reference[sample.id] = values
-        return [self._reference[sample.id] for sample in samples]
+                values = self.log_probabilities([*new.values()], [answer for _, answer in new])
+            self._reference |= dict(zip(new, values, strict=True))
+        return [self._reference[sample.id, answer] for sample, answer in asked]
 
     def measured_nll(self, samples: Sequence[Sample], batch_size: int) -> float:
         """The mean loss of ``samples`` as the model answers now, dropout off."""

@@ -1,4 +1,4 @@
-"""Kills at the moments that matter, one each; `benchmarks.kills` deals them out by the dozen, at random moments."""
+"""Kills at the moments that matter, one each; `benchmarks.runs.kills` deals them out by the dozen, at any moment."""
 
 import json
 import os

@@ -31,8 +31,7 @@ from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import methods
 from unlearnbench.training.adaptation import low_rank
-from unlearnbench.training.base_params import BaseParams
-from unlearnbench.training.params import LoRAParams
+from unlearnbench.training.params import BaseParams, LoRAParams
 
 TINY = ["tiny-qwen2.5-vl", "tiny-mllama"]
 LARGE = {"gradient_checkpointing": True}

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import torch
 
-from benchmarks.plain_cagul import PlainCagul, largest_difference
+from benchmarks.cagul.plain import PlainCagul, largest_difference
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams

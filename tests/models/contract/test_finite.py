@@ -8,7 +8,7 @@ import torch
 from tests.models.in_order import answers, log_probabilities
 from unlearnbench.contracts.sample import Sample
 from unlearnbench.errors import ModelError
-from unlearnbench.models.contract.finite import SHOWN
+from unlearnbench.models.contract.decoding import SHOWN
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for

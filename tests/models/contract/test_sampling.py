@@ -9,7 +9,7 @@ import torch
 
 from unlearnbench.contracts.sample import Asked, Sample, Sampling
 from unlearnbench.errors import UsageError
-from unlearnbench.models.contract.sampling import Drawn, generator
+from unlearnbench.models.contract.decoding import Drawn, generator
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for

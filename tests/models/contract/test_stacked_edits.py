@@ -211,7 +211,7 @@ def test_a_guard_is_trained_on_what_the_one_before_it_lets_see(
     loaded, alone = Guard.load(second, model), Guard.load(second, plain)
     images = sorted((small_data / "SFHQ").iterdir())[:2]
     examples = [
-        Case(Sample(f"{place}", "somebody", Asked(text, (image,)), answer), answer, True, True)
+        Case(Sample(f"{place}", "somebody", Asked(text, (image,)), answer), answer, True, True, (True,))
         for place, (text, image, answer) in enumerate(zip(("Who is she?", "Is it he?"), images, ANSWERS, strict=True))
     ]
     losses = Trainer(model, loaded).nll(examples)

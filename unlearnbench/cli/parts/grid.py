@@ -146,7 +146,7 @@ def _finetuned(base: str | None, names: Sequence[str]) -> tuple[str, ...]:
     """``--base`` as the settings that it is short for: of the base, and of methods that finetune as it does."""
     from ...config import BASE
     from ...registry import methods
-    from ...training.base_params import BaseParams
+    from ...training.params import BaseParams
 
     if base is None:
         return ()

@@ -14,11 +14,6 @@ SECONDS = 240.0
 OURS = (
     "unlearnbench.engine.runner",
     "unlearnbench.models.files.load",
-    "unlearnbench.models.families.qwen2_5_vl",
-    "unlearnbench.models.families.qwen3_vl",
-    "unlearnbench.models.families.internvl",
-    "unlearnbench.models.families.smolvlm",
-    "unlearnbench.models.families.mllama",
     "unlearnbench.report.terminal",
 )
 """Our own modules that stand on the most of what others wrote: each imports more of a package than its name does."""

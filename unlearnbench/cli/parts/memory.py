@@ -22,7 +22,7 @@ def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *
     from ...engine.memory.advice import stages
     from ...models.files.source import card_for
     from ...registry import methods
-    from ...training.base_params import BaseParams
+    from ...training.params import BaseParams
 
     machines = _machines(gpus, gpu_memory, config)
     made = []

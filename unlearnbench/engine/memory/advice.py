@@ -31,11 +31,7 @@ def stages(
     count = counts(card)
     found = [_training("base", base, lambda params: params.footprint(work), count, machine, work)]
     for name, (method, chosen) in methods.items():
-        footprint = _footprint_of(method, count, work)
-        if footprint(chosen) is None:
-            found.append(Estimate(name, {}, 0.0, machine, UNKNOWN))
-        else:
-            found.append(_training(name, chosen, footprint, count, machine, work))
+        found.append(_training(name, chosen, _footprint_of(method, count, work), count, machine, work))
     return [*(each for each in found if each is not None), _evaluation(count, machine, work)]
 
 
@@ -61,7 +57,9 @@ def _training(
 ) -> Estimate | None:
     """The estimate of a stage that trains, with advice; None where nothing is trained."""
     own = footprint(params)
-    if own is None or not own.samples:
+    if own is None:
+        return Estimate(stage, {}, 0.0, machine, UNKNOWN)
+    if not own.samples:
         return None
 
     def changed(update: dict[str, Any], processes: int = machine.processes) -> Callable[[], Estimate]:

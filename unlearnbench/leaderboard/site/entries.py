@@ -16,7 +16,7 @@ from ...metrics.direction import ARROWS, direction_of
 from ...results.row import Row, Score, Split
 from ..definition import Board
 from ..standings import Standing, Table
-from ..submission import Header, Submission, Summary
+from ..submission import Header, RowSummary, Submission
 from .pictures import Pictures
 
 _SETS = {"forget": "to be forgotten", "nonprivate": "the same people, not private", "others": "somebody else"}
@@ -157,12 +157,12 @@ def _order(origin: Origin) -> tuple[str, Replicate]:
     return origin.row.task.name, replicate(origin.row)
 
 
-def _examples(row: Row, summaries: Mapping[str, Summary]) -> bool:
+def _examples(row: Row, summaries: Mapping[str, RowSummary]) -> bool:
     return row.row_id in summaries and bool(summaries[row.row_id].examples)
 
 
 def _answers(
-    rows: Sequence[Row], before: Mapping[Replicate, Row], summaries: Mapping[str, Summary], pictures: Pictures
+    rows: Sequence[Row], before: Mapping[Replicate, Row], summaries: Mapping[str, RowSummary], pictures: Pictures
 ) -> Iterator[Answer]:
     """The examples of the first row that has any, beside what the base of its seed answered."""
     row = next((row for row in rows if _examples(row, summaries)), None)

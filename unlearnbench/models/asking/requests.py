@@ -79,7 +79,7 @@ class Weigh(Request[K, list[float]]):
     @classmethod
     def replies(cls, model: "VLM", batch: Sequence[Request[K, list[float]]]) -> list[list[float]]:
         """The log-probabilities; raises `ModelError` for the first query with one that is not finite."""
-        from ..contract.finite import not_finite
+        from ..contract.decoding import not_finite
 
         prepared = model.prepare([each.query for each in batch], [text for each in batch for text in each.text])
         found = [*map(_shortest, model.answer_log_probabilities(prepared, shared=True))]

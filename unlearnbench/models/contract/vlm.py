@@ -26,10 +26,11 @@ from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from . import hidden
+from .decoding import Samplings
 from .hidden import Positions
 from .network import Network
 from .prompt import Prompts
-from .sampling import Samplings
+from .token_facts import TokenFacts, facts
 
 _heard: ContextVar[list[Sequence["Query"]] | None] = ContextVar("heard", default=None)
 
@@ -352,6 +353,13 @@ class VLM(Network):
         """Natural-log probability of every answer token, one float32 tensor a sample."""
         distributions = self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1)
         return by_sample(batch, distributions.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0])
+
+    def answer_token_facts(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+    ) -> tuple[TokenFacts, ...]:
+        """Of every answer token its log-probability, whether it is the likeliest, and how all others' are spread."""
+        logits = by_sample(batch, self.answer_logits(batch, visual, shared=shared))
+        return tuple(map(facts, logits, by_sample(batch, batch.input_ids[batch.answer_mask])))
 
     @abstractmethod
     def hidden(

@@ -15,10 +15,9 @@ from ...contracts.sample import Sampling
 from ...errors import UsageError
 from ..contract import hidden
 from ..contract.attention import AttentionReader, reading
-from ..contract.finite import Watch
+from ..contract.decoding import Drawn, Samplings, Watch, each
 from ..contract.hidden import Positions
 from ..contract.network import chosen, named_within
-from ..contract.sampling import Drawn, Samplings, each
 from ..contract.vlm import VLM, Batch, by_sample
 from . import prefix
 

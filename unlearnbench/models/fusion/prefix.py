@@ -16,8 +16,7 @@ from torch import Tensor
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
 from ...contracts.sample import Sampling
-from ..contract.finite import Watch
-from ..contract.sampling import Drawn
+from ..contract.decoding import Drawn, Watch
 from ..contract.vlm import Batch
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Killing a grid again and again: ``python -m benchmarks.kills [--kills 60] [--seed 0]``.
+"""Killing a grid again and again: ``python -m benchmarks.runs.kills [--kills 60] [--seed 0]``.
 
 Runs a small grid on both embedded models once undisturbed and once with SIGKILL at random moments: to the run, to one
 of its workers, or at the very moment at which an artefact, a checkpoint or a row's samples are being written. After

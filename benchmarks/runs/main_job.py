@@ -1,4 +1,4 @@
-"""Whether the main job did what it should: ``python -m benchmarks.main_job RESULTS`` reads a results folder.
+"""Whether the main job did what it should: ``python -m benchmarks.runs.main_job RESULTS`` reads a results folder.
 
 RESULTS comes from ``unlearnbench run --method finetune --method cagul --model tiny-qwen2.5-vl --seed 0,1,2``. Prints a
 line for every demand and seed, with the figures, and exits with 1 if one is not met.

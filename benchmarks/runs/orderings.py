@@ -1,4 +1,4 @@
-"""Which orderings of the CAGUL paper's text hold in our rows: ``python -m benchmarks.orderings RESULTS ...``.
+"""Which orderings of the CAGUL paper's text hold in our rows: ``python -m benchmarks.runs.orderings RESULTS ...``.
 
 RESULTS are folders that `unlearnbench run` wrote (the comparison, the ablations, the sweeps; README has the commands).
 Each statement is printed with the figures it compares, means over the seeds, and whether they agree. A statement that

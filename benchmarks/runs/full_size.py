@@ -1,8 +1,8 @@
 """MME and POPE at their full size, 2,374 and 9,000 questions, on the tiny model: time, memory, and what a kill costs.
 
-``python -m benchmarks.full_size [--questions ../shared/data]`` draws a stand-in for every picture of the real question
-files, runs both tasks in a process of its own, kills that half way, runs the same command again, and prints seconds,
-the process's resident memory as it went on, and how often a batch of questions was asked.
+``python -m benchmarks.runs.full_size [--questions ../shared/data]`` draws a stand-in for every picture of the real
+question files, runs both tasks in a process of its own, kills that half way, runs the same command again, and prints
+seconds, the resident memory of the process as it went on, and how often a batch of questions was asked.
 """
 
 import argparse

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import torch
 
-from ..contracts.sample import Sample, Sets
-from ..models.contract.vlm import VLM
-from ..runtime.run import Run, Unseen
-from .losses import answer_nll
-from .stopping import spread
+from ...contracts.sample import Sample, Sets
+from ...models.contract.vlm import VLM
+from ...runtime.run import Run, Unseen
+from ..losses import answer_nll
+from .bounds import spread
 
 AT_A_TIME = 16
 """Questions that are weighed together."""

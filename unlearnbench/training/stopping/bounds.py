@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..contracts.sample import Sample, Sets
-from ..runtime.run import Run
-from .params import Stopping
+from ...contracts.sample import Sample, Sets
+from ...runtime.run import Run
+from ..params import Stopping
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Whether a GPU does what the CPU does: ``python -m benchmarks.gpu_check`` runs the main job on both and compares.
+"""Whether a GPU does what the CPU does: ``python -m benchmarks.runs.gpu_check`` runs the main job on both and compares.
 
 Prints one JSON object for both tiny models: the metrics of `METHODS` on cpu (float32) and cuda (bfloat16), their
 differences, training seconds and peak memory. Needs one CUDA GPU and some minutes; without a GPU it says so and exits

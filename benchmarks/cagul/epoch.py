@@ -1,6 +1,6 @@
 """How much faster CAGUL's cached trainer is than the plain loop, in one process, with equal weights.
 
-``python -m benchmarks.cagul_epoch [--identities 20] [--forget 4] [--epochs 2]`` prints seconds per joint epoch of both,
+``python -m benchmarks.cagul.epoch [--identities 20] [--forget 4] [--epochs 2]`` prints seconds per joint epoch of both,
 their ratio, and the largest difference of the trained weights.
 """
 
@@ -20,7 +20,7 @@ from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
-from .plain_cagul import PlainCagul, PlainCross, largest_difference
+from .plain import PlainCagul, PlainCross, largest_difference
 
 
 def main() -> None:

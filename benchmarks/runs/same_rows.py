@@ -1,6 +1,6 @@
 """Whether two results folders say the same of every cell, to the last digit.
 
-    python -m benchmarks.same_rows BEFORE AFTER
+    python -m benchmarks.runs.same_rows BEFORE AFTER
 
 For whoever rearranges the code: run the same command with the old and the new, on one machine with the same number of
 threads, and compare. A cell's name, its metrics, the digest of its raw answers and the numbers that its training ended

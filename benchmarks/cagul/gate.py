@@ -1,6 +1,6 @@
 """How often CAGUL's gate opens for faces that its discriminator never saw, with the held-out people and without.
 
-    python -m benchmarks.cagul_gate FOLDER [--seed 0] [--rate 3e-3 ...]
+    python -m benchmarks.cagul.gate FOLDER [--seed 0] [--rate 3e-3 ...]
 
 trains the discriminator on the people of `benchmarks.tune` in FOLDER (made there if need be; nobody who is reported):
 as a run does, and with the people held out among those who are not to be forgotten. Prints which share of these and of
@@ -19,8 +19,8 @@ from unlearnbench.methods.cagul.training import train
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.reader import read
 
-from .cagul_groups import start
-from .tune import unlearnbench
+from ..tune import unlearnbench
+from .groups import start
 
 RATE = "discriminator_learning_rate"
 

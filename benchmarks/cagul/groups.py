@@ -1,6 +1,6 @@
 """What one learning rate and one clipping over both of CAGUL's modules did, against each having its own.
 
-    python -m benchmarks.cagul_groups FOLDER [--seed 0]
+    python -m benchmarks.cagul.groups FOLDER [--seed 0]
 
 trains CAGUL on the people of `benchmarks.tune` in FOLDER (made there if need be; nobody who is reported) four times:
 with two wordings of the refusals, jointly as until version 1 and each module for itself as since. Prints what the gate
@@ -27,8 +27,8 @@ from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Silent
 from unlearnbench.training.loop import Group
 
-from .plain_cagul import largest_difference
-from .tune import MODEL, unlearnbench
+from ..tune import MODEL, unlearnbench
+from .plain import largest_difference
 
 WORDINGS = {"four sentences": REFUSALS, "one word": ("No.",)}
 
