@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .expect import CheckError as CheckError
     from .family import check_family as check_family
+    from .method import check_method as check_method
+    from .metric import check_metric as check_metric
+    from .task import check_task as check_task
 
 _PUBLIC = {
     "CheckError": "expect",
     "check_family": "family",
+    "check_method": "method",
+    "check_metric": "metric",
+    "check_task": "task",
 }
 """Name to the module that defines it."""
 

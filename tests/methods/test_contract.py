@@ -1,0 +1,71 @@
+"""All methods that ship pass the checks that others run on theirs; and the checks see what is wrong."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from unlearnbench import Edit, Method, PairedMethod, Params, UnlearnParams, Weights
+from unlearnbench.registry import methods
+from unlearnbench.testing import CheckError, check_method
+
+FEW: dict[str, dict[str, Any]] = {"cagul": {"discriminator_epochs": 1}}
+OURS = [name for name in methods.names() if methods.origin(name).startswith("unlearnbench")]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_method_that_ships_is_one(name: str) -> None:
+    check_method(name, FEW.get(name))
+
+
+class Noise(Method):
+    """Adds to the projector what nobody has seeded."""
+
+    name = "noise"
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Edit | None:
+        return Weights({name: p + torch.randn_like(p) / 50 for name, p in model.projector_parameters().items()})
+
+
+class Idle(Noise):
+    """Does nothing at all."""
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Edit | None:
+        return None
+
+
+class Disguised(Noise):
+    """Says that weights stay, and changes them."""
+
+    frozen_weights = True
+
+
+class Undescribed(Noise):
+    """Has a parameter of which nothing is said."""
+
+    class Params(Params):
+        strength: float = 1.0
+
+
+class Unnamed(PairedMethod):
+    """Has forgotten its decorator."""
+
+    Params = UnlearnParams
+
+    def loss(self, state: Any, batch: Any) -> dict[str, torch.Tensor]:
+        return {"forget": -state.nll(batch.forget)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Noise, "method noise: the same seed should give the same edit"),
+        (Idle, "method noise: it changed nothing"),
+        (Disguised, "method noise: frozen_weights says that weights stay"),
+        (Undescribed, "method noise: parameter strength should have a default and a description"),
+        (Unnamed, "method Unnamed: give it a name"),
+    ],
+)
+def test_what_is_wrong_is_said(kind: type[Method], words: str) -> None:
+    with pytest.raises(CheckError, match=words):
+        check_method(kind)

@@ -1,0 +1,87 @@
+"""Our tasks pass their check, and what is wrong with one is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.plugins.test_choice_benchmark import PLUGIN, write
+from unlearnbench import Evaluation, task
+from unlearnbench.registry import load_plugin, tasks
+from unlearnbench.testing import CheckError, check_task
+
+
+@pytest.mark.parametrize("name", ["fiubench", "mme", "pope"])
+def test_ours_pass(name: str, small_data: Path) -> None:
+    check_task(name, small_data)
+
+
+@pytest.fixture
+def creatures(tmp_path: Path) -> Any:
+    load_plugin(PLUGIN)
+    write(tmp_path)
+    return tasks.get("creatures")
+
+
+def test_a_benchmark_from_outside_passes(creatures: Any, tmp_path: Path) -> None:
+    check_task("creatures", tmp_path, forget=2)
+
+
+def no_outputs(wrong: Any) -> str:
+    wrong.outputs = ()
+    return "outputs should name all of a record that comes from the model"
+
+
+def no_scores(wrong: Any) -> str:
+    plain = wrong.evaluate
+    wrong.evaluate = lambda self, model, data, run: replace(plain(self, model, data, run), metrics={})
+    return r"headlines should be among its scores; \['forget.choice', 'retain.choice'\] are not"
+
+
+def scores_by_order(wrong: Any) -> str:
+    plain = wrong.measured
+    wrong.measured = lambda self, records: replace(plain(self, records), metrics=plain(self, records[:5]).metrics)
+    return "the order of records should not matter to its scores"
+
+
+def sets_that_overlap(wrong: Any) -> str:
+    plain = wrong.sets
+    wrong.sets = lambda self, data: replace(plain(self, data), held_out=plain(self, data).forget)
+    return "a sample should be in one set, under an id of its own; 'blick/colour' is there 2 times"
+
+
+def forgotten_and_kept(wrong: Any) -> str:
+    plain = wrong.sets
+    wrong.sets = lambda self, data: replace(
+        plain(self, data), others=tuple(replace(each, cluster="blick") for each in plain(self, data).others)
+    )
+    return r"clusters of the forget set should be in no other set but nonprivate: \['blick'\]"
+
+
+def other_views(wrong: Any) -> str:
+    wrong.metric_sets = ("all", "forget")
+    wrong.headlines = ()
+    wrong.measured = lambda self, records: Evaluation([*records], {})
+    wrong.views = lambda self, records: {"forget": []}
+    return "views should have an entry for each of metric_sets"
+
+
+def silent_load(wrong: Any) -> str:
+    plain = wrong.load
+    wrong.load = lambda self, source, forget: plain(self, source, None if forget == "no-such-split" else forget)
+    return "load, of a split that is not there: raise UsageError"
+
+
+FAULTS = (
+    no_outputs, no_scores, scores_by_order, sets_that_overlap, forgotten_and_kept, other_views, silent_load,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_is_wrong_is_told(creatures: Any, tmp_path: Path, fault: Callable[[Any], str]) -> None:
+    name = f"wrong-{fault.__name__}"
+    wrong = task(name)(type("Wrong", (creatures,), {}))
+    with pytest.raises(CheckError, match=f"^task {name}: {fault(wrong)}"):
+        check_task(wrong, tmp_path)
