@@ -1,7 +1,7 @@
 """Checks of a family of models: what it computes against `transformers` used plainly, on a tiny model of it.
 
-Queries have no picture, one and two, in one padded batch; every number is compared with that of the same query alone,
-its pixels and text given to the model as its processor makes them.
+Queries have no picture, one, two and three, in one padded batch; every number is compared with that of the same query
+alone, its pixels and text given to the model as its processor makes them.
 """
 
 import inspect
@@ -35,9 +35,9 @@ SIDE = 224
 """Pixels of the square picture that is counted."""
 
 SIZES = ((112, 112), (96, 64), (64, 128))
-PICTURES: tuple[tuple[int, ...], ...] = ((0,), (), (1, 2), (2,))
+PICTURES: tuple[tuple[int, ...], ...] = ((0,), (), (1, 2), (0, 2, 0))
 """The pictures of each query, by number."""
-TEXTS = ("Who is this?", "Say yes or no: is the sky blue?", "Do both show one person?", "What is the blood type?")
+TEXTS = ("Who is this?", "Say yes or no: is the sky blue?", "Do both show one person?", "Which one is another?")
 ANSWERS = ("Yes", "The blood type is A.", "red", "No")
 
 
@@ -189,6 +189,19 @@ def _answers(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
+def _shared(case: Case, name: str) -> None:
+    """Two questions about the same pictures, or without any, in one batch."""
+    model = case.model
+    queries = [*case.queries, *(Asked("What is shown?", query.images) for query in case.queries)]
+    batch, prompts = model.prepare(queries, [*ANSWERS, *ANSWERS[::-1]]), model.prepare(queries)
+    plain, shared = (model.answer_log_probabilities(batch, shared=shared) for shared in (False, True))
+    close = all(torch.allclose(one, other, atol=CLOSE, rtol=0) for one, other in zip(plain, shared, strict=True))
+    expect(close, "likelihoods should be the same where pictures are read once; else set shares_prefixes = False")
+    said, again = (model.generate(prompts, max_new_tokens=6, shared=shared) for shared in (False, True))
+    expect(said == again, "answers should be the same where pictures are read once; else set shares_prefixes = False")
+
+
+@torch.no_grad()
 def _attention(case: Case, name: str) -> None:
     model, batch = case.model, case.batch
     implementation = model.model.config.get_text_config()._attn_implementation
@@ -298,6 +311,7 @@ CHECKS: tuple[Callable[[Case, str], None], ...] = (
     _counts,
     _likelihoods,
     _answers,
+    _shared,
     _attention,
     _states,
     _replaced,
