@@ -42,13 +42,13 @@ def doubled(seen: Any) -> Any:
 
 
 FAULTS = {
-    "likelihoods of answers to": changed(
+    "likelihoods of answers of": changed(
         "_encoded", lambda seen: type(seen)(pooler_output=tuple(2 * t for t in seen[0]))
     ),
     "count_picture should say 16 visual tokens, not 32": changed(
         "count_picture", lambda counted: replace(counted, visual=2 * counted.visual)
     ),
-    "project should give a picture's tokens": changed("project", lambda tokens: tokens.flip(0)),
+    "training should reach the projector": changed("project", lambda tokens: tokens.detach()),
     "layout should place": changed("layout", lambda places: places + 1),
     "attention of questions": changed("_visual_part", lambda scores: [2 * each for each in scores]),
 }
