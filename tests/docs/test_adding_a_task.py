@@ -22,12 +22,7 @@ def test_the_task_is_the_file_that_is_run() -> None:
 def test_what_a_task_has_is_there() -> None:
     rows = re.findall(r"(?m)^\| (`.*?) \|", PAGE.partition("## What a task has")[2].partition("**Asking.**")[0])
     told = {name for row in rows for name in re.findall(r"`(\w+)[`(]", row)}
-    assert told == {name for name in vars(Task) if not name.startswith("_")} - {
-        "name",
-        "version",
-        "reference",
-        "baselines",
-    }
+    assert told == {name for name in vars(Task) if not name.startswith("_")} - {"name", "version", "reference"}
 
 
 def test_the_metric_and_the_task_pass_the_checks_that_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
