@@ -1,4 +1,4 @@
-"""What a model is asked at once, and what may be done to the visual tokens of it before the language model sees them."""
+"""What a model is asked at once, and edits of its visual tokens before the language model sees them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
