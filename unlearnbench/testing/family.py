@@ -146,10 +146,12 @@ def plain_inputs(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor
     content = [*[{"type": "image"}] * len(query.images), {"type": "text", "text": query.text}]
     text = model.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     text += answer + model.tokenizer.decode(model.end_token_id) if answer else ""
+    begins = model.tokenizer.bos_token
+    bare = begins is None or not text.startswith(begins)  # as `apply_chat_template` of a processor tokenises it
     images = [[Image.open(path).convert("RGB") for path in query.images]] if query.images else None
     taken = {*inspect.signature(model.model.forward).parameters, "pixel_values"}
     options: dict[str, Any] = {"return_token_type_ids": True} if "token_type_ids" in taken else {}
-    inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False, **options)
+    inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=bare, **options)
     if "token_type_ids" in taken and "mm_token_type_ids" in inputs:  # one thing by two names
         inputs["token_type_ids"] = inputs.pop("mm_token_type_ids")
     return {name: value for name, value in inputs.items() if name in taken}
@@ -255,6 +257,21 @@ def _replaced(case: Case, name: str) -> None:
         expect(places.ndim == 2 and int(places.max()) < picture.count, "layout should place visual tokens in a grid")
 
 
+@torch.no_grad()
+def _nothing_left(case: Case, name: str) -> None:
+    """With all tokens replaced alike, two pictures of one shape cannot be told apart."""
+    model, one = case.model, case.queries[0].images[0]
+    flipped = one.with_name("flipped.png")
+    Image.open(one).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(flipped)
+    batches = [model.prepare([Asked(TEXTS[0], (path,))], ANSWERS[:1]) for path in (one, flipped)]
+    expect(not torch.equal(*map(model.answer_logits, batches)), "two pictures should be told apart")
+    same = [torch.ones_like(tokens) for tokens in (picture.tokens for picture in batches[0].pictures)]
+    expect(
+        torch.equal(*(model.answer_logits(batch, same) for batch in batches)),
+        "nothing of a visual token that was replaced should be seen",
+    )
+
+
 def _gradients(case: Case, name: str) -> None:
     model = case.model
     visual = [tokens.clone().requires_grad_() for tokens in case.own]
@@ -315,6 +332,7 @@ CHECKS: tuple[Callable[[Case, str], None], ...] = (
     _attention,
     _states,
     _replaced,
+    _nothing_left,
     _gradients,
     _trained,
     _errors,
