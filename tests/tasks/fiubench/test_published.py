@@ -17,7 +17,7 @@ from unlearnbench.registry import tasks
 from unlearnbench.tasks.fiubench.people import Dataset, split_of, split_sets
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.summary import summary
-from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, QuestionGroup
 
 BOARDS = Path(__file__).parents[3] / "leaderboards"
 SIZES = ("forget", "nonprivate", "retain", "held_out")
@@ -293,7 +293,7 @@ def test_the_leaderboards_prescribe_the_papers_people_whichever_file_lies_there(
     github: Dataset, hub: Dataset, name: str
 ) -> None:
     rule = tomllib.loads((BOARDS / name / "leaderboard.toml").read_text())["tasks"]["fiubench"]
-    share, private = rule["options"]["held_out"], frozenset(map(Group, rule["options"]["private"]))
+    share, private = rule["options"]["held_out"], frozenset(map(QuestionGroup, rule["options"]["private"]))
     for dataset in (github, hub):
         split = split_of(dataset, split_sets(dataset, 40, private, share), private)
         assert rule["split"] == split.model_dump()

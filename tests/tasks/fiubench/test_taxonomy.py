@@ -12,7 +12,7 @@ from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.summary import remarks, summary
-from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group, group_of, told
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, QuestionGroup, group_of, told
 
 Rewrite = Callable[[Callable[[list[Record]], None]], Path]
 
@@ -77,7 +77,11 @@ def test_a_group_in_the_data_goes_first(folder: Path, rewrite: Rewrite) -> None:
 
     dataset = read(rewrite(give))
     questions = dataset.identities[0].questions
-    assert [question.group for question in questions[:3]] == [Group.BIOGRAPHY, Group.HEALTH, Group.BIOGRAPHY]
+    assert [question.group for question in questions[:3]] == [
+        QuestionGroup.BIOGRAPHY,
+        QuestionGroup.HEALTH,
+        QuestionGroup.BIOGRAPHY,
+    ]
     assert [question.told_by for question in questions[:3]] == ["data", "data", "wording"]
     assert summary(dataset)["groups_told_by"] == {"data": 2, "wording": 118, "rule": 0}
     (remark,) = remarks(dataset)
