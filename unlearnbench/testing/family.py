@@ -146,10 +146,12 @@ def plain_inputs(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor
     content = [*[{"type": "image"}] * len(query.images), {"type": "text", "text": query.text}]
     text = model.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     text += answer + model.tokenizer.decode(model.end_token_id) if answer else ""
+    begins = model.tokenizer.bos_token
+    bare = begins is None or not text.startswith(begins)  # as `apply_chat_template` of a processor tokenises it
     images = [[Image.open(path).convert("RGB") for path in query.images]] if query.images else None
     taken = {*inspect.signature(model.model.forward).parameters, "pixel_values"}
     options: dict[str, Any] = {"return_token_type_ids": True} if "token_type_ids" in taken else {}
-    inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False, **options)
+    inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=bare, **options)
     if "token_type_ids" in taken and "mm_token_type_ids" in inputs:  # one thing by two names
         inputs["token_type_ids"] = inputs.pop("mm_token_type_ids")
     return {name: value for name, value in inputs.items() if name in taken}

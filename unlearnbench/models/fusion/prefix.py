@@ -68,10 +68,8 @@ def _window(model: "DecoderVLM") -> int | None:
 def _beginnings(batch: Batch, visual: Sequence[Tensor]) -> list[tuple[int, ...]]:
     """What each row begins with: which tensors of visual tokens, and the text before the last of them."""
     text = batch.attention_mask.bool() & ~batch.image_mask & (_ends(batch)[:, None] > _columns(batch))
-    return [
-        (*(id(visual[place]) for place in places), *ids[its].tolist())
-        for places, ids, its in zip(batch.by_row, batch.input_ids, text, strict=True)
-    ]
+    before = [ids[its].tolist() for ids, its in zip(batch.input_ids.cpu(), text.cpu(), strict=True)]
+    return [(*(id(visual[place]) for place in places), *ids) for places, ids in zip(batch.by_row, before, strict=True)]
 
 
 def _ends(batch: Batch) -> Tensor:
