@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+from tests.cli.conftest import Installation
 from tests.models.tiny_families import llava
 from tests.processes import run as unlearnbench
 from unlearnbench.registry import families, load_plugin
@@ -73,3 +74,21 @@ def test_it_passes_the_check_of_families(model: Path) -> None:
     check_family(NAME, model)
     assert families.foreign(NAME) == families.code(NAME) is not None
     assert families.foreign("llava") is None
+
+
+def test_of_a_package_the_name_is_enough_to_plan_and_the_version_is_in_the_key(
+    model: Path, small_data: Path, tmp_path: Path
+) -> None:
+    found = []
+    for version in ("1.0", "1.1"):
+        (tmp_path / version).mkdir()
+        house = Installation(tmp_path / version, tmp_path)
+        group = {"unlearnbench.families": {NAME: "house_llava:HouseLlavaFamily"}}
+        house.install("house-models", group, house_llava="raise SystemExit('imported')")
+        about = tmp_path / version / "house_models-1.0.dist-info" / "METADATA"
+        about.write_text(about.read_text().replace("Version: 1.0", f"Version: {version}"))
+        words = ["plan", "--method", "ga", "--model", model, "--task", "pope", "--data", small_data, "--forget", "2"]
+        planned = house.run(*map(str, words), "--json")
+        assert planned.returncode == 0, planned.stderr
+        found += [cell["row_id"] for cell in json.loads(planned.stdout)]
+    assert len({*found}) == 2
