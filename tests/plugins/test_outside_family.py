@@ -47,7 +47,20 @@ def model(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 def test_it_runs_as_ours_do(plugin: Path, model: Path, small_data: Path, tmp_path: Path) -> None:
     known = ["--model", model, "--plugin", plugin, "--data", small_data, "--forget", "2", "--device", "cpu"]
     small = ["--set", "base.epochs=1", "--set", "ga.epochs=1", "--set", "pope.max_new_tokens=2"]
-    words = ["--method", "ga,cagul", "--task", "pope", "--set", "cagul.epochs=1", "--set", "cagul.k=2", *known, *small]
+    words = [
+        "--method",
+        "ga,cagul",
+        "--task",
+        "pope",
+        "--limit",
+        "12",
+        "--set",
+        "cagul.epochs=1",
+        "--set",
+        "cagul.k=2",
+        *known,
+        *small,
+    ]
     places = ["--results", tmp_path / "results", "--store", tmp_path / "store", "--executor", "inline", "--quiet"]
     ran = unlearnbench("run", *words, *places, "--json")
     assert ran.returncode == 0, ran.stderr
