@@ -186,7 +186,7 @@ class Unlearning:
             self.model.model.train()
 
 
-Loss = Callable[[Unlearning, Pairs], Mapping[str, Tensor]]
+PairsLoss = Callable[[Unlearning, Pairs], Mapping[str, Tensor]]
 Pair = tuple[Sample, str, Sample]
 """A forget sample, its refusal and its partner."""
 
@@ -196,7 +196,7 @@ def unlearn(
     sets: Sets,
     params: UnlearnParams,
     run: Run,
-    loss: Loss,
+    loss: PairsLoss,
     *,
     refusals: Sequence[str] = ("",),
     needs_reference: bool = False,
