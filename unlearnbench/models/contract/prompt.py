@@ -83,6 +83,6 @@ def chat(question: str, pictures: int = 1) -> list[dict[str, Any]]:
 
 def framed(ids: Sequence[int], special: Collection[int]) -> tuple[Frame, Sequence[int]]:
     """What stands for a picture, parted into the text around it, where there is any, and what is no text."""
-    places = [place for place, id_ in enumerate(ids) if id_ in special]
-    first, last = (places[0], places[-1] + 1) if places else (0, len(ids))
+    first = next((place for place, id_ in enumerate(ids) if id_ in special), 0)
+    last = next((place for place in range(len(ids), first, -1) if ids[place - 1] in special), len(ids))
     return (tuple(ids[:first]), tuple(ids[last:])), ids[first:last]
