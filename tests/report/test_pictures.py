@@ -8,6 +8,8 @@ from scipy.stats import t as student
 
 from unlearnbench import Split
 from unlearnbench.analysis.comparison import compare
+from unlearnbench.embedded import embedded_folder
+from unlearnbench.report.attention import attention
 from unlearnbench.report.curves import curves
 from unlearnbench.report.plots import COLOURS, file_name
 from unlearnbench.report.tradeoff import trade_off
@@ -104,3 +106,18 @@ def test_names_of_rows_are_shown_and_never_obeyed(row, tmp_path):
         assert 0 < len(safe) <= 80
         assert "/" not in safe
         assert not safe.startswith(".")
+
+
+def test_every_picture_of_a_sample_is_drawn_with_what_was_done_to_it():
+    names = [f"SFHQ/{path.name}" for path in sorted((embedded_folder() / "SFHQ").glob("*.png"))[:3]]
+    one, two, three = ({"image": n, "grid": [2, 2], "flagged": True, "scores": None, "chosen": [0]} for n in names)
+    said = {"question": "Are they alike?", "answer": "no", "prediction": "no"}
+    samples = [{"id": "both", **said, "explanation": [one, two]}, {"id": "alone", **said, "explanation": three}]
+    skipped = []
+    figure = attention([*samples, {"id": "silent", **said}], embedded_folder(), "ours", skipped.append)
+    assert len(figure.axes) == 3 * 3  # face, map and text
+    assert skipped == []
+    broken = [{"id": "both", **said, "explanation": [one, {**two, "grid": [0, 2]}]}]
+    assert len(attention(broken, embedded_folder(), "ours", skipped.append).axes) == 3
+    assert len(skipped) == 1
+    assert skipped[0].startswith("sample both: damaged explanation")

@@ -1,6 +1,7 @@
 """A method's work on visual tokens as a picture: a face, where the question attends, which tokens are replaced.
 
-Drawn from what a task stored with its samples (``explanation``), so for any method that explains its edits.
+Drawn from what a task stored with its samples (``explanation``), so for any method that explains its edits. Of a sample
+about several pictures it may be a list, one explanation a picture.
 """
 
 import textwrap
@@ -86,28 +87,28 @@ def attention(
 
 
 def _readable(samples: Sequence[dict[str, Any]], folder: Path, skipped: Callable[[str], None]) -> Iterator[Explained]:
-    for sample in _one_picture_after_the_other(samples):
+    for sample, facts in _one_picture_after_the_other(samples):
         try:
-            explanation = _explanation(sample)
+            explanation = _explanation(facts)
             yield Explained(_text(sample, explanation), picture_of(inside(folder, explanation.image)), explanation)
         except DataError as error:
             skipped(printable(f"sample {sample.get('id')}: {error}"))
 
 
-def _one_picture_after_the_other(samples: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The explained samples: the first of every picture, then the second, and so on."""
-    by_picture: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _one_picture_after_the_other(samples: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Any]]:
+    """The explained samples with an explanation each: the first of every picture, then the second, and so on."""
+    by_picture: dict[str, list[tuple[dict[str, Any], Any]]] = defaultdict(list)
     for sample in samples:
-        if "explanation" in sample:
-            facts = sample["explanation"]
-            by_picture[str(facts.get("image")) if isinstance(facts, dict) else ""].append(sample)
+        explained = sample.get("explanation", ())
+        for facts in explained if isinstance(explained, list | tuple) else [explained]:
+            by_picture[str(facts.get("image")) if isinstance(facts, dict) else ""].append((sample, facts))
     for turn in zip_longest(*by_picture.values()):
-        yield from (sample for sample in turn if sample is not None)
+        yield from (each for each in turn if each is not None)
 
 
-def _explanation(sample: dict[str, Any]) -> Explanation:
+def _explanation(facts: Any) -> Explanation:
     try:
-        return Explanation.model_validate(sample["explanation"])
+        return Explanation.model_validate(facts)
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"]
         raise DataError(f"damaged explanation: {why}; run the cell again") from None
