@@ -67,13 +67,14 @@ class Guard(Edit):
         for place, (image, text, tokens, chosen) in enumerate(pictures):
             if flags is not None and not flags[place]:
                 edited.append(tokens)
-                continue
-            picked = tokens[..., chosen, :]
-            new = self._new(picked, image, text).to(tokens.dtype)
-            if chosen.ndim == 1:
+            elif chosen.ndim == 1:
+                new = self._new(tokens[..., chosen, :], image, text).to(tokens.dtype)
                 edited.append(tokens.index_copy(-2, chosen, new))
             else:
-                own = [tokens.index_copy(0, *layer) for layer in zip(chosen, new, strict=True)]
+                layers = tokens.expand(len(chosen), -1, -1)  # an edit before this one may have given each its own
+                picked = torch.stack([layer[places] for layer, places in zip(layers, chosen, strict=True)])
+                new = self._new(picked, image, text).to(tokens.dtype)
+                own = [layer.index_copy(0, *its) for layer, *its in zip(layers, chosen, new, strict=True)]
                 edited.append(torch.stack(own))
         return edited
 
@@ -128,7 +129,7 @@ class Guard(Edit):
         for module in self.modules.values():
             module.requires_grad_(False)
         self.selector.model = model
-        model.visual_edit = self
+        model.see_through(self)
 
     # ----------------------------------------------------------------------------------------------------- storing
     def save(self, folder: Path) -> None:

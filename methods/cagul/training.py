@@ -189,13 +189,13 @@ class Trainer:
     def nll(self, cases: list[Case]) -> Tensor:
         """The loss per token of each case's answer behind the encoder (eq. 11 and 12)."""
         batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
-        visual = self.guard.replace(batch, [picture.tokens for picture in batch.pictures], opened(cases))
+        visual = self.guard.replace(batch, self.model.look(batch), opened(cases))
         return answer_nll(self.model.answer_log_probabilities(batch, visual))
 
     def kl(self, cases: list[Case]) -> Tensor:
         """How far each case's answer behind the encoder is from what the frozen model says itself."""
         batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
-        own = [picture.tokens for picture in batch.pictures]
+        own = self.model.look(batch)
         with torch.no_grad():
             before = self.model.answer_log_distributions(batch, own)
         behind = self.guard.replace(batch, own, opened(cases))
@@ -208,6 +208,6 @@ class Trainer:
         for start in range(0, len(samples), self.params.batch_size):
             part = samples[start : start + self.params.batch_size]
             batch = self.model.prepare(part, [sample.answer for sample in part])
-            visual = self.guard(batch, [picture.tokens for picture in batch.pictures])
+            visual = self.guard(batch, self.model.look(batch))
             sums.append(answer_nll(self.model.answer_log_probabilities(batch, visual)).sum())
         return float(torch.stack(sums).sum()) / len(samples)

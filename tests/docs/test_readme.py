@@ -36,8 +36,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
-PLUGIN = ROOT / "tests" / "plugins" / "my_ga_gd.py"
-OWN_WEIGHTS = ROOT / "tests" / "plugins" / "projector_ga.py"
+PLUGIN = ROOT / "tests" / "plugins" / "outside" / "my_ga_gd.py"
+OWN_WEIGHTS = ROOT / "tests" / "plugins" / "outside" / "projector_ga.py"
 
 
 def blocks(text: str, language: str) -> list[str]:

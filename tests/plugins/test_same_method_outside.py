@@ -7,7 +7,7 @@ import pytest
 
 from tests.processes import run
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "outside"
 TRAINED = {"epochs": "2", "stop.forget_loss": "3", "stop.forget_ratio": "null", "lora.rank": "4"}
 
 

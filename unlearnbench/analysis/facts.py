@@ -54,7 +54,15 @@ def method_facts(row: Row) -> dict[str, Any]:
     facts = {"model": row.model.name} | model | own
     # A parameter may bear the name of one of these facts, and does not stand for it.
     params = {f"param.{name}" if name in facts else name: value for name, value in row.method.params.items()}
-    return facts | params | base
+    return facts | params | _continued(row) | base
+
+
+def _continued(row: Row) -> dict[str, Any]:
+    """What made the model that the method went on with, if it went on with another method's."""
+    if not (other := row.method.continues):
+        return {}
+    told = {"version": other.version, "code": other.code} | other.params
+    return {f"{other.name}.{name}": value for name, value in told.items()}
 
 
 def task_facts(row: Row) -> dict[str, Any]:
@@ -112,7 +120,7 @@ def _method_parts(row: Row) -> tuple[object, ...]:
     return (
         model.name, model.revision, model.weights_digest, model.dtype, model.template_digest, method.name,
         method.version, method.code, row.task.split, method.params, (row.base or {}).get("params"),
-        row.trained_on.fingerprint if row.trained_on else None,
+        row.trained_on.fingerprint if row.trained_on else None, method.continues,
     )  # fmt: skip
 
 

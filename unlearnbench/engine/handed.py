@@ -126,7 +126,10 @@ def idle(before: "Imprint", model: "VLM") -> bool:
     """Whether an edit that was applied to ``model`` has, as far as can be seen, changed nothing of its answers."""
     changed = before.changes(model)
     ups = [p for name, p in model.model.named_parameters() if ".lora_B." in name]
-    return not changed or bool(ups and not any(bool(p.any()) for p in ups) and _only_adapters(before, model))
+    if not changed:
+        return True
+    unused = bool(ups) and not any(bool(p.any()) for p in ups) and "visual_edit" not in changed
+    return unused and _only_adapters(before, model)
 
 
 def _only_adapters(before: "Imprint", model: "VLM") -> bool:
@@ -136,7 +139,7 @@ def _only_adapters(before: "Imprint", model: "VLM") -> bool:
         for name, parameter in model.model.named_parameters()
         if ".lora_" not in name
     }
-    return before.holds(own) and model.visual_edit is None
+    return before.holds(own)
 
 
 def _kind(value: Any) -> str:

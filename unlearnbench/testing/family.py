@@ -1,7 +1,7 @@
 """Checks of a family of models: what it computes against `transformers` used plainly, on a tiny model of it.
 
-Queries have no picture, one and two, in one padded batch; every number is compared with that of the same query alone,
-its pixels and text given to the model as its processor makes them.
+Queries have no picture, one, two and three, in one padded batch; every number is compared with that of the same query
+alone, its pixels and text given to the model as its processor makes them.
 """
 
 import inspect
@@ -35,9 +35,9 @@ SIDE = 224
 """Pixels of the square picture that is counted."""
 
 SIZES = ((112, 112), (96, 64), (64, 128))
-PICTURES: tuple[tuple[int, ...], ...] = ((0,), (), (1, 2), (2,))
+PICTURES: tuple[tuple[int, ...], ...] = ((0,), (), (1, 2), (0, 2, 0))
 """The pictures of each query, by number."""
-TEXTS = ("Who is this?", "Say yes or no: is the sky blue?", "Do both show one person?", "What is the blood type?")
+TEXTS = ("Who is this?", "Say yes or no: is the sky blue?", "Do both show one person?", "Which one is another?")
 ANSWERS = ("Yes", "The blood type is A.", "red", "No")
 
 
@@ -189,6 +189,19 @@ def _answers(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
+def _shared(case: Case, name: str) -> None:
+    """Two questions about the same pictures, or without any, in one batch."""
+    model = case.model
+    queries = [*case.queries, *(Asked("What is shown?", query.images) for query in case.queries)]
+    batch, prompts = model.prepare(queries, [*ANSWERS, *ANSWERS[::-1]]), model.prepare(queries)
+    plain, shared = (model.answer_log_probabilities(batch, shared=shared) for shared in (False, True))
+    close = all(torch.allclose(one, other, atol=CLOSE, rtol=0) for one, other in zip(plain, shared, strict=True))
+    expect(close, "likelihoods should be the same where pictures are read once; else set shares_prefixes = False")
+    said, again = (model.generate(prompts, max_new_tokens=6, shared=shared) for shared in (False, True))
+    expect(said == again, "answers should be the same where pictures are read once; else set shares_prefixes = False")
+
+
+@torch.no_grad()
 def _attention(case: Case, name: str) -> None:
     model, batch = case.model, case.batch
     implementation = model.model.config.get_text_config()._attn_implementation
@@ -208,6 +221,17 @@ def _attention(case: Case, name: str) -> None:
                 expect(close, "attention of questions to visual tokens should be that of the full matrices")
     finally:
         model.model.set_attn_implementation(implementation)
+
+
+@torch.no_grad()
+def _states(case: Case, name: str) -> None:
+    model, batch = case.model, case.batch
+    found = model.hidden(batch, ["language.0"])["language.0"]
+    for query, answer, states in zip(case.queries, ANSWERS, found, strict=True):
+        expected = model.model(**plain_inputs(model, query, answer), output_hidden_states=True).hidden_states[1][0]
+        about = f"of a query with {len(query.images)} pictures"
+        close = states.shape == expected.shape and torch.allclose(states, expected, atol=CLOSE, rtol=0)
+        expect(close, f"hidden states {about} should equal those of transformers")
 
 
 # ----------------------------------------------------------------------------------------- what is seen and trained
@@ -231,6 +255,21 @@ def _replaced(case: Case, name: str) -> None:
         expect(places.ndim == 2 and int(places.max()) < picture.count, "layout should place visual tokens in a grid")
 
 
+@torch.no_grad()
+def _nothing_left(case: Case, name: str) -> None:
+    """With all tokens replaced alike, two pictures of one shape cannot be told apart."""
+    model, one = case.model, case.queries[0].images[0]
+    flipped = one.with_name("flipped.png")
+    Image.open(one).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(flipped)
+    batches = [model.prepare([Asked(TEXTS[0], (path,))], ANSWERS[:1]) for path in (one, flipped)]
+    expect(not torch.equal(*map(model.answer_logits, batches)), "two pictures should be told apart")
+    same = [torch.ones_like(tokens) for tokens in (picture.tokens for picture in batches[0].pictures)]
+    expect(
+        torch.equal(*(model.answer_logits(batch, same) for batch in batches)),
+        "nothing of a visual token that was replaced should be seen",
+    )
+
+
 def _gradients(case: Case, name: str) -> None:
     model = case.model
     visual = [tokens.clone().requires_grad_() for tokens in case.own]
@@ -245,12 +284,15 @@ def _trained(case: Case, name: str) -> None:
     """What training changes is stored, and makes another model the same."""
     mine, other = case.fresh(), case.fresh()
     batch = mine.prepare(case.queries, ANSWERS)
-    named = {**mine.language_parameters(), **mine.projector_parameters()}
+    other.prepare(case.queries)
+    parts = (mine.language_parameters(), mine.projector_parameters(), mine.vision_parameters())
+    named = {name: parameter for part in parts for name, parameter in part.items()}
     with mine.training(named) as parameters:
-        visual = [mine.project(picture) for picture in batch.pictures]
+        visual = [mine.encode(mine.pixels(path)).tokens for path in batch.images]
         torch.cat(mine.answer_log_probabilities(batch, visual)).mean().backward()  # type: ignore[no-untyped-call]
-        reached = sum(each.grad is not None and bool(each.grad.abs().max() > 0) for each in parameters)
-        expect(reached > len(parameters) / 2, "training should reach language model and projector")
+        for part, words in zip(parts, ("language model", "projector", "vision tower"), strict=True):
+            reached = any(each.grad is not None and bool(each.grad.abs().max() > 0) for each in part.values())
+            expect(reached, f"training should reach the {words}")
         with torch.no_grad():
             for place, parameter in enumerate(parameters):
                 noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(place))
@@ -263,7 +305,10 @@ def _trained(case: Case, name: str) -> None:
             model.answer_log_probabilities(model.prepare(case.queries, ANSWERS)) for model in (mine, other)
         )
         unchanged = case.model.answer_log_probabilities(case.batch)
-    expect(all(map(torch.equal, first, second)), "a stored edit should make the same model of another copy")
+    expect(
+        all(map(torch.equal, first, second)),
+        "a stored edit should make the same model of another copy, which may have seen the pictures before",
+    )
     expect(not any(map(torch.equal, first, unchanged)), "trained weights should be computed with")
 
 
@@ -281,8 +326,11 @@ CHECKS: tuple[Callable[[Case, str], None], ...] = (
     _counts,
     _likelihoods,
     _answers,
+    _shared,
     _attention,
+    _states,
     _replaced,
+    _nothing_left,
     _gradients,
     _trained,
     _errors,

@@ -17,6 +17,7 @@ from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.internvl import InternVL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
+from unlearnbench.models.fusion import prefix
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
 
@@ -105,6 +106,21 @@ def test_several_answers_to_one_question(model: Any, queries: list[Asked]) -> No
     shared = weighed(model, asked, texts)
     with exactly(model):
         alike(shared, weighed(model, asked, texts))
+
+
+def test_the_same_sequence_of_pictures_is_read_once(model: Any, queries: list[Asked]) -> None:
+    """The same ones in another order are another beginning; queries without a picture have none in common."""
+    one, other = queries[0].images[0], queries[1].images[0]
+    pictures = [(one, other), (), (other, one), (one, other), (one,), (one, other), ()]
+    asked = [Asked(query.text, its) for query, its in zip(queries, pictures, strict=False)]
+    batch = model.prepare(asked, answers_for(asked))
+    read = prefix.shareable(model, batch, model.look(batch))
+    assert read == ([] if model.model.config.model_type == "gemma3" else [0, 3, 5])  # whose layers look at a window
+    shared = weighed(model, asked, answers_for(asked))
+    said = model.generate(model.prepare(asked), max_new_tokens=8, shared=True)
+    with exactly(model):
+        alike(shared, weighed(model, asked, answers_for(asked)))
+        assert model.generate(model.prepare(asked), max_new_tokens=8, shared=True) == said
 
 
 def test_replaced_tokens_are_read_and_others_shared(model: Any, queries: list[Asked]) -> None:

@@ -17,7 +17,6 @@ from unlearnbench.training.adaptation import adapted
 from unlearnbench.training.params import FinetuneParams, LoRAParams
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
-WANTED = ["language.1", "language.0"]
 
 
 @pytest.fixture(scope="module", params=[*EMBEDDED, *FAMILIES])
@@ -32,16 +31,34 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> list[Asked]:
-    """Questions of different lengths on three pictures of different shapes, of which the third has one alone."""
+    """Questions of different lengths on none, one or two of three pictures of different shapes, some on the same."""
     pictures = resized(
         [sample.images[0] for sample in asked], [(112, 112), (96, 64), (64, 128)], tmp_path_factory.mktemp("pictures")
     )
-    places = [0, 1, 0, 2, 1]
-    return [Asked(sample.text[:40], (pictures[place],)) for place, sample in zip(places, asked, strict=False)]
+    shown = [(0,), (1,), (0, 1), (2,), (), (0,), (0, 1)]
+    return [
+        Asked(sample.text[: 20 + 5 * place], tuple(pictures[number] for number in shown[place]))
+        for place, sample in enumerate(asked[: len(shown)])
+    ]
+
+
+ANSWERS = ["Yes", "The blood type is A.", "red", "Anna", "No", "a", "It is B."]
 
 
 def answered(model: VLM, queries: list[Asked]) -> Batch:
-    return model.prepare(queries, ["Yes", "The blood type is A.", "red", "Anna", "No"])
+    return model.prepare(queries, ANSWERS[: len(queries)])
+
+
+def wanted(model: VLM) -> list[str]:
+    """Two blocks before the last, that read text: others are passed by where there is no picture."""
+    numbers = [number for number in range(3) if not model.layered or number not in model.attention_layers][:2]
+    return [f"language.{number}" for number in reversed(numbers)]
+
+
+def passed(model: VLM, query: Asked, name: str) -> list[int]:
+    """The numbers of the blocks through which a query has gone behind that of this ``name``."""
+    beside = () if query.images or not model.layered else model.attention_layers
+    return [number for number in range(int(name.rpartition(".")[2]) + 1) if number not in beside]
 
 
 def plain(model: Any, batch: Batch, visual: list[Tensor] | None = None) -> list[Tensor]:
@@ -52,8 +69,12 @@ def plain(model: Any, batch: Batch, visual: list[Tensor] | None = None) -> list[
 
 @torch.no_grad()
 def test_states_are_those_of_a_plain_pass(model: VLM, queries: list[Asked]) -> None:
-    batch = answered(model, queries)
-    expected = plain(model, batch)
+    """Of every query read alone."""
+    batch, names = answered(model, queries), wanted(model)
+    expected = [
+        plain(model, model.prepare(*pair))
+        for pair in zip(*([[each] for each in part] for part in (queries, ANSWERS)), strict=True)
+    ]
     own = torch.rand(batch.input_ids.shape, generator=torch.Generator().manual_seed(0)) < 0.5
     masks: dict[Any, Tensor] = {
         "all": batch.attention_mask.bool(),
@@ -65,22 +86,27 @@ def test_states_are_those_of_a_plain_pass(model: VLM, queries: list[Asked]) -> N
     }
     for positions, mask in masks.items():
         for shared in (False, True):
-            found = model.hidden(batch, WANTED, positions, shared=shared)
-            assert [*found] == WANTED
+            found = model.hidden(batch, names, positions, shared=shared)
+            assert [*found] == names
             for name, states in found.items():
-                whole = expected[int(name[-1]) + 1]
                 for row, state in enumerate(states):
-                    torch.testing.assert_close(state, whole[row][mask[row]], atol=1e-4, rtol=0)
+                    whole = expected[row][len(passed(model, queries[row], name))][0]
+                    its = mask[row][batch.attention_mask[row].bool()]
+                    torch.testing.assert_close(state, whole[its], atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
 def test_the_last_block_is_read_before_the_last_norm(model: Any, queries: list[Asked]) -> None:
     batch = answered(model, queries)
     last = [*model.blocks()][len(model.language_model().layers) - 1]
-    for shared in (False, True):
-        states = model.hidden(batch, [last], "answer", shared=shared)[last]
-        found = model.language_model().norm(torch.cat(states))
-        torch.testing.assert_close(found, plain(model, batch)[-1][batch.answer_mask], atol=1e-4, rtol=0)
+    plainly, shared = (
+        model.language_model().norm(torch.cat(model.hidden(batch, [last], "predicting", shared=each)[last]))
+        for each in (False, True)
+    )
+    torch.testing.assert_close(plainly, shared, atol=1e-4, rtol=0)
+    said = torch.cat([*model.answer_log_distributions(batch)])
+    found = model.model.get_output_embeddings()(plainly).log_softmax(-1)
+    torch.testing.assert_close(found, said, atol=1e-3, rtol=0)
 
 
 @torch.no_grad()

@@ -121,12 +121,40 @@ Of a `VLM.layered` model a picture's tokens may come out as [layers, N_v, d], on
 """
 
 
+class Stacked:
+    """Edits of visual tokens one after the other: each is given what those before it have made."""
+
+    def __init__(self, *edits: VisualEdit) -> None:
+        self.edits = edits
+
+    def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
+        """What the last one makes."""
+        for edit in self.edits:
+            visual = edit(batch, visual)
+        return visual
+
+    def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]] | None:
+        """What the last one does that can say it."""
+        told = None
+        for edit in self.edits:
+            if explain := getattr(edit, "explain", None):
+                told = explain(batch, visual)
+            visual = edit(batch, visual)
+        return told
+
+    def refresh(self) -> None:
+        """Tell those that keep something of the model that it has changed."""
+        for edit in self.edits:
+            if renew := getattr(edit, "refresh", None):
+                renew()
+
+
 class VLM(Network):
     """A vision-language model: prepares, sees, attends, scores and generates.
 
     ``visual_edit``, when set, is applied to every batch's visual tokens before the language model sees them; that is
-    how a method that leaves the weights alone takes part. ``dtype`` is that of the weights: float32 on a CPU, bfloat16
-    on a GPU. ``layered`` models take visual tokens for each of their `attention_layers` separately.
+    how a method that leaves the weights alone takes part (`see_through`). ``dtype`` is that of the weights: float32 on
+    a CPU, bfloat16 on a GPU. ``layered`` models take visual tokens for each of their `attention_layers` separately.
     """
 
     name: ClassVar[str]
@@ -233,6 +261,10 @@ class VLM(Network):
         """
         tokens = [picture.tokens for picture in batch.pictures]
         return self.visual_edit(batch, tokens) if self.visual_edit and tokens else tokens
+
+    def see_through(self, edit: VisualEdit) -> None:
+        """Let what the language model sees go through ``edit`` too, after all that it goes through already."""
+        self.visual_edit = Stacked(self.visual_edit, edit) if self.visual_edit else edit
 
     @abstractmethod
     def layout(self, picture: Picture) -> Tensor:

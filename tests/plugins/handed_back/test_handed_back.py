@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.plugins.handing_back import HandedBack, Marked, leave_alone, why
+from tests.plugins.handed_back.handing_back import HandedBack, Marked, leave_alone, why
 from unlearnbench.models.contract.edits import Adapter, Weights
 
 

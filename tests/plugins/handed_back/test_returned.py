@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.plugins.handing_back import HandedBack, leave_alone, why
+from tests.plugins.handed_back.handing_back import HandedBack, leave_alone, why
 from unlearnbench import Evaluation, Metric, Params
 from unlearnbench.errors import PluginError, StoreError
 from unlearnbench.metrics.scorers import STRICT

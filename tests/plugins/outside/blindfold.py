@@ -20,7 +20,7 @@ class Hidden(Edit):
         ]
 
     def apply(self, model):
-        model.visual_edit = self
+        model.see_through(self)
 
     def save(self, folder):
         (folder / "hidden.json").write_text(json.dumps(sorted(self.names)))

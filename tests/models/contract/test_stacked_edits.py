@@ -1,0 +1,226 @@
+"""Edits on top of edits, each against the same change made by hand to the plain model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+
+from unlearnbench.contracts.sample import Asked, Sample
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.methods.cagul.training import Case, Trainer
+from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights
+from unlearnbench.models.contract.vlm import VLM, Batch
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.training.losses import answer_nll
+
+ANSWERS = ["She is a nurse.", "No."]
+
+
+@pytest.fixture(scope="module")
+def fresh(random_model: Path) -> Callable[[], VLM]:
+    return lambda: load(card_for(str(random_model)), "cpu")
+
+
+def asked(model: VLM, data: Path) -> Batch:
+    pictures = sorted((data / "SFHQ").iterdir())
+    queries = [Asked(text, (picture,)) for text, picture in zip(("Who is she?", "Is it he?"), pictures, strict=False)]
+    return model.prepare(queries, ANSWERS)
+
+
+@torch.no_grad()
+def logits(model: VLM, data: Path, visual: list[Tensor] | None = None) -> Tensor:
+    return model.answer_logits(asked(model, data), visual)
+
+
+def drawn(shape: Any, seed: int, scale: float = 0.05) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+def stored(edit: Edit, folder: Path) -> Path:
+    folder.mkdir()
+    edit.save(folder)
+    return folder
+
+
+def adapter(model: VLM, seed: int, folder: Path) -> tuple[Path, dict[str, Tensor]]:
+    """A stored adapter of random matrices, and what it adds to each weight by the weight's name."""
+    names = model.language_linears()[:3]
+    peft = get_peft_model(model.model, LoraConfig(r=2, lora_alpha=8, target_modules=names))
+    added = {}
+    for place, name in enumerate(names):
+        layer = peft.get_base_model().get_submodule(name)
+        down, up = (drawn(each["default"].weight.shape, seed + place) for each in (layer.lora_A, layer.lora_B))
+        layer.lora_A["default"].weight.data, layer.lora_B["default"].weight.data = down, up
+        added[f"{name}.weight"] = up @ down * 4.0  # alpha / rank
+    return stored(Adapter(peft), folder), added
+
+
+def weights(model: VLM, seed: int, folder: Path) -> tuple[Path, dict[str, Tensor]]:
+    """Stored weights of the projector and of a layer that the adapters adapt too, and what they are."""
+    names = [*model.projector_parameters(), f"{model.language_linears()[1]}.weight"]
+    own = dict(model.model.named_parameters())
+    new = {name: own[name].detach() + drawn(own[name].shape, seed) for name in names}
+    return stored(Weights(new), folder), new
+
+
+@torch.no_grad()
+def by_hand(model: VLM, *, added: dict[str, Tensor] | None = None, new: dict[str, Tensor] | None = None) -> VLM:
+    own = dict(model.model.named_parameters())
+    for name, value in (new or {}).items():
+        own[name].copy_(value)
+    for name, value in (added or {}).items():
+        own[name].add_(value)
+    model.refresh()
+    return model
+
+
+def test_an_adapter_over_an_adapter(fresh: Callable[[], VLM], small_data: Path, tmp_path: Path) -> None:
+    first, added = adapter(fresh(), 1, tmp_path / "first")
+    second, more = adapter(fresh(), 50, tmp_path / "second")
+    model = fresh()
+    names = {name for name, _ in model.model.named_parameters()}
+    Trained.load(first, model).merge(model)
+    assert {name for name, _ in model.model.named_parameters()} == names, "what comes on top adapts plain layers"
+    Trained.load(second, model).apply(model)
+    plain = by_hand(by_hand(fresh(), added=added), added=more)
+    assert torch.allclose(logits(model, small_data), logits(plain, small_data), atol=1e-4)
+    assert not torch.allclose(logits(by_hand(fresh(), added=more), small_data), logits(plain, small_data), atol=1e-2)
+
+
+@pytest.mark.parametrize("adapter_first", [True, False])
+def test_weights_and_an_adapter(
+    fresh: Callable[[], VLM], small_data: Path, tmp_path: Path, adapter_first: bool
+) -> None:
+    """In either order; weights say what a layer is from then on, an adapter what is added."""
+    one, added = adapter(fresh(), 1, tmp_path / "adapter")
+    other, new = weights(fresh(), 9, tmp_path / "weights")
+    model = fresh()
+    first, last = (one, other) if adapter_first else (other, one)
+    Trained.load(first, model).merge(model)
+    Trained.load(last, model).apply(model)
+    if adapter_first:
+        plain = by_hand(by_hand(fresh(), added=added), new=new)
+    else:
+        plain = by_hand(by_hand(fresh(), new=new), added=added)
+    assert torch.allclose(logits(model, small_data), logits(plain, small_data), atol=1e-4)
+
+
+def test_weights_over_weights(fresh: Callable[[], VLM], small_data: Path, tmp_path: Path) -> None:
+    first, new = weights(fresh(), 9, tmp_path / "first")
+    kept = next(iter(new))
+    second = stored(Weights({kept: new[kept] * 2}), tmp_path / "second")
+    model = fresh()
+    for folder in (first, second):
+        Trained.load(folder, model).merge(model)
+    plain = by_hand(fresh(), new=new | {kept: new[kept] * 2})
+    assert torch.equal(logits(model, small_data), logits(plain, small_data))
+
+
+def test_a_merged_adapter_is_added_in_float32_and_rounded_once(fresh: Callable[[], VLM], tmp_path: Path) -> None:
+    folder, added = adapter(fresh(), 1, tmp_path / "adapter")
+    model = fresh()
+    model.model.bfloat16()
+    model.dtype = torch.bfloat16
+    before = {name: parameter.detach().clone() for name, parameter in model.model.named_parameters()}
+    Trained.load(folder, model).merge(model)
+    for name, parameter in model.model.named_parameters():
+        expected = (before[name].float() + added.get(name, torch.zeros(()))).bfloat16()
+        assert parameter.dtype == torch.bfloat16
+        assert torch.equal(parameter, expected), name
+
+
+# ---------------------------------------------------------------------------------------------------------- of guards
+def guard(model: VLM, seed: int, folder: Path, **params: Any) -> Path:
+    """A stored guard with a random encoder before every picture."""
+    made = Guard(model, CAGULParams(k=4, discriminator="none", **params), seed)
+    assert made.encoder is not None
+    for place, parameter in enumerate(made.encoder.parameters()):
+        parameter.data = drawn(parameter.shape, seed + place, 0.3)
+    return stored(made, folder)
+
+
+def by_token(model: VLM, folder: Path, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
+    """What a guard makes of a batch's visual tokens, one after the other; each layer's own where layers choose."""
+    made = Guard.load(folder, model)
+    assert made.encoder is not None
+    found = []
+    for tokens, chosen in zip(visual, made.selector.select(batch), strict=True):
+        layers = len(chosen) if chosen.ndim == 2 else 1
+        new = torch.stack([tokens[layer] if tokens.ndim == 3 else tokens for layer in range(layers)])
+        for layer, places in enumerate(chosen.reshape(layers, -1).tolist()):
+            for place in places:
+                new[layer, place] = made.encoder(new[layer, place])
+        found.append(new if chosen.ndim == 2 else new[0])
+    return found
+
+
+@pytest.mark.parametrize("name", ["random", "tiny-mllama"])
+@torch.no_grad()
+def test_a_guard_over_a_guard(random_model: Path, small_data: Path, tmp_path: Path, name: str) -> None:
+    """Also where every layer chooses for itself, so that the first gives each layer tokens of its own."""
+
+    def fresh() -> VLM:
+        return load(card_for(str(random_model) if name == "random" else name), "cpu")
+
+    first, second = guard(fresh(), 1, tmp_path / "first"), guard(fresh(), 70, tmp_path / "second")
+    model, plain = fresh(), fresh()
+    for folder in (first, second):
+        Guard.load(folder, model).merge(model)
+    batch = asked(plain, small_data)
+    own = [picture.tokens for picture in batch.pictures]
+    once = by_token(plain, first, batch, own)
+    twice = by_token(plain, second, batch, once)
+    assert torch.allclose(logits(model, small_data), logits(plain, small_data, twice), atol=1e-4)
+    assert not torch.allclose(logits(model, small_data), logits(plain, small_data, once), atol=1e-2)
+    told = model.explain(asked(model, small_data))
+    assert told == Guard.load(second, plain).explain(batch, once)
+
+
+@pytest.mark.parametrize("made", [weights, adapter])
+@torch.no_grad()
+def test_training_over_a_guard(
+    fresh: Callable[[], VLM], small_data: Path, tmp_path: Path, made: Callable[..., tuple[Path, dict[str, Tensor]]]
+) -> None:
+    """What was trained changes the weights, and with them what the guard attends to; the guard stays before them."""
+    first = guard(fresh(), 1, tmp_path / "first")
+    second, change = made(fresh(), 9, tmp_path / "second")
+    model = fresh()
+    Guard.load(first, model).merge(model)
+    Trained.load(second, model).apply(model)
+    plain = by_hand(fresh(), **{"new" if made is weights else "added": change})
+    batch = asked(plain, small_data)
+    visual = by_token(plain, first, batch, [picture.tokens for picture in batch.pictures])
+    assert torch.allclose(logits(model, small_data), logits(plain, small_data, visual), atol=1e-4)
+    assert not torch.allclose(logits(model, small_data), logits(plain, small_data), atol=1e-2)
+
+
+def test_a_guard_is_trained_on_what_the_one_before_it_lets_see(
+    fresh: Callable[[], VLM], small_data: Path, tmp_path: Path
+) -> None:
+    """Its loss and its gradient, with the plain model's tokens as the first guard makes them."""
+    first = guard(fresh(), 1, tmp_path / "first")
+    model, plain = fresh(), fresh()
+    Guard.load(first, model).merge(model)
+    second = guard(plain, 70, tmp_path / "second")
+    loaded, alone = Guard.load(second, model), Guard.load(second, plain)
+    images = sorted((small_data / "SFHQ").iterdir())[:2]
+    examples = [
+        Case(Sample(f"{place}", "somebody", Asked(text, (image,)), answer), answer, True, True, (True,))
+        for place, (text, image, answer) in enumerate(zip(("Who is she?", "Is it he?"), images, ANSWERS, strict=True))
+    ]
+    losses = Trainer(model, loaded).nll(examples)
+    losses.sum().backward()
+    batch = asked(plain, small_data)
+    with torch.no_grad():
+        once = by_token(plain, first, batch, [picture.tokens for picture in batch.pictures])
+    expected = answer_nll(plain.answer_log_probabilities(batch, alone.replace(batch, once)))
+    expected.sum().backward()
+    assert torch.allclose(losses, expected, atol=1e-4)
+    for one, other in zip(loaded.encoder.parameters(), alone.encoder.parameters(), strict=True):  # type: ignore[union-attr]
+        assert torch.allclose(one.grad, other.grad, atol=1e-4)

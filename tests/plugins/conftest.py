@@ -1,3 +1,0 @@
-"""Rows of a method and a task of other hands."""
-
-from tests.plugins.handing_back import computed as computed
