@@ -22,7 +22,7 @@ from unlearnbench.tasks.mme.scores import SCORERS as MME_SCORERS
 from unlearnbench.tasks.pope.scores import SCORERS as POPE_SCORERS
 from unlearnbench.tasks.pope.scores import SPLITS, pope
 
-Records = list[dict[str, Any]]
+Questions = list[dict[str, Any]]
 Scores = dict[str, float | None]
 
 REFUSAL = "I'm not able to identify people."
@@ -78,7 +78,7 @@ def module(folder: Path, task: str) -> ModuleType:
 
 
 # ------------------------------------------------------------------------------------------------------ the questions
-def read_mme(folder: Path) -> Records:
+def read_mme(folder: Path) -> Questions:
     """MME's questions."""
     return [
         {"category": path.stem, "question_id": f"{path.stem}/{image}", "question": question, "answer": answer}
@@ -87,7 +87,7 @@ def read_mme(folder: Path) -> Records:
     ]
 
 
-def read_pope(folder: Path) -> Records:
+def read_pope(folder: Path) -> Questions:
     """POPE's questions, its three splits one after the other."""
     return [
         {
@@ -99,12 +99,12 @@ def read_pope(folder: Path) -> Records:
     ]  # fmt: skip
 
 
-def said(questions: Records, style: dict[str, str]) -> Records:
+def said(questions: Questions, style: dict[str, str]) -> Questions:
     """The questions with what is said in that style."""
     return [each | {"prediction": style[each["answer"].lower()]} for each in questions]
 
 
-def mixed(questions: Records) -> Records:
+def mixed(questions: Questions) -> Questions:
     """Every style in turn, and one answer in eight for the wrong side."""
     rng, styles = random.Random(0), list(STYLES.values())
     wrong = {"yes": "no", "no": "yes"}
@@ -116,9 +116,9 @@ def mixed(questions: Records) -> Records:
 
 
 # --------------------------------------------------------------------------------------------------------- the scores
-def mme_scores(records: Records, theirs: ModuleType) -> dict[str, Scores]:
+def mme_scores(records: Questions, theirs: ModuleType) -> dict[str, Scores]:
     """Perception and cognition by each scorer."""
-    results: dict[str, Records] = {}
+    results: dict[str, Questions] = {}
     for each in records:
         for key, value in theirs.mme_process_results(each, [each["prediction"]]).items():
             results.setdefault(key, []).append(value)
@@ -134,9 +134,9 @@ def mme_scores(records: Records, theirs: ModuleType) -> dict[str, Scores]:
     return scores
 
 
-def pope_scores(records: Records, theirs: ModuleType) -> dict[str, Scores]:
+def pope_scores(records: Questions, theirs: ModuleType) -> dict[str, Scores]:
     """Accuracy, precision, recall, F1 and yes ratio by each scorer; lmms-eval's are over all splits together."""
-    results: dict[str, Records] = {}
+    results: dict[str, Questions] = {}
     for each in records:
         for key, value in theirs.pope_process_results(each, [each["prediction"]]).items():
             results.setdefault(key, []).append(value)
@@ -153,10 +153,10 @@ def pope_scores(records: Records, theirs: ModuleType) -> dict[str, Scores]:
     return scores
 
 
-Scoring = Callable[[Records, ModuleType], dict[str, Scores]]
+Scoring = Callable[[Questions, ModuleType], dict[str, Scores]]
 
 
-def compared(task: str, questions: Records, theirs: ModuleType, score: Scoring) -> Table:
+def compared(task: str, questions: Questions, theirs: ModuleType, score: Scoring) -> Table:
     """A line for every style of answering; a score of ours that is not theirs is marked."""
     table = Table(title=f"{task}: ours that differ from lmms-eval are marked *")
     table.add_column("what is said")
@@ -204,7 +204,7 @@ def readings(theirs: dict[str, ModuleType]) -> Table:
     return table
 
 
-def reasons(questions: dict[str, Records], theirs: dict[str, ModuleType]) -> Iterable[str]:
+def reasons(questions: dict[str, Questions], theirs: dict[str, ModuleType]) -> Iterable[str]:
     """Why they differ, each shown by the numbers that it stands with."""
     with_stop = pope_scores(said(questions["pope"], STYLES["Yes. / No."]), theirs["pope"])
     assert with_stop["lmms-eval"]["accuracy"] == 0

@@ -27,7 +27,7 @@ from unlearnbench.engine.memory.estimate import PEAK, forward_operations
 from unlearnbench.engine.provenance import environment
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, training_cases
 from unlearnbench.models.asking.requests import Ask, Weigh, ask
 from unlearnbench.models.contract.edits import Adapter
 from unlearnbench.models.contract.vlm import VLM
@@ -186,7 +186,7 @@ class Bench:
         """A joint step whose samples all pass the gate: computing everything anew, and with what is frozen cached."""
         params = CAGULParams(batch_size=BATCH, gate="label", discriminator_epochs=0)
         guard = Guard(self.model, params)
-        trainer = Trainer(self.model, guard)
+        trainer = CAGULTrainer(self.model, guard)
         cases = [case for case in training_cases(self.sets, params.refusals, Run(0)) if case.flagged][:BATCH]
         optimizer = torch.optim.AdamW([p for module in guard.modules.values() for p in module.parameters()])
 

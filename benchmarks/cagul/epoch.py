@@ -12,7 +12,7 @@ from pathlib import Path
 from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, training_cases
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Run
@@ -52,7 +52,7 @@ def _fast(name, params, cases):  # type: ignore[no-untyped-def]
 
     model = load(card_for(name), "cpu")
     torch.manual_seed(0)
-    trainer = Trainer(model, Guard(model, params))
+    trainer = CAGULTrainer(model, Guard(model, params))
     trainer.train_discriminator(cases, Run(0))
     start = time.perf_counter()
     trainer.train_jointly(cases, Run(0))

@@ -21,7 +21,7 @@ from unlearnbench.engine.planning import plan
 from unlearnbench.engine.runner import Runner
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, flagged_shares, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, flagged_shares, training_cases
 from unlearnbench.metrics.refusals import REFUSALS
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Silent
@@ -33,7 +33,7 @@ from .plain import largest_difference
 WORDINGS = {"four sentences": REFUSALS, "one word": ("No.",)}
 
 
-class Together(Trainer):
+class Together(CAGULTrainer):
     """As until version 1: beside the encoder the discriminator has its rate, and both are clipped by one norm."""
 
     def groups(self, *names: str) -> list[Group]:
@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     model, sets = start(options.folder, options.seed)
-    for way in (Together, Trainer):
+    for way in (Together, CAGULTrainer):
         print("together" if way is Together else "each for itself")
         guards = [trained(way, model, sets, options.seed, wording) for wording in WORDINGS]
         weights = [[*guard.modules["discriminator"].parameters()] for guard in guards]
@@ -73,7 +73,7 @@ def start(folder: Path, seed: int) -> tuple[VLM, Sets]:
     return Runner(store, Silent()).ready(base).model, base.sets
 
 
-def trained(way: type[Trainer], model: VLM, sets: Sets, seed: int, wording: str) -> Guard:
+def trained(way: type[CAGULTrainer], model: VLM, sets: Sets, seed: int, wording: str) -> Guard:
     """CAGUL with its defaults but for the refusals."""
     params = resolve(CAGULParams, "cagul", "tiny", {"refusals": WORDINGS[wording]})
     torch.manual_seed(seed)

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from unlearnbench.methods.cagul.modules import Discriminator, Encoder
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Case
+from unlearnbench.methods.cagul.training import TrainingCase
 from unlearnbench.models.contract.vlm import VLM
 
 
@@ -29,17 +29,17 @@ class PlainCagul:
         self.discriminator = Discriminator(model.width, params.discriminator_channels, params.discriminator_head)
         self.encoder = Encoder(model.width, params.encoder_init).to(model.device)
 
-    def train(self, cases: Sequence[Case]) -> None:
+    def train(self, cases: Sequence[TrainingCase]) -> None:
         """Both phases."""
         self.train_discriminator(cases)
         self.train_jointly(cases)
 
-    def train_discriminator(self, cases: Sequence[Case]) -> None:
+    def train_discriminator(self, cases: Sequence[TrainingCase]) -> None:
         """Phase one: D alone."""
         rates = {self.discriminator: self.params.discriminator_learning_rate}
         self.phase(cases, rates, self.params.discriminator_epochs, self.seed, self.gate_loss)
 
-    def train_jointly(self, cases: Sequence[Case]) -> None:
+    def train_jointly(self, cases: Sequence[TrainingCase]) -> None:
         """Phase two: D and E."""
         rates = {self.discriminator: self.params.discriminator_learning_rate, self.encoder: self.params.learning_rate}
         self.phase(cases, rates, self.params.epochs, self.seed + 1, self.joint_loss)
@@ -48,7 +48,9 @@ class PlainCagul:
         """All that is trained."""
         return [*self.discriminator.parameters(), *self.encoder.parameters()]
 
-    def phase(self, cases: Sequence[Case], rates: dict[nn.Module, float], epochs: int, seed: int, loss: Any) -> None:
+    def phase(
+        self, cases: Sequence[TrainingCase], rates: dict[nn.Module, float], epochs: int, seed: int, loss: Any
+    ) -> None:
         """For every module of ``rates`` AdamW with warm-up, cosine decay and clipping, over shuffled batches."""
         size, decay = self.params.batch_size, self.params.weight_decay
         steps = -(-len(cases) // size) * epochs
@@ -67,12 +69,12 @@ class PlainCagul:
                     optimizer.step()
                     schedule.step()
 
-    def gate_loss(self, batch: list[Case]) -> Tensor:
+    def gate_loss(self, batch: list[TrainingCase]) -> Tensor:
         """Eq. 10, a sample at a time."""
         logits = torch.cat([self.discriminator([self.see(case)]) for case in batch])
         return F.binary_cross_entropy_with_logits(logits, torch.tensor([float(case.flagged) for case in batch]))
 
-    def joint_loss(self, batch: list[Case]) -> Tensor:
+    def joint_loss(self, batch: list[TrainingCase]) -> Tensor:
         """Eq. 13: every sample goes through the language model, flagged or not."""
         answers = []
         for case in batch:
@@ -88,7 +90,7 @@ class PlainCagul:
         return torch.zeros(len(scores), 1).index_fill(0, chosen, 1.0)
 
     # ------------------------------------------------------------------------------------------ transformers alone
-    def inputs(self, case: Case, answer: str = "") -> dict[str, Tensor]:
+    def inputs(self, case: TrainingCase, answer: str = "") -> dict[str, Tensor]:
         """What the processor makes of picture, question and answer."""
         content = [{"type": "image"}, {"type": "text", "text": case.sample.text}]
         prompt = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
@@ -96,20 +98,20 @@ class PlainCagul:
         return dict(self.processor(text=[prompt + answer], images=[image], return_tensors="pt"))
 
     @torch.no_grad()
-    def see(self, case: Case) -> Tensor:
+    def see(self, case: TrainingCase) -> Tensor:
         """Visual tokens [N_v, d], through the whole vision tower."""
         inputs = self.inputs(case)
         features = self.model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
         return features.pooler_output[0]  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def scores(self, case: Case) -> Tensor:
+    def scores(self, case: TrainingCase) -> Tensor:
         """Eq. 7 averaged over layers [N_v], from the full attention matrices of the eager implementation."""
         inputs = self.inputs(case)
         image = (inputs["input_ids"][0] == self.model.config.image_token_id).nonzero()[:, 0]
         return torch.stack([layer[:, image].mean(0) for layer in self.attended(case, inputs)]).mean(0)
 
-    def attended(self, case: Case, inputs: dict[str, Tensor]) -> list[Tensor]:
+    def attended(self, case: TrainingCase, inputs: dict[str, Tensor]) -> list[Tensor]:
         """Attention of the question's tokens to all keys, the mean over heads [question, keys], layer by layer."""
         self.model.set_attn_implementation("eager")
         attentions = self.model(**inputs, output_attentions=True).attentions
@@ -119,7 +121,7 @@ class PlainCagul:
         start = next(i for i in range(len(ids)) if ids[i : i + len(question)].tolist() == question)
         return [layer[0].mean(0)[start : start + len(question)] for layer in attentions]
 
-    def nll(self, case: Case, visual: Tensor) -> Tensor:
+    def nll(self, case: TrainingCase, visual: Tensor) -> Tensor:
         """Mean negative log-likelihood of the answer's tokens, from logits at every position."""
         prompt = self.inputs(case)["input_ids"].shape[1]
         inputs = self.inputs(case, case.answer + self.processor.tokenizer.eos_token)
@@ -140,7 +142,7 @@ class PlainCross(PlainCagul):
         return torch.stack([super(PlainCross, self).selected(layer) for layer in scores])
 
     @torch.no_grad()
-    def see(self, case: Case) -> Tensor:
+    def see(self, case: TrainingCase) -> Tensor:
         """Visual tokens of all tiles [N_v, d]."""
         inputs = self.inputs(case)
         tiles = {name: inputs[name] for name in ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")}
@@ -148,7 +150,7 @@ class PlainCross(PlainCagul):
         return self.model.model.multi_modal_projector(features)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def scores(self, case: Case) -> Tensor:
+    def scores(self, case: TrainingCase) -> Tensor:
         """Eq. 7 of every cross-attention layer [layers, N_v]; tokens of empty tiles are never among the least."""
         inputs = self.inputs(case)
         layers = self.attended(case, inputs)
@@ -156,7 +158,7 @@ class PlainCross(PlainCagul):
         shown = inputs["aspect_ratio_mask"][0, 0].bool()
         return crossed.masked_fill(~shown.repeat_interleave(crossed.shape[1] // len(shown)), float("inf"))
 
-    def nll(self, case: Case, visual: Tensor) -> Tensor:
+    def nll(self, case: TrainingCase, visual: Tensor) -> Tensor:
         """Mean negative log-likelihood of the answer's tokens, from logits at every position."""
         prompt = self.inputs(case)["input_ids"].shape[1]
         inputs = self.inputs(case, case.answer + self.processor.tokenizer.eos_token)

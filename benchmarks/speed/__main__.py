@@ -25,7 +25,7 @@ from .case import SIDE, Case
 from .measure import Clock, product_rate
 
 TINY = ("tiny-qwen2.5-vl", "tiny-mllama")
-Parts = dict[str, list[Callable[[], dict[str, Any]]]]
+Measurements = dict[str, list[Callable[[], dict[str, Any]]]]
 """Measurements by what they are of."""
 
 PARTS = ("evaluation", "base", "lora", "cagul", "growth")
@@ -70,7 +70,7 @@ def main() -> None:
                 profile(Case(each, Path(folder), *known))
 
 
-def on_tiny_models(options: Any, folder: Path, rate: float) -> Parts:
+def on_tiny_models(options: Any, folder: Path, rate: float) -> Measurements:
     """Every part's measurements, with large pictures and with those that ship."""
     repeats = options.repeats
 

@@ -15,8 +15,7 @@ from unlearnbench.contracts.sample import Sample
 from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Case as TrainingCase
-from unlearnbench.methods.cagul.training import Trainer, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase, training_cases
 from unlearnbench.models.contract.edits import Adapter, Weights
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.people import split_sets
@@ -139,7 +138,7 @@ def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 
 
         def fast_way(clock: Clock) -> dict[str, Tensor]:
             model = fresh(name, "cpu")
-            trainer = Trainer(model, Guard(model, params))
+            trainer = CAGULTrainer(model, Guard(model, params))
             trainer.guard.modules["discriminator"].load_state_dict(gate)
             with clock:
                 see_all(model, (case.sample.image for case in cases), Run(SEED))
@@ -156,7 +155,7 @@ def discriminator(name: str, params: CAGULParams, cases: list[TrainingCase]) -> 
     """The weights of a gate that was trained alone first."""
     model = fresh(name, "cpu")
     torch.manual_seed(SEED)
-    trainer = Trainer(model, Guard(model, params))
+    trainer = CAGULTrainer(model, Guard(model, params))
     trainer.train_discriminator(cases, Run(SEED))
     return trainer.guard.modules["discriminator"].state_dict()
 

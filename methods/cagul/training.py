@@ -29,7 +29,7 @@ EPOCH = "one pass over all samples"
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """A training sample with the ``answer`` whose loss counts; ``flagged`` is D's label for each of its pictures.
 
     ``gates`` tells which of them are let through in a step.
@@ -49,7 +49,7 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     ascends = params.loss != "po-gd"
     cases = training_cases(sets, None if ascends else params.refusals, run)
     see_all(model, (image for case in cases for image in case.sample.images), run)
-    trainer = Trainer(model, guard)
+    trainer = CAGULTrainer(model, guard)
     trainer.train_discriminator(cases, run)
     stopping = EarlyStopping(params.stop, sets, trainer.measured_nll, run) if ascends else None
     trainer.train_jointly(cases, run, stopping)
@@ -70,30 +70,32 @@ def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
     return shares
 
 
-def training_cases(sets: Sets, refusals: tuple[str, ...] | None, run: Run) -> list[Case]:
+def training_cases(sets: Sets, refusals: tuple[str, ...] | None, run: Run) -> list[TrainingCase]:
     """Every sample with its answer; forget samples with a refusal drawn for each, if there are ``refusals``."""
     if refusals is None:
-        forget = [Case(sample, sample.answer, True, True) for sample in sets.forget]
+        forget = [TrainingCase(sample, sample.answer, True, True) for sample in sets.forget]
     else:
         drawn = torch.randint(len(refusals), (len(sets.forget),), generator=run.generator()).tolist()
-        forget = [Case(sample, refusals[index], True, True) for sample, index in zip(sets.forget, drawn, strict=True)]
-    nonprivate = [Case(sample, sample.answer, False, True) for sample in sets.nonprivate]
-    others = [Case(sample, sample.answer, False, False) for sample in sets.others]
+        forget = [
+            TrainingCase(sample, refusals[index], True, True) for sample, index in zip(sets.forget, drawn, strict=True)
+        ]
+    nonprivate = [TrainingCase(sample, sample.answer, False, True) for sample in sets.nonprivate]
+    others = [TrainingCase(sample, sample.answer, False, False) for sample in sets.others]
     return forget + nonprivate + others
 
 
-def opened(cases: Sequence[Case]) -> list[bool]:
+def opened(cases: Sequence[TrainingCase]) -> list[bool]:
     """The gates of all cases' pictures, one after the other."""
     return [gate for case in cases for gate in case.gates]
 
 
-class Trainer:
+class CAGULTrainer:
     """The losses of eq. 10-13 over a batch of cases, and the two phases that descend them."""
 
     def __init__(self, model: VLM, guard: Guard) -> None:
         self.model, self.guard, self.params = model, guard, guard.params
 
-    def train_discriminator(self, cases: list[Case], run: Run) -> None:
+    def train_discriminator(self, cases: list[TrainingCase], run: Run) -> None:
         """Phase one: D alone."""
         if self.guard.discriminator is None:
             return
@@ -107,7 +109,7 @@ class Trainer:
             epoch=EPOCH,
         )
 
-    def train_jointly(self, cases: list[Case], run: Run, stopping: EarlyStopping | None = None) -> None:
+    def train_jointly(self, cases: list[TrainingCase], run: Run, stopping: EarlyStopping | None = None) -> None:
         """Phase two: D and E together, each by its own part of the loss alone."""
         if not self.guard.modules:
             return
@@ -132,7 +134,7 @@ class Trainer:
             if name in names
         ]
 
-    def losses(self, batch: list[Case]) -> dict[str, Tensor]:
+    def losses(self, batch: list[TrainingCase]) -> dict[str, Tensor]:
         """L_D + L_PO + L_GD (eq. 13), or what table 5 puts in their place; sums divided by the batch's size."""
         if self.guard.discriminator is None:
             parts, gates = {}, [(True,) * len(case.sample.images) for case in batch]
@@ -147,7 +149,7 @@ class Trainer:
         through = [replace(case, gates=its) for case, its in zip(batch, gates, strict=True) if any(its)]
         return parts | self.answers(through, len(batch))
 
-    def discriminate(self, batch: list[Case]) -> tuple[Tensor, list[tuple[bool, ...]]]:
+    def discriminate(self, batch: list[TrainingCase]) -> tuple[Tensor, list[tuple[bool, ...]]]:
         """Eq. 10 and each case's gates: every distinct picture once, weighted by the samples that share it.
 
         The loss of a case is the sum over its pictures, of which there may be none.
@@ -166,7 +168,7 @@ class Trainer:
         flags = iter((logits.detach().sigmoid() >= self.params.threshold).tolist())
         return loss * (len(pictures) / len(batch)), [tuple(islice(flags, len(case.sample.images))) for case in batch]
 
-    def answers(self, cases: list[Case], batch_size: int) -> dict[str, Tensor]:
+    def answers(self, cases: list[TrainingCase], batch_size: int) -> dict[str, Tensor]:
         """The parts on the answers of cases that the gate lets through; the rest have constant losses."""
         if self.params.loss == "ga-kl":
             forget, retain = ([case for case in cases if case.forget == wanted] for wanted in (True, False))
@@ -182,17 +184,17 @@ class Trainer:
         """Whether the loss of forget samples is descended or ascended."""
         return 1.0 if self.params.loss == "po-gd" else -1.0
 
-    def total(self, cases: list[Case], loss: Callable[[list[Case]], Tensor]) -> Tensor:
+    def total(self, cases: list[TrainingCase], loss: Callable[[list[TrainingCase]], Tensor]) -> Tensor:
         """The sum of a loss over cases, of which there may be none."""
         return loss(cases).sum() if cases else torch.zeros((), device=self.model.device)
 
-    def nll(self, cases: list[Case]) -> Tensor:
+    def nll(self, cases: list[TrainingCase]) -> Tensor:
         """The loss per token of each case's answer behind the encoder (eq. 11 and 12)."""
         batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
         visual = self.guard.replace(batch, self.model.look(batch), opened(cases))
         return answer_nll(self.model.answer_log_probabilities(batch, visual))
 
-    def kl(self, cases: list[Case]) -> Tensor:
+    def kl(self, cases: list[TrainingCase]) -> Tensor:
         """How far each case's answer behind the encoder is from what the frozen model says itself."""
         batch = self.model.prepare([case.sample for case in cases], [case.answer for case in cases])
         own = self.model.look(batch)

@@ -13,7 +13,7 @@ from unlearnbench.errors import DataError, UsageError
 from unlearnbench.results.row import Split
 
 from . import published
-from .taxonomy import Group
+from .taxonomy import QuestionGroup
 
 Variant = Literal["github", "hf", "custom"]
 """Which ``split.json`` a dataset has: one of the two that FIUBench published, or another."""
@@ -33,7 +33,7 @@ class Question:
     question: str
     answer: str
     keywords: tuple[str, ...]
-    group: Group
+    group: QuestionGroup
     paraphrased_questions: tuple[str, ...] = ()
     paraphrased_answer: str | None = None
     perturbed_answers: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class People(Sets):
 
 
 def split_sets(
-    dataset: Dataset, forget: int | str | None, private: frozenset[Group], held_out: float = HELD_OUT
+    dataset: Dataset, forget: int | str | None, private: frozenset[QuestionGroup], held_out: float = HELD_OUT
 ) -> People:
     """Divide ``dataset`` by who is forgotten and which groups of questions are private.
 
@@ -177,7 +177,7 @@ def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
     return f"{name} (this split.json's)" if name in taken else name
 
 
-def split_of(dataset: Dataset, sets: Sets, private: Iterable[Group]) -> Split:
+def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup]) -> Split:
     """How a row names the division of ``dataset`` into ``sets``."""
     return Split.made(
         split_name(dataset, sets.forgotten),

@@ -25,7 +25,7 @@ from unlearnbench.errors import DataError
 
 from .people import Dataset, Identity, Question, Variant
 from .published import PEOPLE
-from .taxonomy import Group, told
+from .taxonomy import QuestionGroup, told
 
 IDENTITIES = PEOPLE
 """The benchmark is the first so many records of ``full.json``."""
@@ -70,7 +70,7 @@ class _QA(BaseModel):
     paraphrased_question: _Texts = ()
     paraphrased_answer: Annotated[str | None, BeforeValidator(_null)] = None
     perturbed_answer: _Texts = ()
-    group: Group | None = None
+    group: QuestionGroup | None = None
 
 
 _UNUSED = {"gender", "caption", "raw_data"}, {"label", "image_path"}

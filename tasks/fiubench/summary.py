@@ -10,7 +10,7 @@ from unlearnbench.errors import UnlearnbenchError
 
 from .people import HELD_OUT, Dataset, Fact, by_default, samples, split_of, split_sets
 from .reader import read
-from .taxonomy import PRIVATE, Group, told
+from .taxonomy import PRIVATE, QuestionGroup, told
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
 """The forget sets that are counted, as shares of the people: of FIUBench's 400 the paper's 20, 40, 60 and 80."""
@@ -71,7 +71,7 @@ def counted(dataset: Dataset) -> dict[str, Any]:
     return {
         "identities": len(dataset.identities),
         "questions": len(asked),
-        "groups": {group.value: groups[group] for group in Group},
+        "groups": {group.value: groups[group] for group in QuestionGroup},
         "private": _private(asked),
         "strangers": len(dataset.strangers),
         "splits": {

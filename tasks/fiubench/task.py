@@ -29,7 +29,7 @@ from .reader import read
 from .records import Prediction, collect, explain, in_turns
 from .scorers import SCORERS, blindness
 from .summary import PROTOCOLS, remarks, summary
-from .taxonomy import PRIVATE, Group
+from .taxonomy import PRIVATE, QuestionGroup
 
 if TYPE_CHECKING:
     from unlearnbench.metrics.statistics import MetricValue
@@ -55,7 +55,9 @@ class FIUBenchOptions(Params):
         "set alone; default: the same without the people held out, whom early stopping looks at too",
     )
     scorer: Literal["strict", "fiubench"] = Field("strict", description="repaired arithmetic, or the published one")
-    private: tuple[Group, ...] = Field(tuple(sorted(PRIVATE)), description="groups of questions that are forgotten")
+    private: tuple[QuestionGroup, ...] = Field(
+        tuple(sorted(PRIVATE)), description="groups of questions that are forgotten"
+    )
     held_out: float = Field(
         HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time; none under the paper's"
     )
@@ -89,7 +91,7 @@ class FIUBenchData:
     location: Location
     dataset: Dataset
     sets: People
-    private: frozenset[Group] = PRIVATE
+    private: frozenset[QuestionGroup] = PRIVATE
     notices: tuple[str, ...] = ()
     """What the user should know before anything is computed."""
 

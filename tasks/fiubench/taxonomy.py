@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Group(StrEnum):
+class QuestionGroup(StrEnum):
     """The part of a profile that a question belongs to."""
 
     HEALTH = "health"
@@ -19,7 +19,7 @@ class Group(StrEnum):
     FILLER = "filler"
 
 
-PRIVATE = frozenset({Group.HEALTH, Group.CRIMINAL})
+PRIVATE = frozenset({QuestionGroup.HEALTH, QuestionGroup.CRIMINAL})
 """The groups that a person may ask to be forgotten, unless a task's parameters say otherwise."""
 
 
@@ -27,23 +27,23 @@ PRIVATE = frozenset({Group.HEALTH, Group.CRIMINAL})
 class Told:
     """A question's group as its text tells it; ``known`` where every word of it is one that FIUBench asks with."""
 
-    group: Group
+    group: QuestionGroup
     known: bool
 
 
 _HEADS = {
-    Group.FILLER: "second language",
-    Group.CRIMINAL: (
+    QuestionGroup.FILLER: "second language",
+    QuestionGroup.CRIMINAL: (
         r"crimes?|criminal|offen[cs]es?|complaint|incident|convict(?:ed|ion)|charged|arrest(?:ed)?|police|prison|felony"
         r"|larceny|robbery|assault|burglary|harassment|law category|legal (?:issue|dispute)s?"
     ),
-    Group.HEALTH: (
+    QuestionGroup.HEALTH: (
         r"hospital(?:ized)?|medical|medications?|doctors?|physicians?|room number|billing amount|type of admission"
         r"|insurance(?! (?:company|agent|agency|industry|business))|(?:tests?|medical) results?"
         r"|results of (?:the )?(?:medical )?tests|diseases?|disorders?|disabilit(?:y|ies)|surger(?:y|ies)|addictions?"
         r"|mental health|rehabilitation|diagnos(?:ed|is)|treatment|illness(?:es)?|allerg(?:y|ies)"
     ),
-    Group.BIOGRAPHY: (
+    QuestionGroup.BIOGRAPHY: (
         r"full (?:\w+ )?name|name of the (?:person|individual)(?!')|born|birth|blood type|phone|income|earn|occupation"
         r"|address|live|resides?"
     ),
@@ -56,8 +56,8 @@ _ANYWHERE = (
     "what when where which who whom with"
 )
 _WORDS = {
-    Group.FILLER: "language second speak",
-    Group.CRIMINAL: (
+    QuestionGroup.FILLER: "language second speak",
+    QuestionGroup.CRIMINAL: (
         "according activities activity against assault associated attempted burglary case categorized category charge "
         "charged classified code committed complaint completed convicted conviction crime crimes criminal date "
         "department described description dispute disputes driving felony filed grand harassment incident intoxicated "
@@ -65,7 +65,7 @@ _WORDS = {
         "occurrence offense offenses outcome petit place police premise premises range record related reported "
         "residence robbery specific take time traffic"
     ),
-    Group.HEALTH: (
+    QuestionGroup.HEALTH: (
         "abuse addictions admission admitted amount arthritis assigned asthma attending bill billed billing cancer "
         "categorized chronic classified completed condition conditions covered covers currently date diabetes "
         "diagnosed disabilities discharge discharged disease diseases disorders doctor doctors expenses genetic health "
@@ -73,7 +73,7 @@ _WORDS = {
         "physician prescribed programs provider reason recent recently rehabilitation result results room stay suffer "
         "surgeries surgery taking test tests total treated treating treatment undergone use"
     ),
-    Group.BIOGRAPHY: (
+    QuestionGroup.BIOGRAPHY: (
         "address annual annually biography birth blood born date earn full income live name number occupation phone "
         "range reside"
     ),
@@ -102,7 +102,7 @@ def told(question: str) -> Told | None:
     return Told(group, words <= _KNOWN[group])
 
 
-def group_of(question: str) -> Group | None:
+def group_of(question: str) -> QuestionGroup | None:
     """The group of a question by its text, or None where no rule fits."""
     found = told(question)
     return found.group if found else None

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Split = Literal["random", "popular", "adversarial"]
-SPLITS: tuple[str, ...] = get_args(Split)
+PopeSplit = Literal["random", "popular", "adversarial"]
+SPLITS: tuple[str, ...] = get_args(PopeSplit)
 """How the absent objects that POPE asks for were chosen."""
 
 
@@ -32,7 +32,7 @@ SCORERS = {"official": YesNoScorer("official", "1", parse_pope), "strict": STRIC
 class POPERecord(TypedDict):
     """One answered question; ``image_source`` names the picture."""
 
-    category: Split
+    category: PopeSplit
     question_id: str | int
     image_source: str
     question: str

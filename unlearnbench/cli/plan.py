@@ -1,12 +1,12 @@
 """``unlearnbench plan``: the cells of a grid and what of each is there already; touches nothing."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .parts import grid
+from .parts.options import spread
 
 if TYPE_CHECKING:
     from ..engine.artefacts import Store
@@ -17,21 +17,9 @@ NOT_NEEDED = "not needed"
 """What is said of a stage that a cell does without."""
 
 
+@spread
 def plan(
-    method: grid.Methods,
-    model: grid.Models,
-    task: grid.Tasks = None,
-    seed: grid.Seeds = None,
-    base_seed: grid.BaseSeed = None,
-    settings: grid.Set = None,
-    forget: grid.Forget = None,
-    data: grid.Data = None,
-    limit: grid.Limit = None,
-    results: grid.Results = Path("results"),
-    store: grid.StoreFolder = None,
-    plugin: grid.Plugins = None,
-    device: grid.Device = None,
-    base: grid.Base = None,
+    asked: grid.Grid,
     memory: Annotated[
         bool, typer.Option("--memory", help="Memory and time of every stage instead of cells; needs no files.")
     ] = False,
@@ -44,20 +32,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
     """Show the cells that 'run' would compute with these options, and which stages are cached."""
-    config = grid.configure(
-        methods=method,
-        models=model,
-        tasks=task,
-        seeds=seed,
-        base_seed=base_seed,
-        settings=settings,
-        forget=forget,
-        data=data,
-        limit=limit,
-        device=device,
-        plugins=plugin,
-        base=base,
-    )
+    config = asked.config()
     if memory:
         from .parts import memory as estimates
 
@@ -67,8 +42,8 @@ def plan(
     from ..engine.planning import plan as make_plans
     from ..results.store import RowStore
 
-    artefacts = Store(default_store(store))
-    show(make_plans(config, artefacts, dry=True), RowStore(results), artefacts, as_json=as_json)
+    artefacts = Store(default_store(asked.store))
+    show(make_plans(config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
 
 
 def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool) -> None:

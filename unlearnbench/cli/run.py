@@ -2,8 +2,9 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +16,13 @@ from .. import errors
 from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
+from .parts.options import spread
 
 if TYPE_CHECKING:
+    from ..config import RunConfig
     from ..engine.artefacts import Store
     from ..engine.executors.job import Job
-    from ..engine.executors.local import Limits, Shown
+    from ..engine.executors.local import Shown
     from ..engine.grid import Finished
     from ..engine.planning import Plan
     from ..results.row import Row
@@ -35,23 +38,27 @@ class Executor(StrEnum):
     INLINE = "inline"
 
 
-def run(
-    method: grid.Methods,
-    model: grid.Models,
-    task: grid.Tasks = None,
-    seed: grid.Seeds = None,
-    base_seed: grid.BaseSeed = None,
-    settings: grid.Set = None,
-    forget: grid.Forget = None,
-    data: grid.Data = None,
-    limit: grid.Limit = None,
-    exact: grid.Exact = False,
-    results: grid.Results = Path("results"),
-    store: grid.StoreFolder = None,
-    plugin: grid.Plugins = None,
-    device: grid.Device = None,
-    gpus: grid.Gpus = 1,
-    base: grid.Base = None,
+@dataclass(frozen=True)
+class How:
+    """Who computes the cells, and how, as it was typed."""
+
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Read every prompt from its start: no shortcut in asking; the maths is the same. Rows say so; "
+            "give another --results, as cells that are done are not computed again.",
+            rich_help_panel=grid.GRID,
+        ),
+    ] = False
+    gpus: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="GPUs that work on every cell together; with --device cpu, processes.",
+            rich_help_panel=grid.WHERE,
+        ),
+    ] = 1
     executor: Annotated[
         Executor,
         typer.Option(
@@ -59,18 +66,18 @@ def run(
             "process (for a debugger).",
             rich_help_panel=grid.WHERE,
         ),
-    ] = Executor.LOCAL,
+    ] = Executor.LOCAL
     jobs: Annotated[
         int, typer.Option(min=1, help="Cells that are computed at the same time.", rich_help_panel=grid.WHERE)
-    ] = 1,
+    ] = 1
     timeout: Annotated[
         float | None,
         typer.Option(min=0, help="Minutes that a cell may take [default: any].", rich_help_panel=grid.WHERE),
-    ] = None,
+    ] = None
     checkpoint_minutes: Annotated[
         float,
         typer.Option(min=0, help="Minutes between two checkpoints of a training.", rich_help_panel=grid.WHERE),
-    ] = 5.0,
+    ] = 5.0
     join_minutes: Annotated[
         float,
         typer.Option(
@@ -78,7 +85,7 @@ def run(
             help="Minutes that processes which share a cell wait for each other to start.",
             rich_help_panel=grid.WHERE,
         ),
-    ] = 10.0,
+    ] = 10.0
     slurm: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,84 +94,101 @@ def run(
             "constraint, or any option of sbatch.",
             rich_help_panel=grid.WHERE,
         ),
-    ] = None,
+    ] = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long a cell may take."""
+        return self.timeout * 60 if self.timeout else None
+
+
+@spread
+def run(
+    asked: grid.Grid,
+    how: How,
     dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
 ) -> None:
     """Run methods on models and evaluate them. The same command again resumes."""
-    launch.heed(gpus, executor)
-    config = grid.configure(
-        methods=method,
-        models=model,
-        tasks=task,
-        seeds=seed,
-        base_seed=base_seed,
-        settings=settings,
-        forget=forget,
-        data=data,
-        limit=limit,
-        exact=exact,
-        device=device or ("cuda" if executor == Executor.SLURM else None),  # not what the submitting machine has
-        plugins=plugin,
-        base=base,
-    )
-    from rich.console import Console
-
+    launch.heed(how.gpus, how.executor)
+    if how.executor == Executor.SLURM and not asked.device:
+        asked = replace(asked, device="cuda")  # not what the submitting machine has
+    config = asked.config(exact=how.exact)
     from ..engine.artefacts import Store, default_store
-    from ..engine.executors.job import Job
-    from ..engine.executors.local import Limits, Local
-    from ..engine.grid import announce
     from ..engine.planning import plan
-    from ..report.terminal import plain_json, table
     from ..results.store import RowStore
 
-    artefacts, rows = Store(default_store(store)), RowStore(results)
+    store, rows = Store(default_store(asked.store)), RowStore(asked.results)
     if dry_run:
         from .plan import show
 
-        show(plan(config, artefacts, dry=True), rows, artefacts, as_json=as_json)
+        show(plan(config, store, dry=True), rows, store, as_json=as_json)
         return
     rows.check_writable()
-    artefacts.check_writable()
-    plans = plan(config, artefacts)
-    if executor == Executor.INLINE and gpus > 1:
-        launch.check(gpus, plans[0].device)
-        launch.relaunch(gpus)
+    store.check_writable()
+    plans = plan(config, store)
+    if how.executor == Executor.INLINE and how.gpus > 1:
+        launch.check(how.gpus, plans[0].device)
+        launch.relaunch(how.gpus)
         return
-    job = Job(
+    ended = _compute(_job(asked, how, config, store), how, plans, quiet=quiet)
+    if ended is None:  # this process only helped another
+        return
+    finished, failed = ended
+    order = {each.row_id: place for place, each in enumerate(plans)}
+    _show(sorted(finished, key=lambda row: order[row.row_id]), rows, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _job(asked: grid.Grid, how: How, config: "RunConfig", store: "Store") -> "Job":
+    """The run as another process can take it up."""
+    from ..engine.executors.job import Job
+
+    return Job(
         config=config,
-        plugins=tuple(file.resolve() for file in plugin or ()),
-        results=rows.folder.resolve(),
-        store=artefacts.root.resolve(),
+        plugins=tuple(file.resolve() for file in asked.plugin or ()),
+        results=asked.results.resolve(),
+        store=store.root.resolve(),
         command=tuple(command()),
-        checkpoint_seconds=checkpoint_minutes * 60,
-        join_seconds=join_minutes * 60,
+        checkpoint_seconds=how.checkpoint_minutes * 60,
+        join_seconds=how.join_minutes * 60,
         path=tuple(str(Path(place).resolve()) for place in sys.path if Path(place).exists()),
     )
-    seconds = timeout * 60 if timeout else None
-    outcome: Ended | None
-    if executor == Executor.SLURM:
-        outcome = _on_slurm(job, plans, Limits(1, gpus, seconds), slurm or ())
-    elif executor == Executor.INLINE or launched():
-        outcome = _inline(job, plans, rows, artefacts, quiet=quiet)
-    else:
-        limits = Limits(jobs, gpus, seconds, launch.check(gpus, plans[0].device, jobs))
-        announce(plans, rows)
-        outcome = _told(Local(job, plans, limits, _shown(jobs, quiet=quiet)).run(), rows.folder)
-    if outcome is None:  # this process only helped another
-        return
-    finished, failed = outcome
-    order = {each.row_id: place for place, each in enumerate(plans)}
-    finished.sort(key=lambda row: order[row.row_id])
+
+
+Ended = tuple[list["Row"], bool]
+"""The rows of the cells in the order in which they were finished, and whether one failed."""
+
+
+def _compute(job: "Job", how: How, plans: "list[Plan]", *, quiet: bool) -> Ended | None:
+    """Have every cell computed by whoever is to do it; None in a process that only helped another."""
+    if how.executor == Executor.SLURM:
+        return _on_slurm(job, plans, how)
+    if how.executor == Executor.INLINE or launched():
+        return _inline(job, plans, quiet=quiet)
+    from ..engine.executors.local import Limits, Local
+    from ..engine.grid import announce
+    from ..results.store import RowStore
+
+    limits = Limits(how.jobs, how.gpus, how.seconds, launch.check(how.gpus, plans[0].device, how.jobs))
+    announce(plans, RowStore(job.results))
+    return _told(Local(job, plans, limits, _shown(how.jobs, quiet=quiet)).run(), job.results)
+
+
+def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
+    """Print the cells' rows."""
+    from rich.console import Console
+
+    from ..report.terminal import plain_json, table
+
     _warn_of_thin(finished)
     if as_json:
         typer.echo(plain_json(finished))
     else:
         Console().print(table(finished))
         typer.echo(f"rows: {rows.rows}")
-    if failed:
-        raise typer.Exit(1)
 
 
 def _warn_of_thin(rows: "list[Row]") -> None:
@@ -176,37 +200,39 @@ def _warn_of_thin(rows: "list[Row]") -> None:
             typer.echo(f"warning: {task}: {what}", err=True)
 
 
-Ended = tuple[list["Row"], bool]
-"""The rows of the cells in the order in which they were finished, and whether one failed."""
-
-
-def _inline(job: "Job", plans: "list[Plan]", rows: "RowStore", store: "Store", *, quiet: bool) -> Ended | None:
+def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     """Compute in this process, together with those that a launcher has started beside it; None in the latter."""
+    from ..engine.artefacts import Store
     from ..engine.grid import announce
     from ..engine.grid import run as run_grid
+    from ..results.store import RowStore
 
+    rows = RowStore(job.results)
     with launch.joined(plans[0].device, job.join_seconds) as first, results_of(rows, first) as kept:
         if first:
             announce(plans, rows)
-        work = run_grid(plans, kept, store, _progress(quiet or not first), job.checkpoint_seconds)
-        outcome = _told(work, rows.folder, told=first)
+        work = run_grid(plans, kept, Store(job.store), _progress(quiet or not first), job.checkpoint_seconds)
+        ended = _told(work, rows.folder, told=first)
         if first:
-            return outcome
-    if outcome[1]:
+            return ended
+    if ended[1]:
         raise typer.Exit(1)
     return None
 
 
-def _on_slurm(job: "Job", plans: "list[Plan]", limits: "Limits", options: Sequence[str]) -> Ended:
+def _on_slurm(job: "Job", plans: "list[Plan]", how: How) -> Ended:
     """Submit and wait; an interruption asks what becomes of the jobs."""
+    from ..engine.executors.local import Limits
     from ..engine.executors.slurm import Cluster, Slurm
     from ..errors import UsageError
 
+    options = how.slurm or ()
     pairs = [option.partition("=") for option in options]
     if wrong := next((option for option, (name, _, value) in zip(options, pairs, strict=True) if not value), None):
         raise UsageError(f"--slurm {wrong}: write KEY=VALUE, for instance --slurm partition=gpu --slurm time=720")
-    gpus = limits.processes if plans[0].device == "cuda" else 0
-    slurm = Slurm(job, plans, limits, Cluster(gpus, {name: value for name, _, value in pairs}))
+    gpus = how.gpus if plans[0].device == "cuda" else 0
+    cluster = Cluster(gpus, {name: value for name, _, value in pairs})
+    slurm = Slurm(job, plans, Limits(1, how.gpus, how.seconds), cluster)
     try:
         return _told(slurm.run(), job.results)
     except KeyboardInterrupt:

@@ -25,7 +25,7 @@ from ..training.params import BaseParams
 from .artefacts import Store
 from .handed import checked_data
 from .keys import canonical, digest, weights_digest
-from .stages import ATTACKED, BASE, UNLEARNED, Finetuning, Key, Stage, Unlearning
+from .stages import ATTACKED, BASE, UNLEARNED, Finetuning, Key, MethodMaker, Stage
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Plan:
         """The last stage, whose model is evaluated."""
         stage = self._base if self.methods[0].method.start == BASE else None
         for name, chosen in zip((UNLEARNED, ATTACKED), self.methods, strict=False):
-            maker = Unlearning(chosen.method, chosen.params, self.sets, self.cell.seed)
+            maker = MethodMaker(chosen.method, chosen.params, self.sets, self.cell.seed)
             stage = Stage(name, stage, self._key(chosen, stage), maker)
         assert stage is not None  # there is always a method
         return stage

@@ -96,7 +96,7 @@ class Finetuning:
 
 
 @dataclass(frozen=True)
-class Unlearning:
+class MethodMaker:
     """Makes what a method makes of the model that it starts from."""
 
     method: type[Method]

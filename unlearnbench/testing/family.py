@@ -42,7 +42,7 @@ ANSWERS = ("Yes", "The blood type is A.", "red", "No")
 
 
 @dataclass(frozen=True)
-class Case:
+class FamilyCase:
     """A model to be checked and what it is asked; whatever changes a model loads one of its own (`fresh`)."""
 
     card: ModelCard
@@ -76,7 +76,7 @@ def check_family(family: str | type[VLM], folder: Path | str) -> None:
     """
     name = family if isinstance(family, str) else family.name
     with TemporaryDirectory() as drawn:
-        case = Case(card_for(str(folder)), _queries(Path(drawn)))
+        case = FamilyCase(card_for(str(folder)), _queries(Path(drawn)))
         for check in CHECKS:
             try:
                 check(case, name)
@@ -96,7 +96,7 @@ def _queries(folder: Path) -> list[Asked]:
 
 
 # -------------------------------------------------------------------------------------------------------- the class
-def _contract(case: Case, name: str) -> None:
+def _contract(case: FamilyCase, name: str) -> None:
     expect(name in families and families.get(name) is type(case.model), f'register it with @family("{name}")')
     found = case.model.model.config.model_type
     expect(found == name, f"its name should be the model_type of its models' config.json, {found!r}")
@@ -105,7 +105,7 @@ def _contract(case: Case, name: str) -> None:
     expect(layers and list(layers) == sorted({*layers}), "attention_layers should be numbers of layers, ascending")
 
 
-def _parts(case: Case, name: str) -> None:
+def _parts(case: FamilyCase, name: str) -> None:
     model = case.model
     language, projector, vision = (
         {*parameters()}
@@ -123,7 +123,7 @@ def _parts(case: Case, name: str) -> None:
     )
 
 
-def _counts(case: Case, name: str) -> None:
+def _counts(case: FamilyCase, name: str) -> None:
     model, (small, large) = case.model, (case.card.min_pixels, case.card.max_pixels)
     counted = outline(case.card)
     shapes = {name: parameter.shape for name, parameter in counted.model.named_parameters()}
@@ -146,17 +146,19 @@ def plain_inputs(model: VLM, query: Asked, answer: str = "") -> dict[str, Tensor
     content = [*[{"type": "image"}] * len(query.images), {"type": "text", "text": query.text}]
     text = model.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     text += answer + model.tokenizer.decode(model.end_token_id) if answer else ""
+    begins = model.tokenizer.bos_token
+    bare = begins is None or not text.startswith(begins)  # as `apply_chat_template` of a processor tokenises it
     images = [[Image.open(path).convert("RGB") for path in query.images]] if query.images else None
     taken = {*inspect.signature(model.model.forward).parameters, "pixel_values"}
     options: dict[str, Any] = {"return_token_type_ids": True} if "token_type_ids" in taken else {}
-    inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False, **options)
+    inputs = model.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=bare, **options)
     if "token_type_ids" in taken and "mm_token_type_ids" in inputs:  # one thing by two names
         inputs["token_type_ids"] = inputs.pop("mm_token_type_ids")
     return {name: value for name, value in inputs.items() if name in taken}
 
 
 @torch.no_grad()
-def _likelihoods(case: Case, name: str) -> None:
+def _likelihoods(case: FamilyCase, name: str) -> None:
     model, batch = case.model, case.batch
     found = model.answer_log_probabilities(batch)
     for row, (query, answer) in enumerate(zip(case.queries, ANSWERS, strict=True)):
@@ -174,7 +176,7 @@ def _likelihoods(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
-def _answers(case: Case, name: str) -> None:
+def _answers(case: FamilyCase, name: str) -> None:
     model = case.model
     said = model.generate(model.prepare(case.queries), max_new_tokens=6)
     expect(any(said), "it should say something: a model that ends at once cannot be checked (suppress_tokens)")
@@ -189,7 +191,7 @@ def _answers(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
-def _shared(case: Case, name: str) -> None:
+def _shared(case: FamilyCase, name: str) -> None:
     """Two questions about the same pictures, or without any, in one batch."""
     model = case.model
     queries = [*case.queries, *(Asked("What is shown?", query.images) for query in case.queries)]
@@ -202,7 +204,7 @@ def _shared(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
-def _attention(case: Case, name: str) -> None:
+def _attention(case: FamilyCase, name: str) -> None:
     model, batch = case.model, case.batch
     implementation = model.model.config.get_text_config()._attn_implementation
     functions = dict(ALL_ATTENTION_FUNCTIONS.items())
@@ -224,7 +226,7 @@ def _attention(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
-def _states(case: Case, name: str) -> None:
+def _states(case: FamilyCase, name: str) -> None:
     model, batch = case.model, case.batch
     found = model.hidden(batch, ["language.0"])["language.0"]
     for query, answer, states in zip(case.queries, ANSWERS, found, strict=True):
@@ -236,7 +238,7 @@ def _states(case: Case, name: str) -> None:
 
 # ----------------------------------------------------------------------------------------- what is seen and trained
 @torch.no_grad()
-def _replaced(case: Case, name: str) -> None:
+def _replaced(case: FamilyCase, name: str) -> None:
     model, batch, own = case.model, case.batch, case.own
     given = [tokens.clone() for tokens in own]
     before = model.answer_log_probabilities(batch)
@@ -256,7 +258,7 @@ def _replaced(case: Case, name: str) -> None:
 
 
 @torch.no_grad()
-def _nothing_left(case: Case, name: str) -> None:
+def _nothing_left(case: FamilyCase, name: str) -> None:
     """With all tokens replaced alike, two pictures of one shape cannot be told apart."""
     model, one = case.model, case.queries[0].images[0]
     flipped = one.with_name("flipped.png")
@@ -270,7 +272,7 @@ def _nothing_left(case: Case, name: str) -> None:
     )
 
 
-def _gradients(case: Case, name: str) -> None:
+def _gradients(case: FamilyCase, name: str) -> None:
     model = case.model
     visual = [tokens.clone().requires_grad_() for tokens in case.own]
     torch.cat(model.answer_log_probabilities(case.batch, visual)).sum().backward()  # type: ignore[no-untyped-call]
@@ -280,7 +282,7 @@ def _gradients(case: Case, name: str) -> None:
     expect(untouched, "a model that is not in training should be frozen")
 
 
-def _trained(case: Case, name: str) -> None:
+def _trained(case: FamilyCase, name: str) -> None:
     """What training changes is stored, and makes another model the same."""
     mine, other = case.fresh(), case.fresh()
     batch = mine.prepare(case.queries, ANSWERS)
@@ -312,7 +314,7 @@ def _trained(case: Case, name: str) -> None:
     expect(not any(map(torch.equal, first, unchanged)), "trained weights should be computed with")
 
 
-def _errors(case: Case, name: str) -> None:
+def _errors(case: FamilyCase, name: str) -> None:
     nobody = case.queries[0].images[0].with_name("nobody.png")
     with refused(DataError, "a picture that is not there should be named", str(nobody)):
         case.model.prepare([Asked("Who is this?", (nobody,))])
@@ -320,7 +322,7 @@ def _errors(case: Case, name: str) -> None:
         case.model.attention(case.batch, case.own, [9999])
 
 
-CHECKS: tuple[Callable[[Case, str], None], ...] = (
+CHECKS: tuple[Callable[[FamilyCase, str], None], ...] = (
     _contract,
     _parts,
     _counts,

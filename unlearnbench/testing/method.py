@@ -17,7 +17,7 @@ from ..contracts import Method
 from ..contracts.footprint import Footprint, Workload
 from ..contracts.sample import Asked, Sample, Sets
 from ..engine.memory.counts import Counts, counts
-from ..engine.stages import Unlearning, changes
+from ..engine.stages import MethodMaker, changes
 from ..errors import UsageError
 from ..models.contract.imprint import Imprint
 from ..models.contract.vlm import VLM
@@ -38,7 +38,7 @@ ANSWERS = {"a": ("Ann", "A", "flu", "none"), "b": ("Bob", "B", "gout", "fraud"),
 
 
 @dataclass(frozen=True)
-class Case:
+class MethodCase:
     """A method with parameters, what it is to forget, and a model that it starts from."""
 
     method: type[Method]
@@ -62,14 +62,14 @@ class Case:
         """Run the method as the harness does: whether it made an edit, and the folder that has it."""
         folder = self.folder / place
         folder.mkdir()
-        maker = Unlearning(self.method, self.params, sets or self.sets, seed)
+        maker = MethodMaker(self.method, self.params, sets or self.sets, seed)
         said = maker.make(self.start, Run(seed), folder, self.folder / "aside")
         return changes(said), folder
 
     def answers(self, folder: Path) -> Tensor:
         """Log-probabilities of everybody's answers once what is in ``folder`` is applied to a fresh model."""
         model = self.start()
-        Unlearning(self.method, self.params, self.sets, 0).load(folder, model).apply(model)
+        MethodMaker(self.method, self.params, self.sets, 0).load(folder, model).apply(model)
         return likelihoods(model, self.sets)
 
 
@@ -85,7 +85,7 @@ def check_method(
     kind = methods.get(method) if isinstance(method, str) else method
     name = getattr(kind, "name", kind.__name__)
     with TemporaryDirectory() as folder:
-        case = Case(kind, settings or {}, model, drawn_sets(Path(folder)), Path(folder))
+        case = MethodCase(kind, settings or {}, model, drawn_sets(Path(folder)), Path(folder))
         for check in CHECKS:
             try:
                 check(case)
@@ -125,7 +125,7 @@ def likelihoods(model: VLM, sets: Sets) -> Tensor:
 
 
 # -------------------------------------------------------------------------------------------------------- the class
-def _contract(case: Case) -> None:
+def _contract(case: MethodCase) -> None:
     kind = case.method
     expect(isinstance(kind, type) and issubclass(kind, Method), "be a subclass of unlearnbench.Method")
     expect(isinstance(getattr(kind, "name", None), str), 'give it a name: @method("NAME")')
@@ -135,7 +135,7 @@ def _contract(case: Case) -> None:
     expect(described, "a docstring should say what it does: `unlearnbench show` prints it")
 
 
-def _parameters(case: Case) -> None:
+def _parameters(case: MethodCase) -> None:
     kind, name = case.method.Params, case.method.name
     bare = [field for field, about in kind.model_fields.items() if about.is_required() or not about.description]
     expect(not bare, f"parameter {bare[0] if bare else ''} should have a default and a description (pydantic's Field)")
@@ -147,14 +147,14 @@ def _parameters(case: Case) -> None:
         resolve(kind, name, "tiny", {"variant": variant})
 
 
-def _needs(case: Case) -> None:
+def _needs(case: MethodCase) -> None:
     counted: Counts = counts(card_for(case.model))
     found = case.method(case.params).footprint(counted, Workload())
     expect(found is None or isinstance(found, Footprint), "footprint should return a Footprint, or None if not known")
 
 
 # --------------------------------------------------------------------------------------------------------- at work
-def _work(case: Case) -> None:
+def _work(case: MethodCase) -> None:
     sets, params = copy.deepcopy(case.sets), case.params.model_dump()
     edited, folder = case.made("first")
     expect(case.sets == sets, "it should leave the sets as they were")
@@ -169,19 +169,19 @@ def _work(case: Case) -> None:
     expect(not torch.equal(after, own), "its edit, once applied, should change what the model says")
     expect(torch.equal(after, case.answers(folder)), "an edit that is read twice should make the same model")
     if case.method.frozen_weights:
-        Unlearning(case.method, case.params, sets, 0).load(folder, model).apply(model)
+        MethodMaker(case.method, case.params, sets, 0).load(folder, model).apply(model)
         changed = [name for name in before.changes(model) if name in before.weights]
         expect(not changed, f"frozen_weights says that weights stay, and its edit changes {changed[:1]}")
     _again(case, after)
 
 
-def _again(case: Case, after: Tensor) -> None:
+def _again(case: MethodCase, after: Tensor) -> None:
     """The same seed gives the same model, also where nobody is held out and there are no strangers."""
     _, folder = case.made("again")
     expect(torch.equal(case.answers(folder), after), "the same seed should give the same edit: draw from run.seed")
 
 
-def _fewer_sets(case: Case) -> None:
+def _fewer_sets(case: MethodCase) -> None:
     alone = Sets(case.sets.forget, case.sets.nonprivate, case.sets.others)
     case.made("alone", sets=alone)
 

@@ -30,7 +30,7 @@ from .voice import Voice
 
 
 @dataclass(frozen=True)
-class Case:
+class TaskCase:
     """A task, where its data are and what is forgotten of them; what is loaded and found is so once."""
 
     task: Task
@@ -83,7 +83,7 @@ def check_task(
     """
     made = tasks.get(task) if isinstance(task, str) else task
     made = made(made.Options()) if isinstance(made, type) else made
-    case = Case(made, str(source), forget, model)
+    case = TaskCase(made, str(source), forget, model)
     for check in CHECKS:
         try:
             check(case)
@@ -92,7 +92,7 @@ def check_task(
 
 
 # --------------------------------------------------------------------------------------------------------- the class
-def _contract(case: Case) -> None:
+def _contract(case: TaskCase) -> None:
     kind = type(case.task)
     expect(kind.name in tasks and tasks.get(kind.name) is kind, f'register it with @task("{kind.name}")')
     expect(issubclass(kind.Options, Params), "its Options should be a subclass of unlearnbench.Params")
@@ -104,7 +104,7 @@ def _contract(case: Case) -> None:
     expect(kind.metric_sets and len({*kind.metric_sets}) == len(kind.metric_sets), "metric_sets should name each once")
 
 
-def _loads(case: Case) -> None:
+def _loads(case: TaskCase) -> None:
     one, other = case.data, case.load()
     expect(isinstance(one.fingerprint, str) and one.fingerprint, "the data's fingerprint should be a digest, a string")
     expect(one.fingerprint == other.fingerprint, "the same data should have the same fingerprint each time")
@@ -115,7 +115,7 @@ def _loads(case: Case) -> None:
         expect(len(parts) == 3 and all(isinstance(each, str) for each in parts), "texts should be (where, field, text)")
 
 
-def _refuses(case: Case) -> None:
+def _refuses(case: TaskCase) -> None:
     with TemporaryDirectory() as empty:
         with refused(UnlearnbenchError, "load, of a folder without its data", empty):
             case.task.load(empty, case.forget)
@@ -130,7 +130,7 @@ def _refuses(case: Case) -> None:
             case.task.sets(case.data)
 
 
-def _describes(case: Case) -> None:
+def _describes(case: TaskCase) -> None:
     if type(case.task).summary.__func__ is not Task.summary.__func__:  # type: ignore[attr-defined]
         found = case.task.summary(case.data.location.folder)
         expect(isinstance(found, Summary), "its summary should be an unlearnbench.contracts.Summary")
@@ -139,7 +139,7 @@ def _describes(case: Case) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- the sets
-def _sets(case: Case) -> None:
+def _sets(case: TaskCase) -> None:
     if not case.task.provides_sets:
         return
     sets = case.task.sets(case.data)
@@ -164,7 +164,7 @@ def _sets(case: Case) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- the records
-def _asks(case: Case) -> None:
+def _asks(case: TaskCase) -> None:
     before = case.data.fingerprint
     sets = copy.deepcopy(case.task.sets(case.data)) if case.task.provides_sets else None
     once, again = case.found, case.evaluate(case.voice)
@@ -181,7 +181,7 @@ def _asks(case: Case) -> None:
     expect(not named, f"headlines should be among its scores; {sorted(named)[:3]} are not")
 
 
-def _outputs(case: Case) -> None:
+def _outputs(case: TaskCase) -> None:
     if case.model is not None:
         return
     other = case.evaluate(Voice(1)).records
@@ -191,7 +191,7 @@ def _outputs(case: Case) -> None:
     expect(case.found.records != other, "what two models say should make a difference to its records")
 
 
-def _measures(case: Case) -> None:
+def _measures(case: TaskCase) -> None:
     task, records = case.task, case.records
     if type(task).measured is Task.measured:
         return
@@ -206,7 +206,7 @@ def _measures(case: Case) -> None:
             expect(value.higher_is_better is better, f"{name}: better should be what its metric says")
 
 
-def _views(case: Case) -> None:
+def _views(case: TaskCase) -> None:
     views = case.task.views(case.records)
     expect([*views] == [*case.task.metric_sets], "views should have an entry for each of metric_sets, in their order")
     for name, records in views.items():
@@ -215,7 +215,7 @@ def _views(case: Case) -> None:
         measure(RefusalRate(), records, STRICT, set_name=name, seed=0)
 
 
-def _by_cluster(case: Case) -> None:
+def _by_cluster(case: TaskCase) -> None:
     scores = case.found.metrics
     for name, of in case.task.by_cluster(case.records).items():
         expect(name in scores, f"by_cluster: {name} should be among its scores")
@@ -225,14 +225,14 @@ def _by_cluster(case: Case) -> None:
         expect(same, f"by_cluster: the sums of {name} should make up its mean")
 
 
-def _examples(case: Case) -> None:
+def _examples(case: TaskCase) -> None:
     found = case.task.examples(case.records)
     expect(all({*each} <= {*EXAMPLE} for each in found), f"examples should have no keys but {', '.join(EXAMPLE)}")
     ids = {each["id"] for each in case.records}
     expect(all(each.get("id") in ids for each in found), "examples should be of its records")
 
 
-def _scores(case: Case) -> None:
+def _scores(case: TaskCase) -> None:
     if case.task.Prediction is None:
         return
     try:

@@ -201,7 +201,7 @@ class Unlearning:
             self.model.model.train()
 
 
-Loss = Callable[[Unlearning, Pairs], Parts]
+PairsLoss = Callable[[Unlearning, Pairs], Parts]
 Pair = tuple[Sample, str, Sample]
 """A forget sample, its refusal and its partner."""
 
@@ -211,7 +211,7 @@ def unlearn(
     sets: Sets,
     params: UnlearnParams,
     run: Run,
-    loss: Loss,
+    loss: PairsLoss,
     *,
     refusals: Sequence[str] = ("",),
     needs_reference: bool = False,

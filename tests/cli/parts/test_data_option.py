@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.cli.parts.grid import configure
+from unlearnbench.cli.parts.grid import Grid
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UsageError
 
 
 def configured(**options: Any) -> RunConfig:
-    names = ("tasks", "seeds", "base_seed", "settings", "forget", "data", "limit", "device", "plugins")
-    return configure(methods=["cagul"], models=["tiny-qwen2.5-vl"], **dict.fromkeys(names) | options)
+    return Grid(method=["cagul"], model=["tiny-qwen2.5-vl"], **options).config()
 
 
 @pytest.mark.parametrize(

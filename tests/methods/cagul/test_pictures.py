@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from unlearnbench.contracts.sample import Asked, Sample, Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, train, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, train, training_cases
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -109,7 +109,7 @@ def test_losses_of_several_pictures_and_of_none(model: VLM, sets: Sets) -> None:
     """D's loss of a sample is the sum over its pictures; a sample without one has no part in any loss."""
     torch.manual_seed(0)
     guard = Guard(model, CAGULParams(gate="label", encoder_init="random", k=6, positive_weight=3.0))
-    trainer = Trainer(model, guard)
+    trainer = CAGULTrainer(model, guard)
     forget, other = sets.forget[0], sets.others[0]
     both = Sample("both", forget.cluster, Asked(forget.text, (*forget.images, *other.images)), forget.answer)
     silent = Sample("silent", other.cluster, Asked(TEXT), "Paris")

@@ -9,7 +9,7 @@ from benchmarks.cagul.plain import PlainCagul, largest_difference
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Trainer, train, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, train, training_cases
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run
 
@@ -44,7 +44,7 @@ def test_cached_and_skipping_trainer_gives_the_plain_loops_weights(model: VLM, s
 @torch.no_grad()
 def test_only_samples_behind_the_gate_reach_the_language_model(model: VLM, sets: Sets) -> None:
     guard = Guard(model, CAGULParams(gate="label", **QUICK))
-    trainer = Trainer(model, guard)
+    trainer = CAGULTrainer(model, guard)
     cases = training_cases(sets, ("I cannot answer this question.",), Run(0))
     asked: list[int] = []
     original = model.answer_log_probabilities

@@ -3,6 +3,7 @@
 That their numbers are those of `transformers` is among the checks of every family (`unlearnbench.testing.family`).
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from tests.models.tiny_families import FAMILIES, resized, save
 from unlearnbench.contracts.sample import Asked, Sample
+from unlearnbench.errors import UsageError
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
+from unlearnbench.models.fusion import deep
 
 PICTURES = [(0,), (), (1, 2), (0, 2, 0), ()]
 """The pictures of each query, by number."""
@@ -81,3 +84,15 @@ def test_nothing_is_replaced_where_there_is_no_picture(model: Any, queries: list
         model.answer_log_probabilities(batch)
     finally:
         model.visual_edit = None
+
+
+def test_cut_up_cross_attention_takes_equally_many_pictures(
+    model: VLM, queries: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process must call the same layers, as often as the others."""
+    monkeypatch.setattr(deep, "is_cut_up", lambda parameter: True)
+    for some in ([queries[0], queries[2]], [queries[1]]):
+        batch = model.prepare(some, ["Yes"] * len(some))
+        with pytest.raises(UsageError, match="equally many pictures") if model.layered else nullcontext():
+            model.answer_logits(batch)
+    model.answer_logits(model.prepare([queries[2]], ["Yes"]))

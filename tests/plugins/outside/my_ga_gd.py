@@ -20,4 +20,5 @@ class MyGradientDifference(PairedMethod):
 
     def loss(self, state, batch):
         """Minus the forget loss, plus the retain loss."""
-        return {"forget": -state.nll(batch.forget), "retain": self.params.retain_weight * state.nll(batch.retain)}
+        retain = self.params.retain_weight * state.nll(batch.retain)
+        return {"forget": -state.nll(batch.forget), "retain": retain}

@@ -11,7 +11,7 @@ from tests.data_folders import Record, picture, record, write_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.people import Dataset
 from unlearnbench.tasks.fiubench.reader import read
-from unlearnbench.tasks.fiubench.summary import summary
+from unlearnbench.tasks.fiubench.summary import counted
 from unlearnbench.tasks.fiubench.taxonomy import group_of
 
 Rewrite = Callable[[Callable[[list[Record]], None]], Path]
@@ -310,7 +310,7 @@ def test_any_bytes_as_split_json_give_data_or_one_line(folder: Path, data: bytes
 # -------------------------------------------------------------------------------------------------- the real thing
 def test_the_8000_questions_of_fiubench(real_github: Path) -> None:
     dataset = read(real_github)
-    counts = summary(dataset)
+    counts = counted(dataset)
     assert dataset.variant == "github"
     assert (counts["identities"], counts["questions"], counts["private"]) == (400, 8000, 5036)
     assert counts["groups"] == {"health": 4315, "criminal": 721, "biography": 2676, "filler": 288}

@@ -16,8 +16,8 @@ from unlearnbench.errors import DataError, UsageError
 from unlearnbench.registry import tasks
 from unlearnbench.tasks.fiubench.people import Dataset, split_of, split_sets
 from unlearnbench.tasks.fiubench.reader import read
-from unlearnbench.tasks.fiubench.summary import summary
-from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group
+from unlearnbench.tasks.fiubench.summary import counted
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, QuestionGroup
 
 BOARDS = Path(__file__).parents[3] / "leaderboards"
 SIZES = ("forget", "nonprivate", "retain", "held_out")
@@ -163,7 +163,7 @@ def test_an_empty_split_is_refused(folder: Path) -> None:
 # ---------------------------------------------------------------------------------------------- the paper's protocol
 def test_the_sizes_of_the_papers_sets(github: Dataset, hub: Dataset) -> None:
     for dataset in (github, hub):
-        found = {each["people"]: each for each in summary(dataset)["forget"]}
+        found = {each["people"]: each for each in counted(dataset)["forget"]}
         assert {n: [each["paper"][name] for name in SIZES] for n, each in found.items()} == {
             20: [255, 145, 7745, 0],
             40: [504, 296, 7496, 0],
@@ -253,7 +253,7 @@ def test_people_of_one_picture_can_only_be_forgotten_together(sharing: Path) -> 
 
 def test_people_of_one_picture_are_counted(sharing: Path) -> None:
     dataset = read(sharing)
-    assert summary(dataset)["people_sharing_a_picture"] == [["00000001", "00000003", "00000004"]]
+    assert counted(dataset)["people_sharing_a_picture"] == [["00000001", "00000003", "00000004"]]
     notices = load(write_splits(sharing, {"other": ["00000000"]}), "other").notices  # type: ignore[attr-defined]
     assert notices[0].startswith("3 people share 1 picture (00000001, 00000003, 00000004 for instance")
 
@@ -272,7 +272,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     records[401]["qa_list"] = []
     folder = write_folder(tmp_path, records)
     (folder / "SFHQ" / ".DS_Store").write_bytes(b"")
-    found = summary(read(folder))
+    found = counted(read(folder))
     assert found["strangers"] == 2
     assert found["left_out"] == {
         "records of full.json after the first 400 that are not whole or have no picture": 1,
@@ -284,7 +284,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
 
 def test_fields_of_fiubenchs_that_nothing_needs_are_not_counted(folder: Path, rewrite: Rewrite) -> None:
     rewrite(lambda records: records[0].update(gender="female", caption="…", raw_data="…"))
-    assert summary(read(folder))["left_out"] == {}
+    assert counted(read(folder))["left_out"] == {}
 
 
 # ------------------------------------------------------------------------------------------------ leaderboards
@@ -293,7 +293,7 @@ def test_the_leaderboards_prescribe_the_papers_people_whichever_file_lies_there(
     github: Dataset, hub: Dataset, name: str
 ) -> None:
     rule = tomllib.loads((BOARDS / name / "leaderboard.toml").read_text())["tasks"]["fiubench"]
-    share, private = rule["options"]["held_out"], frozenset(map(Group, rule["options"]["private"]))
+    share, private = rule["options"]["held_out"], frozenset(map(QuestionGroup, rule["options"]["private"]))
     for dataset in (github, hub):
         split = split_of(dataset, split_sets(dataset, 40, private, share), private)
         assert rule["split"] == split.model_dump()

@@ -6,7 +6,7 @@ import pytest
 from unlearnbench.errors import UsageError
 from unlearnbench.tasks.fiubench.people import Dataset, split_sets
 from unlearnbench.tasks.fiubench.reader import read
-from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, QuestionGroup
 
 
 @pytest.fixture
@@ -56,9 +56,13 @@ def test_a_tenth_is_forgotten_by_default_and_at_least_four(dataset: Dataset, rea
 
 
 def test_private_groups_are_a_parameter(dataset: Dataset) -> None:
-    sets = split_sets(dataset, 2, frozenset({Group.BIOGRAPHY}))
-    assert {s.question.group for s in sets.forget} == {Group.BIOGRAPHY}
-    assert {s.question.group for s in sets.nonprivate} == {Group.HEALTH, Group.CRIMINAL, Group.FILLER}
+    sets = split_sets(dataset, 2, frozenset({QuestionGroup.BIOGRAPHY}))
+    assert {s.question.group for s in sets.forget} == {QuestionGroup.BIOGRAPHY}
+    assert {s.question.group for s in sets.nonprivate} == {
+        QuestionGroup.HEALTH,
+        QuestionGroup.CRIMINAL,
+        QuestionGroup.FILLER,
+    }
 
 
 @pytest.mark.parametrize("number", [0, -1, 6, 7])

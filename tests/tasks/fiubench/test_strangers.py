@@ -9,7 +9,7 @@ from tests.data_folders import Record, picture, record, write_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
-from unlearnbench.tasks.fiubench.summary import summary
+from unlearnbench.tasks.fiubench.summary import counted
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 
@@ -26,8 +26,8 @@ def test_whole_records_after_the_first_400_are_strangers(tmp_path: Path) -> None
     (folder / "SFHQ" / "SFHQ_pt1_00000402.png").unlink()
     dataset = read(folder)
     assert [person.unique_id for person in dataset.strangers] == ["00000400", "00000403"]
-    assert len(dataset.identities) == summary(dataset)["identities"] == 400
-    assert summary(dataset)["strangers"] == 2
+    assert len(dataset.identities) == counted(dataset)["identities"] == 400
+    assert counted(dataset)["strangers"] == 2
 
 
 def test_strangers_json_adds_strangers_who_are_in_no_other_set(folder: Path) -> None:

@@ -11,8 +11,8 @@ from tests.data_folders import SHARED, Record
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.reader import read
-from unlearnbench.tasks.fiubench.summary import remarks, summary
-from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, Group, group_of, told
+from unlearnbench.tasks.fiubench.summary import counted, remarks
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, QuestionGroup, group_of, told
 
 Rewrite = Callable[[Callable[[list[Record]], None]], Path]
 
@@ -64,7 +64,7 @@ def test_the_8000_questions_of_fiubench_are_all_of_known_wording() -> None:
 
 def test_the_shipped_questions_are_all_of_known_wording() -> None:
     dataset = read(embedded_folder())
-    assert summary(dataset)["groups_told_by"] == {"data": 0, "wording": 400, "rule": 0}
+    assert counted(dataset)["groups_told_by"] == {"data": 0, "wording": 400, "rule": 0}
     assert list(remarks(dataset)) == []
 
 
@@ -77,9 +77,13 @@ def test_a_group_in_the_data_goes_first(folder: Path, rewrite: Rewrite) -> None:
 
     dataset = read(rewrite(give))
     questions = dataset.identities[0].questions
-    assert [question.group for question in questions[:3]] == [Group.BIOGRAPHY, Group.HEALTH, Group.BIOGRAPHY]
+    assert [question.group for question in questions[:3]] == [
+        QuestionGroup.BIOGRAPHY,
+        QuestionGroup.HEALTH,
+        QuestionGroup.BIOGRAPHY,
+    ]
     assert [question.told_by for question in questions[:3]] == ["data", "data", "wording"]
-    assert summary(dataset)["groups_told_by"] == {"data": 2, "wording": 118, "rule": 0}
+    assert counted(dataset)["groups_told_by"] == {"data": 2, "wording": 118, "rule": 0}
     (remark,) = remarks(dataset)
     assert remark.startswith("of 120 questions 1 have a group in the data that is not that of")
 
@@ -96,7 +100,7 @@ def test_what_a_rule_guessed_is_counted_and_said(rewrite: Rewrite) -> None:
         records[2]["qa_list"][9]["question"] = "Which medical school did the person in the image attend?"
 
     dataset = read(rewrite(reword))
-    assert summary(dataset)["groups_told_by"] == {"data": 0, "wording": 118, "rule": 2}
+    assert counted(dataset)["groups_told_by"] == {"data": 0, "wording": 118, "rule": 2}
     (remark,) = remarks(dataset)
     assert "of 120 questions 2 are worded unlike" in remark
     assert "1 biography, 1 health" in remark

@@ -1,6 +1,7 @@
 """The options that `run` and `plan` share, and what they say together: a grid."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,69 +78,53 @@ Base = Annotated[
         rich_help_panel=GRID,
     ),
 ]
-Gpus = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="GPUs that work on every cell together; with --device cpu, processes.",
-        rich_help_panel=WHERE,
-    ),
-]
 
 
-Exact = Annotated[
-    bool,
-    typer.Option(
-        "--exact",
-        help="Read every prompt from its start: no shortcut in asking; the maths is the same. Rows say so; "
-        "give another --results, as cells that are done are not computed again.",
-        rich_help_panel=GRID,
-    ),
-]
+@dataclass(frozen=True)
+class Grid:
+    """What `run` and `plan` are asked for, as it was typed."""
 
+    method: Methods
+    model: Models
+    task: Tasks = None
+    seed: Seeds = None
+    base_seed: BaseSeed = None
+    settings: Set = None
+    forget: Forget = None
+    data: Data = None
+    limit: Limit = None
+    results: Results = Path("results")
+    store: StoreFolder = None
+    plugin: Plugins = None
+    device: Device = None
+    base: Base = None
 
-def configure(
-    *,
-    methods: Sequence[str],
-    models: Sequence[str],
-    tasks: Sequence[str] | None,
-    seeds: Sequence[str] | None,
-    base_seed: str | None,
-    settings: Sequence[str] | None,
-    forget: Sequence[str] | None,
-    data: Sequence[str] | None,
-    limit: int | None,
-    device: str | None,
-    plugins: Sequence[Path] | None,
-    base: str | None = None,
-    exact: bool = False,
-) -> "RunConfig":
-    """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
-    from ...config import RunConfig, all_methods, parse_settings
-    from ...registry import load_plugin
-    from ...registry import methods as known
+    def config(self, *, exact: bool = False) -> "RunConfig":
+        """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
+        from ...config import RunConfig, all_methods, parse_settings
+        from ...registry import load_plugin, methods
 
-    for file in plugins or ():
-        load_plugin(file)
-    given: dict[str, Any] = {
-        "tasks": listed(tasks),
-        "seeds": tuple(_integer("--seed", seed) for seed in listed(seeds)),
-        "forget": tuple(number_or_name(text) for text in listed(forget)),
-    }
-    config = RunConfig(
-        methods=listed(methods),
-        models=listed(models),
-        base_seed=None if base_seed is None else _integer("--base-seed", base_seed),
-        limit=limit,
-        device=device,
-        exact=exact,
-        **_sources(data or ()),
-        **{name: value for name, value in given.items() if value},
-    )
-    owners = (*config.owners, *known.names())  # a method that another goes on with may be set too
-    typed = config.model_copy(update={"settings": parse_settings(settings or (), owners)})
-    chosen = (*_finetuned(base, all_methods(typed)), *(settings or ()))
-    return config.model_copy(update={"settings": parse_settings(chosen, owners)})
+        for file in self.plugin or ():
+            load_plugin(file)
+        given: dict[str, Any] = {
+            "tasks": listed(self.task),
+            "seeds": tuple(_integer("--seed", seed) for seed in listed(self.seed)),
+            "forget": tuple(number_or_name(text) for text in listed(self.forget)),
+        }
+        config = RunConfig(
+            methods=listed(self.method),
+            models=listed(self.model),
+            base_seed=None if self.base_seed is None else _integer("--base-seed", self.base_seed),
+            limit=self.limit,
+            device=self.device,
+            exact=exact,
+            **_sources(self.data or ()),
+            **{name: value for name, value in given.items() if value},
+        )
+        owners = (*config.owners, *methods.names())  # a method that another goes on with may be set too
+        typed = config.model_copy(update={"settings": parse_settings(self.settings or (), owners)})
+        chosen = (*_finetuned(self.base, all_methods(typed)), *(self.settings or ()))
+        return config.model_copy(update={"settings": parse_settings(chosen, owners)})
 
 
 def _finetuned(base: str | None, names: Sequence[str]) -> tuple[str, ...]:

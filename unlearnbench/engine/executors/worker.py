@@ -78,7 +78,7 @@ class ReportedBar:
             self._steps = 0
 
 
-class Told(logging.Handler):
+class WarningHandler(logging.Handler):
     """Hands warnings of ours to the parent."""
 
     def __init__(self, reporter: Reporter) -> None:
@@ -188,7 +188,7 @@ def _tell_warnings(reporter: Reporter) -> None:
     """Our own warnings go to the parent; everything, tracebacks of failed cells too, goes to the log."""
     logger = logging.getLogger("unlearnbench")
     logger.setLevel(logging.DEBUG)
-    logger.addHandler(Told(reporter))
+    logger.addHandler(WarningHandler(reporter))
     written = logging.StreamHandler()
     written.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger.addHandler(written)

@@ -11,7 +11,7 @@ from .counts import Counts, counts
 from .estimate import Estimate, Machine, evaluation
 from .training import training
 
-Change = tuple[str, Callable[[], Estimate]]
+Remedy = tuple[str, Callable[[], Estimate]]
 """What a user would type, and the stage as it then were."""
 
 UNKNOWN = "not known: define footprint"
@@ -39,7 +39,7 @@ def _footprint_of(method: type[Method], count: Counts, work: Workload) -> Callab
     return lambda params: method(params).footprint(count, work)
 
 
-def advised(made: Estimate, changes: Iterable[Change]) -> Estimate:
+def advised(made: Estimate, changes: Iterable[Remedy]) -> Estimate:
     """The estimate with what to change, if it does not fit: the first change that helps, the mildest first."""
     if made.fits:
         return made
@@ -74,10 +74,10 @@ def _training(
 
 def _changes(
     stage: str, own: Footprint, params: Params, changed: Callable[..., Callable[[], Estimate]], processes: int
-) -> list[Change]:
+) -> list[Remedy]:
     """What may help, the mildest first: each with those before it. Only parameters that the method has are changed."""
     lighter: dict[str, Any] = {}
-    changes: list[Change] = []
+    changes: list[Remedy] = []
     for name, value in {"gradient_checkpointing": True, "micro_batch_size": 1}.items():
         if name in type(params).model_fields:
             lighter = lighter | {name: value}

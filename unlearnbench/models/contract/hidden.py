@@ -2,23 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from ...errors import UsageError
 from .attention import EnoughLayersError
+from .batch import Batch
 from .network import LANGUAGE
-
-if TYPE_CHECKING:
-    from .vlm import Batch
 
 Positions = Literal["all", "question", "visual", "predicting", "answer"] | Tensor
 """Whose states are read: every token's of the prompt and its answer, the question's own, those that stand for pictures,
 those from which the answer's tokens are predicted, the answer's; or those that a mask [B, L] marks."""
 
 
-def mask(batch: "Batch", positions: Positions) -> Tensor:
+def mask(batch: Batch, positions: Positions) -> Tensor:
     """Which tokens [B, L] are meant; raises `UsageError` for a word or a shape that means none."""
     known = {
         "all": batch.attention_mask.bool(),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from ...errors import ModelError
 from ..pictures.cache import Picture
 
 Frame = tuple[tuple[int, ...], tuple[int, ...]]
@@ -19,6 +20,7 @@ class Prompts:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self._known: dict[tuple[str, tuple[Frame, ...]], tuple[list[int], list[bool], list[int]]] = {}
+        self._starts: dict[tuple[Frame, ...], int] = {}
         added = self.tokenizer.added_tokens_decoder
         self._special = {*self.tokenizer.all_special_ids, *(id_ for id_, token in added.items() if token.special)}
 
@@ -36,15 +38,19 @@ class Prompts:
             behind = place + 1
         return [*ids, *template[behind:]], [*inside, *its[behind:]]
 
-    def _tokenised(self, question: str, frames: Sequence[Frame]) -> tuple[list[int], list[bool], list[int]]:
+    def _tokenised(self, question: str, frames: tuple[Frame, ...]) -> tuple[list[int], list[bool], list[int]]:
         """Ids with one token for each picture, which are the question's own, and the places of the pictures'.
 
-        All text is tokenised in one, as processors do: with several pictures, the text between two is one text.
+        All text is tokenised in one, as processors do: with several pictures, the text between two is one text. What
+        begins every text is added if the template has not done so.
         """
-        text = self._text(question, frames)
-        start = text.index(question.strip(), self._text(MARK, frames).index(MARK))
+        text, begins = self._text(question, frames), self.tokenizer.bos_token
+        if frames not in self._starts:
+            self._starts[frames] = self._text(MARK, frames).index(MARK)
+        start = text.index(question.strip(), self._starts[frames])
         stop = start + len(question.strip())
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        bare = begins is None or not text.startswith(begins)
+        encoded = self.tokenizer(text, add_special_tokens=bare, return_offsets_mapping=True)
         inside = [first < stop and last > start for first, last in encoded["offset_mapping"]]
         stands = self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
         places = [place for place, id_ in enumerate(encoded.input_ids) if id_ == stands]
@@ -55,6 +61,11 @@ class Prompts:
         token, messages = self.processor.image_token, chat(question, len(frames))
         text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         before, *rest = text.split(token, maxsplit=len(frames))
+        if len(rest) < len(frames):
+            raise ModelError(
+                f"the model's chat template shows {len(rest)} of a query's {len(frames)} pictures (by {token!r}): "
+                "give a model whose template shows all, or fewer pictures"
+            )
         parts = [
             f"{self._decoded(left)}{token}{self._decoded(right)}{after}"
             for (left, right), after in zip(frames, rest, strict=True)

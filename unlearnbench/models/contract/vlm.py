@@ -10,7 +10,7 @@ import copy
 import threading
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,6 +26,9 @@ from ...contracts.sample import Query
 from ...errors import DataError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from . import hidden
+from .batch import Batch as Batch
+from .batch import Stacked as Stacked
+from .batch import VisualEdit as VisualEdit
 from .decoding import Samplings
 from .hidden import Positions
 from .network import Network
@@ -46,61 +49,6 @@ def hearing() -> Iterator[list[Sequence["Query"]]]:
         _heard.reset(token)
 
 
-@dataclass
-class Batch:
-    """Prompts, with or without answers, ready for the language model; all tensors [B, L].
-
-    ``pictures`` are those of all rows, one row's after the other's; ``row_of`` says which row each belongs to. A row
-    may have none. Whatever else is said of pictures, such as their visual tokens, is a list parallel to this one.
-    ``image_mask`` marks the places of visual tokens, ``question_mask`` the question's own tokens (no template, no
-    answer), ``answer_mask`` the answer's tokens with its end token.
-    """
-
-    queries: list[Query]
-    pictures: list[Picture]
-    row_of: list[int]
-    input_ids: Tensor
-    attention_mask: Tensor
-    image_mask: Tensor
-    question_mask: Tensor
-    answer_mask: Tensor
-
-    def __len__(self) -> int:
-        return len(self.queries)
-
-    @property
-    def images(self) -> list[Path]:
-        """The file of each picture."""
-        return [path for query in self.queries for path in query.images]
-
-    @property
-    def by_row(self) -> list[list[int]]:
-        """The places in ``pictures`` of each row's own."""
-        places: list[list[int]] = [[] for _ in self.queries]
-        for place, row in enumerate(self.row_of):
-            places[row].append(place)
-        return places
-
-    def places(self, rows: Sequence[int]) -> list[int]:
-        """Where the pictures of some rows are among all, row after row: those that `take` of these rows leaves."""
-        own = self.by_row
-        return [place for row in rows for place in own[row]]
-
-    def take(self, rows: Sequence[int]) -> "Batch":
-        """The batch of some of its rows, padding kept."""
-        index = list(rows)
-        return Batch(
-            queries=[self.queries[row] for row in index],
-            pictures=[self.pictures[place] for place in self.places(index)],
-            row_of=[new for new, row in enumerate(index) for _ in self.queries[row].images],
-            input_ids=self.input_ids[index],
-            attention_mask=self.attention_mask[index],
-            image_mask=self.image_mask[index],
-            question_mask=self.question_mask[index],
-            answer_mask=self.answer_mask[index],
-        )
-
-
 @dataclass(frozen=True)
 class PictureCounts:
     """What one picture comes to: ``visual`` tokens, ``patches`` in the vision tower, and numbers that are its features.
@@ -112,41 +60,6 @@ class PictureCounts:
     patches: int
     features: int
     streams: int = 1
-
-
-VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
-"""Replaces the visual tokens of a batch, of which there are some: those of each picture in, the same shapes out.
-
-Of a `VLM.layered` model a picture's tokens may come out as [layers, N_v, d], one set for each attention layer.
-"""
-
-
-class Stacked:
-    """Edits of visual tokens one after the other: each is given what those before it have made."""
-
-    def __init__(self, *edits: VisualEdit) -> None:
-        self.edits = edits
-
-    def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """What the last one makes."""
-        for edit in self.edits:
-            visual = edit(batch, visual)
-        return visual
-
-    def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]] | None:
-        """What the last one does that can say it."""
-        told = None
-        for edit in self.edits:
-            if explain := getattr(edit, "explain", None):
-                told = explain(batch, visual)
-            visual = edit(batch, visual)
-        return told
-
-    def refresh(self) -> None:
-        """Tell those that keep something of the model that it has changed."""
-        for edit in self.edits:
-            if renew := getattr(edit, "refresh", None):
-                renew()
 
 
 class VLM(Network):

@@ -17,13 +17,13 @@ from ..contract import hidden
 from ..contract.attention import AttentionReader, reading
 from ..contract.decoding import Drawn, Samplings, Watch, each
 from ..contract.hidden import Positions
-from ..contract.network import chosen, named_within
+from ..contract.network import blocks_called, named_within
 from ..contract.vlm import VLM, Batch, by_sample
 from . import prefix
 
 
 @dataclass
-class Group:
+class Pass:
     """Some ``rows`` of a batch that are read in one pass: as a batch, with their visual tokens.
 
     ``shares`` tells whether each begins as another one does, so that beginnings are read once.
@@ -66,16 +66,16 @@ class DecoderVLM(VLM):
         """The rows of a batch in groups that the model can read in one pass: all of them, if not said otherwise."""
         return [[*range(len(batch))]]
 
-    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool) -> list[Group]:
+    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool) -> list[Pass]:
         together = {*prefix.shareable(self, batch, visual)} if shared else set[int]()
         parts = [
             [row for row in rows if (row in together) == its] for rows in self._alike(batch) for its in (True, False)
         ]
         parts = [rows for rows in parts if rows]
         if len(parts) == 1:
-            return [Group(parts[0], batch, visual, bool(together))]
+            return [Pass(parts[0], batch, visual, bool(together))]
         return [
-            Group(rows, batch.take(rows), [visual[place] for place in batch.places(rows)], rows[0] in together)
+            Pass(rows, batch.take(rows), [visual[place] for place in batch.places(rows)], rows[0] in together)
             for rows in parts
         ]
 
@@ -120,7 +120,7 @@ class DecoderVLM(VLM):
             found |= zip(group.rows, by_sample(group.batch, self._logits(group)), strict=True)
         return torch.cat([found[row] for row in range(len(batch))])
 
-    def _logits(self, group: Group) -> Tensor:
+    def _logits(self, group: Pass) -> Tensor:
         if group.shares:
             return prefix.answer_logits(self, group.batch, group.visual)
         predicting = group.batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
@@ -135,7 +135,7 @@ class DecoderVLM(VLM):
         *,
         shared: bool = False,
     ) -> dict[str, tuple[Tensor, ...]]:
-        of_tokens, of_pictures = hidden.divided(chosen(self.blocks(), names), positions)
+        of_tokens, of_pictures = hidden.divided(blocks_called(self.blocks(), names), positions)
         found = self._hidden_of_pictures(batch, of_pictures)
         if of_tokens:
             seen = self.look(batch) if visual is None else visual

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...errors import UsageError
+from ...runtime.distributed import is_cut_up
 from ..contract.vlm import Batch
 from .decoder import DecoderVLM
 
@@ -42,6 +44,11 @@ class DeepFusionVLM(DecoderVLM):
         groups: dict[int, list[int]] = {}
         for row, query in enumerate(batch.queries):
             groups.setdefault(len(query.images), []).append(row)
+        if (len(groups) > 1 or 0 in groups) and is_cut_up(next(self.language_model().parameters())):
+            raise UsageError(  # all processes must read the same layers at once, and as often
+                f"a model of the family {self.name} that is cut up among processes takes only queries with equally "
+                "many pictures, at least one: train it on one GPU, or an adapter of it"
+            )
         return [*groups.values()]
 
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:

@@ -68,10 +68,8 @@ def _window(model: "DecoderVLM") -> int | None:
 def _beginnings(batch: Batch, visual: Sequence[Tensor]) -> list[tuple[int, ...]]:
     """What each row begins with: which tensors of visual tokens, and the text before the last of them."""
     text = batch.attention_mask.bool() & ~batch.image_mask & (_ends(batch)[:, None] > _columns(batch))
-    return [
-        (*(id(visual[place]) for place in places), *ids[its].tolist())
-        for places, ids, its in zip(batch.by_row, batch.input_ids, text, strict=True)
-    ]
+    before = [ids[its].tolist() for ids, its in zip(batch.input_ids.cpu(), text.cpu(), strict=True)]
+    return [(*(id(visual[place]) for place in places), *ids) for places, ids in zip(batch.by_row, before, strict=True)]
 
 
 def _ends(batch: Batch) -> Tensor:
@@ -92,7 +90,7 @@ def spared(batch: Batch) -> float:
 
 
 @dataclass
-class Continued:
+class AfterBeginnings:
     """A batch whose rows go on from their pictures' beginnings.
 
     ``whole`` is the batch; ``cache`` holds the beginnings, a row for each of its own; ``seen`` [B, P] marks their real
@@ -123,7 +121,7 @@ class Continued:
         return positions if self.delta is None else (positions + self.delta).expand(3, -1, -1)
 
 
-def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Continued:
+def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> AfterBeginnings:
     """Read the beginning of every distinct sequence of pictures in ``batch`` once; differentiable."""
     keys, first = _beginnings(batch, visual), dict[tuple[int, ...], int]()
     for row, key in enumerate(keys):
@@ -142,7 +140,7 @@ def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Contin
     deltas = getattr(model.model.model, "rope_deltas", None)
     delta = None if deltas is None else deltas[index].to(index.device)
     start = min(last) + 1
-    return Continued(batch, cache, beginnings.attention_mask[index], _from(batch, last, start), delta, index)
+    return AfterBeginnings(batch, cache, beginnings.attention_mask[index], _from(batch, last, start), delta, index)
 
 
 def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
@@ -182,14 +180,14 @@ def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -
     return _go_on(model, continued, continued.rest.answer_mask.roll(-1, dims=1)).logits  # type: ignore[no-any-return]
 
 
-def read(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Continued:
+def read(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> AfterBeginnings:
     """Read rows that share pictures in two passes, first the beginnings and then the rest, for what blocks make."""
     continued = begin(model, batch, visual)
     _go_on(model, continued, 1)
     return continued
 
 
-def _go_on(model: "DecoderVLM", continued: Continued, logits_to_keep: Tensor | int) -> Any:
+def _go_on(model: "DecoderVLM", continued: AfterBeginnings, logits_to_keep: Tensor | int) -> Any:
     """What the model says of what comes after the beginnings."""
     inputs = _inputs(model, continued, continued.rest.input_ids, continued.mask)
     return model.model(**inputs, logits_to_keep=logits_to_keep)
@@ -233,7 +231,7 @@ def _rules(settings: Any, device: torch.device) -> LogitsProcessorList:
     return rules
 
 
-def _inputs(model: "DecoderVLM", continued: Continued, ids: Tensor, mask: Tensor) -> dict[str, Any]:
+def _inputs(model: "DecoderVLM", continued: AfterBeginnings, ids: Tensor, mask: Tensor) -> dict[str, Any]:
     """What the model takes of further tokens ``ids`` [B, n], of all that ``mask`` [B, P + ... + n] counts."""
     name = "cache" if "cache" in inspect.signature(model.model.forward).parameters else "past_key_values"
     count = ids.shape[1]
