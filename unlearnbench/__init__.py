@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .models.contract.edits import Edit as Edit
     from .models.contract.edits import Trained as Trained
     from .models.contract.edits import Weights as Weights
+    from .models.contract.token_facts import TokenFacts as TokenFacts
     from .models.contract.vlm import VLM as VLM
     from .models.contract.vlm import Batch as Batch
     from .models.contract.vlm import PictureCounts as PictureCounts
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from .results.row import Split as Split
     from .runtime.run import Run as Run
     from .training.adaptation import adapted as adapted
+    from .training.adaptation import encode_once as encode_once
     from .training.adaptation import project_once as project_once
     from .training.base import memorise as memorise
     from .training.loop import Group as Group
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from .training.params import TrainParams as TrainParams
     from .training.params import UnlearnParams as UnlearnParams
     from .training.seeing import see_all as see_all
+    from .training.subset import weights_called as weights_called
     from .training.unlearning import Pairs as Pairs
     from .training.unlearning import Unlearning as Unlearning
     from .training.unlearning import unlearn as unlearn
@@ -91,8 +94,8 @@ _PUBLIC = {
     "Adapter": "models.contract.edits",
     "answer_nll": "training.losses",
     "AscentParams": "training.params",
-    "Ask": "models.asking.requests",
     "ask": "models.asking.requests",
+    "Ask": "models.asking.requests",
     "Asked": "contracts.sample",
     "Batch": "models.contract.vlm",
     "chance": "metrics.choice",
@@ -101,6 +104,7 @@ _PUBLIC = {
     "DeepFusionVLM": "models.fusion.deep",
     "EarlyFusionVLM": "models.fusion.early",
     "Edit": "models.contract.edits",
+    "encode_once": "training.adaptation",
     "Evaluation": "contracts",
     "family": "registry",
     "FinetuneParams": "training.params",
@@ -146,6 +150,7 @@ _PUBLIC = {
     "summarise": "metrics.statistics",
     "Task": "contracts",
     "task": "registry",
+    "TokenFacts": "models.contract.token_facts",
     "Trained": "models.contract.edits",
     "TrainParams": "training.params",
     "unlearn": "training.unlearning",
@@ -156,6 +161,7 @@ _PUBLIC = {
     "VLM": "models.contract.vlm",
     "Weigh": "models.asking.requests",
     "Weights": "models.contract.edits",
+    "weights_called": "training.subset",
     "Workload": "contracts.footprint",
 }
 """Name to the submodule that defines it. No submodule may bear one of these names: it would hide what it names."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+from tests.cli.conftest import Installation
 from tests.models.tiny_families import llava
 from tests.processes import run as unlearnbench
 from unlearnbench.registry import families, load_plugin
@@ -46,7 +47,20 @@ def model(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 def test_it_runs_as_ours_do(plugin: Path, model: Path, small_data: Path, tmp_path: Path) -> None:
     known = ["--model", model, "--plugin", plugin, "--data", small_data, "--forget", "2", "--device", "cpu"]
     small = ["--set", "base.epochs=1", "--set", "ga.epochs=1", "--set", "pope.max_new_tokens=2"]
-    words = ["--method", "ga,cagul", "--task", "pope", "--set", "cagul.epochs=1", "--set", "cagul.k=2", *known, *small]
+    words = [
+        "--method",
+        "ga,cagul",
+        "--task",
+        "pope",
+        "--limit",
+        "12",
+        "--set",
+        "cagul.epochs=1",
+        "--set",
+        "cagul.k=2",
+        *known,
+        *small,
+    ]
     places = ["--results", tmp_path / "results", "--store", tmp_path / "store", "--executor", "inline", "--quiet"]
     ran = unlearnbench("run", *words, *places, "--json")
     assert ran.returncode == 0, ran.stderr
@@ -73,3 +87,21 @@ def test_it_passes_the_check_of_families(model: Path) -> None:
     check_family(NAME, model)
     assert families.foreign(NAME) == families.code(NAME) is not None
     assert families.foreign("llava") is None
+
+
+def test_of_a_package_the_name_is_enough_to_plan_and_the_version_is_in_the_key(
+    model: Path, small_data: Path, tmp_path: Path
+) -> None:
+    found = []
+    for version in ("1.0", "1.1"):
+        (tmp_path / version).mkdir()
+        house = Installation(tmp_path / version, tmp_path)
+        group = {"unlearnbench.families": {NAME: "house_llava:HouseLlavaFamily"}}
+        house.install("house-models", group, house_llava="raise SystemExit('imported')")
+        about = tmp_path / version / "house_models-1.0.dist-info" / "METADATA"
+        about.write_text(about.read_text().replace("Version: 1.0", f"Version: {version}"))
+        words = ["plan", "--method", "ga", "--model", model, "--task", "pope", "--data", small_data, "--forget", "2"]
+        planned = house.run(*map(str, words), "--json")
+        assert planned.returncode == 0, planned.stderr
+        found += [cell["row_id"] for cell in json.loads(planned.stdout)]
+    assert len({*found}) == 2

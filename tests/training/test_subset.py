@@ -23,7 +23,7 @@ from unlearnbench.training.adaptation import adapted
 from unlearnbench.training.base import memorise
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import BaseParams, FinetuneParams, LoRAParams
-from unlearnbench.training.subset import chosen
+from unlearnbench.training.subset import weights_called
 
 EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
 TOWER = FinetuneParams(weights=("vision.0", "projector*"), gradient_checkpointing=True)
@@ -132,11 +132,11 @@ def test_half_precision_trains_the_tower_in_full(
 )
 def test_patterns_mean_parts_blocks_and_names(patterns: tuple[str, ...], expected: Any) -> None:
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    found = chosen(model, patterns)
+    found = weights_called(model, patterns)
     assert found
     assert [*found] == [name for name, _ in model.model.named_parameters() if expected(name)]
     with pytest.raises(UsageError, match=r"nothing in the model is called 'language\.9'; give a part"):
-        chosen(model, [*patterns, "language.9"])
+        weights_called(model, [*patterns, "language.9"])
 
 
 def test_a_training_of_some_weights_is_stored_and_changes_no_other(people: Sets, tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_a_training_of_some_weights_is_stored_and_changes_no_other(people: Sets,
     before = nll(model, samples)
     edit = memorise(model, samples, params, Run(), "a test")
     changed = {name for name, p in model.model.named_parameters() if not torch.equal(p, first[name])}
-    assert changed == {*chosen(model, params.weights)}
-    assert edit.trainable_parameters == sum(p.numel() for p in chosen(model, params.weights).values())
+    assert changed == {*weights_called(model, params.weights)}
+    assert edit.trainable_parameters == sum(p.numel() for p in weights_called(model, params.weights).values())
     assert nll(model, samples) < before - 0.01
     edit.save(tmp_path)
     fresh = load(card_for("tiny-qwen2.5-vl"), "cpu")

@@ -18,7 +18,7 @@ class Params(BaseModel):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Other defaults by the scale of the model ("tiny", "large"), or, for methods, by scale and family
-    ("large/mllama"): only the fields that differ, dotted (``lora.rank``) within nested models. Those of base classes
+    ("large/FAMILY"): only the fields that differ, dotted (``lora.rank``) within nested models. Those of base classes
     hold too."""
     trials: ClassVar[dict[str, int]] = {}
     """By scale, how many trials the defaults were chosen from on validation data; none where they were not tuned."""

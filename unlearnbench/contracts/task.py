@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel
-
 from ..errors import UsageError
 from .metric import Record, record_of
 from .params import Params
@@ -117,8 +115,11 @@ class Task(ABC):
     """What of a record comes from the model. All else must be the same for every model that is compared, and lists
     here as long."""
 
-    def __init__(self, options: BaseModel) -> None:
-        self.options: Any = options
+    options: Params
+    """An instance of ``Options``: a subclass annotates it as such, so that its use is checked."""
+
+    def __init__(self, options: Params) -> None:
+        self.options = options
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..models.fusion.prefix import spared
 from ..models.pictures.cache import Picture
 from ..runtime import distributed
 from .params import FinetuneParams, LoRAParams
-from .subset import chosen
+from .subset import weights_called
 
 Anew = Literal["nothing", "projector", "tower"]
 
@@ -142,7 +142,7 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     # Checkpointing, once on, computes blocks anew, without keys and values from before.
     may_share = not model.checkpoints_activations
     if params.weights:  # whole in every process, as an adapter is
-        named = chosen(model, params.weights)
+        named = weights_called(model, params.weights)
         with model.training(named):
             yield OwnWeights(model, named, may_share=may_share)
         return

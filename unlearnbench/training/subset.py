@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..models.contract.network import LANGUAGE, PROJECTOR, VISION, Network
 
 
-def chosen(model: Network, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
+def weights_called(model: Network, patterns: Sequence[str]) -> dict[str, nn.Parameter]:
     """The parameters that any of ``patterns`` matches, by their names in the whole model and in its order.
 
     A pattern is a part (``language``, ``projector``, ``vision``), a block (``language.3``), a weight of a block by its

@@ -188,3 +188,19 @@ def test_what_is_no_block_and_no_place_is_refused(tmp_path: Path, queries: list[
         model.hidden(batch, ["language.0"], "end")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"positions are \[1, 3\]"):
         model.hidden(batch, ["language.0"], torch.ones(1, 3))
+
+
+@torch.no_grad()
+def test_a_pass_goes_no_further_than_is_wanted(model: Any, queries: list[Asked]) -> None:
+    """And the model is as it was: it answers as before, and no hook is left."""
+    batch, reached = answered(model, queries[:2]), list[int]()
+    before = model.answer_logits(batch)
+    last = model.language_model().layers[-1]
+    handle = last.register_forward_pre_hook(lambda module, args: reached.append(1))
+    hooks = [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.model.modules()]
+    model.hidden(batch, ["language.0"])
+    assert not reached
+    model.hidden(batch, wanted(model)[:1], shared=True)
+    assert hooks == [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.model.modules()]
+    handle.remove()
+    assert torch.equal(model.answer_logits(batch), before)

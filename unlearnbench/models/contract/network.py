@@ -165,7 +165,7 @@ def stacked(tower: nn.Module, apart: nn.Module) -> list[nn.Module]:
     return found
 
 
-def chosen(blocks: dict[str, nn.Module], names: Sequence[str]) -> dict[str, nn.Module]:
+def blocks_called(blocks: dict[str, nn.Module], names: Sequence[str]) -> dict[str, nn.Module]:
     """Those of ``names``; raises `UsageError` for a name that is none."""
     for name in names:
         if name not in blocks:

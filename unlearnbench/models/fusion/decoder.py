@@ -17,7 +17,7 @@ from ..contract import hidden
 from ..contract.attention import AttentionReader, reading
 from ..contract.decoding import Drawn, Samplings, Watch, each
 from ..contract.hidden import Positions
-from ..contract.network import chosen, named_within
+from ..contract.network import blocks_called, named_within
 from ..contract.vlm import VLM, Batch, by_sample
 from . import prefix
 
@@ -135,7 +135,7 @@ class DecoderVLM(VLM):
         *,
         shared: bool = False,
     ) -> dict[str, tuple[Tensor, ...]]:
-        of_tokens, of_pictures = hidden.divided(chosen(self.blocks(), names), positions)
+        of_tokens, of_pictures = hidden.divided(blocks_called(self.blocks(), names), positions)
         found = self._hidden_of_pictures(batch, of_pictures)
         if of_tokens:
             seen = self.look(batch) if visual is None else visual
