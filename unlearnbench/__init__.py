@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from .training.losses import simnpo as simnpo
     from .training.paired_method import PairedMethod as PairedMethod
     from .training.params import AscentParams as AscentParams
+    from .training.params import BaseParams as BaseParams
     from .training.params import FinetuneParams as FinetuneParams
     from .training.params import LoRAParams as LoRAParams
     from .training.params import TrainParams as TrainParams
@@ -101,6 +102,7 @@ _PUBLIC = {
     "ask": "models.asking.requests",
     "Ask": "models.asking.requests",
     "Asked": "contracts.sample",
+    "BaseParams": "training.params",
     "Batch": "models.contract.vlm",
     "chance": "metrics.choice",
     "Change": "training.arithmetic",
