@@ -92,7 +92,7 @@ class FinetuneParams(TrainParams):
 
 
 class BaseParams(FinetuneParams):
-    """Finetuning of language model and projector on all pairs; the vision tower stays frozen.
+    """Finetuning of language model and projector on all pairs; the tower stays frozen unless ``weights`` name it.
 
     Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
     tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from tests.models.tiny_families import FAMILIES, TURN
+from unlearnbench.errors import ModelError
 from unlearnbench.models.contract.prompt import Prompts
 
 CORPUS = ["\n\n\n\nWhat is in the picture?\n\n", "Who is it?\n", "\n\nyes\n\n\n\n", "in the picture what is"]
@@ -82,3 +83,11 @@ def test_prompts_are_the_processors(family: Any, count: int) -> None:
         said, asked = ("".join(each.replace("▁", " ").split()) for each in (said, text))
         assert asked in said
         assert len(said) <= len(asked) + 4  # a token may reach over the question's end
+
+
+def test_a_template_that_shows_too_few_pictures_is_an_error() -> None:
+    processor = llava()
+    processor.chat_template = "<image>{{ messages[0]['content'][-1]['text'] }}"
+    shown = Shown(processor, Image.new("RGB", (56, 56), "red"))
+    with pytest.raises(ModelError, match=r"template shows 1 of a query's 2 pictures \(by '<image>'\)"):
+        Prompts(processor).prompt("What?", [shown, shown])  # type: ignore[list-item]

@@ -15,8 +15,8 @@ class Hidden(Edit):
 
     def __call__(self, batch, visual):
         return [
-            tokens.mean(0, keepdim=True).expand_as(tokens) if query.images[0].name in self.names else tokens
-            for query, tokens in zip(batch.queries, visual, strict=True)
+            tokens.mean(0, keepdim=True).expand_as(tokens) if image.name in self.names else tokens
+            for image, tokens in zip(batch.images, visual, strict=True)
         ]
 
     def apply(self, model):

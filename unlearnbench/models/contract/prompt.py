@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from ...errors import ModelError
 from ..pictures.cache import Picture
 
 Frame = tuple[tuple[int, ...], tuple[int, ...]]
@@ -60,6 +61,11 @@ class Prompts:
         token, messages = self.processor.image_token, chat(question, len(frames))
         text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         before, *rest = text.split(token, maxsplit=len(frames))
+        if len(rest) < len(frames):
+            raise ModelError(
+                f"the model's chat template shows {len(rest)} of a query's {len(frames)} pictures (by {token!r}): "
+                "give a model whose template shows all, or fewer pictures"
+            )
         parts = [
             f"{self._decoded(left)}{token}{self._decoded(right)}{after}"
             for (left, right), after in zip(frames, rest, strict=True)
