@@ -166,6 +166,11 @@ class UnlearnParams(FinetuneParams):
         "tiny": {"batch_size": 16, "lora.rank": 16, "lora.alpha": 32.0, "lora.dropout": 0.0},  # no layer exceeds 384
     }
 
+    @property
+    def stops(self) -> Stopping | None:
+        """The rule by which training ends early, if there is one."""
+        return None
+
 
 class AscentParams(UnlearnParams):
     """Unlearning by gradient ascent, which needs to be stopped in time."""
@@ -173,3 +178,8 @@ class AscentParams(UnlearnParams):
     stop: Stopping = Field(ENOUGH.model_copy(update={"every": 1}), description="when it is enough")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.forget_loss": 5.0}}
+
+    @property
+    def stops(self) -> Stopping:
+        """Its own."""
+        return self.stop

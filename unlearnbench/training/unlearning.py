@@ -21,7 +21,7 @@ from ..runtime.run import Run
 from .adaptation import Trainee, adapted
 from .loop import GradientHook, Parts, fit
 from .losses import answer_nll, kl_from_reference
-from .params import AscentParams, Partners, UnlearnParams
+from .params import Partners, UnlearnParams
 from .seeing import see_all
 from .stopping import EarlyStopping
 
@@ -37,6 +37,12 @@ class Pairs:
     ) -> None:
         self._forget, self.refusals, self._retain = forget, refusals, retain
         self.read = set[str]() if read is None else read
+
+    @classmethod
+    def of(cls, rows: list["Pair"], read: set[str]) -> "Pairs":
+        """Those of a batch; what the loss asks for is noted in ``read``."""
+        forget, refusals, retain = map(list, zip(*rows, strict=True))
+        return cls(forget, refusals, retain, read)
 
     @property
     def forget(self) -> list[Sample]:
@@ -201,6 +207,13 @@ class Unlearning:
             self.model.model.train()
 
 
+def asked_for(rows: list["Pair"], read: set[str]) -> Iterator[Sample]:
+    """Of a step's pairs the samples that its loss has ``read``, which is then emptied for the next step."""
+    for forget, _, retain in rows:
+        yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
+    read.clear()
+
+
 PairsLoss = Callable[[Unlearning, Pairs], Parts]
 Pair = tuple[Sample, str, Sample]
 """A forget sample, its refusal and its partner."""
@@ -233,30 +246,20 @@ def unlearn(
             trainee.remember()
         state = Unlearning(trainee)
         stopping = None
-        if isinstance(params, AscentParams):
+        if params.stops:
             measure = lambda samples: state.measured_nll(samples, params.batch_size)  # noqa: E731
-            stopping = EarlyStopping(params.stop, sets, measure, run)
-
-        def parts(rows: list[Pair]) -> Parts:
-            forget, refusals, retain = map(list, zip(*rows, strict=True))
-            return loss(state, Pairs(forget, refusals, retain, read))
-
-        def seen(rows: list[Pair]) -> Iterator[Sample]:
-            for forget, _, retain in rows:
-                yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
-            read.clear()
-
+            stopping = EarlyStopping(params.stops, sets, measure, run)
         outcome = fit(
             trainee.parameters,
             Paired(sets, refusals, params.batch_size, run.seed, params.partners),
-            parts,
+            lambda rows: loss(state, Pairs.of(rows, read)),
             params,
             run,
             what="unlearning",
             stop=stopping,
             on_gradients=on_gradients,
             together=lambda row: row[0].images,
-            seen=seen,
+            seen=lambda rows: asked_for(rows, read),
             epoch="one pass over the forget set",
         )
     if sum(run.cost.get("examples", {}).get(name, 0) for name in ("nonprivate", "others")):
