@@ -9,7 +9,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 
 def test_looking_inside() -> None:
     found: dict[str, Any] = {}
-    (code,) = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE)
+    (code,) = re.findall(r"(?ms)^## Looking inside\n\n```python\n(.*?)^```$", PAGE)
     exec(compile(code, "models.md", "exec"), found)
     tokens = found["batch"].answer_mask.sum(1).tolist()
     assert [state.shape for state in found["states"]] == [(count, found["model"].width) for count in tokens]
