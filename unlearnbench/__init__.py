@@ -67,8 +67,11 @@ if TYPE_CHECKING:
     from .training.adaptation import adapted as adapted
     from .training.adaptation import encode_once as encode_once
     from .training.adaptation import project_once as project_once
+    from .training.arithmetic import Change as Change
     from .training.base import memorise as memorise
+    from .training.loop import Apart as Apart
     from .training.loop import Group as Group
+    from .training.loop import Masks as Masks
     from .training.loop import Shuffled as Shuffled
     from .training.loop import fit as fit
     from .training.losses import answer_nll as answer_nll
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from .training.losses import simnpo as simnpo
     from .training.paired_method import PairedMethod as PairedMethod
     from .training.params import AscentParams as AscentParams
+    from .training.params import BaseParams as BaseParams
     from .training.params import FinetuneParams as FinetuneParams
     from .training.params import LoRAParams as LoRAParams
     from .training.params import TrainParams as TrainParams
@@ -94,11 +98,14 @@ _PUBLIC = {
     "Adapter": "models.contract.edits",
     "answer_nll": "training.losses",
     "AscentParams": "training.params",
+    "Apart": "training.loop",
     "ask": "models.asking.requests",
     "Ask": "models.asking.requests",
     "Asked": "contracts.sample",
+    "BaseParams": "training.params",
     "Batch": "models.contract.vlm",
     "chance": "metrics.choice",
+    "Change": "training.arithmetic",
     "Continued": "contracts",
     "DataError": "errors",
     "DeepFusionVLM": "models.fusion.deep",
@@ -119,6 +126,7 @@ _PUBLIC = {
     "Location": "data.source",
     "LoRAParams": "training.params",
     "measure_sets": "metrics.measure",
+    "Masks": "training.loop",
     "memorise": "training.base",
     "Method": "contracts",
     "method": "registry",

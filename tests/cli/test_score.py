@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from unlearnbench.cli import app as whole_app
 from unlearnbench.cli.score import score
 from unlearnbench.errors import DataError, UsageError
 
@@ -259,3 +260,16 @@ def test_the_published_scorer_says_to_how_many_answers_it_is_blind(tmp_path):
     assert strict.stderr == ""
     assert json.loads(published.stdout)["rouge_l"] == pytest.approx(1 / 3)
     assert "warning: scorer fiubench is blind to 2 of 3 true answers" in published.stderr
+
+
+@pytest.mark.parametrize(
+    ("task", "fields"),
+    [
+        ("fiubench", "unique_id, question, answer, keywords, prediction"),
+        ("mme", "category, question_id, question, answer, prediction"),
+        ("pope", "category, question_id, image_source, question, answer, prediction"),
+    ],
+)
+def test_show_lists_what_a_line_must_hold(task, fields):
+    shown = CliRunner().invoke(whole_app, ["show", task, "--json"])
+    assert json.loads(shown.stdout)["predictions"] == fields

@@ -13,9 +13,12 @@ from unlearnbench.errors import UnlearnbenchError
 from unlearnbench.methods.retrain import Retrain
 from unlearnbench.models.contract.edits import Adapter, Weights
 from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import methods
 from unlearnbench.runtime.run import Run
 from unlearnbench.training.adaptation import adapted
+from unlearnbench.training.loop import Apart
 from unlearnbench.training.params import LoRAParams, UnlearnParams
 from unlearnbench.training.unlearning import Paired, Pairs, Unlearning
 
@@ -194,3 +197,25 @@ def test_what_the_model_before_says_of_any_answer_is_asked_once(
     assert asked == [2, 2]
     for expected, found in ((before, first), (before, again), (true, own)):
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(expected, found, strict=True))
+
+
+def test_backward_passes_apart_train_the_same_and_count_the_same(sets: Sets) -> None:
+    """Of parts whose samples are asked for when their turn comes; gradients add up in another order."""
+    kind = methods.get("ga-gd")
+
+    class InTwo(kind):  # type: ignore[misc, valid-type]
+        def loss(self, state: Unlearning, batch: Pairs) -> dict[str, Apart]:
+            return {
+                "forget": Apart(lambda: -state.nll(batch.forget)),
+                "retain": Apart(lambda: self.params.retain_weight * state.nll(batch.retain)),
+            }
+
+    trained, runs = [], []
+    for each in (kind, InTwo):
+        fresh, run = load(card_for("tiny-qwen2.5-vl"), "cpu"), Run(1)
+        each(resolve(kind.Params, "ga-gd", "tiny", QUICK)).unlearn(fresh, sets, run)
+        trained.append([p for n, p in fresh.model.named_parameters() if "lora_B" in n])
+        runs.append(run)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*trained, strict=True))
+    assert runs[0].cost["examples"] == runs[1].cost["examples"]
+    assert runs[0].cost["epoch"] == runs[1].cost["epoch"]

@@ -179,7 +179,7 @@ def internvl() -> tuple[Any, Any]:
         image_token_id=tokens.convert_tokens_to_ids("<IMG_CONTEXT>"),
         image_seq_length=4,
     )
-    images = GotOcr2ImageProcessorPil(size={"height": 56, "width": 56}, crop_to_patches=True, max_patches=4)
+    images = GotOcr2ImageProcessorPil(size={"height": 56, "width": 56}, max_patches=4)
     processor = InternVLImageOnlyProcessor(images, tokens, chat_template=tokens.chat_template, image_seq_length=4)
     return InternVLForConditionalGeneration(config), processor
 

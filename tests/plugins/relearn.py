@@ -4,9 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Continued, Method, method
-from unlearnbench.training.base import memorise
-from unlearnbench.training.base_params import BaseParams
+from unlearnbench import BaseParams, Continued, Method, memorise, method
 
 
 @method("relearn", reference="arXiv:2406.13356")

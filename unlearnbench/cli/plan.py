@@ -19,7 +19,7 @@ NOT_NEEDED = "not needed"
 
 @spread
 def plan(
-    asked: grid.Grid,
+    asked: grid.GridOptions,
     memory: Annotated[
         bool, typer.Option("--memory", help="Memory and time of every stage instead of cells; needs no files.")
     ] = False,

@@ -104,7 +104,7 @@ class How:
 
 @spread
 def run(
-    asked: grid.Grid,
+    asked: grid.GridOptions,
     how: How,
     dry_run: Annotated[bool, typer.Option(help="Show the cells and what is cached; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the table.")] = False,
@@ -142,7 +142,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _job(asked: grid.Grid, how: How, config: "RunConfig", store: "Store") -> "Job":
+def _job(asked: grid.GridOptions, how: How, config: "RunConfig", store: "Store") -> "Job":
     """The run as another process can take it up."""
     from ..engine.executors.job import Job
 

@@ -79,6 +79,8 @@ def _of_role(rule: Definition, row: Row) -> Iterator[str]:
         yield f"role {row.method.role!r}: this leaderboard's references are {', '.join(references)}"
     if row.method.role == "method" and row.method.frozen_weights is None:
         yield "frozen_weights is not told: run the method with this version, and add the results again"
+    if other := row.method.continues:
+        yield f"it goes on with what {other.name!r} has unlearned, and is no method's own result: leave it out"
 
 
 def _of_examples(submission: Submission) -> Iterator[tuple[str, str]]:

@@ -1,19 +1,20 @@
 """What most methods are: parameters, and a loss on batches of forget samples with a retain sample beside each."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ..contracts import Method
 from .params import UnlearnParams
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch.nn import Parameter
 
     from ..contracts.sample import Sets
     from ..models.contract.edits import Trained
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run
+    from .loop import Parts
     from .unlearning import Pairs, Unlearning
 
 
@@ -29,8 +30,11 @@ class PairedMethod(Method):
     """Whether the loss asks for what the model before would say (`Unlearning.kl`, `Unlearning.reference`)."""
 
     @abstractmethod
-    def loss(self, state: "Unlearning", batch: "Pairs") -> "Mapping[str, Tensor]":
-        """The parts of the loss by their names, each a mean over the batch."""
+    def loss(self, state: "Unlearning", batch: "Pairs") -> "Parts":
+        """The parts of the loss by their names, each a mean over the batch; `Apart` for a backward pass of its own."""
+
+    def on_gradients(self, parameters: "Sequence[Parameter]") -> None:
+        """What to do with a step's gradients before they are clipped (`unlearnbench.training.loop.GradientHook`)."""
 
     @property
     def refusals(self) -> Sequence[str]:
@@ -41,5 +45,13 @@ class PairedMethod(Method):
         """Train; see `unlearnbench.training.unlearning`."""
         from .unlearning import unlearn
 
-        reference = self.needs_reference
-        return unlearn(model, sets, self.params, run, self.loss, refusals=self.refusals, needs_reference=reference)
+        return unlearn(
+            model,
+            sets,
+            self.params,
+            run,
+            self.loss,
+            refusals=self.refusals,
+            needs_reference=self.needs_reference,
+            on_gradients=self.on_gradients,
+        )

@@ -92,7 +92,7 @@ class FinetuneParams(TrainParams):
 
 
 class BaseParams(FinetuneParams):
-    """Finetuning of language model and projector on all pairs; the vision tower stays frozen.
+    """Finetuning of language model and projector on all pairs; the tower stays frozen unless ``weights`` name it.
 
     Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
     tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
@@ -166,6 +166,11 @@ class UnlearnParams(FinetuneParams):
         "tiny": {"batch_size": 16, "lora.rank": 16, "lora.alpha": 32.0, "lora.dropout": 0.0},  # no layer exceeds 384
     }
 
+    @property
+    def stops(self) -> Stopping | None:
+        """The rule by which training ends early, if there is one."""
+        return None
+
 
 class AscentParams(UnlearnParams):
     """Unlearning by gradient ascent, which needs to be stopped in time."""
@@ -173,3 +178,8 @@ class AscentParams(UnlearnParams):
     stop: Stopping = Field(ENOUGH.model_copy(update={"every": 1}), description="when it is enough")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"tiny": {"stop.forget_loss": 5.0}}
+
+    @property
+    def stops(self) -> Stopping:
+        """Its own."""
+        return self.stop

@@ -6,6 +6,7 @@ are made of, and trains.
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -14,12 +15,13 @@ from torch import Tensor
 from ..contracts.sample import Sample, Sets
 from ..errors import UsageError
 from ..models.contract.edits import Trained
+from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
 from .adaptation import Trainee, adapted
-from .loop import fit
+from .loop import GradientHook, Parts, fit
 from .losses import answer_nll, kl_from_reference
-from .params import AscentParams, Partners, UnlearnParams
+from .params import Partners, UnlearnParams
 from .seeing import see_all
 from .stopping import EarlyStopping
 
@@ -30,9 +32,17 @@ class Pairs:
     ``read`` says which of the samples the loss has asked for: only those count as seen.
     """
 
-    def __init__(self, forget: list[Sample], refusals: list[str], retain: list[Sample]) -> None:
+    def __init__(
+        self, forget: list[Sample], refusals: list[str], retain: list[Sample], read: set[str] | None = None
+    ) -> None:
         self._forget, self.refusals, self._retain = forget, refusals, retain
-        self.read: set[str] = set()
+        self.read = set[str]() if read is None else read
+
+    @classmethod
+    def of(cls, rows: list["Pair"], read: set[str]) -> "Pairs":
+        """Those of a batch; what the loss asks for is noted in ``read``."""
+        forget, refusals, retain = map(list, zip(*rows, strict=True))
+        return cls(forget, refusals, retain, read)
 
     @property
     def forget(self) -> list[Sample]:
@@ -160,7 +170,7 @@ class Unlearning:
     def kl(self, samples: Sequence[Sample]) -> Tensor:
         """Mean over the samples of KL(model before || model) on their answers' tokens."""
         batch = self.model.prepare(samples, [sample.answer for sample in samples])
-        with self.trainee.reference():
+        with self.before():
             before = self.trainee.log_distributions(batch)
         return kl_from_reference(self.trainee.log_distributions(batch), before).mean()
 
@@ -169,10 +179,21 @@ class Unlearning:
         asked = [*zip(samples, answers or [sample.answer for sample in samples], strict=True)]
         new = {(sample.id, answer): sample for sample, answer in asked if (sample.id, answer) not in self._reference}
         if new:
-            with self.trainee.reference():
+            with self.before():
                 values = self.log_probabilities([*new.values()], [answer for _, answer in new])
             self._reference |= dict(zip(new, values, strict=True))
         return [self._reference[sample.id, answer] for sample, answer in asked]
+
+    def before(self) -> AbstractContextManager[None]:
+        """The model as it was before, without gradients; not its adapter, or with the weights it had."""
+        return self.trainee.reference()
+
+    def hidden(
+        self, samples: Sequence[Sample], blocks: Sequence[str], positions: Positions = "answer"
+    ) -> dict[str, tuple[Tensor, ...]]:
+        """What the model's `blocks` of these names give out over the samples' true answers (`VLM.hidden`)."""
+        batch = self.model.prepare(samples, [sample.answer for sample in samples])
+        return self.trainee.hidden(batch, blocks, positions)
 
     def measured_nll(self, samples: Sequence[Sample], batch_size: int) -> float:
         """The mean loss of ``samples`` as the model answers now, dropout off."""
@@ -186,7 +207,14 @@ class Unlearning:
             self.model.model.train()
 
 
-PairsLoss = Callable[[Unlearning, Pairs], Mapping[str, Tensor]]
+def asked_for(rows: list["Pair"], read: set[str]) -> Iterator[Sample]:
+    """Of a step's pairs the samples that its loss has ``read``, which is then emptied for the next step."""
+    for forget, _, retain in rows:
+        yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
+    read.clear()
+
+
+PairsLoss = Callable[[Unlearning, Pairs], Parts]
 Pair = tuple[Sample, str, Sample]
 """A forget sample, its refusal and its partner."""
 
@@ -200,12 +228,14 @@ def unlearn(
     *,
     refusals: Sequence[str] = ("",),
     needs_reference: bool = False,
+    on_gradients: GradientHook | None = None,
 ) -> Trained:
     """Train ``model`` on the sum of the parts of ``loss``; returns what changed.
 
-    ``needs_reference`` keeps what a full finetune needs for `Unlearning.kl` and `Unlearning.reference`; an adapter
-    needs nothing. Training stops early if ``params`` have a rule for it. What came of it is in ``run.notes``, and in
-    ``run.cost`` how many samples of each set the loss has asked for.
+    ``needs_reference`` keeps what training the model's own weights needs for `Unlearning.before`, and what rests on it;
+    an adapter needs nothing. Training stops early if ``params`` have a rule for it; ``on_gradients`` is called between
+    the backward pass and clipping. What came of it is in ``run.notes``, and in ``run.cost`` how many samples of each
+    set the loss has asked for.
     """
     run.set_of = run.set_of or sets.set_of
     read: set[str] = set()
@@ -216,31 +246,20 @@ def unlearn(
             trainee.remember()
         state = Unlearning(trainee)
         stopping = None
-        if isinstance(params, AscentParams):
+        if params.stops:
             measure = lambda samples: state.measured_nll(samples, params.batch_size)  # noqa: E731
-            stopping = EarlyStopping(params.stop, sets, measure, run)
-
-        def parts(rows: list[Pair]) -> Mapping[str, Tensor]:
-            pairs = Pairs(*map(list, zip(*rows, strict=True)))
-            found = loss(state, pairs)
-            read.update(pairs.read)
-            return found
-
-        def seen(rows: list[Pair]) -> Iterator[Sample]:
-            for forget, _, retain in rows:
-                yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
-            read.clear()
-
+            stopping = EarlyStopping(params.stops, sets, measure, run)
         outcome = fit(
             trainee.parameters,
             Paired(sets, refusals, params.batch_size, run.seed, params.partners),
-            parts,
+            lambda rows: loss(state, Pairs.of(rows, read)),
             params,
             run,
             what="unlearning",
             stop=stopping,
+            on_gradients=on_gradients,
             together=lambda row: row[0].images,
-            seen=seen,
+            seen=lambda rows: asked_for(rows, read),
             epoch="one pass over the forget set",
         )
     if sum(run.cost.get("examples", {}).get(name, 0) for name in ("nonprivate", "others")):

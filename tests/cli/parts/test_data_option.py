@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.cli.parts.grid import Grid
+from unlearnbench.cli.parts.grid import GridOptions
 from unlearnbench.config import RunConfig
 from unlearnbench.errors import UsageError
 
 
 def configured(**options: Any) -> RunConfig:
-    return Grid(method=["cagul"], model=["tiny-qwen2.5-vl"], **options).config()
+    return GridOptions(method=["cagul"], model=["tiny-qwen2.5-vl"], **options).config()
 
 
 @pytest.mark.parametrize(

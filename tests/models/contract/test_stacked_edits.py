@@ -12,7 +12,7 @@ from torch import Tensor
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import Case, Trainer
+from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase
 from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load
@@ -211,10 +211,10 @@ def test_a_guard_is_trained_on_what_the_one_before_it_lets_see(
     loaded, alone = Guard.load(second, model), Guard.load(second, plain)
     images = sorted((small_data / "SFHQ").iterdir())[:2]
     examples = [
-        Case(Sample(f"{place}", "somebody", Asked(text, (image,)), answer), answer, True, True, (True,))
+        TrainingCase(Sample(f"{place}", "somebody", Asked(text, (image,)), answer), answer, True, True, (True,))
         for place, (text, image, answer) in enumerate(zip(("Who is she?", "Is it he?"), images, ANSWERS, strict=True))
     ]
-    losses = Trainer(model, loaded).nll(examples)
+    losses = CAGULTrainer(model, loaded).nll(examples)
     losses.sum().backward()
     batch = asked(plain, small_data)
     with torch.no_grad():

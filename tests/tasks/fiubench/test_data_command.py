@@ -87,3 +87,8 @@ def test_importing_the_command_imports_nothing_heavy() -> None:
     code = f"import sys, unlearnbench.cli.data; print(*set('{heavy}'.split()) & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+def test_a_task_that_describes_no_folder_says_so(folder: Path) -> None:
+    with pytest.raises(UsageError, match="task 'pope' does not describe a folder of data: it defines no summary"):
+        run("summary", folder, "--task", "pope")

@@ -81,7 +81,7 @@ Base = Annotated[
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridOptions:
     """What `run` and `plan` are asked for, as it was typed."""
 
     method: Methods

@@ -49,7 +49,8 @@ class InternVL(EarlyFusionVLM):
 
     def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
         """Every crop's tokens, of which each is a square of patches."""
-        crops = GotOcr2ImageProcessorPil(**images).get_number_of_image_patches(side, side)
+        always = {"crop_to_patches": True}  # says `InternVLProcessor`, whatever the image processor's own files say
+        crops = GotOcr2ImageProcessorPil(**images).get_number_of_image_patches(side, side, always)
         patches = crops * self._crop_patches()
         features = patches * self.model.config.vision_config.hidden_size
         return PictureCounts(crops * self.model.config.image_seq_length, patches, features)
