@@ -38,6 +38,7 @@ DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
 PLUGIN = ROOT / "tests" / "plugins" / "outside" / "my_ga_gd.py"
 OWN_WEIGHTS = ROOT / "tests" / "plugins" / "outside" / "projector_ga.py"
+RELEARN = ROOT / "tests" / "plugins" / "outside" / "relearn.py"
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -113,7 +114,8 @@ def test_a_run_names_what_exists(words, shown):
 
 @pytest.mark.parametrize("setting", sorted(set(re.findall(r"--set '?(\w+\.[^'` \n]+)", EVERYTHING))))
 def test_a_setting_is_a_parameter(setting):
-    load_plugin(OWN_WEIGHTS)
+    for file in (OWN_WEIGHTS, RELEARN):
+        load_plugin(file)
     owners = {"base": BaseParams} | {name: methods.get(name).Params for name in methods.names()}
     owners |= {name: tasks.get(name).Options for name in tasks.names()}
     [(owner, parameters)] = parse_settings([setting], [*owners]).items()

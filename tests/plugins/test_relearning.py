@@ -10,7 +10,7 @@ from tests.processes import run as forked
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "outside"
 
 
 class Place:

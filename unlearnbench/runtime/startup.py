@@ -4,7 +4,6 @@
 to it, and `computing` for wherever torch computes, a notebook's first model included.
 """
 
-import ctypes
 import getpass
 import io
 import os
@@ -43,6 +42,8 @@ def worker(parent: int, hurry: Callable[[], None]) -> None:
     (`SIGUSR2`, with submitit) ``hurry`` is called.
     """
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it died before that
             os._exit(1)
