@@ -242,6 +242,9 @@ def encode_once(model: VLM, batch: Batch) -> list[Tensor]:
 
 def _looked_at(model: VLM, batch: Batch, made: Callable[[Path, Picture], Picture]) -> list[Tensor]:
     """`VLM.look` at pictures as they are ``made`` anew, so that an edit of visual tokens is given these."""
-    distinct = {id(picture): (path, picture) for path, picture in zip(batch.images, batch.pictures, strict=True)}
+    seen = [*zip(batch.images, batch.pictures, strict=True)]
+    # From the last, and so in the order of their last rows: gradients are added up in it, to the last digit.
+    last = {id(picture): (path, picture) for path, picture in reversed(seen)}
+    distinct = dict(reversed(last.items()))
     anew = {key: made(path, picture) for key, (path, picture) in distinct.items()}
     return model.look(replace(batch, pictures=[anew[id(picture)] for picture in batch.pictures]))
