@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
     from .contracts import Record as Record
+    from .contracts import Summary as Summary
+    from .contracts import SummaryTable as SummaryTable
     from .contracts import Task as Task
     from .contracts.footprint import Footprint as Footprint
     from .contracts.footprint import Workload as Workload
+    from .contracts.metric import record_of as record_of
     from .contracts.sample import Asked as Asked
     from .contracts.sample import Query as Query
     from .contracts.sample import Sample as Sample
@@ -97,10 +100,10 @@ _PUBLIC = {
     "adapted": "training.adaptation",
     "Adapter": "models.contract.edits",
     "answer_nll": "training.losses",
-    "AscentParams": "training.params",
     "Apart": "training.loop",
-    "ask": "models.asking.requests",
+    "AscentParams": "training.params",
     "Ask": "models.asking.requests",
+    "ask": "models.asking.requests",
     "Asked": "contracts.sample",
     "BaseParams": "training.params",
     "Batch": "models.contract.vlm",
@@ -125,8 +128,8 @@ _PUBLIC = {
     "locate": "data.source",
     "Location": "data.source",
     "LoRAParams": "training.params",
-    "measure_sets": "metrics.measure",
     "Masks": "training.loop",
+    "measure_sets": "metrics.measure",
     "memorise": "training.base",
     "Method": "contracts",
     "method": "registry",
@@ -145,6 +148,7 @@ _PUBLIC = {
     "project_once": "training.adaptation",
     "Query": "contracts.sample",
     "Record": "contracts",
+    "record_of": "contracts.metric",
     "RecordError": "errors",
     "Run": "runtime.run",
     "Sample": "contracts.sample",
@@ -156,6 +160,8 @@ _PUBLIC = {
     "simnpo": "training.losses",
     "Split": "results.row",
     "summarise": "metrics.statistics",
+    "Summary": "contracts",
+    "SummaryTable": "contracts",
     "Task": "contracts",
     "task": "registry",
     "TokenFacts": "models.contract.token_facts",
