@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from unlearnbench import PairedMethod, method
-from unlearnbench.training.params import AscentParams
+from unlearnbench import AscentParams, PairedMethod, method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.training.unlearning import Pairs, Unlearning
+    from unlearnbench import Pairs, Unlearning
 
 
 @method("ga", reference="arXiv:2310.10683", version="2")

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import PairedMethod, method
-from unlearnbench.training.params import AscentParams
+from unlearnbench import AscentParams, PairedMethod, method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.training.unlearning import Pairs, Unlearning
+    from unlearnbench import Pairs, Unlearning
 
 
 @method("ga-gd", reference="arXiv:2203.12817", version="2")

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import PairedMethod, method
-from unlearnbench.training.params import UnlearnParams
+from unlearnbench import PairedMethod, UnlearnParams, method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.training.unlearning import Pairs, Unlearning
+    from unlearnbench import Pairs, Unlearning
 
 
 @method("npo-gd", reference="arXiv:2404.05868", version="2")
@@ -33,7 +32,7 @@ class NPO(PairedMethod):
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """NPO on the forget answers with the base as reference, plus the retain loss."""
-        from unlearnbench.training.losses import npo
+        from unlearnbench import npo
 
         forget = npo(state.log_probabilities(batch.forget), state.reference(batch.forget), self.params.beta)
         return {"forget": forget.mean(), "retain": self.params.retain_weight * state.nll(batch.retain)}

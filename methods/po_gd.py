@@ -4,14 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import PairedMethod, method
-from unlearnbench.metrics.refusals import REFUSALS
-from unlearnbench.training.params import Refusals, UnlearnParams
+from unlearnbench import REFUSALS, PairedMethod, Refusals, UnlearnParams, method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.training.unlearning import Pairs, Unlearning
+    from unlearnbench import Pairs, Unlearning
 
 
 @method("po-gd", reference="arXiv:2401.06121", version="2")

@@ -2,15 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from unlearnbench import Method, method
-from unlearnbench.contracts.footprint import NOTHING, Footprint
+from unlearnbench import NOTHING, Footprint, Method, method
 
 if TYPE_CHECKING:
-    from unlearnbench.contracts.footprint import Workload
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.engine.memory.counts import Counts
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
+    from unlearnbench import VLM, Counts, Run, Sets, Workload
 
 
 @method("pretrain", reference="the model before it has seen anybody's data")

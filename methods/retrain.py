@@ -2,16 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from unlearnbench import Method, method
-from unlearnbench.training.params import BaseParams
+from unlearnbench import BaseParams, Method, method
 
 if TYPE_CHECKING:
-    from unlearnbench.contracts.footprint import Footprint, Workload
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.engine.memory.counts import Counts
-    from unlearnbench.models.contract.edits import Trained
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
+    from unlearnbench import VLM, Counts, Footprint, Run, Sets, Trained, Workload
 
 
 @method("retrain", reference="the model that never saw the forget set, which unlearning is to come near")
@@ -29,7 +23,7 @@ class Retrain(Method):
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Finetune all weights on what may be known, the held-out people included: only the forget set is missing."""
-        from unlearnbench.training.base import memorise
+        from unlearnbench import memorise
 
         forget = {sample.id for sample in sets.forget}
         known = [sample for sample in sets.in_order if sample.id not in forget]

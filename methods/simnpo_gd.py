@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from unlearnbench import PairedMethod, method
-from unlearnbench.training.params import UnlearnParams
+from unlearnbench import PairedMethod, UnlearnParams, method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unlearnbench.training.unlearning import Pairs, Unlearning
+    from unlearnbench import Pairs, Unlearning
 
 
 @method("simnpo-gd", reference="arXiv:2410.07163", version="2")
@@ -38,7 +37,7 @@ class SimNPO(PairedMethod):
 
     def loss(self, state: "Unlearning", batch: "Pairs") -> "dict[str, Tensor]":
         """SimNPO on the forget answers, plus the retain loss."""
-        from unlearnbench.training.losses import simnpo
+        from unlearnbench import simnpo
 
         forget = simnpo(state.log_probabilities(batch.forget), self.params.beta, self.params.gamma)
         return {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .contracts import Summary as Summary
     from .contracts import SummaryTable as SummaryTable
     from .contracts import Task as Task
+    from .contracts.footprint import NOTHING as NOTHING
     from .contracts.footprint import Footprint as Footprint
     from .contracts.footprint import Workload as Workload
     from .contracts.metric import record_of as record_of
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .data.hub import HubDataset as HubDataset
     from .data.source import Location as Location
     from .data.source import locate as locate
+    from .engine.memory.counts import Counts as Counts
     from .errors import DataError as DataError
     from .errors import ModelError as ModelError
     from .errors import RecordError as RecordError
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from .metrics.choice import chance as chance
     from .metrics.measure import further_versions as further_versions
     from .metrics.measure import measure_sets as measure_sets
+    from .metrics.refusals import REFUSALS as REFUSALS
     from .metrics.scorers import Scorer as Scorer
     from .metrics.statistics import MetricValue as MetricValue
     from .metrics.statistics import summarise as summarise
@@ -82,13 +85,17 @@ if TYPE_CHECKING:
     from .training.losses import npo as npo
     from .training.losses import simnpo as simnpo
     from .training.paired_method import PairedMethod as PairedMethod
+    from .training.params import ENOUGH as ENOUGH
     from .training.params import AscentParams as AscentParams
     from .training.params import BaseParams as BaseParams
     from .training.params import FinetuneParams as FinetuneParams
     from .training.params import LoRAParams as LoRAParams
+    from .training.params import Refusals as Refusals
+    from .training.params import Stopping as Stopping
     from .training.params import TrainParams as TrainParams
     from .training.params import UnlearnParams as UnlearnParams
     from .training.seeing import see_all as see_all
+    from .training.stopping import EarlyStopping as EarlyStopping
     from .training.subset import weights_called as weights_called
     from .training.unlearning import Pairs as Pairs
     from .training.unlearning import Unlearning as Unlearning
@@ -102,19 +109,22 @@ _PUBLIC = {
     "answer_nll": "training.losses",
     "Apart": "training.loop",
     "AscentParams": "training.params",
-    "Ask": "models.asking.requests",
     "ask": "models.asking.requests",
+    "Ask": "models.asking.requests",
     "Asked": "contracts.sample",
     "BaseParams": "training.params",
     "Batch": "models.contract.vlm",
     "chance": "metrics.choice",
     "Change": "training.arithmetic",
     "Continued": "contracts",
+    "Counts": "engine.memory.counts",
     "DataError": "errors",
     "DeepFusionVLM": "models.fusion.deep",
     "EarlyFusionVLM": "models.fusion.early",
+    "EarlyStopping": "training.stopping",
     "Edit": "models.contract.edits",
     "encode_once": "training.adaptation",
+    "ENOUGH": "training.params",
     "Evaluation": "contracts",
     "family": "registry",
     "FinetuneParams": "training.params",
@@ -139,6 +149,7 @@ _PUBLIC = {
     "MetricValue": "metrics.statistics",
     "ModelCard": "models.files.card",
     "ModelError": "errors",
+    "NOTHING": "contracts.footprint",
     "npo": "training.losses",
     "PairedMethod": "training.paired_method",
     "Pairs": "training.unlearning",
@@ -150,6 +161,8 @@ _PUBLIC = {
     "Record": "contracts",
     "record_of": "contracts.metric",
     "RecordError": "errors",
+    "REFUSALS": "metrics.refusals",
+    "Refusals": "training.params",
     "Run": "runtime.run",
     "Sample": "contracts.sample",
     "Sampling": "contracts.sample",
@@ -159,6 +172,7 @@ _PUBLIC = {
     "Shuffled": "training.loop",
     "simnpo": "training.losses",
     "Split": "results.row",
+    "Stopping": "training.params",
     "summarise": "metrics.statistics",
     "Summary": "contracts",
     "SummaryTable": "contracts",

@@ -12,9 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench.models.contract.edits import Edit
-from unlearnbench.models.contract.vlm import VLM, Batch
-from unlearnbench.models.pictures.cache import Picture
+from unlearnbench import VLM, Batch, Edit, Picture
 
 from .modules import Discriminator, Encoder, noisy
 from .params import CAGULParams

@@ -2,17 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from unlearnbench import Method, method
-from unlearnbench.contracts.footprint import Footprint
+from unlearnbench import Footprint, Method, method
 
 from .params import CAGULParams
 
 if TYPE_CHECKING:
-    from unlearnbench.contracts.footprint import Workload
-    from unlearnbench.contracts.sample import Sets
-    from unlearnbench.engine.memory.counts import Counts
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
+    from unlearnbench import VLM, Counts, Run, Sets, Workload
 
     from .edit import Guard
 

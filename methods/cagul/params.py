@@ -4,8 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench.metrics.refusals import REFUSALS
-from unlearnbench.training.params import ENOUGH, Refusals, Stopping, TrainParams
+from unlearnbench import ENOUGH, REFUSALS, Refusals, Stopping, TrainParams
 
 
 class CAGULParams(TrainParams):

@@ -7,9 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unlearnbench.contracts.sample import Query
-from unlearnbench.models.contract.vlm import VLM, Batch
-from unlearnbench.models.pictures.cache import Picture
+from unlearnbench import VLM, Batch, Picture, Query
 
 from .params import CAGULParams
 

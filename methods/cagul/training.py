@@ -13,13 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnbench.contracts.sample import Sample, Sets
-from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.runtime.run import Run
-from unlearnbench.training.loop import Group, Shuffled, fit
-from unlearnbench.training.losses import answer_nll, kl_from_reference
-from unlearnbench.training.seeing import see_all
-from unlearnbench.training.stopping import EarlyStopping
+from unlearnbench import (
+    VLM,
+    EarlyStopping,
+    Group,
+    Run,
+    Sample,
+    Sets,
+    Shuffled,
+    answer_nll,
+    fit,
+    kl_from_reference,
+    see_all,
+)
 
 from .edit import Guard
 from .params import CAGULParams

@@ -8,9 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from unlearnbench.contracts.sample import Asked, Sample, Sets, clusters
-from unlearnbench.errors import DataError, UsageError
-from unlearnbench.results.row import Split
+from unlearnbench import Asked, DataError, Sample, Sets, Split, UsageError
+from unlearnbench.contracts.sample import clusters
 
 from . import published
 from .taxonomy import QuestionGroup

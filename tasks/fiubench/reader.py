@@ -18,10 +18,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
+from unlearnbench import DataError
 from unlearnbench.data.control_tokens import refuse
 from unlearnbench.data.folder import content, files_in, fingerprint, json_records, json_value, name_of, validated
 from unlearnbench.data.pictures import picture_digests
-from unlearnbench.errors import DataError
 
 from .people import Dataset, Identity, Question, Variant
 from .published import PEOPLE

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
-from unlearnbench.contracts.sample import Asked
-from unlearnbench.models.asking.requests import Ask, Weigh, ask
+from unlearnbench import Ask, Asked, Weigh, ask
 
 from .people import Fact, People
 
 if TYPE_CHECKING:
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
+    from unlearnbench import VLM, Run
 
 T = TypeVar("T")
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from unlearnbench.metrics.scorers import STRICT, Scorer
+from unlearnbench import Scorer
+from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.words import blind
 
 FIUBENCH = Scorer(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unlearnbench import UnlearnbenchError
 from unlearnbench.contracts import Summary, SummaryTable
-from unlearnbench.errors import UnlearnbenchError
 
 from .people import HELD_OUT, Dataset, Fact, by_default, samples, split_of, split_sets
 from .reader import read

@@ -12,13 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from unlearnbench import Evaluation, Headline, Params, Split, Task, task
+from unlearnbench import (
+    Evaluation,
+    Headline,
+    HubDataset,
+    Location,
+    Params,
+    Record,
+    Scorer,
+    Split,
+    Task,
+    further_versions,
+    locate,
+    measure_sets,
+    task,
+)
 from unlearnbench.contracts import EXAMPLE, Summary
-from unlearnbench.contracts.metric import Record, record_of
-from unlearnbench.data.hub import HubDataset
-from unlearnbench.data.source import Location, locate, unpacked
-from unlearnbench.metrics.measure import by_cluster, further, further_versions, measure_sets
-from unlearnbench.metrics.scorers import Scorer
+from unlearnbench.contracts.metric import record_of
+from unlearnbench.data.source import unpacked
+from unlearnbench.metrics.measure import by_cluster, further
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
@@ -32,9 +44,7 @@ from .summary import PROTOCOLS, remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
 
 if TYPE_CHECKING:
-    from unlearnbench.metrics.statistics import MetricValue
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
+    from unlearnbench import VLM, MetricValue, Run
 
 T = TypeVar("T")
 

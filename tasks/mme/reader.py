@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from unlearnbench import DataError
 from unlearnbench.data.folder import content, damaged, files_in, is_hidden, lines, mend, name_of
 from unlearnbench.data.parquet import ParquetTable, parquet_files
 from unlearnbench.data.pictures import SUFFIXES
-from unlearnbench.errors import DataError
 from unlearnbench.metrics.yes_no import truth
 
 from ..yes_no.reader import YesNoQuestion, YesNoSet, found, question, question_set

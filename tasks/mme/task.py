@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench import Headline, task
-from unlearnbench.data.hub import HubDataset
+from unlearnbench import Headline, HubDataset, task
 
 from ..yes_no.reader import YesNoQuestion
 from ..yes_no.task import YesNoOptions, YesNoTask
@@ -16,7 +15,7 @@ from .reader import mme_root, read_mme
 from .scores import SCORERS, SUBTASKS, MMERecord, mme
 
 if TYPE_CHECKING:
-    from unlearnbench.metrics.statistics import MetricValue
+    from unlearnbench import MetricValue
 
 
 class MMEOptions(YesNoOptions):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from unlearnbench import DataError
 from unlearnbench.data.folder import content, files_in, json_records, name_of, validated
 from unlearnbench.data.parquet import ParquetTable, parquet_files
-from unlearnbench.errors import DataError
 
 from ..yes_no.reader import YesNoQuestion, YesNoSet, found, question, question_set
 from .scores import SPLITS

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
-from unlearnbench.metrics.statistics import MetricValue, estimate, resampled, undefined
+from unlearnbench import MetricValue
+from unlearnbench.metrics.statistics import estimate, resampled, undefined
 from unlearnbench.metrics.yes_no import STRICT, YesNoScorer, YesOrNo, parse_strict, truth
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench import Headline, task
-from unlearnbench.data.hub import HubDataset
+from unlearnbench import Headline, HubDataset, task
 
 from ..yes_no.reader import YesNoQuestion
 from ..yes_no.task import YesNoOptions, YesNoTask
@@ -15,7 +14,7 @@ from .reader import pope_root, read_pope
 from .scores import SCORERS, SPLITS, POPERecord, pope
 
 if TYPE_CHECKING:
-    from unlearnbench.metrics.statistics import MetricValue
+    from unlearnbench import MetricValue
 
 
 class POPEOptions(YesNoOptions):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unlearnbench import DataError
 from unlearnbench.data.control_tokens import refuse
 from unlearnbench.data.folder import damaged, mend
 from unlearnbench.data.pictures import picture_digests
-from unlearnbench.errors import DataError
 from unlearnbench.metrics.yes_no import truth
 
 

@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnbench import Evaluation, MetricOptions, Task
-from unlearnbench.contracts.metric import Record, record_of
-from unlearnbench.contracts.sample import Asked
+from unlearnbench import (
+    Ask,
+    Asked,
+    Evaluation,
+    Location,
+    MetricOptions,
+    Record,
+    Task,
+    ask,
+    further_versions,
+    locate,
+    measure_sets,
+)
+from unlearnbench.contracts.metric import record_of
 from unlearnbench.data.parquet import parquet_files
-from unlearnbench.data.source import Location, locate
-from unlearnbench.metrics.measure import further_versions, measure_sets
 from unlearnbench.metrics.yes_no import CONSTANTS, YesNoScorer
-from unlearnbench.models.asking.requests import Ask, ask
 
 from .reader import YesNoQuestion, YesNoSet
 
 if TYPE_CHECKING:
-    from unlearnbench.metrics.statistics import MetricValue
-    from unlearnbench.models.contract.vlm import VLM
-    from unlearnbench.runtime.run import Run
+    from unlearnbench import VLM, MetricValue, Run
 
 
 class YesNoOptions(MetricOptions):

@@ -52,6 +52,16 @@ def test_seeds_draw_other_answers_and_none_is_greedy(model: VLM, queries: list[A
     assert said(model, queries, Sampling(1e-4)) == said(model, queries, Sampling(top_p=1e-9)) == greedy
 
 
+def test_a_models_own_penalties_depend_on_no_batch_either(queries: list[Asked]) -> None:
+    """Padding, of which a batch has more or less, is nothing that was said."""
+    model: Any = load(card_for("tiny-qwen2.5-vl"), "cpu")
+    model.model.generation_config.repetition_penalty = 9.0
+    model.model.generation_config.suppress_tokens = [*range(40, 120)]
+    together = said(model, queries, WILD, shared=True)
+    assert together == said(model, queries, WILD)
+    assert together == [said(model, [query], WILD)[0] for query in queries]
+
+
 @torch.no_grad()
 def test_answers_are_those_of_a_loop_over_plain_logits(model: VLM, queries: list[Asked]) -> None:
     """Without caches or batches: the distribution, cut to the likeliest tokens, and one number a step."""

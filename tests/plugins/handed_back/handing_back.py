@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from unlearnbench import Evaluation, Method, Task, method, task
+from unlearnbench import Edit, Evaluation, Location, Method, Task, method, summarise, task
 from unlearnbench.config import RunConfig
-from unlearnbench.data.source import Location
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
-from unlearnbench.metrics.statistics import summarise
-from unlearnbench.models.contract.edits import Edit
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 from unlearnbench.runtime.run import Silent

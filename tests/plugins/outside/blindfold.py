@@ -3,8 +3,7 @@
 import json
 from typing import ClassVar
 
-from unlearnbench import Method, Params, method
-from unlearnbench.models.contract.edits import Edit
+from unlearnbench import Edit, Method, Params, method
 
 
 class Hidden(Edit):

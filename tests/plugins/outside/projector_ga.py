@@ -5,12 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Method, method
-from unlearnbench.models.contract.edits import Weights
-from unlearnbench.training.adaptation import project_once
-from unlearnbench.training.loop import Shuffled, fit
-from unlearnbench.training.losses import answer_nll
-from unlearnbench.training.params import TrainParams
+from unlearnbench import Method, Shuffled, TrainParams, Weights, answer_nll, fit, method, project_once
 
 
 @method("projector-ga", reference="arXiv:2402.15159")

@@ -206,7 +206,9 @@ def generate(
     stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
     watch, drawn = Watch(), Drawn(batch.queries, samplings, model.device)
     rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device), drawn])
-    ids, mask, said = continued.rest.input_ids, continued.mask, batch.input_ids
+    ids, mask = continued.rest.input_ids, continued.mask
+    # Padding is nothing that was said: rules are shown the last token in its place, which counts as once.
+    said = torch.where(batch.attention_mask.bool(), batch.input_ids, batch.input_ids[:, -1:])
     done = torch.zeros(len(batch), dtype=torch.bool, device=said.device)
     for _ in range(max_new_tokens):
         logits = model.model(**_inputs(model, continued, ids, mask), logits_to_keep=1).logits[:, -1]

@@ -2,12 +2,7 @@
 
 from pydantic import Field
 
-from unlearnbench import Method
-from unlearnbench.models.contract.edits import Weights
-from unlearnbench.training.adaptation import project_once
-from unlearnbench.training.loop import Shuffled, fit
-from unlearnbench.training.losses import answer_nll
-from unlearnbench.training.params import TrainParams
+from unlearnbench import Method, Shuffled, TrainParams, Weights, answer_nll, fit, project_once
 
 
 class RetainOnly(Method):
