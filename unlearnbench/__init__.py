@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
     from .contracts import Record as Record
+    from .contracts import Summary as Summary
+    from .contracts import SummaryTable as SummaryTable
     from .contracts import Task as Task
     from .contracts.footprint import NOTHING as NOTHING
     from .contracts.footprint import Footprint as Footprint
     from .contracts.footprint import Workload as Workload
+    from .contracts.metric import record_of as record_of
     from .contracts.sample import Asked as Asked
     from .contracts.sample import Query as Query
     from .contracts.sample import Sample as Sample
@@ -156,6 +159,7 @@ _PUBLIC = {
     "project_once": "training.adaptation",
     "Query": "contracts.sample",
     "Record": "contracts",
+    "record_of": "contracts.metric",
     "RecordError": "errors",
     "REFUSALS": "metrics.refusals",
     "Refusals": "training.params",
@@ -170,6 +174,8 @@ _PUBLIC = {
     "Split": "results.row",
     "Stopping": "training.params",
     "summarise": "metrics.statistics",
+    "Summary": "contracts",
+    "SummaryTable": "contracts",
     "Task": "contracts",
     "task": "registry",
     "TokenFacts": "models.contract.token_facts",

@@ -13,11 +13,11 @@ from ..contracts.metric import Metric, Record
 from .scorers import Scorer
 from .statistics import MetricValue, over_questions
 
-How = Literal["mean", "sum"]
+Weighing = Literal["mean", "sum"]
 """Whether options are compared by the mean log-probability of their tokens, or by that of the whole option."""
 
 
-def likeliest(option_logprobs: Sequence[Sequence[float]], how: How = "mean") -> list[int]:
+def likeliest(option_logprobs: Sequence[Sequence[float]], how: Weighing = "mean") -> list[int]:
     """The places of the likeliest options: one, or several that are equally likely.
 
     None at all where a likelihood is no number: nothing was chosen then. Raises `ValueError` for an option without a
@@ -31,7 +31,7 @@ def likeliest(option_logprobs: Sequence[Sequence[float]], how: How = "mean") -> 
     return [place for place, value in enumerate(sums) if value == max(sums)]
 
 
-def share_right(record: Record, how: How = "mean") -> float:
+def share_right(record: Record, how: Weighing = "mean") -> float:
     """1 where the right option is the likeliest, 0 where another is, and a share where several are equally likely."""
     chosen = likeliest(record["option_logprobs"], how)
     return (record["right_option"] in chosen) / len(chosen) if chosen else 0.0
@@ -48,7 +48,7 @@ class Choice(Metric):
 
     name = "choice"
     requires = ("option_logprobs", "right_option")
-    how: ClassVar[How] = "mean"
+    how: ClassVar[Weighing] = "mean"
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""

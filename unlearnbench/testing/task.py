@@ -133,7 +133,7 @@ def _refuses(case: TaskCase) -> None:
 def _describes(case: TaskCase) -> None:
     if type(case.task).summary.__func__ is not Task.summary.__func__:  # type: ignore[attr-defined]
         found = case.task.summary(case.data.location.folder)
-        expect(isinstance(found, Summary), "its summary should be an unlearnbench.contracts.Summary")
+        expect(isinstance(found, Summary), "its summary should be an unlearnbench.Summary")
         json.dumps(found.counts)
         expect(all(len(row) == len(of.columns) for of in found.tables for row in of.rows), "rows should fit columns")
 

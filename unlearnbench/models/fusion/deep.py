@@ -71,8 +71,9 @@ class DeepFusionVLM(DecoderVLM):
         layers = max((len(tokens) for tokens in visual if tokens.ndim == 3), default=0)
         if layers:
             visual = [tokens if tokens.ndim == 3 else tokens.expand(layers, -1, -1) for tokens in visual]
-        pictures = len(visual) // len(batch)
-        rows = [torch.cat(visual[start : start + pictures], dim=-2) for start in range(0, len(visual), pictures)]
+        pictures, rows = len(visual) // len(batch), visual
+        if pictures > 1:  # one alone is left as it is: gradients of a picture in several rows are added up in one order
+            rows = [torch.cat(visual[start : start + pictures], dim=-2) for start in range(0, len(visual), pictures)]
         return {
             **text,
             "cross_attention_states": torch.stack(rows).to(self.dtype),
