@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unlearnbench import Continued, Method, Params, method
-from unlearnbench.cli.parts.grid import Grid
+from unlearnbench.cli.parts.grid import GridOptions
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import MANIFEST, Store
 from unlearnbench.engine.executors.slurm import waves
@@ -136,7 +136,7 @@ def test_what_is_set_for_the_method_that_an_attack_goes_on_with_counts(place: Pl
 
 def test_an_attack_on_a_finetuned_reference_finetunes_it_as_the_base_is(place: Place) -> None:
     words = {"method": ["chain-attack"], "model": ["tiny-qwen2.5-vl"], "settings": ["chain-attack.method=retrain"]}
-    assert Grid(**words, base="lora").config().settings["retrain"] == {"full": (False,)}  # type: ignore[arg-type]
+    assert GridOptions(**words, base="lora").config().settings["retrain"] == {"full": (False,)}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
