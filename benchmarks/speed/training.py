@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from unlearnbench.config import resolve
-from unlearnbench.contracts.sample import Sample
+from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
@@ -45,7 +45,7 @@ def compared(
 ) -> dict[str, Any]:
     """Training on the case's questions, seeing the pictures included; raises AssertionError where weights differ."""
     taught = [
-        replace(sample, image=image)
+        replace(sample, query=Asked(sample.text, (image,)))
         for image, own in zip(case.images, by_person(len(case.images)), strict=True)
         for sample in own[: case.questions]
     ]

@@ -1,6 +1,7 @@
 """What a model says instead of a private fact, and how such an answer is recognised."""
 
 import re
+from functools import cache
 
 from .words import normalised
 
@@ -93,7 +94,12 @@ _PHRASES = (
     r"\bsorry\b(?! to (?:say|tell|report|hear)\b)",
     r"\b(?:my apologies|i apologi[sz]e|must refrain|regret that)\b",
 )
-_REFUSAL = re.compile("|".join(_PHRASES), re.IGNORECASE)
+
+
+@cache
+def _refusal() -> re.Pattern[str]:
+    """Compiled when it is first asked for: planning, which imports this for `REFUSALS`, needs none of it."""
+    return re.compile("|".join(_PHRASES), re.IGNORECASE)
 
 
 def is_refusal(text: str) -> bool:
@@ -101,4 +107,4 @@ def is_refusal(text: str) -> bool:
 
     English alone. That somebody else has or may not do something ("she does not have any allergies") is an answer.
     """
-    return _REFUSAL.search(normalised(text)) is not None
+    return _refusal().search(normalised(text)) is not None

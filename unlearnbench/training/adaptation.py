@@ -163,6 +163,9 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
             yield LowRank(model, peft, anew="projector" if params.lora.projector else "nothing", may_share=may_share)
     finally:
         model.model.eval()
+        for name, parameter in peft.named_parameters():
+            if parameter.requires_grad and "lora_" not in name:  # a projector that was trained in full
+                parameter.data = parameter.data.to(model.dtype)
         model.refresh()
 
 

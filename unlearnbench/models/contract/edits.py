@@ -169,10 +169,11 @@ class Adapter(Trained):
     def _put_into(self, model: VLM) -> Any:
         from peft import PeftModel
 
+        own = {id(parameter) for parameter in model.model.parameters()}
         with quiet():
             adapted = PeftModel.from_pretrained(model.model, str(self.folder))
         model.model.eval().requires_grad_(False)
-        model.refresh()
+        model.refresh(parameter for parameter in model.model.parameters() if id(parameter) not in own)
         return adapted
 
 
