@@ -18,6 +18,7 @@ from ..results.store import RowStore
 from ..runtime.device import launched
 from ..runtime.memory import PeakMemory
 from ..runtime.plain import utf8
+from ..runtime.plugin_files import plugin_line
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
@@ -177,20 +178,13 @@ def _said(error: BaseException) -> str:
         return f"the code called sys.exit({error.code!r})"
     said = " ".join(str(error).split()) or "no message"
     if not isinstance(error, ImportError):
-        return said if isinstance(error, UnlearnbenchError) else f"{said}{_line(error)}"
+        return said if isinstance(error, UnlearnbenchError) else f"{said}{plugin_line(error)}"
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     names = [(str(each.f_globals.get("__name__", "")), each.f_code.co_filename) for each in frames]
     place, file = next((each for each in reversed(names) if not each[0].startswith("importlib")), ("", ""))
     if place.startswith("unlearnbench_plugin_"):
         return f"{said} (imported in {file})"
     return f"{said} (on importing {place}; unlearnbench doctor checks all)" if place else said
-
-
-def _line(error: BaseException) -> str:
-    """The line of a plug-in's file that led to an error which does not say so itself, in brackets, if one did."""
-    steps = [*walk_tb(error.__traceback__)]
-    own = [(f, line) for f, line in steps if str(f.f_globals.get("__name__", "")).startswith("unlearnbench_plugin_")]
-    return f" ({Path(own[-1][0].f_code.co_filename).name}, line {own[-1][1]})" if own else ""
 
 
 def _agreed(found: T) -> T:
