@@ -35,12 +35,13 @@ class Selector:
     def select(self, batch: Batch) -> list[Tensor]:
         """Indices of the chosen tokens, per picture: [min(k, N_v)], or [layers, min(k, N_v)] if layers choose."""
         network = self.model.model
-        if network.training:
+        if any(parameter.requires_grad for parameter in network.parameters()):  # a look in between may be in eval mode
+            training = network.training
             network.eval()  # what is chosen rests on no dropout
             try:
                 return self._choose(batch)
             finally:
-                network.train()
+                network.train(training)
         new = [row for row, query in enumerate(batch.queries) if query.images and key(query) not in self._known]
         if new:
             part = batch.take(new)

@@ -203,7 +203,7 @@ def test_at_real_size_no_vision_layer_is_adapted(
     assert all(".lora_" in name for name in trained)
 
 
-@pytest.mark.parametrize("params", [FULL, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("params", [FULL, LORA, BESIDE], ids=["full", "lora", "lora beside a full projector"])
 def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], params: FinetuneParams) -> None:
     """On a GPU weights are in bfloat16, in which an update of 1e-5 would be lost."""
     tiny = load(card_for("tiny-qwen2.5-vl"), "cpu")

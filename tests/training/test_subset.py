@@ -190,11 +190,16 @@ def test_a_guard_chooses_anew_when_the_model_behind_it_is_trained(name: str, que
     guard.apply(model)
     before = guard.selector.select(model.prepare(queries))
     with adapted(model, lora, 0) as trainee:
+        batch = model.prepare(queries, ANSWERS)
+        model.model.eval()  # as where a rule to stop by looks at the model in between
+        trainee.log_probabilities(batch)
         with torch.no_grad():
             for parameter in trainee.parameters:
                 parameter += 0.1 * torch.randn_like(parameter)
-        batch = model.prepare(queries, ANSWERS)
+        looked = torch.cat(trainee.log_probabilities(batch))
+        model.model.train()
         trained = torch.cat(trainee.log_probabilities(batch))
+        torch.testing.assert_close(looked, trained, atol=1e-5, rtol=0)
         assert torch.autograd.grad(trained.sum(), trainee.parameters[-1])[0].any()
         assert model.model.training
     torch.testing.assert_close(after(model, queries), trained.detach(), atol=1e-4, rtol=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, TypeVar
 
+from ..errors import UnlearnbenchError
 from ..results.cells import Announced, Cells
 from ..results.row import Cost, Failure, Row, utc_now
 from ..results.store import RowStore
@@ -176,13 +177,20 @@ def _said(error: BaseException) -> str:
         return f"the code called sys.exit({error.code!r})"
     said = " ".join(str(error).split()) or "no message"
     if not isinstance(error, ImportError):
-        return said
+        return said if isinstance(error, UnlearnbenchError) else f"{said}{_line(error)}"
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     names = [(str(each.f_globals.get("__name__", "")), each.f_code.co_filename) for each in frames]
     place, file = next((each for each in reversed(names) if not each[0].startswith("importlib")), ("", ""))
     if place.startswith("unlearnbench_plugin_"):
         return f"{said} (imported in {file})"
     return f"{said} (on importing {place}; unlearnbench doctor checks all)" if place else said
+
+
+def _line(error: BaseException) -> str:
+    """The line of a plug-in's file that led to an error which does not say so itself, in brackets, if one did."""
+    steps = [*walk_tb(error.__traceback__)]
+    own = [(f, line) for f, line in steps if str(f.f_globals.get("__name__", "")).startswith("unlearnbench_plugin_")]
+    return f" ({Path(own[-1][0].f_code.co_filename).name}, line {own[-1][1]})" if own else ""
 
 
 def _agreed(found: T) -> T:

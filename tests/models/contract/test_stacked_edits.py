@@ -14,6 +14,7 @@ from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase
 from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights
+from unlearnbench.models.contract.network import linears_within
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -133,6 +134,23 @@ def test_a_merged_adapter_is_added_in_float32_and_rounded_once(fresh: Callable[[
         expected = (before[name].float() + added.get(name, torch.zeros(()))).bfloat16()
         assert parameter.dtype == torch.bfloat16
         assert torch.equal(parameter, expected), name
+
+
+@pytest.mark.parametrize("put", ["apply", "merge"])
+def test_pictures_are_seen_anew_through_an_adapted_tower(
+    fresh: Callable[[], VLM], small_data: Path, tmp_path: Path, put: str
+) -> None:
+    """An outside method may adapt it."""
+    model = fresh()
+    [name, *_] = linears_within(model.model, model.blocks()["vision.0"])
+    peft = get_peft_model(model.model, LoraConfig(r=2, lora_alpha=8, init_lora_weights=False, target_modules=[name]))
+    folder = stored(Adapter(peft), tmp_path / "adapter")
+    unused, used = fresh(), fresh()
+    before = logits(used, small_data)
+    for each in (unused, used):
+        getattr(Trained.load(folder, each), put)(each)
+    assert torch.equal(logits(used, small_data), logits(unused, small_data))
+    assert not torch.allclose(logits(used, small_data), before, atol=1e-4)
 
 
 # ---------------------------------------------------------------------------------------------------------- of guards

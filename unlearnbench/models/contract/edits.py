@@ -79,7 +79,7 @@ class Weights(Trained):
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
-        self.trainable_parameters = sum(math.prod(tensor.shape) for tensor in tensors.values())
+        self.trainable_parameters = sum(math.prod(getattr(each, "shape", ())) for each in tensors.values())
 
     @classmethod
     def of(cls, parameters: dict[str, nn.Parameter]) -> Self:
@@ -169,10 +169,11 @@ class Adapter(Trained):
     def _put_into(self, model: VLM) -> Any:
         from peft import PeftModel
 
+        own = {id(parameter) for parameter in model.model.parameters()}
         with quiet():
             adapted = PeftModel.from_pretrained(model.model, str(self.folder))
         model.model.eval().requires_grad_(False)
-        model.refresh()
+        model.refresh(parameter for parameter in model.model.parameters() if id(parameter) not in own)
         return adapted
 
 
