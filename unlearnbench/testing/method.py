@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..config import resolve
 from ..contracts import Method
-from ..contracts.footprint import Footprint, Workload
+from ..contracts.footprint import Counts, Footprint, Workload
 from ..contracts.sample import Asked, Sample, Sets
-from ..engine.memory.counts import Counts, counts
+from ..engine.memory.counts import counts
 from ..engine.stages import MethodMaker, changes
 from ..errors import UsageError
 from ..models.contract.imprint import Imprint
