@@ -58,6 +58,12 @@ class Unnamed(PairedMethod):
         return {"forget": -state.nll(batch.forget)}
 
 
+class Continuing(Noise):
+    """Goes on with another's model, and has no parameter to say whose."""
+
+    start = "unlearned"
+
+
 class OnePicture(PairedMethod):
     """Takes every query for one about a picture."""
 
@@ -80,6 +86,7 @@ class HeldOut(Noise):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
+        (Continuing, 'method noise: its Params should be a subclass of unlearnbench.Continued if start is "unlearned"'),
         (HeldOut, "method noise: where nobody is held out and there are no strangers it stops with IndexError"),
         (Noise, "method noise: the same seed should give the same edit"),
         (Idle, "method noise: it changed nothing"),

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import resolve
-from ..contracts import Method
+from ..contracts import Continued, Method
 from ..contracts.footprint import Counts, Footprint, Workload
 from ..contracts.sample import Asked, Sample, Sets
 from ..engine.memory.counts import counts
@@ -136,6 +136,8 @@ def _contract(case: MethodCase) -> None:
     expect(isinstance(kind, type) and issubclass(kind, Method), "be a subclass of unlearnbench.Method")
     expect(isinstance(getattr(kind, "name", None), str), 'give it a name: @method("NAME")')
     expect(kind.start in ("pretrained", "base", "unlearned"), 'start should be "pretrained", "base" or "unlearned"')
+    fits = (kind.start == "unlearned") == issubclass(kind.Params, Continued)
+    expect(fits, 'its Params should be a subclass of unlearnbench.Continued if start is "unlearned", and only then')
     expect(kind.role in ("method", "reference"), 'role should be "method" or "reference"')
     described = kind.__doc__ or any(base.__doc__ for base in kind.__mro__[1:-1])
     expect(described, "a docstring should say what it does: `unlearnbench show` prints it")

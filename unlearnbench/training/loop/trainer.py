@@ -21,7 +21,7 @@ from ...runtime.run import Checkpoint, Run
 from ..params import TrainParams
 from .examples import by_set, once_each
 from .gradients import Apart, GradientHook, Parts, checked, masked
-from .terms import Group, Loss, Outcome, Stop
+from .terms import Group, Loss, Outcome, Stop, kept
 
 KEPT = (
     "epoch", "done", "steps", "samples", "seconds", "working", "examples", "sums", "stopped", "micro_batch_size",
@@ -112,7 +112,7 @@ class Trainer:
     def save(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Keep all that the training needs to go on from here."""
         facts = {name: getattr(self, name) for name in KEPT} | {"schedule": self.schedule.state_dict()}
-        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": stop.state()} if stop else {}))
+        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": kept(stop)} if stop else {}))
 
     def go_on(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Take up what was kept, if something was."""
