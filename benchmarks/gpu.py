@@ -19,10 +19,11 @@ from typing import Any
 import torch
 from PIL import Image
 
+from unlearnbench import Counts
 from unlearnbench.config import resolve
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.embedded.data.make import make
-from unlearnbench.engine.memory.counts import Counts, counts
+from unlearnbench.engine.memory.counts import counts
 from unlearnbench.engine.memory.estimate import PEAK, forward_operations
 from unlearnbench.engine.provenance import environment
 from unlearnbench.methods.cagul.edit import Guard

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .contracts import SummaryTable as SummaryTable
     from .contracts import Task as Task
     from .contracts.footprint import NOTHING as NOTHING
+    from .contracts.footprint import Counts as Counts
     from .contracts.footprint import Footprint as Footprint
     from .contracts.footprint import Workload as Workload
     from .contracts.metric import record_of as record_of
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from .data.hub import HubDataset as HubDataset
     from .data.source import Location as Location
     from .data.source import locate as locate
-    from .engine.memory.counts import Counts as Counts
     from .errors import DataError as DataError
     from .errors import ModelError as ModelError
     from .errors import RecordError as RecordError
@@ -117,7 +117,7 @@ _PUBLIC = {
     "chance": "metrics.choice",
     "Change": "training.arithmetic",
     "Continued": "contracts",
-    "Counts": "engine.memory.counts",
+    "Counts": "contracts.footprint",
     "DataError": "errors",
     "DeepFusionVLM": "models.fusion.deep",
     "EarlyFusionVLM": "models.fusion.early",

@@ -178,3 +178,21 @@ def test_a_task_s_details_are_a_table_of_its_own(row):
         ("Acc", "0.900", "0.500"), ("Total", "2000", "700"), ("Unclear", "0.100", "0.000"),
     ]  # fmt: skip
     assert details([rows[1]]) == []
+
+
+def test_a_method_that_goes_on_with_others_is_called_by_them_and_not_by_all_their_parameters(row):
+    def after(name, rate, base):
+        made = row("relearn", params={"method": name, "epochs": 2}, base=base)
+        other = row(name, params={"rate": rate, "steps": 9}).method
+        method = made.method.model_copy(update={"continues": other})
+        return made.model_copy(update={"method": method, "row_id": f"{name} {rate}"})
+
+    base = {"params": {"epochs": 3}}
+    (comparison,) = compare([after("ga", 1, base), after("ga", 2, base), after("retrain", 1, None)])
+    assert [comparison.label(line) for line in comparison.lines] == [
+        "relearn after=ga ga.rate=1",
+        "relearn after=ga ga.rate=2",
+        "relearn after=retrain",
+    ]
+    (alone,) = compare([after("ga", 1, base)])
+    assert [alone.label(line) for line in alone.lines] == ["relearn after=ga"]

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from unlearnbench import Edit, Method, PairedMethod, Params, UnlearnParams, Weights
+from unlearnbench.errors import PluginError
 from unlearnbench.registry import methods
 from unlearnbench.testing import CheckError, check_method
 
-FEW: dict[str, dict[str, Any]] = {"cagul": {"discriminator_epochs": 1}}
+FEW: dict[str, dict[str, Any]] = {"cagul": {"discriminator_epochs": 1, "threshold": 0.01}}
+"""An untrained discriminator is sure of nothing, and pictures that it does not flag are left as they are."""
 OURS = [name for name in methods.names() if methods.origin(name).startswith("unlearnbench")]
 
 
@@ -56,9 +58,36 @@ class Unnamed(PairedMethod):
         return {"forget": -state.nll(batch.forget)}
 
 
+class Continuing(Noise):
+    """Goes on with another's model, and has no parameter to say whose."""
+
+    start = "unlearned"
+
+
+class OnePicture(PairedMethod):
+    """Takes every query for one about a picture."""
+
+    name = "one-picture"
+    Params = UnlearnParams
+
+    def loss(self, state: Any, batch: Any) -> dict[str, torch.Tensor]:
+        assert all(len(sample.images) == 1 for sample in batch.forget)
+        return {"forget": -state.nll(batch.forget)}
+
+
+class HeldOut(Noise):
+    """Cannot do without those who are held out."""
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Edit | None:
+        own = model.projector_parameters()
+        return Weights({name: p + len(sets.held_out[0].answer) for name, p in own.items()})
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
+        (Continuing, 'method noise: its Params should be a subclass of unlearnbench.Continued if start is "unlearned"'),
+        (HeldOut, "method noise: where nobody is held out and there are no strangers it stops with IndexError"),
         (Noise, "method noise: the same seed should give the same edit"),
         (Idle, "method noise: it changed nothing"),
         (Disguised, "method noise: frozen_weights says that weights stay"),
@@ -69,3 +98,14 @@ class Unnamed(PairedMethod):
 def test_what_is_wrong_is_said(kind: type[Method], words: str) -> None:
     with pytest.raises(CheckError, match=words):
         check_method(kind)
+
+
+def test_a_query_without_a_picture_reaches_every_method() -> None:
+    with pytest.raises(AssertionError) as stopped:
+        check_method(OnePicture)
+    assert not isinstance(stopped.value, CheckError)
+
+
+def test_parameters_that_train_nothing_are_refused_at_the_door() -> None:
+    with pytest.raises(PluginError, match=r"Paired trains by its Params.*class Params\(UnlearnParams\)"):
+        type("Paired", (PairedMethod,), {"Params": Params})

@@ -68,6 +68,26 @@ def other_views(wrong: Any) -> str:
     return "views should have an entry for each of metric_sets"
 
 
+def records_without(key: str) -> Callable[[Any], Any]:
+    """A way of asking whose records lack it."""
+
+    def evaluate(self: Any, model: Any, data: Any, run: Any) -> Evaluation:
+        records = super(type(self), self).evaluate(model, data, run).records
+        return self.measured([{name: value for name, value in each.items() if name != key} for each in records])
+
+    return evaluate
+
+
+def records_of_no_set(wrong: Any) -> str:
+    wrong.evaluate = records_without("set")
+    return "records should say of which set they are: none is of forget, retain"
+
+
+def records_without_id(wrong: Any) -> str:
+    wrong.evaluate = records_without("id")
+    return "task 'wrong-records_without_id': a record has no id"
+
+
 def silent_load(wrong: Any) -> str:
     plain = wrong.load
     wrong.load = lambda self, source, forget: plain(self, source, None if forget == "no-such-split" else forget)
@@ -76,6 +96,7 @@ def silent_load(wrong: Any) -> str:
 
 FAULTS = (
     no_outputs, no_scores, scores_by_order, sets_that_overlap, forgotten_and_kept, other_views, silent_load,
+    records_of_no_set, records_without_id,
 )  # fmt: skip
 
 

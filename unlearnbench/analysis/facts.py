@@ -20,6 +20,9 @@ SPLIT = "split"
 TRAINED_ON = "trained_on"
 """The fact that says what data the model was trained on: their fingerprint."""
 
+AFTER = "after"
+"""The fact that says with which method's model this one went on, if it went on with another's."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGITS = 8
 """Of a digest, where it is shown."""
@@ -51,9 +54,11 @@ def method_facts(row: Row) -> dict[str, Any]:
     base = {f"base.{name}": value for name, value in (row.base or {}).get("params", {}).items()}
     model[TRAINED_ON] = row.trained_on.fingerprint if row.trained_on else None
     own = {"method": row.method.name, "version": row.method.version, "code": row.method.code, SPLIT: row.task.split}
-    facts = {"model": row.model.name} | model | own
+    other = row.method.continues
+    facts = {"model": row.model.name} | model | own | ({AFTER: other.name} if other else {})
+    given = {name: value for name, value in row.method.params.items() if not (other and name == "method")}
     # A parameter may bear the name of one of these facts, and does not stand for it.
-    params = {f"param.{name}" if name in facts else name: value for name, value in row.method.params.items()}
+    params = {f"param.{name}" if name in facts else name: value for name, value in given.items()}
     return facts | params | _continued(row) | base
 
 
@@ -79,16 +84,29 @@ _PROTOCOL = ".protocol."
 
 
 def told_apart(facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> list[str]:
-    """``NAME=VALUE`` of what tells a line from ``alike``, those of its method; what most of them share goes unsaid."""
+    """``NAME=VALUE`` of what tells a line from ``alike``, those of its method; what most of them share goes unsaid.
+
+    With which method's model it went on is always told, and that method's parameters among those alone that did so too.
+    """
     told: dict[str, str] = {}
     for name, value in facts.items():
-        counts = Counter(as_text(each.get(name)) for each in alike)
-        usual = len(alike) > 2 and counts[as_text(value)] > len(alike) / 2
-        if len(counts) > 1 and not usual:
-            told[name] = printable(f"{name}={_shown(value, [each.get(name) for each in alike])}")
+        among = [each.get(name) for each in alike if _may_have(name, facts, each)]
+        counts = Counter(map(as_text, among))
+        usual = len(among) > 2 and counts[as_text(value)] > len(among) / 2
+        if name == AFTER or (len(counts) > 1 and not usual):
+            told[name] = printable(f"{name}={_shown(value, among)}")
     if any(name.endswith(".fingerprint") and facts[name] == facts.get(TRAINED_ON) for name in told):
         told.pop(TRAINED_ON, None)  # the same data, which the task's own fact names
     return [text for name, text in told.items() if _PROTOCOL not in name or _says_more(name, facts, alike)]
+
+
+def _may_have(name: str, facts: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a line of these ``facts`` differs by one of them from an ``other``, which went through the same stage."""
+    if AFTER not in facts:
+        return True
+    if name.startswith("base."):
+        return any(each.startswith("base.") for each in other)
+    return not name.startswith(f"{facts[AFTER]}.") or other.get(AFTER) == facts[AFTER]
 
 
 def _says_more(name: str, facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> bool:

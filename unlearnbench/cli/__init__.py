@@ -120,6 +120,8 @@ def _report(error: BaseException) -> int:
 def _explain(error: BaseException) -> tuple[str, int]:
     from pydantic import ValidationError
 
+    from ..runtime.plugin_files import plugin_line
+
     if isinstance(error, UnlearnbenchError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -132,7 +134,10 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return f"{say()}{hint}", int(getattr(error, "exit_code", 2))
     if isinstance(error, OSError) and (advice := terminal.advice(error)):
         return advice, 1
-    return f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)", 1
+    return (
+        f"unexpected {type(error).__name__}: {error}{plugin_line(error)} (run again with --debug for the traceback)",
+        1,
+    )
 
 
 def _first_fault(error: "ValidationError") -> str:

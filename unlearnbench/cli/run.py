@@ -168,7 +168,8 @@ def _compute(job: "Job", how: How, plans: "list[Plan]", *, quiet: bool) -> Ended
         return _on_slurm(job, plans, how)
     if how.executor == Executor.INLINE or launched():
         return _inline(job, plans, quiet=quiet)
-    from ..engine.executors.local import Limits, Local
+    from ..engine.executors.local import Local
+    from ..engine.executors.process import Limits
     from ..engine.grid import announce
     from ..results.store import RowStore
 
@@ -222,7 +223,7 @@ def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
 
 def _on_slurm(job: "Job", plans: "list[Plan]", how: How) -> Ended:
     """Submit and wait; an interruption asks what becomes of the jobs."""
-    from ..engine.executors.local import Limits
+    from ..engine.executors.process import Limits
     from ..engine.executors.slurm import Cluster, Slurm
     from ..errors import UsageError
 

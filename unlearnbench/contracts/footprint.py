@@ -1,6 +1,50 @@
-"""What a training needs, in the terms from which ``plan --memory`` counts bytes and seconds before anything starts."""
+"""What a model comes to and a training needs: from these ``plan --memory`` counts bytes and seconds beforehand."""
 
 from dataclasses import dataclass
+
+PROMPT, ANSWER = 60, 30
+"""Tokens of a prompt beside the picture, and of its answer: assumed, about what FIUBench's texts have."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a configuration says: parameters by part, and the widths that activations follow."""
+
+    tower: int
+    projector: int
+    layers: int
+    embeddings: int
+    depth: int
+    cross: int
+    width: int
+    inner: int
+    keys: int
+    vocabulary: int
+    visual: int
+    patches: int
+    """Tokens in the vision tower."""
+    features: int
+    """Numbers that a picture's features before the projector are."""
+    streams: int
+    """How many times as many numbers as ``visual`` x ``width`` a picture's tokens are."""
+    largest_layer: int
+    linears: tuple[tuple[int, int], ...]
+    """Shapes of the linear layers of the language model's blocks."""
+
+    @property
+    def language(self) -> int:
+        """Parameters of the language model with its head."""
+        return self.layers + self.embeddings
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return self.tower + self.projector + self.language
+
+    @property
+    def length(self) -> int:
+        """Tokens in the language model's sequence, visual ones too unless they are read by cross-attention."""
+        return PROMPT + ANSWER + (0 if self.cross else self.visual)
 
 
 @dataclass(frozen=True)

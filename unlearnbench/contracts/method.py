@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from .params import Params
 
 if TYPE_CHECKING:
-    from ..engine.memory.counts import Counts
     from ..models.contract.edits import Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run
-    from .footprint import Footprint, Workload
+    from .footprint import Counts, Footprint, Workload
     from .sample import Sets
 
 _Params = Params

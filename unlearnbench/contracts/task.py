@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..errors import UsageError
+from ..errors import PluginError, UsageError
 from .metric import Record, record_of
 from .params import Params
 
@@ -195,6 +195,8 @@ class Task(ABC):
         By default "all" are all records, any other set those whose ``set`` it is; a record without a ``cluster`` is
         independent of all others.
         """
+        if any("id" not in each for each in records):
+            raise PluginError(f"task {self.name!r}: a record has no id; give each a string of its own")
         return {
             name: [
                 record_of(each, name, each.get("cluster", each["id"]))

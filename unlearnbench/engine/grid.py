@@ -11,12 +11,14 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, TypeVar
 
+from ..errors import UnlearnbenchError
 from ..results.cells import Announced, Cells
 from ..results.row import Cost, Failure, Row, utc_now
 from ..results.store import RowStore
 from ..runtime.device import launched
 from ..runtime.memory import PeakMemory
 from ..runtime.plain import utf8
+from ..runtime.plugin_files import plugin_line
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
@@ -176,7 +178,7 @@ def _said(error: BaseException) -> str:
         return f"the code called sys.exit({error.code!r})"
     said = " ".join(str(error).split()) or "no message"
     if not isinstance(error, ImportError):
-        return said
+        return said if isinstance(error, UnlearnbenchError) else f"{said}{plugin_line(error)}"
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     names = [(str(each.f_globals.get("__name__", "")), each.f_code.co_filename) for each in frames]
     place, file = next((each for each in reversed(names) if not each[0].startswith("importlib")), ("", ""))

@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from ..contracts import Evaluation, Method, Task, TaskData
+from ..contracts.sample import Sets
 from ..errors import PluginError, UsageError
 from ..metrics.statistics import MetricValue
 from ..results.row import Split
@@ -199,6 +200,22 @@ def checked_data(task: Task, data: Any) -> TaskData:
             "people would be taken for the same: make it with unlearnbench.Split.made"
         )
     return data  # type: ignore[no-any-return]
+
+
+def checked_sets(task: Task, sets: Any) -> Sets:
+    """A task's sets; raises `PluginError` where nothing is to be forgotten, or two samples have one id."""
+    if not isinstance(sets, Sets):
+        raise PluginError(f"task {task.name!r}: its sets are {_kind(sets)}; return unlearnbench.Sets")
+    if not sets.forget:
+        raise PluginError(f"task {task.name!r}: nothing is to be forgotten; put samples into Sets(forget=...)")
+    ids = [sample.id for sample in (*sets.all, *sets.strangers)]
+    if len({*ids}) < len(ids):
+        name, times = Counter(ids).most_common(1)[0]
+        raise PluginError(
+            f"task {task.name!r}: its sets have {times} samples with the id {utf8(str(name))!r}; let each be in one "
+            "set, under an id of its own"
+        )
+    return sets
 
 
 def checked_evaluation(task: Task, found: Any) -> Evaluation:

@@ -23,7 +23,7 @@ from ..runtime.atomic import sha256_of
 from ..runtime.device import DTYPES, choose
 from ..training.params import BaseParams
 from .artefacts import Store
-from .handed import checked_data
+from .handed import checked_data, checked_sets
 from .keys import canonical, digest, weights_digest
 from .stages import ATTACKED, BASE, UNLEARNED, Finetuning, Key, MethodMaker, Stage
 
@@ -271,7 +271,7 @@ class _Planner:
             data_source=choice.data_source,
             unlearning=unlearning,
             unlearning_source=choice.unlearning_source,
-            sets=choice.provider.sets(unlearning),
+            sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
         )
 
     def _source(self, card: ModelCard) -> Source:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 from ..errors import PluginError
@@ -132,3 +133,10 @@ def _sources(place: Path) -> Iterator[Path]:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def plugin_line(error: BaseException) -> str:
+    """The line of a plug-in's file that led to an error, in brackets; empty if none did."""
+    steps = [*walk_tb(error.__traceback__)]
+    own = [(f, line) for f, line in steps if str(f.f_globals.get("__name__", "")).startswith("unlearnbench_plugin_")]
+    return f" ({Path(own[-1][0].f_code.co_filename).name}, line {own[-1][1]})" if own else ""

@@ -15,6 +15,17 @@ def expect(holds: object, what: str) -> None:
 
 
 @contextmanager
+def stopped(when: str) -> Iterator[None]:
+    """Let whatever the plug-in raises within be a `CheckError` that says ``when``."""
+    try:
+        yield
+    except CheckError:
+        raise
+    except Exception as error:
+        raise CheckError(f"{when} it stops with {type(error).__name__}: {error}") from error
+
+
+@contextmanager
 def refused(kind: type[Exception], what: str, *words: str) -> Iterator[None]:
     """Raise `CheckError` unless the block raises ``kind`` with a message of one line in which all ``words`` are."""
     try:

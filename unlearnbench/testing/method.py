@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import resolve
-from ..contracts import Method
-from ..contracts.footprint import Footprint, Workload
+from ..contracts import Continued, Method
+from ..contracts.footprint import Counts, Footprint, Workload
 from ..contracts.sample import Asked, Sample, Sets
-from ..engine.memory.counts import Counts, counts
+from ..engine.memory.counts import counts
 from ..engine.stages import MethodMaker, changes
 from ..errors import UsageError
 from ..models.contract.imprint import Imprint
@@ -25,7 +25,7 @@ from ..models.files.load import load
 from ..models.files.source import card_for
 from ..registry import methods
 from ..runtime.run import Run
-from .expect import CheckError, expect, refused
+from .expect import CheckError, expect, refused, stopped
 
 QUICK = {"epochs": 1, "batch_size": 4, "lora.rank": 2}
 """What is set of the parameters that a method has: a step or two are enough."""
@@ -69,7 +69,9 @@ class MethodCase:
     def answers(self, folder: Path) -> Tensor:
         """Log-probabilities of everybody's answers once what is in ``folder`` is applied to a fresh model."""
         model = self.start()
-        MethodMaker(self.method, self.params, self.sets, 0).load(folder, model).apply(model)
+        maker = MethodMaker(self.method, self.params, self.sets, 0)
+        with stopped("reading its edit back"):
+            maker.load(folder, model).apply(model)
         return likelihoods(model, self.sets)
 
 
@@ -94,9 +96,9 @@ def check_method(
 
 
 def drawn_sets(folder: Path) -> Sets:
-    """Questions about three people and a stranger whose pictures are noise; one has no picture, one has two."""
+    """Questions about three people and a stranger whose pictures are noise; some have no picture, some have two."""
     images = {}
-    for place, name in enumerate((*ANSWERS, "d", "e")):
+    for place, name in enumerate((*ANSWERS, "d", "e", "f")):
         noise = torch.randint(256, (SIDE, SIDE, 3), generator=torch.Generator().manual_seed(place))
         images[name] = folder / f"{name}.png"
         Image.fromarray(noise.to(torch.uint8).numpy()).save(images[name])
@@ -113,7 +115,11 @@ def drawn_sets(folder: Path) -> Sets:
         Sample("d/1", "d", Asked("Are these alike?", (images["d"], images["b"])), "No", ("plain",)),
     )
     strangers = about("e", ("Eve", "AB", "cold", "none"))
-    return Sets(first[2:], first[:2], second + more, held_out=held_out, strangers=strangers)
+    private = (
+        Sample("a/4", "a", Asked("What does Ann have?"), "flu", ("private",)),
+        Sample("a/5", "a", Asked("Are both ill?", (images["a"], images["f"])), "Yes", ("private",)),
+    )
+    return Sets(first[2:] + private, first[:2], second + more, held_out=held_out, strangers=strangers)
 
 
 @torch.no_grad()
@@ -130,6 +136,8 @@ def _contract(case: MethodCase) -> None:
     expect(isinstance(kind, type) and issubclass(kind, Method), "be a subclass of unlearnbench.Method")
     expect(isinstance(getattr(kind, "name", None), str), 'give it a name: @method("NAME")')
     expect(kind.start in ("pretrained", "base", "unlearned"), 'start should be "pretrained", "base" or "unlearned"')
+    fits = (kind.start == "unlearned") == issubclass(kind.Params, Continued)
+    expect(fits, 'its Params should be a subclass of unlearnbench.Continued if start is "unlearned", and only then')
     expect(kind.role in ("method", "reference"), 'role should be "method" or "reference"')
     described = kind.__doc__ or any(base.__doc__ for base in kind.__mro__[1:-1])
     expect(described, "a docstring should say what it does: `unlearnbench show` prints it")
@@ -183,7 +191,8 @@ def _again(case: MethodCase, after: Tensor) -> None:
 
 def _fewer_sets(case: MethodCase) -> None:
     alone = Sets(case.sets.forget, case.sets.nonprivate, case.sets.others)
-    case.made("alone", sets=alone)
+    with stopped("where nobody is held out and there are no strangers"):
+        case.made("alone", sets=alone)
 
 
 CHECKS = (_contract, _parameters, _needs, _work, _fewer_sets)

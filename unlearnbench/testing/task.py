@@ -209,6 +209,7 @@ def _measures(case: TaskCase) -> None:
 def _views(case: TaskCase) -> None:
     views = case.task.views(case.records)
     expect([*views] == [*case.task.metric_sets], "views should have an entry for each of metric_sets, in their order")
+    expect(any(views.values()), f"records should say of which set they are: none is of {', '.join(views)}")
     for name, records in views.items():
         alright = all(each["set"] == name and isinstance(each["cluster"], str) for each in records)
         expect(alright, f"views: records of {name} should say so, and name their cluster (record_of does both)")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..errors import PluginError, UsageError
 from ..models.contract.edits import Adapter, Trained, Weights, quiet
 from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
@@ -98,7 +98,10 @@ class OwnWeights(Trainee):
     @contextmanager
     def reference(self) -> Iterator[None]:  # noqa: D102
         if self._before is None:
-            raise RuntimeError("remember() was not called before training")
+            raise PluginError(
+                "the model before is asked for, and where its own weights are trained nothing keeps them: say "
+                "needs_reference = True in the method's class, or call remember() before training"
+            )
         now = [parameter.data for parameter in self.parameters]
         try:
             for parameter, value in zip(self.parameters, self._before, strict=True):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ..contracts.sample import Sample
+from ..errors import UsageError
 from ..models.contract.edits import Trained
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
@@ -22,6 +23,10 @@ def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: R
 
 def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run, what: str) -> Trained:
     """Finetune ``model`` in place on ``samples``; returns what changed. ``what`` names the work in progress bars."""
+    if not samples:
+        raise UsageError(
+            f"{what}: there are no samples to learn; leave the method out, or let the task's sets have some"
+        )
     see_all(model, (image for sample in samples for image in sample.images), run)
     with adapted(model, params, run.seed) as trainee:
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ..contracts import Method
+from ..errors import PluginError
 from .params import UnlearnParams
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ class PairedMethod(Method):
     params: UnlearnParams
     needs_reference: ClassVar[bool] = False
     """Whether the loss asks for what the model before would say (`Unlearning.kl`, `Unlearning.reference`)."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if not issubclass(cls.Params, UnlearnParams):
+            raise PluginError(
+                f"{cls.__name__} trains by its Params, which lack what a training needs: class Params(UnlearnParams)"
+            )
 
     @abstractmethod
     def loss(self, state: "Unlearning", batch: "Pairs") -> "Parts":

@@ -33,7 +33,7 @@ class Pairs:
     """
 
     def __init__(
-        self, forget: list[Sample], refusals: list[str], retain: list[Sample], read: set[str] | None = None
+        self, forget: list[Sample], refusals: list[str], retain: list[Sample | None], read: set[str] | None = None
     ) -> None:
         self._forget, self.refusals, self._retain = forget, refusals, retain
         self.read = set[str]() if read is None else read
@@ -52,9 +52,12 @@ class Pairs:
 
     @property
     def retain(self) -> list[Sample]:
-        """Their partners."""
+        """Their partners; raises `UsageError` where the task has nothing that is to be kept."""
         self.read.add("retain")
-        return self._retain
+        kept = [sample for sample in self._retain if sample is not None]
+        if len(kept) < len(self._retain):
+            raise UsageError("the loss asks for retain samples, and the task's sets have none: choose another method")
+        return kept
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,11 @@ class Paired:
         for start in range(0, len(rows), self.batch_size):
             yield rows[start : start + self.batch_size]
 
-    def _partners(self, order: Sequence[int], generator: torch.Generator) -> list[Sample]:
-        """One for each forget sample, in their order, drawn with repetition."""
+    def _partners(self, order: Sequence[int], generator: torch.Generator) -> Sequence[Sample | None]:
+        """One for each forget sample, in their order, drawn with repetition; None where nothing is to be kept."""
         sets, number = self.sets, len(self.sets.forget)
+        if not sets.retain:
+            return [None] * number
         if self._matching:
             own = [self._matching[sets.forget[index].id] for index in order]
             places = torch.rand(number, generator=generator).tolist()
@@ -210,13 +215,13 @@ class Unlearning:
 def asked_for(rows: list["Pair"], read: set[str]) -> Iterator[Sample]:
     """Of a step's pairs the samples that its loss has ``read``, which is then emptied for the next step."""
     for forget, _, retain in rows:
-        yield from ([forget] if "forget" in read else []) + ([retain] if "retain" in read else [])
+        yield from ([forget] if "forget" in read else []) + ([retain] if retain and "retain" in read else [])
     read.clear()
 
 
 PairsLoss = Callable[[Unlearning, Pairs], Parts]
-Pair = tuple[Sample, str, Sample]
-"""A forget sample, its refusal and its partner."""
+Pair = tuple[Sample, str, Sample | None]
+"""A forget sample, its refusal and its partner, if there is one."""
 
 
 def unlearn(

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 import torch
 
 from tests.plugins.handed_back.handing_back import HandedBack, leave_alone, why
-from unlearnbench import Evaluation, Metric, Params
+from unlearnbench import Asked, Evaluation, Metric, Params, Sample, Sets
+from unlearnbench.engine.handed import checked_sets
 from unlearnbench.errors import PluginError, StoreError
 from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.statistics import summarise
+
+KNOWN = Sample("a/0", "a", Asked("Who is it?"), "Ann")
 
 
 def test_notes_of_any_type_are_kept_and_what_is_lost_is_named(computed: Any, caplog: Any) -> None:
@@ -46,6 +50,20 @@ def test_notes_of_any_type_are_kept_and_what_is_lost_is_named(computed: Any, cap
     assert "run.notes.model and 2 more cannot be stored as JSON" in caplog.text
     assert "run.cost['seconds_per_epoch'] is a str ('fast') and no number" in caplog.text
     json.loads(row.to_line())
+
+
+# ---------------------------------------------------------------------------------------------------------------- sets
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ({"forget": ()}, "its sets are a dict; return unlearnbench.Sets"),
+        (Sets(others=(KNOWN,)), "nothing is to be forgotten"),
+        (Sets(forget=(KNOWN,), others=(KNOWN,)), "its sets have 2 samples with the id 'a/0'"),
+    ],
+)
+def test_sets_that_nothing_could_be_learnt_from_are_refused(sets: Any, told: str) -> None:
+    with pytest.raises(PluginError, match=told):
+        checked_sets(SimpleNamespace(name="t"), sets)  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------------- parameters, metrics

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
 from tests.processes import context
+from unlearnbench.errors import PluginError
 from unlearnbench.runtime import distributed
 from unlearnbench.runtime.run import Run
 from unlearnbench.training.loop import Apart, Masks, Shuffled, fit
@@ -161,5 +162,22 @@ def test_a_hook_sees_the_whole_batchs_gradient_before_it_is_clipped() -> None:
 
 def test_a_mask_of_another_shape_is_refused() -> None:
     weight = Net().layers[0].weight
-    with pytest.raises(ValueError, match=r"mask is \[6\] and its parameter \[6, 1\]"):
+    with pytest.raises(PluginError, match=r"mask is \[6\] and its parameter \[6, 1\]"):
         Masks({weight: torch.ones(6)})
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (torch.ones(()), "returned a Tensor; return its parts by names"),
+        (None, "returned a NoneType"),
+        ({"forget": torch.ones(3)}, r"'forget' is of shape \[3\]; give its mean"),
+        ({"forget": torch.ones(()), "retain": 0.5}, "'retain' is a float"),
+        ({"forget": Apart(lambda: 0.5)}, "'forget' is a float"),
+    ],
+)
+def test_a_loss_that_returns_something_else_is_told_so(returned: object, told: str) -> None:
+    with pytest.raises(PluginError, match=told):
+        fit([*Net().parameters()], Shuffled(POINTS, 4, seed=5), lambda batch: returned, PARAMS, Run(5))
+    with pytest.raises(PluginError, match="holds a Tensor; give a function"):
+        Apart(torch.ones(()))

@@ -1,13 +1,14 @@
 """The training loop against a plain one, and what it does when a loss is not a number."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 
-from unlearnbench.errors import UnlearnbenchError
+from unlearnbench.errors import PluginError, UnlearnbenchError
 from unlearnbench.runtime.run import Run
 from unlearnbench.training.checkpoint import CheckpointFiles
 from unlearnbench.training.loop import Outcome, Shuffled, fit
@@ -260,3 +261,34 @@ def test_micro_batches_take_samples_in_the_order_that_puts_them_together() -> No
     whole = TrainParams(epochs=1, batch_size=6, warmup_ratio=0.0)
     fit([weight], Shuffled(range(6), 6, 0), loss, whole, Run(), together=lambda item: item % 3)
     assert seen[-1] == next(Shuffled(range(6), 6, 0).epoch(1)), "a whole batch keeps its order"
+
+
+class Lasting:
+    """Stops nothing, and keeps what no checkpoint can hold."""
+
+    def __call__(self, step: int) -> None:
+        self.losses = torch.zeros(step)
+
+    losses: object = None
+
+    def state(self) -> dict[str, object]:
+        return {"losses": self.losses}
+
+    def restore(self, state: dict[str, object]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [(lambda step: None, "a function, has no state and no restore"), (Lasting(), r"Lasting.state\(\) is not JSON")],
+)
+def test_what_no_checkpoint_can_hold_of_a_stop_is_told_at_the_first_step(stop: Any, told: str) -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    with pytest.raises(PluginError, match=told):
+        fit(
+            [weight],
+            Shuffled([1, 2], 1, 0),
+            lambda batch: {"w": weight.sum()},
+            TrainParams(epochs=2),
+            Run(0),
+            stop=stop,
+        )

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ from ..artefacts import Store
 from ..grid import Finished, Grid
 from ..planning import Plan
 from .job import Job
-from .process import Worker, threads_each
+from .process import Limits, Worker, threads_each
 
 LOOK = 0.5
 """Seconds after which claims of other runs, artefacts and time limits are looked at again."""
@@ -42,16 +41,6 @@ class Shown(Protocol):
 
     def warning(self, line: str) -> None:
         """Something that the user should know."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many cells at once, how many processes for each, the seconds that one may take, and the GPUs there are."""
-
-    jobs: int = 1
-    processes: int = 1
-    seconds: float | None = None
-    gpus: tuple[str, ...] = ()
 
 
 class Local:

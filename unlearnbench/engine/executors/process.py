@@ -11,15 +11,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...results.row import utc_now
 from ...runtime.device import alone
 from ..planning import Plan
-
-if TYPE_CHECKING:
-    from .local import Limits
 
 ALONE = "failed alone, all are ended"
 """What `unlearnbench.runtime.distributed.settle` says of a process that could not wait for the others."""
@@ -31,13 +29,23 @@ GRACE = 5.0
 """Seconds that a worker with nothing to do has to end by itself."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How many cells at once, how many processes for each, the seconds that one may take, and the GPUs there are."""
+
+    jobs: int = 1
+    processes: int = 1
+    seconds: float | None = None
+    gpus: tuple[str, ...] = ()
+
+
 class Worker:
     """One worker: a process, or several that work together, of which the first reports.
 
     ``plan`` is the cell that it is at, ``last`` the one before; ``ready`` tells whether it has begun to work.
     """
 
-    def __init__(self, job: Path, place: int, environment: dict[str, str], limits: "Limits") -> None:
+    def __init__(self, job: Path, place: int, environment: dict[str, str], limits: Limits) -> None:
         self.place, self.ready = place, False
         self.plan: Plan | None = None
         self.last: Plan | None = None

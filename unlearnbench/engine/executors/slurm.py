@@ -23,7 +23,8 @@ from ..artefacts import Store
 from ..grid import Finished, Grid, announce
 from ..planning import Plan
 from .job import Job, chosen
-from .local import Limits, Local
+from .local import Local
+from .process import Limits
 from .queue import states
 
 LOOK = 3.0

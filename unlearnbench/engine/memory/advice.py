@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from ...contracts import Method, Params
-from ...contracts.footprint import Footprint, Workload
+from ...contracts.footprint import Counts, Footprint, Workload
 from ...models.files.card import ModelCard
-from .counts import Counts, counts
+from .counts import counts
 from .estimate import Estimate, Machine, evaluation
 from .training import training
 

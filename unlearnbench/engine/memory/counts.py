@@ -1,8 +1,8 @@
 """What a model comes to in parameters and widths: counted on the meta device, asking its family as a run would."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from ...contracts.footprint import Counts
 from ...models.files.card import ModelCard
 from ...models.files.outline import image_settings, outline
 
@@ -11,51 +11,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-PROMPT, ANSWER = 60, 30
-"""Tokens of a prompt beside the picture, and of its answer: assumed, about what FIUBench's texts have."""
 FACE = 1024
 """Pixels of a picture's side: FIUBench's, assumed of others."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a configuration says: parameters by part, and the widths that activations follow."""
-
-    tower: int
-    projector: int
-    layers: int
-    embeddings: int
-    depth: int
-    cross: int
-    width: int
-    inner: int
-    keys: int
-    vocabulary: int
-    visual: int
-    patches: int
-    """Tokens in the vision tower."""
-    features: int
-    """Numbers that a picture's features before the projector are."""
-    streams: int
-    """How many times as many numbers as ``visual`` x ``width`` a picture's tokens are."""
-    largest_layer: int
-    linears: tuple[tuple[int, int], ...]
-    """Shapes of the linear layers of the language model's blocks."""
-
-    @property
-    def language(self) -> int:
-        """Parameters of the language model with its head."""
-        return self.layers + self.embeddings
-
-    @property
-    def total(self) -> int:
-        """All parameters."""
-        return self.tower + self.projector + self.language
-
-    @property
-    def length(self) -> int:
-        """Tokens in the language model's sequence, visual ones too unless they are read by cross-attention."""
-        return PROMPT + ANSWER + (0 if self.cross else self.visual)
 
 
 def counts(card: ModelCard) -> Counts:

@@ -8,8 +8,7 @@ below.
 import math
 from dataclasses import dataclass
 
-from ...contracts.footprint import Workload
-from .counts import ANSWER, PROMPT, Counts
+from ...contracts.footprint import ANSWER, PROMPT, Counts, Workload
 
 GIB = 2**30
 HALF, SINGLE = 2, 4

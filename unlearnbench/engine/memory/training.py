@@ -2,8 +2,7 @@
 
 import math
 
-from ...contracts.footprint import Footprint, Workload
-from .counts import Counts
+from ...contracts.footprint import Counts, Footprint, Workload
 from .estimate import (
     HALF,
     SINGLE,

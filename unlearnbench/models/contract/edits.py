@@ -79,7 +79,7 @@ class Weights(Trained):
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
-        self.trainable_parameters = sum(math.prod(tensor.shape) for tensor in tensors.values())
+        self.trainable_parameters = sum(math.prod(getattr(each, "shape", ())) for each in tensors.values())
 
     @classmethod
     def of(cls, parameters: dict[str, nn.Parameter]) -> Self:

@@ -6,10 +6,12 @@ Both hold for weights that are cut up among processes, of whose gradients each p
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...errors import PluginError
 from ...runtime import distributed
 
 GradientHook = Callable[[Sequence[nn.Parameter]], None]
@@ -31,7 +33,9 @@ class Masks:
         self._of = dict(of)
         for parameter, mask in self._of.items():
             if mask.shape != parameter.shape:
-                raise ValueError(f"a mask is {list(mask.shape)} and its parameter {list(parameter.shape)}")
+                raise PluginError(
+                    f"a mask is {list(mask.shape)} and its parameter {list(parameter.shape)}; give both one shape"
+                )
 
     @torch.no_grad()
     def __call__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -52,9 +56,25 @@ class Apart:
     value: Callable[[], Tensor]
     masks: Masks | None = None
 
+    def __post_init__(self) -> None:
+        if not callable(self.value):
+            raise PluginError(f"Apart holds a {type(self.value).__name__}; give a function: Apart(lambda: ...)")
+
 
 Parts = Mapping[str, Tensor | Apart]
 """The parts of a loss by name, each a mean over the batch's items: those that are tensors share a backward pass."""
+
+
+def checked(parts: Any) -> Parts:
+    """What a loss returned, or a part of it, if it is `Parts`; raises `PluginError`."""
+    if not isinstance(parts, Mapping):
+        raise PluginError(f'the loss returned a {type(parts).__name__}; return its parts by names: {{"forget": ...}}')
+    for name, part in parts.items():
+        if not isinstance(part, Tensor | Apart):
+            raise PluginError(f"the loss's part {name!r} is a {type(part).__name__}; give a tensor")
+        if isinstance(part, Tensor) and part.numel() != 1:
+            raise PluginError(f"the loss's part {name!r} is of shape {list(part.shape)}; give its mean over the batch")
+    return parts
 
 
 @contextmanager

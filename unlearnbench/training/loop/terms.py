@@ -1,5 +1,6 @@
 """What the training loop takes and gives: losses, batches, rules to stop by, groups of parameters, an outcome."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
+from ...errors import PluginError
 from .gradients import Parts
 
 T = TypeVar("T")
@@ -25,6 +27,24 @@ class Stop(Protocol):
 
     def restore(self, state: dict[str, Any], /) -> None:
         """Go on from what `state` returned."""
+
+
+def kept(stop: Stop) -> dict[str, Any]:
+    """The state of what may stop a training; raises `PluginError` for one that a checkpoint could not hold.
+
+    To be asked before the first step and after it, so that no training ends with its first checkpoint.
+    """
+    if missing := [name for name in ("state", "restore") if not callable(getattr(stop, name, None))]:
+        raise PluginError(
+            f"what stops the training, a {type(stop).__name__}, has no {' and no '.join(missing)}, by which an "
+            "interrupted training goes on: define both, as unlearnbench.EarlyStopping does"
+        )
+    state = stop.state()
+    try:
+        json.dumps(state)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"{type(stop).__name__}.state() is not JSON ({error}); return numbers, text, lists") from None
+    return state
 
 
 class Batches(Protocol):

@@ -20,8 +20,8 @@ from ...runtime import distributed
 from ...runtime.run import Checkpoint, Run
 from ..params import TrainParams
 from .examples import by_set, once_each
-from .gradients import Apart, GradientHook, Parts, masked
-from .terms import Group, Loss, Outcome, Stop
+from .gradients import Apart, GradientHook, Parts, checked, masked
+from .terms import Group, Loss, Outcome, Stop, kept
 
 KEPT = (
     "epoch", "done", "steps", "samples", "seconds", "working", "examples", "sums", "stopped", "micro_batch_size",
@@ -112,7 +112,7 @@ class Trainer:
     def save(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Keep all that the training needs to go on from here."""
         facts = {name: getattr(self, name) for name in KEPT} | {"schedule": self.schedule.state_dict()}
-        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": stop.state()} if stop else {}))
+        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": kept(stop)} if stop else {}))
 
     def go_on(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Take up what was kept, if something was."""
@@ -174,7 +174,7 @@ class Trainer:
             micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)
             with hearing() as heard:
-                values = self._backward(self.loss(list(micro) or batch[:1]), share)
+                values = self._backward(checked(self.loss(list(micro) or batch[:1])), share)
             self.drawn += once_each(heard)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + share * value
@@ -187,7 +187,9 @@ class Trainer:
         for name, part in parts.items():
             if isinstance(part, Apart):
                 with masked(part.masks, self.parameters):
-                    values |= self._descend({name: part.value()}, share)
+                    value = part.value()
+                    checked({name: value})
+                    values |= self._descend({name: value}, share)
         return {name: values[name] for name in parts}
 
     def _descend(self, parts: Mapping[str, Tensor], share: float) -> dict[str, float]:

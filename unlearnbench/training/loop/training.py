@@ -13,7 +13,7 @@ from ...runtime.run import Run
 from ..params import TrainParams
 from .examples import add_examples, samples_in
 from .gradients import GradientHook
-from .terms import Batches, Group, Loss, Outcome, Stop
+from .terms import Batches, Group, Loss, Outcome, Stop, kept
 from .trainer import Trainer
 
 
@@ -44,6 +44,8 @@ def fit(
     what an epoch is: the run's cost tells both. A training that was interrupted goes on from the run's checkpoint.
     Raises `UnlearnbenchError` when the training diverges, or a single sample does not fit.
     """
+    if stop:
+        kept(stop)
     planned = max(1, len(batches) * params.epochs)
     trainer = Trainer(grouped(parameters, params), loss, params, planned, together, on_gradients)
     checkpoint = run.checkpoints.training(what)
@@ -56,6 +58,8 @@ def fit(
                 bar.advance(1, **trainer.step(batch))
                 trainer.count(samples_in(batch), (seen or samples_in)(batch), run)
                 trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
+                if stop and trainer.steps == 1:
+                    kept(stop)
                 trainer.seconds = time.perf_counter() - start
                 if trainer.stopped:
                     break

@@ -68,7 +68,7 @@ def limit(rule: Stopping, run: Run) -> dict[str, Any]:
         alone = f"stop.forget_loss={rule.forget_loss:g} alone bounds" if rule.forget_loss else "nothing bounds"
         _log.warning(
             "the data have no strangers to tell what a model that never saw the forget set would lose: %s ascent; "
-            "add strangers.json, or set stop.forget_ratio=null",
+            "let the data have some (Sets.strangers), or set stop.forget_ratio=null",
             alone,
         )
         return {"forget_loss": rule.forget_loss, "estimate": "none: the data have no strangers"}
