@@ -190,10 +190,16 @@ def resolve(kind: type[P], owner: str, scale: str, settings: Mapping[str, Any], 
                 f"--set {owner}.{name}: {owner} has no such parameter; {did_you_mean(name, known)}"
                 f"it has: {', '.join(known) or 'none'}"
             ) from None
+        said = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] in _LISTS:
+            example = json.dumps([str(fault["input"]).strip("[]() ")])
+            said = f"it is a list: write it as JSON, --set '{owner}.{name}={example}'"
         described = "its parameters: " + ", ".join(known) if owner == BASE else f"see unlearnbench show {owner}"
-        raise UsageError(
-            f"--set {owner}.{name}={fault['input']}: {fault['msg'].removeprefix('Value error, ')}; {described}"
-        ) from None
+        raise UsageError(f"--set {owner}.{name}={fault['input']}: {said}; {described}") from None
+
+
+_LISTS = ("tuple_type", "list_type", "set_type", "frozen_set_type")
+"""How pydantic calls what should have been a list and is none."""
 
 
 def has_variants(kind: type[Params]) -> bool:
