@@ -196,3 +196,12 @@ def test_a_method_that_goes_on_with_others_is_called_by_them_and_not_by_all_thei
     ]
     (alone,) = compare([after("ga", 1, base)])
     assert [alone.label(line) for line in alone.lines] == ["relearn after=ga"]
+
+
+def test_lines_of_two_benchmarks_are_told_apart_by_their_people_and_not_by_all_options(row):
+    def asked(task, split, **options):
+        return row("ga", task, metrics={f"{task}.right": (0.5, True)}, split=split, options=options)
+
+    rows = [asked("one", "forget 1 of 8", scorer="a"), asked("two", "forget 2 of 9", limit=3, private=["x"])]
+    (comparison,) = compare(rows)
+    assert [comparison.label(line) for line in comparison.lines] == ["ga split=forget 1 of 8", "ga split=forget 2 of 9"]

@@ -86,7 +86,8 @@ _PROTOCOL = ".protocol."
 def told_apart(facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> list[str]:
     """``NAME=VALUE`` of what tells a line from ``alike``, those of its method; what most of them share goes unsaid.
 
-    With which method's model it went on is always told, and that method's parameters among those alone that did so too.
+    With which method's model it went on is always told. What only some could differ in, a task's options or what made
+    the model before, is told among these alone.
     """
     told: dict[str, str] = {}
     for name, value in facts.items():
@@ -101,12 +102,12 @@ def told_apart(facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> list[s
 
 
 def _may_have(name: str, facts: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether a line of these ``facts`` differs by one of them from an ``other``, which went through the same stage."""
-    if AFTER not in facts:
-        return True
-    if name.startswith("base."):
-        return any(each.startswith("base.") for each in other)
-    return not name.startswith(f"{facts[AFTER]}.") or other.get(AFTER) == facts[AFTER]
+    """Whether an ``other`` line could have this fact: it was asked the same task, went through the same stages."""
+    owner, dotted, _ = name.partition(".")
+    if owner == "base":
+        return AFTER not in facts or any(each.startswith("base.") for each in other)
+    known = f"{owner}.version"  # tasks have one, and methods that went before
+    return not dotted or known not in facts or known in other
 
 
 def _says_more(name: str, facts: dict[str, Any], alike: Sequence[dict[str, Any]]) -> bool:
