@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unlearnbench import Edit, Method, PairedMethod, Params, UnlearnParams, Weights
-from unlearnbench.errors import PluginError
+from unlearnbench.errors import PluginError, UsageError
 from unlearnbench.registry import methods
 from unlearnbench.testing import CheckError, check_method
 
@@ -109,3 +109,15 @@ def test_a_query_without_a_picture_reaches_every_method() -> None:
 def test_parameters_that_train_nothing_are_refused_at_the_door() -> None:
     with pytest.raises(PluginError, match=r"Paired trains by its Params.*class Params\(UnlearnParams\)"):
         type("Paired", (PairedMethod,), {"Params": Params})
+
+
+class FewAnswers(OnePicture):
+    """Weighs one answer for all."""
+
+    def loss(self, state: Any, batch: Any) -> dict[str, torch.Tensor]:
+        return {"forget": state.nll(batch.forget, ["no"])}
+
+
+def test_an_answer_for_every_query_is_asked_for() -> None:
+    with pytest.raises(UsageError, match="4 queries and 1 answers; give an answer for each"):
+        check_method(FewAnswers)

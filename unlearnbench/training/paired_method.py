@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..contracts import Method
 from ..errors import PluginError
-from .params import UnlearnParams
+from .params import DIVERGED, UnlearnParams
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -29,6 +29,9 @@ class PairedMethod(Method):
     params: UnlearnParams
     needs_reference: ClassVar[bool] = False
     """Whether the loss asks for what the model before would say (`Unlearning.kl`, `Unlearning.reference`)."""
+
+    largest_loss: ClassVar[float] = DIVERGED
+    """Beyond which a part of the loss counts as diverged: more for one that is no likelihood, as of hidden states."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -62,4 +65,5 @@ class PairedMethod(Method):
             refusals=self.refusals,
             needs_reference=self.needs_reference,
             on_gradients=self.on_gradients,
+            largest_loss=self.largest_loss,
         )

@@ -19,6 +19,10 @@ Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
 """A parameter that holds refusals: at least one, none of them empty."""
 
 
+DIVERGED = 1e3
+"""Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
+
+
 class TrainParams(Params):
     """AdamW with linear warm-up and cosine decay."""
 

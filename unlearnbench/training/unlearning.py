@@ -21,7 +21,7 @@ from ..runtime.run import Run
 from .adaptation import Trainee, adapted
 from .loop import GradientHook, Parts, fit
 from .losses import answer_nll, kl_from_reference
-from .params import Partners, UnlearnParams
+from .params import DIVERGED, Partners, UnlearnParams
 from .seeing import see_all
 from .stopping import EarlyStopping
 
@@ -234,13 +234,14 @@ def unlearn(
     refusals: Sequence[str] = ("",),
     needs_reference: bool = False,
     on_gradients: GradientHook | None = None,
+    largest_loss: float = DIVERGED,
 ) -> Trained:
     """Train ``model`` on the sum of the parts of ``loss``; returns what changed.
 
     ``needs_reference`` keeps what training the model's own weights needs for `Unlearning.before`, and what rests on it;
     an adapter needs nothing. Training stops early if ``params`` have a rule for it; ``on_gradients`` is called between
-    the backward pass and clipping. What came of it is in ``run.notes``, and in ``run.cost`` how many samples of each
-    set the loss has asked for.
+    the backward pass and clipping; beyond ``largest_loss`` it counts as diverged. What came of it is in ``run.notes``,
+    and in ``run.cost`` how many samples of each set the loss has asked for.
     """
     run.set_of = run.set_of or sets.set_of
     read: set[str] = set()
@@ -263,6 +264,7 @@ def unlearn(
             what="unlearning",
             stop=stopping,
             on_gradients=on_gradients,
+            largest_loss=largest_loss,
             together=lambda row: row[0].images,
             seen=lambda rows: asked_for(rows, read),
             epoch="one pass over the forget set",

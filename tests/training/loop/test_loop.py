@@ -206,6 +206,14 @@ class Third:
         self.asked = state["asked"]
 
 
+def test_a_loss_that_is_no_likelihood_may_be_larger() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    params, batches = TrainParams(epochs=1), Shuffled([1, 2], 1, 0)
+    with pytest.raises(UnlearnbenchError, match=r"beyond 1000 .* lower the learning rate or, .* largest_loss"):
+        fit([weight], batches, lambda batch: {"states": 2e3 * weight.sum()}, params, Run())
+    fit([weight], batches, lambda batch: {"states": 2e3 * weight.sum()}, params, Run(), largest_loss=1e5)
+
+
 def test_stop_is_asked_after_every_step() -> None:
     model, third = line(), Third()
     run = Run()

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ...contracts.sample import Query
-from ...errors import DataError
+from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from . import hidden
 from .batch import Batch as Batch
@@ -191,6 +191,8 @@ class VLM(Network):
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
         """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
+        if answers is not None and len(answers) != len(queries):
+            raise UsageError(f"{len(queries)} queries and {len(answers)} answers; give an answer for each")
         if (heard := _heard.get()) is not None:
             heard.append(queries)
         seen = {path: self.see(path) for query in queries for path in query.images}  # once, however small the cache

@@ -18,7 +18,7 @@ from ...errors import UnlearnbenchError
 from ...models.contract.vlm import hearing
 from ...runtime import distributed
 from ...runtime.run import Checkpoint, Run
-from ..params import TrainParams
+from ..params import DIVERGED, TrainParams
 from .examples import by_set, once_each
 from .gradients import Apart, GradientHook, Parts, checked, masked
 from .terms import Group, Loss, Outcome, Stop, kept
@@ -28,9 +28,6 @@ KEPT = (
     "resumed_at",
 )  # fmt: skip
 """What a checkpoint holds of a `Trainer`, beside the schedule."""
-
-DIVERGED = 1e3
-"""Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +47,10 @@ class Trainer:
         planned: int,
         together: Callable[[Any], Any] | None = None,
         on_gradients: GradientHook | None = None,
+        largest_loss: float = DIVERGED,
     ) -> None:
         self.groups, self.loss, self.planned, self.together = groups, loss, planned, together
-        self.on_gradients = on_gradients
+        self.on_gradients, self.largest_loss = on_gradients, largest_loss
         self.parameters = [parameter for group in groups for parameter in group.parameters]
         # Accelerate keeps one state a process, but parameters say where they are: a CPU's training may follow a GPU's.
         # Batches here are those of all processes, while Accelerate would count one schedule step for each process.
@@ -195,7 +193,7 @@ class Trainer:
     def _descend(self, parts: Mapping[str, Tensor], share: float) -> dict[str, float]:
         """One backward pass for the sum of ``parts``; their values."""
         total = torch.stack(list(parts.values())).sum()
-        _check(parts, total)
+        _check(parts, total, self.largest_loss)
         if total.requires_grad:
             self.accelerator.backward(total * share)
         return {name: float(part.detach()) for name, part in parts.items()}
@@ -219,14 +217,20 @@ class Trainer:
         _log.warning("out of memory: %d samples at a time from here on, the same batches", self.micro_batch_size)
 
 
-def _check(parts: Mapping[str, Tensor], total: Tensor) -> None:
-    """Raise `UnlearnbenchError` for a loss that is not finite or beyond anything that learning gives."""
+def _check(parts: Mapping[str, Tensor], total: Tensor, largest: float) -> None:
+    """Raise `UnlearnbenchError` for a loss that is not finite or beyond the ``largest`` that learning gives."""
     if not torch.isfinite(total):
         raise _diverged("the loss is not finite", parts)
-    if any(abs(float(part.detach())) > DIVERGED for part in parts.values()):
-        raise _diverged(f"the loss is beyond {DIVERGED:g}", parts)
+    if any(abs(float(part.detach())) > largest for part in parts.values()):
+        raise _diverged(
+            f"the loss is beyond {largest:g}",
+            parts,
+            " or, where it is no likelihood, let the method's largest_loss be more",
+        )
 
 
-def _diverged(why: str, parts: Mapping[str, Tensor] | None = None) -> UnlearnbenchError:
+def _diverged(why: str, parts: Mapping[str, Tensor] | None = None, else_: str = "") -> UnlearnbenchError:
     shown = ", ".join(f"{name} {float(part.detach()):.3g}" for name, part in (parts or {}).items())
-    return UnlearnbenchError(f"training diverged: {why}{f' ({shown})' if shown else ''}; lower the learning rate")
+    return UnlearnbenchError(
+        f"training diverged: {why}{f' ({shown})' if shown else ''}; lower the learning rate{else_}"
+    )

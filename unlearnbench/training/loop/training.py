@@ -10,7 +10,7 @@ from torch import nn
 from ...contracts.sample import Sample
 from ...runtime import distributed
 from ...runtime.run import Run
-from ..params import TrainParams
+from ..params import DIVERGED, TrainParams
 from .examples import add_examples, samples_in
 from .gradients import GradientHook
 from .terms import Batches, Group, Loss, Outcome, Stop, kept
@@ -31,6 +31,7 @@ def fit(
     together: Callable[[Any], Any] | None = None,
     seen: Callable[[list[Any]], Iterable[Sample]] | None = None,
     epoch: str = "one pass over its batches",
+    largest_loss: float = DIVERGED,
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
@@ -42,12 +43,13 @@ def fit(
     them go samples in the order of ``together``, by which those stand side by side that have something to share.
     ``seen`` gives the samples of a batch, where they are not just those that stand in its items, and ``epoch`` says
     what an epoch is: the run's cost tells both. A training that was interrupted goes on from the run's checkpoint.
-    Raises `UnlearnbenchError` when the training diverges, or a single sample does not fit.
+    Raises `UnlearnbenchError` when the training diverges, a part of its loss being beyond ``largest_loss`` for one, or
+    a single sample does not fit.
     """
     if stop:
         kept(stop)
     planned = max(1, len(batches) * params.epochs)
-    trainer = Trainer(grouped(parameters, params), loss, params, planned, together, on_gradients)
+    trainer = Trainer(grouped(parameters, params), loss, params, planned, together, on_gradients, largest_loss)
     checkpoint = run.checkpoints.training(what)
     trainer.go_on(checkpoint, stop)
     start = time.perf_counter() - trainer.seconds
