@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +114,14 @@ def test_the_core_names_no_plugin(trees: dict[Path, ast.Module]) -> None:
         for match in word.finditer(text)
     ]
     assert found == []
+
+
+def test_what_is_installed_is_every_folder_of_the_code() -> None:
+    """Some folders install under other names, so that pyproject lists packages by hand."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [path.parent for path in files() if path.name == "__init__.py"]
+    names = [".".join(path.relative_to(ROOT).parts) for path in folders]
+    ours = [name for name in names if name.partition(".")[0] not in ("tests", "benchmarks")]
+    assert sorted(listed) == sorted(
+        name if name.startswith("unlearnbench") else f"unlearnbench.{name}" for name in ours
+    )

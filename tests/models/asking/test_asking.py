@@ -167,6 +167,32 @@ def test_a_request_may_be_drawn_with_a_seed_of_its_own(tiny: VLM, asked: list[Sa
     assert ask(tiny, other, run) == ask(tiny, other, Run())
 
 
+class Offered(Request[int, list[str]]):
+    """How many options a query has is its own affair; replies with them."""
+
+    kind = ("offered",)
+    length = 1
+
+    def __init__(self, key: int, query: Asked, *options: str) -> None:
+        self.key, self.query, self.options = key, query, options
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        return self.options
+
+    @classmethod
+    def replies(cls, model: VLM, batch: Any) -> list[list[str]]:
+        return [[*each.options] for each in batch]
+
+
+def test_requests_with_unequally_many_texts_are_told_apart(tiny: VLM, tmp_path: Path) -> None:
+    one, other = Asked("one?"), Asked("two?")
+    for first, second in ((["x"], ["y", "z"]), (["x", "y"], ["z"])):
+        run = Run(journal=JournalFile(tmp_path / "a.jsonl"))  # type: ignore[arg-type]
+        said = ask(tiny, [Offered(0, one, *first), Offered(1, other, *second)], run)
+        assert said == {0: first, 1: second}
+
+
 def test_two_requests_of_one_key_are_refused(tiny: VLM, asked: list[Sample]) -> None:
     with pytest.raises(PluginError, match=r"mine: 2 requests have the key 'a'; give each one of its own"):
         ask(tiny, [Ask("a", asked[0], 2), Ask("b", asked[1], 2), Ask("a", asked[2], 2)], Run(), what="mine")

@@ -126,8 +126,10 @@ class _Asking(Generic[K, R]):
 
 
 def _question(part: Sequence[Request[K, R]]) -> list[object]:
-    """What the journal knows a batch by."""
-    return [*part[0].kind, *(_content(each.query) for each in part), *(text for each in part for text in each.text)]
+    """What the journal knows a batch by; requests with unequally many texts keep theirs apart."""
+    texts = [each.text for each in part]
+    told = chain.from_iterable(texts) if len({*map(len, texts)}) == 1 else map(list, texts)
+    return [*part[0].kind, *(_content(each.query) for each in part), *told]
 
 
 def _everyones(mine: Sequence[R | None]) -> list[R]:
