@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .contracts.footprint import Footprint as Footprint
     from .contracts.footprint import Workload as Workload
     from .contracts.metric import record_of as record_of
+    from .contracts.request import Request as Request
     from .contracts.sample import Asked as Asked
     from .contracts.sample import Query as Query
     from .contracts.sample import Sample as Sample
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .models.fusion.early import EarlyFusionVLM as EarlyFusionVLM
     from .models.pictures.cache import Picture as Picture
     from .registry import family as family
+    from .registry import load_plugin as load_plugin
     from .registry import method as method
     from .registry import metric as metric
     from .registry import task as task
@@ -135,6 +137,7 @@ _PUBLIC = {
     "Headline": "contracts",
     "HubDataset": "data.hub",
     "kl_from_reference": "training.losses",
+    "load_plugin": "registry",
     "locate": "data.source",
     "Location": "data.source",
     "LoRAParams": "training.params",
@@ -163,6 +166,7 @@ _PUBLIC = {
     "RecordError": "errors",
     "REFUSALS": "metrics.refusals",
     "Refusals": "training.params",
+    "Request": "contracts.request",
     "Run": "runtime.run",
     "Sample": "contracts.sample",
     "Sampling": "contracts.sample",

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from unlearnbench import BaseParams, Continued, Method, memorise, method
+from unlearnbench import BaseParams, Continued, Method, method
 
 
 @method("relearn", reference="arXiv:2406.13356")
@@ -20,5 +20,7 @@ class Relearn(Method):
         presets: ClassVar = {"tiny": {"epochs": 5, "learning_rate": 1e-3, "enough_loss": 0.0}}
 
     def unlearn(self, model, sets, run):
+        from unlearnbench import memorise  # here, because it imports torch
+
         few = getattr(sets, self.params.of)[: self.params.samples]
         return memorise(model, few, self.params, run, "relearning")
