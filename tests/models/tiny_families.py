@@ -9,6 +9,9 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+
 TURN = (
     "{% for m in messages %}<user>{% for c in m['content'] %}{% if c['type'] == 'image' %}IMAGE"
     "{% else %}{{ c['text'] }}{% endif %}{% endfor %}<end>{% endfor %}{% if add_generation_prompt %}<model>{% endif %}"
@@ -189,6 +192,10 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
 }
 
 
+EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
+"""The trained models that ship, one of each kind of family; together with `FAMILIES` all families that there are."""
+
+
 def resized(images: Iterable[Path], sizes: Iterable[tuple[int, int]], folder: Path) -> list[Path]:
     """Copies of pictures in other shapes, in ``folder``."""
     found = []
@@ -207,3 +214,11 @@ def save(name: str, folder: Path) -> None:
     )  # else answers may well be empty
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def loaded(name: str, folder: Path) -> Any:
+    """A model that ships, or a random one of a further family, which is written to ``folder`` first."""
+    if name in EMBEDDED:
+        return load(card_for(name), "cpu")
+    save(name, folder / name)
+    return load(card_for(str(folder / name)), "cpu")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.tiny_families import FAMILIES, resized, save
+from tests.models.tiny_families import EMBEDDED, FAMILIES, resized, save
 from unlearnbench.contracts.sample import Asked, Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.methods.cagul.edit import Guard
@@ -25,7 +25,6 @@ from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import BaseParams, FinetuneParams, LoRAParams
 from unlearnbench.training.subset import weights_called
 
-EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
 TOWER = FinetuneParams(weights=("vision.0", "projector*"), gradient_checkpointing=True)
 """LLaVA leaves out the tower's last block."""
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
-from tests.models.tiny_families import FAMILIES, TEXT, ids, resized, save
+from tests.models.tiny_families import EMBEDDED, FAMILIES, TEXT, ids, loaded, resized
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.internvl import InternVL
@@ -19,17 +19,11 @@ from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.models.fusion import prefix
 
-EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
-
 
 @pytest.fixture(scope="module", params=[*EMBEDDED, *FAMILIES])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A trained model of both kinds, a random one of every further family."""
-    if request.param in EMBEDDED:
-        return load(card_for(request.param), "cpu")
-    folder = tmp_path_factory.mktemp("models") / request.param
-    save(request.param, folder)
-    return load(card_for(str(folder)), "cpu")
+    return loaded(request.param, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.tiny_families import FAMILIES, resized, save
+from tests.models.tiny_families import EMBEDDED, FAMILIES, loaded, resized
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.errors import UsageError
 from unlearnbench.models.contract.vlm import VLM, Batch
@@ -16,17 +16,11 @@ from unlearnbench.models.files.source import card_for
 from unlearnbench.training.adaptation import adapted
 from unlearnbench.training.params import FinetuneParams, LoRAParams
 
-EMBEDDED = ["tiny-qwen2.5-vl", "tiny-mllama"]
-
 
 @pytest.fixture(scope="module", params=[*EMBEDDED, *FAMILIES])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A model of every family; for reading only."""
-    if request.param in EMBEDDED:
-        return load(card_for(request.param), "cpu")
-    folder = tmp_path_factory.mktemp("models") / request.param
-    save(request.param, folder)
-    return load(card_for(str(folder)), "cpu")
+    return loaded(request.param, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
