@@ -150,7 +150,8 @@ class Registry(Generic[T]):
             target = _object_of(claim)
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"{what} cannot be imported ({claim.address}): {_cause(error)}; install what it lacks, or remove it"
+                f"{what} cannot be imported ({claim.address}): {_cause(error)}; "
+                f"{_moved(error) or 'install what it lacks, or remove it'}"
             ) from error
         fault = self._fault(name, target)
         if fault:
@@ -285,11 +286,20 @@ def _share_plugins(file: Path) -> None:
 
 
 def _remedy(error: BaseException) -> str:
+    if moved := _moved(error):
+        return moved
     if isinstance(error, ModuleNotFoundError):
         return f"install it, or put {error.name}.py beside the plug-in"
     if "relative import" in str(error):
         return "import a file beside the plug-in by its bare name: import NAME"
     return "correct it"
+
+
+def _moved(error: BaseException) -> str:
+    """What to do where a plug-in imports a module of ours that this version has elsewhere, or a name it lacks there."""
+    if isinstance(error, ImportError) and f"{error.name}.".startswith("unlearnbench."):
+        return "modules within unlearnbench move: import what plug-ins need from unlearnbench itself"
+    return ""
 
 
 def _execute(name: str, file: Path) -> None:

@@ -1,6 +1,7 @@
 """What the documents say is true of the code: commands, options, parameters, the row, the plug-in, the metrics."""
 
 import json
+import pkgutil
 import re
 import shlex
 import sys
@@ -35,6 +36,7 @@ from unlearnbench.training.params import BaseParams
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
 PLUGIN = ROOT / "tests" / "plugins" / "outside" / "my_ga_gd.py"
 OWN_WEIGHTS = ROOT / "tests" / "plugins" / "outside" / "projector_ga.py"
@@ -226,3 +228,22 @@ def test_the_yes_no_metrics_are_those_of_the_code(task, score, category):
     for name in score([about | {"answer": answer} for answer in ("Yes", "No")], seed=0):
         shown = name.replace(f"{category}.", "SUBTASK." if task == "mme" else "SPLIT.")
         assert f"**{task}.{shown}**" in DOCUMENTS["metrics.md"]
+
+
+def test_every_module_and_name_of_ours_that_is_quoted_is_there():
+    """In documents and docstrings, which outlive what they name when it moves."""
+    groups = {f"unlearnbench.{kind}" for kind in REGISTRIES}  # of entry points
+    sources = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for folder in ("unlearnbench", "methods", "tasks", "benchmarks", "tests"):
+        sources += (ROOT / folder).rglob("*.py")
+    named = {name for file in sources for name in re.findall(r"`(unlearnbench(?:\.\w+)+)`", file.read_text())} - groups
+    assert len(named) > 20
+    for name in named:
+        pkgutil.resolve_name(name)
+
+
+def test_every_file_of_ours_that_a_document_names_is_there():
+    files = set(re.findall(r"`((?:\w[\w.-]*/)+\w[\w.-]*\.(?:py|toml|sh))`", EVERYTHING + CONTRIBUTING))
+    assert files
+    missing = [file for file in files if not (ROOT / file).is_file()]
+    assert [file for file in missing if not Path(file).stem.isupper()] == []  # NAME.py is yours

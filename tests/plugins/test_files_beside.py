@@ -149,6 +149,11 @@ def test_a_plugin_may_import_another_and_both_be_given(tmp_path: Path, order: An
             r"at line 3: ModuleNotFoundError: No module named 'not_there'; install it, or put not_there.py",
         ),
         ("from .my_helper import VALUE", "by its bare name: import NAME"),
+        (
+            "from unlearnbench.models.edits import Weights",
+            "models.edits'; .* import what plug-ins need from unlearnbench it",
+        ),
+        ("from unlearnbench.runtime.run import Gone", "cannot import name 'Gone' .* from unlearnbench itself"),
         ("import my_broken", r"at line 3: ZeroDivisionError: division by zero; correct it"),
     ],
 )

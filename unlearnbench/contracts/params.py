@@ -41,7 +41,7 @@ class Params(BaseModel):
 
 
 class MetricOptions(Params):
-    """Options of a task that takes registered metrics, with `unlearnbench.metrics.measure.measured`.
+    """Options of a task that takes registered metrics, with `unlearnbench.metrics.measure.measure_sets`.
 
     What is not given is not in the row, which so stays what it was before there was the option.
     """

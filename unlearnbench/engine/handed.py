@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EDITS = (
     "return Weights.of(PARAMETERS) after training them, Adapter(PEFT_MODEL), or an Edit of your own "
-    "(unlearnbench.models.contract.edits), and None only where nothing was changed"
+    "(all three from unlearnbench itself), and None only where nothing was changed"
 )
 
 COSTS = ("train_seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_bytes")
@@ -248,7 +248,7 @@ def _metric(task: Task, name: str, value: Any) -> MetricValue:
     if not isinstance(value, MetricValue):
         raise PluginError(
             f"task {task.name!r}: metric {name!r} is {_kind(value)}; make a MetricValue of the samples' values with "
-            "unlearnbench.metrics.statistics.summarise"
+            "unlearnbench.summarise"
         )
     given = (value.value, value.ci_low, value.ci_high, value.n)
     number, low, high, count = (_number(task, name, each) for each in given)
