@@ -39,10 +39,14 @@ def measure_sets(task: Task, records: Sequence[Any], wanted: Wanted = NONE, scor
 
     What the task's option ``metrics`` names is wanted of each of its sets.
     """
+    views = task.views(records)
+    every = [record for own in views.values() for record in own]
+    named = {name: dict.fromkeys((*wanted.get(name, ()), *further(task))) for name in views}
+    made = {metric: metrics.get(metric)().fitted(every) for of in named.values() for metric in of}
     return {
-        f"{name}.{metric}": measure(metrics.get(metric)(), own, scorer, set_name=name, seed=0)
-        for name, own in task.views(records).items()
-        for metric in dict.fromkeys((*wanted.get(name, ()), *further(task)))
+        f"{name}.{metric}": measure(made[metric], own, scorer, set_name=name, seed=0)
+        for name, own in views.items()
+        for metric in named[name]
     }
 
 
