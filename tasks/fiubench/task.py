@@ -31,7 +31,7 @@ from unlearnbench import (
 from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.measure import by_cluster, by_question, further
+from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
@@ -52,10 +52,10 @@ T = TypeVar("T")
 REPORTED = {
     "forget": (
         "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
-        "truth_ratio", "refusal_rate",
+        "truth_ratio", "refusal_rate", "fluency",
     ),
     "nonprivate": ("rouge_l", "exact_match", "refusal_rate"),
-    "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
+    "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate", "fluency"),
 }  # fmt: skip
 """Metrics by set. ``retain`` is the whole retain set: everybody else's questions and the non-private ones."""
 
@@ -245,16 +245,16 @@ class FIUBenchTask(Task):
 
     def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
         """Every metric by person."""
-        return {
-            name: of
-            for set_name, own in self.views(records).items()
-            for name, of in by_cluster(own, dict.fromkeys((*REPORTED[set_name], *further(self))), self.scorer).items()
-        }
+        views, found = self.views(records), dict[str, dict[str, tuple[float, int]]]()
+        for set_name, own in views.items():
+            names = dict.fromkeys((*REPORTED[set_name], *further(self)))
+            found |= by_cluster(own, names, self.scorer, among=all_of(views))
+        return found
 
     def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
         """The forget set's metrics by person."""
-        names = dict.fromkeys((*REPORTED["forget"], *further(self)))
-        return by_question(self.views(records)["forget"], names, self.scorer)
+        views, names = self.views(records), dict.fromkeys((*REPORTED["forget"], *further(self)))
+        return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Samples of each set, of every person another question."""
