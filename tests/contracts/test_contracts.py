@@ -18,7 +18,7 @@ class Forgetful(Method):
 class Questions(Task):
     name = "questions"
 
-    def load(self, source, forget):
+    def load(self, source, forget, seed=0):
         return None
 
     def evaluate(self, model, data, run):

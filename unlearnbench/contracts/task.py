@@ -143,11 +143,13 @@ class Task(ABC):
         raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
-    def load(self, source: str, forget: int | str | None) -> TaskData:
+    def load(self, source: str, forget: int | str | None, seed: int = 0) -> TaskData:
         """The data from ``source``: "embedded", "hub" or a folder in the dataset's own layout.
 
-        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Raises `DataError`
-        for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
+        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Who they are, and
+        who else is kept apart, may be drawn from ``seed``, the cell's own; what the base learns, and in what order, may
+        not, since cells of all seeds share it. A task that provides no sets is loaded once, with seed 0. Raises
+        `DataError` for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
         """
 
     def sets(self, data: Any) -> "Sets":
