@@ -20,6 +20,9 @@ Direction = Literal["higher", "lower", "retrained"]
 FORGET: Final = "forget"
 """The set of what is to be forgotten: to know less of it than a retrained model is no merit."""
 
+FORGOTTEN: Final = frozenset({FORGET, "other_view"})
+"""That set, and its questions on pictures that nobody trained on: on both, to know less is the way to go."""
+
 
 class Record(TypedDict):
     """One evaluated sample as metrics read it, whatever the task; a task may add keys of its own.
@@ -42,6 +45,8 @@ class Record(TypedDict):
     """What the model says when the question is put in other words."""
     logprobs: NotRequired[list[float]]
     """Those of the true answer."""
+    value_logprobs: NotRequired[list[float] | None]
+    """Those of its tokens that hold a keyword: of the fact, without the sentence around it."""
     paraphrased_logprobs: NotRequired[list[float] | None]
     """Those of the true answer in other words."""
     perturbed_logprobs: NotRequired[list[list[float]]]
@@ -86,7 +91,7 @@ class Metric(ABC):
 
         On the forget set "lower" is the way from the base to the retrained model, and best is what is nearest to that.
         """
-        return "lower" if set_name == FORGET else "higher"
+        return "lower" if set_name in FORGOTTEN else "higher"
 
     def applies(self, record: Record) -> bool:
         """Whether a record has all that the metric requires."""
