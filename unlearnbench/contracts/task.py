@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -117,6 +118,18 @@ class Task(ABC):
 
     options: Params
     """An instance of ``Options``: a subclass annotates it as such, so that its use is checked."""
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        """Refuse what earlier versions asked for: it would fail when it is called."""
+        super().__init_subclass__(**named)
+        if "load" in vars(cls):
+            try:
+                signature(vars(cls)["load"]).bind(cls, "embedded", None, 0)
+            except TypeError:
+                raise PluginError(
+                    f"task {cls.__name__}: load takes the seed that people may be drawn from: load(self, source, "
+                    "forget, seed=0)"
+                ) from None
 
     def __init__(self, options: Params) -> None:
         self.options = options

@@ -119,13 +119,13 @@ def _loads(case: TaskCase) -> None:
 def _refuses(case: TaskCase) -> None:
     with TemporaryDirectory() as empty:
         with refused(UnlearnbenchError, "load, of a folder without its data", empty):
-            case.task.load(empty, case.forget)
+            case.task.load(empty, case.forget, 0)
         nowhere = str(Path(empty) / "nowhere")
         with refused(UnlearnbenchError, "load, of a folder that is not there", nowhere):
-            case.task.load(nowhere, case.forget)
+            case.task.load(nowhere, case.forget, 0)
     if case.task.provides_sets:
         with refused(UsageError, "load, of a split that is not there", "no-such-split"):
-            case.task.load(case.source, "no-such-split")
+            case.task.load(case.source, "no-such-split", 0)
     else:
         with refused(UsageError, "sets, of a task without a forget set", case.task.name):
             case.task.sets(case.data)
