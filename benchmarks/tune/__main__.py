@@ -4,7 +4,7 @@
 
 makes a population of its own in FOLDER (other people, other pictures and another seed than those that ship), and of it
 the base and the retrained model of every seed. Every method gets the same: nine points (`spaces`), as many examples in
-training, all points on the first seed and the best three on all. The best by the leaderboards' own score (`outcome`)
+training, all points on the first seed and the best three on all. The best by the leaderboards' own score (`trial`)
 is printed as a row of a table for docs/methods.md, after all that was tried. Again, it goes on where it was.
 
 People whom the pretrained model knows (acquaintances) are left out: there are no others than those who are reported.
@@ -24,8 +24,8 @@ from unlearnbench.models.files.source import card_for
 from unlearnbench.results.row import Row, latest
 from unlearnbench.results.store import RowStore
 
-from .outcome import SHOWN, Judge, Outcome
 from .spaces import PASSES, SPACES
+from .trial import Judge, Trial
 
 PEOPLE, SEED, SCENES = 30, 1, 10
 """The population: how many, of which seed, and how many pictures of each kind of other question."""
@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="cells that are computed at the same time")
     asked = parser.parse_args()
     if unknown := [name for name in asked.methods if name not in SPACES]:
-        parser.error(f"no grid for {unknown[0]!r}: choose from {', '.join(SPACES)}, or add it to benchmarks/tune/spaces")
+        parser.error(f"no grid for {unknown[0]!r}: choose from {', '.join(SPACES)}, or add it to `SPACES`")
     return asked
 
 
@@ -70,18 +70,23 @@ class Tuning:
     def __init__(self, folder: Path, people: Path, model: str, seeds: Sequence[int], jobs: int) -> None:
         self.model, self.seeds = model, seeds
         self.store = RowStore(folder / "results" / Path(model).name)
+        self.store.folder.parent.mkdir(exist_ok=True)
         self._common = ["--model", model, "--data", str(people), "--results", str(self.store.folder)]
         self._common += ["--store", str(folder / "store"), "--jobs", str(jobs), "--quiet"]
 
     def references(self) -> None:
         """Both references on every seed."""
         self.run("finetune,retrain", self.seeds, {})
-        self.judge = Judge(self.store, self.rows())
-        base = next(row for row in self.rows() if row.method.name == "finetune" and row.task.name == "fiubench")
+        rows = self.rows()
+        self.judge = Judge(self.store, rows)
+        bases = [row for row in rows if row.method.name == "finetune" and row.task.name == "fiubench"]
+        if len(bases) < len(self.seeds) or any(self.judge.on_seed([row]).score != 0 for row in bases):
+            sys.exit(f"{self.model}: no base that knows more than the retrained model: there is nothing to forget")
+        base = bases[0]
         sets = Counter(record["set"] for record in self.store.read_samples(base))
         self.forget, self.everything = sets["forget"], sets["forget"] + sets["nonprivate"] + sets["others"]
 
-    def tune(self, name: str, passes: int) -> Outcome:
+    def tune(self, name: str, passes: int) -> Trial:
         """Try a method's grid; returns the best point."""
         space = SPACES[name]
         fixed = dict(space.fixed) | space.budget(self.forget, self.everything, passes)
@@ -96,19 +101,19 @@ class Tuning:
         print(f"\n{self.model}, {name}, {fixed}")
         for title, outcomes in (("seed " + str(self.seeds[0]), tried), (f"{len(self.seeds)} seeds", last)):
             print("\n".join([title, *(f"  {line(each)}" for each in outcomes)]), flush=True)
-        return Outcome(fixed | dict(last[-1].settings), last[-1].replicates)
+        return Trial(fixed | dict(last[-1].settings), last[-1].on_seeds)
 
     def outcomes(
         self, name: str, points: Iterable[Mapping[str, Any]], fixed: Mapping[str, Any], seeds: Sequence[int]
-    ) -> list[Outcome]:
+    ) -> list[Trial]:
         """What came of points on some seeds."""
         rows = [row for row in self.rows() if row.method.name == name]
         found = []
         for point in points:
             own = [row for row in rows if all(at(row, key) == value for key, value in (dict(fixed) | point).items())]
             by_seed = [[row for row in own if row.seed == seed] for seed in seeds]
-            whole = all(by_seed)
-            found.append(Outcome(point, tuple(map(self.judge.replicate, by_seed)) if whole else ()))
+            whole = all({row.task.name for row in its} == self.judge.tasks for its in by_seed)
+            found.append(Trial(point, tuple(map(self.judge.on_seed, by_seed)) if whole else ()))
         return found
 
     def rows(self) -> list[Row]:
@@ -133,39 +138,22 @@ def at(row: Row, key: str) -> Any:
     return value
 
 
-def line(outcome: Outcome) -> str:
+def line(outcome: Trial) -> str:
     """A point with all that it is judged by."""
     settings = ", ".join(f"{key}={value}" for key, value in outcome.settings.items())
-    return f"{settings}: " + "  ".join(f"{name} {value}" for name, value in cells(outcome).items())
+    return f"{settings}: {outcome.told}"
 
 
-def table(chosen: Mapping[str, Outcome]) -> str:
+def table(chosen: Mapping[str, Trial]) -> str:
     """What was chosen, in Markdown."""
     rows = [
         {"method": f"`{name}`", "chosen": ", ".join(f"`{key}={value}`" for key, value in outcome.settings.items())}
-        | cells(outcome)
+        | outcome.cells
         for name, outcome in chosen.items()
     ]
     header = [*dict.fromkeys(key for row in rows for key in row)]
     lines = [header, ["---"] * len(header), *([row.get(key, "–") for key in header] for row in rows)]
     return "\n".join("| " + " | ".join(each) + " |" for each in lines)
-
-
-def cells(outcome: Outcome) -> dict[str, str]:
-    """The figures of a point, as they are shown."""
-    if not outcome.replicates:
-        return {"verdict": "diverged"}
-    worst, tolerances = outcome.worst
-    told = outcome.trace
-    shown = {name: f"{outcome.mean(lambda each, name=name: each.metrics.get(name, float('nan'))):.3f}" for name in SHOWN}
-    return {
-        "score": f"{outcome.score:.3f}",
-        **{name: f"{value:.3f}" for name, value in outcome.level_means.items()},
-        "trace": "–" if told is None else f"{told:+.2f}",
-        "verdict": outcome.verdict,
-        "most lost": f"{worst} {tolerances:.1f} tolerances" if tolerances else "nothing",
-        **shown,
-    }
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from unlearnbench import (
     Location,
     Params,
     Record,
+    Scored,
     Scorer,
     Split,
     Task,
@@ -30,7 +31,7 @@ from unlearnbench import (
 from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.measure import by_cluster, further
+from unlearnbench.metrics.measure import by_cluster, by_question, further
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
@@ -49,10 +50,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPORTED = {
-    "forget": ("rouge_l", "exact_match", "ape", "min_k", "truth_ratio", "refusal_rate"),
+    "forget": (
+        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
+        "truth_ratio", "refusal_rate",
+    ),
     "nonprivate": ("rouge_l", "exact_match", "refusal_rate"),
     "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
-}
+}  # fmt: skip
 """Metrics by set. ``retain`` is the whole retain set: everybody else's questions and the non-private ones."""
 
 
@@ -136,6 +140,18 @@ class FIUBenchTask(Task):
         Headline("Retain", "retain.truth_ratio", "Truth"),
     )
     metric_sets = ("forget", "nonprivate", "retain")
+    scored = Scored(
+        levels={
+            "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
+            "logits": ("forget.probability", "forget.value_probability", "forget.truth_preference"),
+        },
+        conditions={
+            f"{name}.{metric}": 0.05
+            for name in ("nonprivate", "retain", "held_out", "acquaintances")
+            for metric in ("exact_match", "refusal_rate")
+        }
+        | {"forget.fluency": 0.1},
+    )
     Options = FIUBenchOptions
     Prediction = Prediction
     outputs = (
@@ -228,9 +244,17 @@ class FIUBenchTask(Task):
         return [record_of(each, name, each["unique_id"]) for each in records]
 
     def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
-        """Metrics of the forget set by person."""
+        """Every metric by person."""
+        return {
+            name: of
+            for set_name, own in self.views(records).items()
+            for name, of in by_cluster(own, dict.fromkeys((*REPORTED[set_name], *further(self))), self.scorer).items()
+        }
+
+    def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
+        """The forget set's metrics by person."""
         names = dict.fromkeys((*REPORTED["forget"], *further(self)))
-        return by_cluster(self.views(records)["forget"], names, self.scorer)
+        return by_question(self.views(records)["forget"], names, self.scorer)
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Samples of each set, of every person another question."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from ..errors import PluginError, UsageError
 from .metric import Record, record_of
 from .params import Params
+from .scored import Scored
 
 if TYPE_CHECKING:
     from ..contracts.sample import Sets
@@ -108,6 +109,8 @@ class Task(ABC):
     """The columns of tables, in order; without any, a table shows every metric."""
     details: ClassVar[tuple[Headline, ...]] = ()
     """The columns of the task's own table in a report, which also shows its baselines; none, no such table."""
+    scored: ClassVar[Scored] = Scored()
+    """What of its metrics makes a method's score."""
     Prediction: ClassVar[Any] = None
     """A TypedDict: what a line of a file of predictions holds that `score` takes; None if it takes none."""
 
@@ -209,7 +212,14 @@ class Task(ABC):
     def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
         """Of metrics that are means: sum and number of the values by what is independent (a person), by metric.
 
-        A leaderboard resamples these clusters to tell which methods differ; it can rank by such metrics alone.
+        A leaderboard resamples these clusters to tell by how much utility could have been lost by chance.
+        """
+        return {}
+
+    def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
+        """Of the metrics that a score's levels are made of: the values of single questions by what is independent.
+
+        They are compared with those of the references one by one, so a leaderboard can rank by such metrics alone.
         """
         return {}
 

@@ -46,16 +46,27 @@ def measure_sets(task: Task, records: Sequence[Any], wanted: Wanted = NONE, scor
     }
 
 
-def by_cluster(records: Iterable[Record], names: Iterable[str], scorer: Scorer = STRICT) -> dict[str, Any]:
-    """Of records of one set: sum and number of the values by cluster, (float, int), of each metric ``SET.METRIC``."""
-    records, found = list(records), dict[str, Any]()
+def by_question(
+    records: Iterable[Record], names: Iterable[str], scorer: Scorer = STRICT
+) -> dict[str, dict[str, list[float]]]:
+    """Of records of one set: the values of single questions by cluster, of each metric ``SET.METRIC``."""
+    records, found = list(records), {}
     for name in names if records else ():
         metric, values = metrics.get(name)(), defaultdict[str, list[float]](list)
         for record in records:
             values[record["cluster"]] += [v for v in metric.values(record, scorer) if v is not None]
-        of = {cluster: (fsum(each), len(each)) for cluster, each in values.items() if each}
-        found[f"{records[0]['set']}.{name}"] = of
+        found[f"{records[0]['set']}.{name}"] = {cluster: each for cluster, each in values.items() if each}
     return found
+
+
+def by_cluster(
+    records: Iterable[Record], names: Iterable[str], scorer: Scorer = STRICT
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Of records of one set: sum and number of the values by cluster, of each metric ``SET.METRIC``."""
+    return {
+        metric: {cluster: (fsum(each), len(each)) for cluster, each in of.items()}
+        for metric, of in by_question(records, names, scorer).items()
+    }
 
 
 def further(task: Task) -> tuple[str, ...]:

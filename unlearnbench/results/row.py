@@ -145,6 +145,9 @@ class Split(_Part):
     digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 of the forgotten and held-out people's ids and of the private groups' names: see `made`."""
 
+    drawn: bool = False
+    """Whether the row's seed draws the people, so that rows of other seeds, of the same sizes, have other people."""
+
     @model_validator(mode="before")
     @classmethod
     def _sentence(cls, value: Any) -> Any:
@@ -163,6 +166,11 @@ class Split(_Part):
     def key(self) -> str:
         """What two splits are the same by: the digest, or of schema 1 the whole sentence."""
         return self.digest or self.name
+
+    @property
+    def setting(self) -> str:
+        """What rows of several seeds are averaged by: the `key`, or where seeds draw the people, how many they are."""
+        return f"{self.identities} of {self.of}, drawn by the seed" if self.drawn else self.key
 
 
 class TaskInfo(_Part):

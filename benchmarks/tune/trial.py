@@ -17,11 +17,17 @@ from unlearnbench.registry import tasks
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
-SHOWN = ("forget.exact_match", "nonprivate.exact_match", "retain.exact_match", "held_out.exact_match")
+SHOWN = tuple(
+    f"{name}.exact_match" for name in ("forget", "other_view", "nonprivate", "retain", "held_out", "acquaintances")
+)
+"""What is shown beside, where rows have it."""
+
+LEAST = 0.1
+"""The score of a point that forgets something."""
 
 
 @dataclass(frozen=True)
-class Replicate:
+class OnSeed:
     """A method on one seed: its levels, its trace, and by how many tolerances each condition is lost."""
 
     levels: Mapping[str, float]
@@ -36,22 +42,21 @@ class Replicate:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trial:
     """A point of a grid on its seeds; of one that diverged on any there are none."""
 
     settings: Mapping[str, Any]
-    replicates: tuple[Replicate, ...]
+    on_seeds: tuple[OnSeed, ...]
 
     @property
     def score(self) -> float:
         """The mean of the seeds' scores."""
-        return fmean(each.score for each in self.replicates)
+        return fmean(each.score for each in self.on_seeds)
 
     @cached_property
     def worst(self) -> tuple[str, float]:
         """The condition that is lost most, and by how many tolerances: beyond 1 it is lost."""
-        names = dict.fromkeys(name for each in self.replicates for name in each.losses)
-        means = {name: fmean(each.losses.get(name, 0.0) for each in self.replicates) for name in names}
+        means = _means([each.losses for each in self.on_seeds])
         return max(means.items(), key=lambda item: item[1], default=("", 0.0))
 
     @property
@@ -62,32 +67,63 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """The word for it."""
-        if not self.replicates:
+        if not self.on_seeds:
             return "diverged"
-        told = [each.trace for each in self.replicates if each.trace is not None]
+        told = [each.trace for each in self.on_seeds if each.trace is not None]
         return verdict(self.level_means, fmean(told) if told else None, kept=self.kept)
 
     @property
     def level_means(self) -> dict[str, float]:
         """Each level's mean over the seeds."""
-        return {name: self.mean(lambda each, name=name: each.levels[name]) for name in self.replicates[0].levels}
+        return _means([each.levels for each in self.on_seeds])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The mean over the seeds of each metric that all have."""
+        return _means([each.metrics for each in self.on_seeds])
 
     @property
     def trace(self) -> float | None:
         """The mean over the seeds."""
-        told = [each.trace for each in self.replicates if each.trace is not None]
+        told = [each.trace for each in self.on_seeds if each.trace is not None]
         return fmean(told) if told else None
 
-    def mean(self, of: Any) -> float:
-        """The mean of a number of each replicate."""
-        return fmean(of(each) for each in self.replicates)
+    @property
+    def order(self) -> tuple[int, float]:
+        """What is chosen by: the score of those that forget and keep every condition.
+
+        Where no point does both, one that does nothing would be first, and one that forgets and wrecks everything no
+        better: the others count the less, the more they lose.
+        """
+        if not self.on_seeds:
+            return 0, 0.0
+        whole = self.kept and self.score >= LEAST
+        return (2, self.score) if whole else (1, self.score / max(1.0, self.worst[1]))
 
     @property
-    def order(self) -> tuple[int, float, float]:
-        """What is chosen by: the score of those that keep every condition; of the others who loses least."""
-        if not self.replicates:
-            return (0, 0.0, 0.0)
-        return (2, self.score, -self.worst[1]) if self.kept else (1, -self.worst[1], self.score)
+    def cells(self) -> dict[str, str]:
+        """The figures as tables show them."""
+        if not self.on_seeds:
+            return {"verdict": "diverged"}
+        worst, tolerances = self.worst
+        return {
+            "score": f"{self.score:.3f}",
+            **{name: f"{value:.3f}" for name, value in self.level_means.items()},
+            "trace": "–" if self.trace is None else f"{self.trace:+.2f}",
+            "verdict": self.verdict,
+            "most lost": f"{worst} {tolerances:.1f} tolerances" if tolerances else "nothing",
+            **{name: f"{self.metrics[name]:.3f}" for name in SHOWN if name in self.metrics},
+        }
+
+    @property
+    def told(self) -> str:
+        """The figures in a line."""
+        return "  ".join(f"{name} {value}" for name, value in self.cells.items())
+
+
+def _means(of: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The means of what all have."""
+    return {name: fmean(each[name] for each in of) for name in of[0] if all(name in each for each in of)}
 
 
 class Judge:
@@ -101,7 +137,12 @@ class Judge:
                 self._of[row.task.name, row.seed][row.method.name] = row
         self._nothing, self._ideal = nothing, ideal
 
-    def replicate(self, rows: Iterable[Row]) -> Replicate:
+    @property
+    def tasks(self) -> set[str]:
+        """Those that the references were asked."""
+        return {task for task, _ in self._of}
+
+    def on_seed(self, rows: Iterable[Row]) -> OnSeed:
         """What the rows of a method on one seed, one a task, come to; raises `LookupError` without their references."""
         found: dict[str, float] = {}
         told, losses = None, dict[str, float]()
@@ -113,11 +154,15 @@ class Judge:
             metrics |= {name: score.value for name, score in row.metrics.items() if score.value is not None}
             losses |= dict(_losses(row, nothing, ideal, scored.conditions))
             if scored.levels:
-                own, of_nothing, of_ideal = (self.values(each) for each in (row, nothing, ideal))
-                found |= levels(own, of_nothing, of_ideal, scored.levels)
-                _, *unsaid = scored.levels.values()
+                own, of_nothing, of_ideal = three = [self.values(each) for each in (row, nothing, ideal)]
+                rule = {  # of which the data have values
+                    level: [name for name in names if all(each.get(name) for each in three)]
+                    for level, names in scored.levels.items()
+                }
+                found |= levels(own, of_nothing, of_ideal, rule)
+                _, *unsaid = rule.values()
                 told = trace(own, of_ideal, [name for of in unsaid for name in of])
-        return Replicate(found, told, losses, metrics)
+        return OnSeed(found, told, losses, metrics)
 
     def values(self, row: Row) -> Values:
         """The forget set's values of single questions."""
