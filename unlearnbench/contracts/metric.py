@@ -4,7 +4,7 @@ A task says how its records look to a metric, and over which sets metrics are ta
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
@@ -92,6 +92,14 @@ class Metric(ABC):
         On the forget set "lower" is the way from the base to the retrained model, and best is what is nearest to that.
         """
         return "lower" if set_name in FORGOTTEN else "higher"
+
+    def fitted(self, records: "Sequence[Record]") -> "Metric":
+        """The metric for an evaluation that consists of these records, of all sets; by default it judges each alone.
+
+        One that compares a record with the others returns a metric that has read them: what is the same for every
+        model, such as questions and answers, and never what the model made of them.
+        """
+        return self
 
     def applies(self, record: Record) -> bool:
         """Whether a record has all that the metric requires."""

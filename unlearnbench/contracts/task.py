@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -121,6 +122,18 @@ class Task(ABC):
     options: Params
     """An instance of ``Options``: a subclass annotates it as such, so that its use is checked."""
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        """Refuse what earlier versions asked for: it would fail when it is called."""
+        super().__init_subclass__(**named)
+        if "load" in vars(cls):
+            try:
+                signature(vars(cls)["load"]).bind(cls, "embedded", None, 0)
+            except TypeError:
+                raise PluginError(
+                    f"task {cls.__name__}: load takes the seed that people may be drawn from: load(self, source, "
+                    "forget, seed=0)"
+                ) from None
+
     def __init__(self, options: Params) -> None:
         self.options = options
 
@@ -146,11 +159,13 @@ class Task(ABC):
         raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
-    def load(self, source: str, forget: int | str | None) -> TaskData:
+    def load(self, source: str, forget: int | str | None, seed: int = 0) -> TaskData:
         """The data from ``source``: "embedded", "hub" or a folder in the dataset's own layout.
 
-        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Raises `DataError`
-        for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
+        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Who they are, and
+        who else is kept apart, may be drawn from ``seed``, the cell's own; what the base learns, and in what order, may
+        not, since cells of all seeds share it. A task that provides no sets is loaded once, with seed 0. Raises
+        `DataError` for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
         """
 
     def sets(self, data: Any) -> "Sets":
