@@ -163,8 +163,8 @@ class FIUBenchTask(Task):
     Options = FIUBenchOptions
     Prediction = Prediction
     outputs = (
-        "prediction", "paraphrased_predictions", "logprobs", "paraphrased_logprobs", "perturbed_logprobs",
-        "explanation",
+        "prediction", "paraphrased_predictions", "logprobs", "value_logprobs", "paraphrased_logprobs",
+        "perturbed_logprobs", "explanation",
     )  # fmt: skip
 
     options: FIUBenchOptions
