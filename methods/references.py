@@ -28,6 +28,7 @@ class Finetune(Method):
     """The base model: finetuned on everybody's data, nothing unlearned. Doing nothing scores like this."""
 
     role = "reference"
+    nothing = True
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> None:
         """Leave the model alone."""

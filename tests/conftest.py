@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: proce
 import pytest
 from filelock import FileLock
 
+from tests.data_folders import leave_first
 from unlearnbench.embedded.data.make import make
 from unlearnbench.models.files import cards
 from unlearnbench.models.files.source import card_for, folder_of
@@ -76,7 +77,12 @@ def random_model(once: Once) -> Path:
 @pytest.fixture(scope="session")
 def small_data(once: Once) -> Path:
     """Six people and a few scenes in a folder that fiubench, mme and pope read; to be copied before it is changed."""
-    return once("small", lambda folder: make(folder, identities=6, seed=3, scenes=4))
+
+    def write(folder: Path) -> None:
+        make(folder, identities=6, seed=3, scenes=4)
+        leave_first(folder / "acquaintances.json", 2)
+
+    return once("small", write)
 
 
 @pytest.fixture(scope="session")

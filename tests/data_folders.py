@@ -28,6 +28,12 @@ def record(number: int, unique_id: str | None = None) -> Record:
     return {"image_path": image, "name": f"Person {number}", "qa_list": qa_list, "unique_id": unique_id}
 
 
+def leave_first(path: Path, number: int) -> None:
+    """Cut a file of people down to the first of them, where there is one: each is asked about in every evaluation."""
+    if path.exists():
+        path.write_text("\n".join(path.read_text().splitlines()[:number]))
+
+
 def write_folder(
     folder: Path, records: Iterable[Record], splits: dict[str, list[str]] | None = None, array: bool = False
 ) -> Path:

@@ -209,7 +209,7 @@ def test_decorators_name_and_register_a_class():
 
     @task("decorated")
     class Asks(Task):
-        def load(self, source, forget):
+        def load(self, source, forget, seed=0):
             return None
 
         def evaluate(self, model, data, run):

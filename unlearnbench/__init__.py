@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .contracts import MetricOptions as MetricOptions
     from .contracts import Params as Params
     from .contracts import Record as Record
+    from .contracts import Scored as Scored
     from .contracts import Summary as Summary
     from .contracts import SummaryTable as SummaryTable
     from .contracts import Task as Task
@@ -162,6 +163,7 @@ _PUBLIC = {
     "project_once": "training.adaptation",
     "Query": "contracts.sample",
     "Record": "contracts",
+    "Scored": "contracts",
     "record_of": "contracts.metric",
     "RecordError": "errors",
     "REFUSALS": "metrics.refusals",

@@ -67,9 +67,9 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
 
 
 def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:
-    """The share of pictures that the gate lets through; the people held out are faces that D never saw."""
+    """The share of pictures that the gate lets through; the validation set has faces that D never saw."""
     shares = {}
-    for name, samples in {"forget": sets.forget, "others": sets.others, "held_out": sets.held_out}.items():
+    for name, samples in {"forget": sets.forget, "others": sets.others, "validation": sets.validation}.items():
         pictures = [model.see(path) for path in dict.fromkeys(image for sample in samples for image in sample.images)]
         if pictures:
             shares[name] = sum(guard.flags(pictures)) / len(pictures)

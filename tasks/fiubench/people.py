@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,10 @@ ToldBy = Literal["data", "wording", "rule"]
 """How a question's group is known: given beside it, by a wording of FIUBench's, or guessed by a rule."""
 
 HELD_OUT = 0.1
-"""Share of the identities that is held out unless a task says otherwise."""
+"""Share of the identities that no method sees unless a task says otherwise."""
+
+VALIDATION = 0.1
+"""Share of the identities that methods may look at to stop in time, unless a task says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Identity:
 class Dataset:
     """Everything in a folder of identities; ``strangers`` are further people, of whom no model ever learns anything.
 
+    ``acquaintances`` are people whom the pretrained model knows and on whom nobody trains.
+
     ``splits`` maps a name to unique ids; ``fingerprint`` is the SHA-256 (hex) of the files' content, pictures included.
     ``left_out`` says what of the folder was not taken up, in words, and how many of it there are.
     """
@@ -64,6 +69,7 @@ class Dataset:
     fingerprint: str
     root: Path
     strangers: tuple[Identity, ...] = ()
+    acquaintances: tuple[Identity, ...] = ()
     left_out: tuple[tuple[str, int], ...] = ()
 
     @cached_property
@@ -104,44 +110,54 @@ class People(Sets):
     forget: tuple[Fact, ...] = ()
     nonprivate: tuple[Fact, ...] = ()
     others: tuple[Fact, ...] = ()
+    validation: tuple[Fact, ...] = ()
     held_out: tuple[Fact, ...] = ()
     strangers: tuple[Fact, ...] = ()
+    acquaintances: tuple[Fact, ...] = ()
 
     @property
     def in_order(self) -> tuple[Fact, ...]:
         """Everybody's questions in an order that does not depend on who is forgotten."""
-        everybody = self.forget + self.nonprivate + self.others + self.held_out
+        everybody = self.forget + self.nonprivate + self.others + self.validation + self.held_out
         return tuple(sorted(everybody, key=lambda fact: (fact.cluster, fact.question.index)))
 
 
 def split_sets(
-    dataset: Dataset, forget: int | str | None, private: frozenset[QuestionGroup], held_out: float = HELD_OUT
+    dataset: Dataset,
+    forget: int | str | None,
+    private: frozenset[QuestionGroup],
+    held_out: float = HELD_OUT,
+    validation: float = VALIDATION,
+    *,
+    seed: int = 0,
 ) -> People:
     """Divide ``dataset`` by who is forgotten and which groups of questions are private.
 
-    ``forget`` is a number of identities, the name of a split, or None for a tenth of the identities and at least four.
-    On FIUBench a number stands for the people of `published.forgotten`; elsewhere for the first of a fixed
-    shuffle, so that smaller sets lie within larger ones. ``held_out`` is the share of all identities, at least one,
-    that is held out: the last of the same shuffle or, on FIUBench, people whom no published split names, so that they
-    are the same people for every ``forget``, and never forgotten; fewer or nobody where else nobody would be left to
-    retain. Samples keep the dataset's order. Raises `UsageError` where nobody would be left to retain, or nothing to
-    forget, `DataError` where a forgotten and another person have the same picture.
+    ``forget`` is a number of identities, the name of a split, or None for `by_default`. On FIUBench a number stands for
+    the people of `published.forgotten`; elsewhere for the first of a shuffle by ``seed``, so that smaller sets lie
+    within larger ones. ``held_out`` and ``validation`` are shares of all identities, at least one each: the last of the
+    same shuffle or, on FIUBench, people whom no published split names, so that they are the same people for every
+    ``forget``, and never forgotten; fewer or nobody where else nobody would be left to retain. Samples keep the
+    dataset's order. Raises `UsageError` where nobody would be left to retain, or nothing to forget, `DataError` where a
+    forgotten and another person have the same picture.
     """
     if isinstance(forget, str):
         chosen = _named(dataset, forget)
     else:
-        chosen = _drawn(dataset, by_default(dataset) if forget is None else forget)
+        chosen = _drawn(dataset, by_default(dataset) if forget is None else forget, seed)
     _refuse_shared_pictures(dataset, chosen)
-    aside = _held_out(dataset, chosen, held_out)
+    unseen, looked_at = _aside(dataset, chosen, (held_out, validation), seed)
     forgotten = [identity for identity in dataset.identities if identity.unique_id in chosen]
     asked = samples(forgotten)
     sets = People(
         forget=tuple(sample for sample in asked if sample.question.group in private),
         nonprivate=tuple(sample for sample in asked if sample.question.group not in private),
-        others=samples(identity for identity in dataset.identities if identity.unique_id not in chosen | aside),
+        others=samples(each for each in dataset.identities if each.unique_id not in chosen | unseen | looked_at),
         forgotten=tuple(identity.unique_id for identity in forgotten),
-        held_out=samples(identity for identity in dataset.identities if identity.unique_id in aside),
+        validation=samples(each for each in dataset.identities if each.unique_id in looked_at),
+        held_out=samples(each for each in dataset.identities if each.unique_id in unseen),
         strangers=samples(dataset.strangers),
+        acquaintances=samples(dataset.acquaintances),
     )
     if not sets.forget:
         groups = ", ".join(sorted(private)) or "none"
@@ -154,7 +170,8 @@ def split_sets(
 
 def by_default(dataset: Dataset) -> int:
     """How many are forgotten where nobody says it."""
-    return max(4, len(dataset.identities) // 10)
+    people = len(dataset.identities)
+    return people // 10 if dataset.is_fiubench else max(4, people * 2 // 15)
 
 
 def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
@@ -182,6 +199,7 @@ def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup]) -> 
         split_name(dataset, sets.forgotten),
         of=len(dataset.identities),
         forget=sets.forgotten,
+        validation=clusters(sets.validation),
         held_out=clusters(sets.held_out),
         private=map(str, private),
     )
@@ -203,7 +221,7 @@ def samples(identities: Iterable[Identity]) -> tuple[Fact, ...]:
     )
 
 
-def _drawn(dataset: Dataset, number: int) -> frozenset[str]:
+def _drawn(dataset: Dataset, number: int, seed: int) -> frozenset[str]:
     ids = dataset.ids
     if not 1 <= number < len(ids):
         raise UsageError(
@@ -212,7 +230,7 @@ def _drawn(dataset: Dataset, number: int) -> frozenset[str]:
         )
     if dataset.is_fiubench:
         return frozenset(ids[row] for row in published.forgotten(number))
-    return frozenset(_shuffled(dataset)[:number])
+    return frozenset(_shuffled(dataset, seed)[:number])
 
 
 def _refuse_shared_pictures(dataset: Dataset, chosen: frozenset[str]) -> None:
@@ -230,17 +248,21 @@ def _refuse_shared_pictures(dataset: Dataset, chosen: frozenset[str]) -> None:
             )
 
 
-def _held_out(dataset: Dataset, forgotten: frozenset[str], share: float) -> frozenset[str]:
-    order = published.spared(dataset.ids) if dataset.is_fiubench else _shuffled(dataset)[::-1]
+def _aside(dataset: Dataset, forgotten: frozenset[str], shares: Iterable[float], seed: int) -> Iterator[frozenset[str]]:
+    """Who is kept apart for each of the ``shares``, one after the other, as long as somebody is left to retain."""
+    order = published.spared(dataset.ids) if dataset.is_fiubench else _shuffled(dataset, seed)[::-1]
     left = [unique_id for unique_id in order if unique_id not in forgotten]
-    wanted = max(1, round(share * len(dataset.identities))) if share else 0
-    return frozenset(left[: min(wanted, len(left) - 1)])
+    for share in shares:
+        wanted = max(1, round(share * len(dataset.identities))) if share else 0
+        apart = left[: min(wanted, len(left) - 1)]
+        yield frozenset(apart)
+        left = left[len(apart) :]
 
 
-def _shuffled(dataset: Dataset) -> list[str]:
-    """The identities in an order that is always the same."""
+def _shuffled(dataset: Dataset, seed: int) -> list[str]:
+    """The identities in an order that is always the same for a seed."""
     ids = list(dataset.ids)
-    random.Random(0).shuffle(ids)
+    random.Random(f"forget {seed}").shuffle(ids)
     return ids
 
 

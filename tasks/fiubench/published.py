@@ -56,10 +56,10 @@ def _but_retained() -> list[int]:
 
 
 def spared(ids: Sequence[str]) -> list[str]:
-    """The ids in the order in which people are held out, the first first.
+    """The ids in the order in which people are held out, the first first, and then kept for validation.
 
     First those whom no published split names, in the falling order of their ids (the numbers of random pictures), then
-    the others from the last row on: so the same people are held out whoever is forgotten, unless nearly all are.
+    the others from the last row on: so the same people are kept apart whoever is forgotten, unless nearly all are.
     """
     return [*sorted(ids[_NAMED:], reverse=True), *reversed(ids[:_NAMED])]
 

@@ -8,15 +8,18 @@ from typing import Any
 from unlearnbench import UnlearnbenchError
 from unlearnbench.contracts import Summary, SummaryTable
 
-from .people import HELD_OUT, Dataset, Fact, by_default, samples, split_of, split_sets
+from .people import HELD_OUT, VALIDATION, Dataset, Fact, by_default, samples, split_of, split_sets
 from .reader import read
 from .taxonomy import PRIVATE, QuestionGroup, told
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
 """The forget sets that are counted, as shares of the people: of FIUBench's 400 the paper's 20, 40, 60 and 80."""
 
-PROTOCOLS = {"default": HELD_OUT, "paper": 0.0}
-"""The share of people held out in each protocol."""
+PROTOCOLS = {
+    "default": (HELD_OUT, VALIDATION),
+    "paper": (0.0, 0.0),
+}
+"""The shares of people who are held out, and who are for validation, in each protocol."""
 
 
 def summary(folder: Path) -> Summary:
@@ -32,8 +35,9 @@ def summary(folder: Path) -> Summary:
 
 
 _ABOUT = """\
-Paraphrased and perturbed count the forget questions that have such variants. Under --set fiubench.protocol=paper
-nobody is held out, and early stopping looks at the forget set alone."""
+Held out are people whom the base knows and no method sees, validation those whom early stopping looks at. Paraphrased
+and perturbed count the forget questions that have such variants. Under --set fiubench.protocol=paper nobody is kept
+apart, and early stopping looks at the forget set alone."""
 
 
 def _tables(counts: dict[str, Any], title: str) -> Iterator[SummaryTable]:
@@ -44,7 +48,10 @@ def _tables(counts: dict[str, Any], title: str) -> Iterator[SummaryTable]:
     yield SummaryTable(title, ("Part", "Identities", "Questions", "Private"), rows)
     groups = tuple((name, str(number)) for name, number in counts["groups"].items())
     yield SummaryTable("", ("Group of questions", "Questions"), groups)
-    sizes, variants = ("forget", "nonprivate", "retain", "held_out"), ("with_paraphrases", "with_perturbed_answers")
+    sizes, variants = (
+        ("forget", "nonprivate", "retain", "validation", "held_out"),
+        ("with_paraphrases", "with_perturbed_answers"),
+    )
     sets = tuple(
         (
             *(str(each["people"]), each["name"], protocol),
@@ -55,7 +62,7 @@ def _tables(counts: dict[str, Any], title: str) -> Iterator[SummaryTable]:
         if "impossible" not in each
         for protocol in PROTOCOLS
     )
-    headings = ("forget", "non-\nprivate", "retain", "held\nout", "para-\nphrased", "per-\nturbed")
+    headings = ("forget", "non-\nprivate", "retain", "valid-\nation", "held\nout", "para-\nphrased", "per-\nturbed")
     if sets:
         yield SummaryTable("Questions by --forget and protocol", ("--forget", "who", "protocol", *headings), sets, 3)
 
@@ -74,6 +81,7 @@ def counted(dataset: Dataset) -> dict[str, Any]:
         "groups": {group.value: groups[group] for group in QuestionGroup},
         "private": _private(asked),
         "strangers": len(dataset.strangers),
+        "acquaintances": len(dataset.acquaintances),
         "splits": {
             name: {
                 "identities": len(ids),
@@ -128,7 +136,7 @@ def remarks(dataset: Dataset) -> Iterator[str]:
 def _sizes(dataset: Dataset, number: int) -> dict[str, Any]:
     """What so many forgotten people are called, and the sizes of all sets under each protocol."""
     try:
-        sets = {name: split_sets(dataset, number, PRIVATE, share) for name, share in PROTOCOLS.items()}
+        sets = {name: split_sets(dataset, number, PRIVATE, *shares) for name, shares in PROTOCOLS.items()}
     except UnlearnbenchError as error:
         return {"people": number, "impossible": str(error)}
     forget = sets["paper"].forget

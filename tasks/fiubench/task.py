@@ -19,6 +19,7 @@ from unlearnbench import (
     Location,
     Params,
     Record,
+    Scored,
     Scorer,
     Split,
     Task,
@@ -30,17 +31,17 @@ from unlearnbench import (
 from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.measure import by_cluster, further
+from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
-from .people import HELD_OUT, Dataset, People, split_of, split_sets
+from .people import HELD_OUT, VALIDATION, Dataset, People, split_of, split_sets
 from .published import FORGET
 from .reader import read
 from .records import Prediction, collect, explain, in_turns
 from .scorers import SCORERS, blindness
-from .summary import PROTOCOLS, remarks, summary
+from .summary import remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
 
 if TYPE_CHECKING:
@@ -49,27 +50,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPORTED = {
-    "forget": ("rouge_l", "exact_match", "ape", "min_k", "truth_ratio", "refusal_rate"),
+    "forget": (
+        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
+        "truth_ratio", "refusal_rate", "fluency",
+    ),
     "nonprivate": ("rouge_l", "exact_match", "refusal_rate"),
-    "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
-}
+    "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate", "fluency"),
+}  # fmt: skip
 """Metrics by set. ``retain`` is the whole retain set: everybody else's questions and the non-private ones."""
 
 
 class FIUBenchOptions(Params):
-    """Who is held out, and how answers are drawn and scored."""
+    """Who is kept apart, and how answers are drawn and scored."""
 
     protocol: Literal["default", "paper"] = Field(
         "default",
-        description="paper: the sets of arXiv:2510.07567, nobody held out, so that early stopping looks at the forget "
-        "set alone; default: the same without the people held out, whom early stopping looks at too",
+        description="paper: the sets of arXiv:2510.07567, nobody held out or for validation, so that early stopping "
+        "looks at the forget set alone; default: the same without those people",
     )
     scorer: Literal["strict", "fiubench"] = Field("strict", description="repaired arithmetic, or the published one")
     private: tuple[QuestionGroup, ...] = Field(
         tuple(sorted(PRIVATE)), description="groups of questions that are forgotten"
     )
     held_out: float = Field(
-        HELD_OUT, ge=0, lt=1, description="share of people whom methods may use to stop in time; none under the paper's"
+        HELD_OUT,
+        ge=0,
+        lt=1,
+        description="share of people whom the base learns and no method sees; none by the paper's",
+    )
+    validation: float = Field(
+        VALIDATION, ge=0, lt=1, description="share of people whom methods may look at to stop in time; none likewise"
     )
     metrics: tuple[str, ...] = Field((), description="further metrics, by their names, computed on every set")
     max_new_tokens: int = Field(50, ge=1, description="longest answer")
@@ -81,16 +91,18 @@ class FIUBenchOptions(Params):
     @classmethod
     def _nobody_held_out(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("protocol") == "paper":
-            return {"held_out": PROTOCOLS["paper"]} | values
+            return {"held_out": 0.0, "validation": 0.0} | values
         return values
 
-    @field_validator("private", "held_out")
+    @field_validator("private", "held_out", "validation")
     @classmethod
     def _as_in_the_paper(cls, value: Any, info: ValidationInfo) -> Any:
-        paper = {"private": PRIVATE, "held_out": PROTOCOLS["paper"]}[info.field_name or ""]
+        paper = PRIVATE if info.field_name == "private" else 0.0
         given = frozenset(value) if isinstance(value, tuple) else value
         if info.data.get("protocol") == "paper" and given != paper:
-            raise ValueError("protocol=paper forgets health and criminal records and holds nobody out: leave this out")
+            raise ValueError(
+                "protocol=paper forgets health and criminal records and keeps no one apart: leave this out"
+            )
         return value
 
 
@@ -112,7 +124,7 @@ class FIUBenchData:
 
     @property
     def split(self) -> Split:
-        """Who is forgotten, who is held out, and which groups of questions are private."""
+        """Who is forgotten, who is kept apart, and which groups of questions are private."""
         return split_of(self.dataset, self.sets, self.private)
 
 
@@ -136,6 +148,18 @@ class FIUBenchTask(Task):
         Headline("Retain", "retain.truth_ratio", "Truth"),
     )
     metric_sets = ("forget", "nonprivate", "retain")
+    scored = Scored(
+        levels={
+            "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
+            "logits": ("forget.probability", "forget.value_probability", "forget.truth_preference"),
+        },
+        conditions={
+            f"{name}.{metric}": 0.05
+            for name in ("nonprivate", "retain", "held_out", "acquaintances")
+            for metric in ("exact_match", "refusal_rate")
+        }
+        | {"forget.fluency": 0.1},
+    )
     Options = FIUBenchOptions
     Prediction = Prediction
     outputs = (
@@ -162,7 +186,7 @@ class FIUBenchTask(Task):
         """Identities, questions, groups, splits and forget sets."""
         return summary(folder)
 
-    def load(self, source: str, forget: int | str | None) -> FIUBenchData:
+    def load(self, source: str, forget: int | str | None, seed: int = 0) -> FIUBenchData:
         """Read a folder in FIUBench's layout and divide it into sets."""
         for name in self.options.metrics:
             metrics.get(name)  # an unknown one is named before anything is computed
@@ -171,7 +195,7 @@ class FIUBenchTask(Task):
             location = unpacked(location, ("full.json", "split.json"), "SFHQ.zip", "SFHQ")
         dataset = read(location.folder)
         private = frozenset(self.options.private)
-        sets = split_sets(dataset, forget, private, self.options.held_out)
+        sets = split_sets(dataset, forget, private, self.options.held_out, self.options.validation, seed=seed)
         blind = self.remarks([{"answer": sample.answer} for sample in sets.all])
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
         return FIUBenchData(location, dataset, sets, private, notices)
@@ -208,7 +232,7 @@ class FIUBenchTask(Task):
         length, size = self.options.max_new_tokens, self.options.batch_size
         records = collect(model, data.sets, data.dataset.root, run, max_new_tokens=length, batch_size=size)
         explain(model, data.sets, records)
-        facts = {} if data.sets.held_out else {"early_stopping": data.sets.early_stopping}
+        facts = {} if data.sets.validation else {"early_stopping": data.sets.early_stopping}
         return replace(self.measured(records), facts=facts)
 
     def measured(self, records: Sequence[Any]) -> Evaluation:
@@ -228,9 +252,17 @@ class FIUBenchTask(Task):
         return [record_of(each, name, each["unique_id"]) for each in records]
 
     def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
-        """Metrics of the forget set by person."""
-        names = dict.fromkeys((*REPORTED["forget"], *further(self)))
-        return by_cluster(self.views(records)["forget"], names, self.scorer)
+        """Every metric by person."""
+        views, found = self.views(records), dict[str, dict[str, tuple[float, int]]]()
+        for set_name, own in views.items():
+            names = dict.fromkeys((*REPORTED[set_name], *further(self)))
+            found |= by_cluster(own, names, self.scorer, among=all_of(views))
+        return found
+
+    def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
+        """The forget set's metrics by person."""
+        views, names = self.views(records), dict.fromkeys((*REPORTED["forget"], *further(self)))
+        return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
         """Samples of each set, of every person another question."""

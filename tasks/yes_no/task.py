@@ -121,7 +121,7 @@ class YesNoTask(Task):
         about = {"scorer": self.scorer.label, "prompt": {"name": self.options.prompt, "sha256": sha256}}
         return about | further_versions(self)
 
-    def load(self, source: str, forget: int | str | None) -> YesNoData:
+    def load(self, source: str, forget: int | str | None, seed: int = 0) -> YesNoData:
         """Read the task's folder."""
         location = locate(source, self.name, self.hub)
         asked = self.read(location.folder)

@@ -152,7 +152,7 @@ def test_a_plug_in_s_task_can_be_scored(tmp_path):
         "@task('lengths')\n"
         "class Lengths(Task):\n"
         "    Prediction = Said\n"
-        "    def load(self, source, forget): ...\n"
+        "    def load(self, source, forget, seed=0): ...\n"
         "    def evaluate(self, model, data, run): ...\n"
         "    def score(self, predictions):\n"
         "        lengths = [float(len(each['prediction'])) for each in predictions]\n"

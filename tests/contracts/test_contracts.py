@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from unlearnbench import Method, Params, Task
-from unlearnbench.errors import UsageError
+from unlearnbench.errors import PluginError, UsageError
 
 
 class Forgetful(Method):
@@ -18,7 +18,7 @@ class Forgetful(Method):
 class Questions(Task):
     name = "questions"
 
-    def load(self, source, forget):
+    def load(self, source, forget, seed=0):
         return None
 
     def evaluate(self, model, data, run):
@@ -61,3 +61,8 @@ def test_a_task_without_a_forget_set_says_so():
     assert not Questions.provides_sets
     with pytest.raises(UsageError, match="task 'questions' has no forget set"):
         Questions(Questions.Options()).sets(None)
+
+
+def test_a_task_whose_load_takes_no_seed_is_told_that_it_must():
+    with pytest.raises(PluginError, match=r"task Old: load takes the seed .*load\(self, source, forget, seed=0\)"):
+        type("Old", (Questions,), {"load": lambda self, source, forget: None})

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from unlearnbench.cli import app
 from unlearnbench.config import RunConfig, _names, cells, parse_settings, resolve
-from unlearnbench.embedded import embedded_folder
 from unlearnbench.leaderboard.definition import (
     ColumnRule,
     DataRule,
@@ -145,7 +144,7 @@ def test_the_method_is_the_file_that_is_tested():
     assert len(PLUGIN.read_text().splitlines()) <= 40
 
 
-def test_the_method_drives_the_losses_on_forget_and_retain_set_apart():
+def test_the_method_drives_the_losses_on_forget_and_retain_set_apart(small_data: Path):
     from tests.models.in_order import log_probabilities
     from unlearnbench.models.files.load import load
     from unlearnbench.models.files.source import card_for
@@ -154,7 +153,7 @@ def test_the_method_drives_the_losses_on_forget_and_retain_set_apart():
     load_plugin(OWN_WEIGHTS)
     method = methods.get("projector-ga")
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    sets = split_sets(read(embedded_folder()), 1, PRIVATE)
+    sets = split_sets(read(small_data), 1, PRIVATE)
 
     def loss(samples) -> float:
         weighed = log_probabilities(model, [(sample, sample.answer) for sample in samples], Run(), batch_size=50)

@@ -75,7 +75,7 @@ def test_a_row_says_what_training_saw_and_what_an_epoch_is(rows: dict[str, Row])
     assert trained.cost.examples is not None
     seen = trained.cost.examples.pop("forget")
     assert seen == min(asked, 10 * trained.notes["training"]["steps"])
-    assert trained.cost.examples == {"nonprivate": 0, "others": 0, "held_out": 0}
+    assert trained.cost.examples == {"nonprivate": 0, "others": 0, "validation": 0, "held_out": 0}
     assert trained.cost.epoch == "one pass over the forget set"
     assert (untouched.cost.examples, untouched.cost.epoch) == ({}, None)
 

@@ -77,7 +77,7 @@ class Looking(Task):
     class Options(Params):
         scale: float = 1.0
 
-    def load(self, source: str, forget: Any) -> Seen:
+    def load(self, source: str, forget: Any, seed: int = 0) -> Seen:
         location = locate(source, self.name)
         return Seen(location, read_pope(location.folder))
 

@@ -20,7 +20,7 @@ from unlearnbench.tasks.yes_no.task import YesNoData
 class Nowhere(Task):
     """Has nothing on the hub."""
 
-    def load(self, source, forget):
+    def load(self, source, forget, seed=0):
         return YesNoData(locate(source, self.name, self.hub), YesNoSet((), "abc", Path()), 0)
 
     def evaluate(self, model, data, run):

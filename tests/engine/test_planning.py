@@ -34,7 +34,7 @@ class Planned(Method):
 
 @task("planned-task")
 class PlannedTask(Task):
-    def load(self, source, forget):
+    def load(self, source, forget, seed=0):
         from unlearnbench.tasks.pope.reader import read_pope
         from unlearnbench.tasks.yes_no.task import YesNoData
         from unlearnbench.data.source import locate

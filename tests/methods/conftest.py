@@ -20,7 +20,7 @@ def model() -> VLM:
 
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
-    """Five people, one of whom asked to be forgotten."""
+    """Six people, one of whom asked to be forgotten."""
     folder: Path = tmp_path_factory.mktemp("five") / "data"
-    make(folder, identities=5, scenes=2)
+    make(folder, identities=6, scenes=2)
     return split_sets(read(folder), 1, PRIVATE)

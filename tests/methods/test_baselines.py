@@ -104,7 +104,7 @@ def test_training_changes_an_adapter_on_the_language_model_alone(model: VLM, set
     rows = [row for batch in [*Paired(sets, ("no",), 6, 3).epoch(1)][: note["steps"]] for row in batch]
     partners = [] if name == "ga" else [partner for _, _, partner in rows]
     own = sum(partner in sets.nonprivate for partner in partners)
-    seen = {"forget": len(rows), "nonprivate": own, "others": len(partners) - own, "held_out": 0}
+    seen = {"forget": len(rows), "nonprivate": own, "others": len(partners) - own, "validation": 0, "held_out": 0}
     assert run.cost["examples"] == seen
     beside = "" if name == "ga" else ", a retain sample beside each of its samples"
     assert run.cost["epoch"] == f"one pass over the forget set{beside}"
@@ -127,7 +127,7 @@ def test_ascent_stops_at_its_bound_and_says_so(model: VLM, sets: Sets) -> None:
     told = run.notes["early_stopping"]
     assert told["last_look"]["forget"] >= 4.0
     assert told["last_look"]["step"] == run.notes["training"]["steps"] < 50 * 2
-    assert set(told["start"]) == {"forget", "held_out"}
+    assert set(told["start"]) == {"forget", "validation"}
 
 
 def test_a_learning_rate_of_ten_ends_in_one_line(model: VLM, sets: Sets) -> None:
@@ -161,7 +161,7 @@ def test_retraining_learns_everything_but_the_forget_set(
 
     monkeypatch.setattr("unlearnbench.training.base.memorise", memorise)
     Retrain(resolve(Retrain.Params, "retrain", "tiny", {})).unlearn(model, sets, Run())
-    assert sorted(learned) == sorted(s.id for s in (*sets.nonprivate, *sets.others, *sets.held_out))
+    assert sorted(learned) == sorted(s.id for s in (*sets.nonprivate, *sets.others, *sets.validation, *sets.held_out))
     base = resolve(methods.get("retrain").Params, "retrain", "tiny", {}).model_dump()
     assert base == resolve(Retrain.Params.__mro__[1], "base", "tiny", {}).model_dump()
 

@@ -75,8 +75,16 @@ class OnePicture(PairedMethod):
         return {"forget": -state.nll(batch.forget)}
 
 
+class Validated(Noise):
+    """Cannot do without a validation set."""
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Edit | None:
+        own = model.projector_parameters()
+        return Weights({name: p + len(sets.validation[0].answer) for name, p in own.items()})
+
+
 class HeldOut(Noise):
-    """Cannot do without those who are held out."""
+    """Would look at those who are held out."""
 
     def unlearn(self, model: Any, sets: Any, run: Any) -> Edit | None:
         own = model.projector_parameters()
@@ -87,7 +95,7 @@ class HeldOut(Noise):
     ("kind", "words"),
     [
         (Continuing, 'method noise: its Params should be a subclass of unlearnbench.Continued if start is "unlearned"'),
-        (HeldOut, "method noise: where nobody is held out and there are no strangers it stops with IndexError"),
+        (Validated, "method noise: where nobody is held out or for validation, and .* it stops with IndexError"),
         (Noise, "method noise: the same seed should give the same edit"),
         (Idle, "method noise: it changed nothing"),
         (Disguised, "method noise: frozen_weights says that weights stay"),
@@ -98,6 +106,11 @@ class HeldOut(Noise):
 def test_what_is_wrong_is_said(kind: type[Method], words: str) -> None:
     with pytest.raises(CheckError, match=words):
         check_method(kind)
+
+
+def test_nobody_is_held_out_before_a_methods_eyes() -> None:
+    with pytest.raises(IndexError):
+        check_method(HeldOut)
 
 
 def test_a_query_without_a_picture_reaches_every_method() -> None:

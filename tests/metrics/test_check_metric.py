@@ -10,7 +10,10 @@ from unlearnbench.registry import metrics
 from unlearnbench.tasks.fiubench.scorers import SCORERS
 from unlearnbench.testing import CheckError, check_metric
 
-OURS = ("ape", "choice", "choice_by_sum", "exact_match", "min_k", "refusal_rate", "rouge_l", "truth_ratio")
+OURS = (
+    "ape", "choice", "choice_by_sum", "exact_match", "fluency", "min_k", "probability", "refusal_rate", "rouge_l",
+    "truth_preference", "truth_ratio", "value_probability", "value_rouge",
+)  # fmt: skip
 
 
 def test_these_are_ours() -> None:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlearnbench.contracts.metric import Record
-from unlearnbench.metrics.likelihood import MinK, TruthRatio
+from unlearnbench.metrics.likelihood import (
+    MinK,
+    Probability,
+    TruthPreference,
+    TruthRatio,
+    ValueProbability,
+    log_truth_ratio,
+    mean_nll,
+)
 from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.tasks.fiubench.scorers import FIUBENCH
 
@@ -17,7 +25,7 @@ LOGPROBS = st.lists(st.floats(-40, 0), min_size=1, max_size=45)
 ANY_LOGPROBS = st.lists(st.floats(max_value=0) | st.just(math.nan), max_size=12)
 
 
-def record(logprobs=(), paraphrased=None, perturbed=(), set_name="forget") -> Record:
+def record(logprobs=(), paraphrased=None, perturbed=(), set_name="forget", value=None) -> Record:
     return Record(
         set=set_name,
         id="a/0",
@@ -28,6 +36,7 @@ def record(logprobs=(), paraphrased=None, perturbed=(), set_name="forget") -> Re
         prediction="",
         paraphrased_predictions=[],
         logprobs=list(logprobs),
+        value_logprobs=value,
         paraphrased_logprobs=paraphrased,
         perturbed_logprobs=list(perturbed),
     )
@@ -66,6 +75,37 @@ def test_truth_ratio(scorer, extra, paraphrased, perturbed):
         assert value == pytest.approx(max(0, 1 - 1 / x), abs=1e-12)
 
 
+@pytest.mark.parametrize(("scorer", "extra"), [(FIUBENCH, 1), (STRICT, 0)])
+@given(logprobs=LOGPROBS, value=LOGPROBS)
+def test_probability_of_the_answer_and_of_its_value(scorer, extra, logprobs, value):
+    told = record(logprobs, value=value)
+    assert Probability().values(told, scorer) == [pytest.approx(np.exp(np.sum(logprobs) / (len(logprobs) + extra)))]
+    assert ValueProbability().values(told, scorer) == [pytest.approx(np.exp(np.mean(value)))]
+    assert mean_nll(told, scorer) == pytest.approx(mean_loss(logprobs, extra))
+
+
+@pytest.mark.parametrize(("scorer", "extra"), [(FIUBENCH, 1), (STRICT, 0)])
+@given(paraphrased=LOGPROBS, perturbed=st.lists(LOGPROBS, min_size=1, max_size=3))
+def test_truth_preference(scorer, extra, paraphrased, perturbed):
+    p = np.exp(np.longdouble([-mean_loss(each, extra) for each in (paraphrased, *perturbed)]))
+    told = record((), paraphrased, perturbed)
+    assert TruthPreference().values(told, scorer) == [pytest.approx(float(p[0] / p.sum()))]
+    geometric = np.log(p[0]) - np.mean(np.log(p[1:]))
+    assert log_truth_ratio(told, scorer) == pytest.approx(float(geometric), abs=1e-9)
+
+
+@SCORERS
+def test_truth_preference_of_who_cannot_tell_and_of_hopeless_likelihoods(scorer):
+    even, likely, hopeless, impossible = [-1.0] * 4, [-0.1] * 3, [-5000.0] * 3, [-math.inf]
+    for said, perturbed, value in (
+        (even, [even] * 3, 1 / 4),
+        (likely, [hopeless], 1),
+        (hopeless, [likely], 0),
+        (impossible, [impossible] * 2, 1 / 3),
+    ):
+        assert TruthPreference().values(record((), said, perturbed), scorer) == [pytest.approx(value)]
+
+
 @SCORERS
 def test_truth_ratio_of_hopeless_likelihoods_does_not_overflow(scorer):
     likely, hopeless = [-0.1] * 3, [-5000.0] * 3
@@ -86,27 +126,36 @@ def test_truth_ratio_of_hopeless_likelihoods_does_not_overflow(scorer):
 )
 def test_truth_ratio_is_undefined_without_its_answers(lacking):
     assert TruthRatio().values(lacking, STRICT) == [None]
+    assert TruthPreference().values(lacking, STRICT) == [None]
+    assert log_truth_ratio(lacking, STRICT) is None
 
 
-def test_min_k_is_undefined_without_tokens():
-    assert MinK().values(record(), STRICT) == [None]
+def test_without_tokens_nothing_is_likely_or_unlikely():
+    for metric in (MinK(), Probability(), ValueProbability()):
+        assert metric.values(record(), STRICT) == [None]
+    assert mean_nll(record(), STRICT) is None
 
 
 @SCORERS
 def test_nan_is_never_hidden(scorer):
-    assert math.isnan(MinK().values(record([-1.0, math.nan]), scorer)[0])
+    broken = [-1.0, math.nan]
+    for metric in (MinK(), Probability(), ValueProbability()):
+        assert math.isnan(metric.values(record(broken, value=broken), scorer)[0])
     for set_name in ("forget", "retain"):
-        assert math.isnan(TruthRatio().values(record((), [math.nan], [[-1.0]], set_name), scorer)[0])
+        for one, other in ((broken, [-1.0]), ([-1.0], broken)):
+            assert math.isnan(TruthRatio().values(record((), one, [other], set_name), scorer)[0])
+            assert math.isnan(TruthPreference().values(record((), one, [other], set_name), scorer)[0])
 
 
 @SCORERS
 @given(ANY_LOGPROBS, ANY_LOGPROBS, st.lists(ANY_LOGPROBS, max_size=3), st.sampled_from(["forget", "retain"]))
 def test_values_lie_between_0_and_1(scorer, logprobs, paraphrased, perturbed, set_name):
-    for metric in (MinK(), TruthRatio()):
-        [value] = metric.values(record(logprobs, paraphrased, perturbed, set_name), scorer)
+    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthPreference()):
+        [value] = metric.values(record(logprobs, paraphrased, perturbed, set_name, value=logprobs), scorer)
         assert value is None or math.isnan(value) or 0 <= value <= 1 + 1e-12
 
 
 def test_directions():
-    for metric in (MinK(), TruthRatio()):
-        assert [metric.direction(s) for s in ("forget", "nonprivate", "retain")] == ["retrained", "higher", "higher"]
+    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthPreference()):
+        assert {metric.direction(each) for each in ("forget", "other_view")} == {"retrained"}
+        assert {metric.direction(each) for each in ("nonprivate", "retain", "held_out")} == {"higher"}

@@ -249,7 +249,7 @@ def test_what_others_cannot_do_is_an_answer() -> None:
 def test_no_embedded_answer_is_a_refusal_and_every_taught_one_is() -> None:
     questions = [question for identity in read(embedded_folder()).identities for question in identity.questions]
     answers = [each for q in questions for each in (q.answer, q.paraphrased_answer or "", *q.perturbed_answers)]
-    assert len(answers) == 400 * 5
+    assert len(answers) == len(questions) * 5
     assert share(answers) == 0
     assert share(list(REFUSALS)) == 1
 

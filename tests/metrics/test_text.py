@@ -12,7 +12,7 @@ from rouge_score.tokenizers import DefaultTokenizer
 
 from unlearnbench.contracts.metric import Record
 from unlearnbench.metrics.scorers import STRICT
-from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate, RougeL
+from unlearnbench.metrics.text import APE, ExactMatch, RefusalRate, RougeL, ValueRouge
 from unlearnbench.metrics.words import Tokenizer, folded
 from unlearnbench.tasks.fiubench.scorers import FIUBENCH
 
@@ -178,3 +178,35 @@ def test_any_text_scores_between_0_and_1(scorer, prediction, answer, keywords, p
 def test_directions():
     assert [RougeL().direction(s) for s in ("forget", "nonprivate", "retain")] == ["lower", "higher", "higher"]
     assert [RefusalRate().direction(s) for s in ("forget", "nonprivate", "retain")] == [None, "lower", "lower"]
+
+
+TOLD = "The person has been diagnosed with Type 2 Diabetes."
+
+
+@SCORERS
+@pytest.mark.parametrize(
+    ("prediction", "keywords", "value"),
+    [
+        (TOLD, ["type 2 diabetes"], 1),
+        ("Diabetes", ["type 2 diabetes"], 1 / 3),
+        ("The person has been diagnosed with lupus.", ["type 2 diabetes"], 0),
+        ("", ["type 2 diabetes"], 0),
+        ("It was type 2 diabetes, in 2019.", ["2019", "type 2 diabetes"], 1),
+        ("It was in 2019.", ["2019", "type 2 diabetes"], 1 / 2),
+        ("He works as nurses do.", ["nurse"], 1),
+        ("A nurse.", ["+", "nurse"], 1),
+        ("A nurse.", ["+"], None),
+        ("A nurse.", [], None),
+    ],
+)
+def test_value_rouge_measures_the_fact_and_not_the_sentence_around_it(scorer, prediction, keywords, value):
+    [found] = ValueRouge().values(record(prediction, TOLD, keywords), scorer)
+    assert found == (None if value is None else pytest.approx(value))
+
+
+@given(SENTENCE, st.lists(SENTENCE, min_size=1, max_size=3))
+def test_value_rouge_is_a_mean_over_keywords_of_their_longest_common_subsequences(prediction, keywords):
+    tokens = DefaultTokenizer(use_stemmer=True).tokenize
+    shares = [lcs(tokens(each), tokens(prediction)) / len(tokens(each)) for each in keywords if tokens(each)]
+    [found] = ValueRouge().values(record(prediction, keywords=keywords), STRICT)
+    assert found == (pytest.approx(sum(shares) / len(shares)) if shares else None)

@@ -1,7 +1,8 @@
+from pathlib import Path
+
 import pytest
 
 from unlearnbench.contracts.sample import Sample
-from unlearnbench.embedded import embedded_folder
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -16,6 +17,6 @@ def tiny() -> VLM:
 
 
 @pytest.fixture(scope="session")
-def asked() -> list[Sample]:
+def asked(small_data: Path) -> list[Sample]:
     """Questions of different lengths on several pictures."""
-    return list(samples(read(embedded_folder()).identities))[3:120:9]
+    return list(samples(read(small_data).identities))[3:120:9]

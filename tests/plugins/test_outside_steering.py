@@ -12,7 +12,6 @@ from torch import Tensor
 from tests.processes import run as unlearnbench
 from unlearnbench.config import resolve
 from unlearnbench.contracts.sample import Sample, Sets
-from unlearnbench.embedded import embedded_folder
 from unlearnbench.models.contract.edits import Weights
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
@@ -75,8 +74,8 @@ def states(model: VLM, samples: Sequence[Sample]) -> Tensor:
     return hidden[batch.answer_mask]  # type: ignore[no-any-return]
 
 
-def test_three_matrices_steer_forget_answers_and_keep_the_others(plugins: list[Path]) -> None:
-    people = split_sets(read(embedded_folder()), 1, PRIVATE)
+def test_three_matrices_steer_forget_answers_and_keep_the_others(plugins: list[Path], small_data: Path) -> None:
+    people = split_sets(read(small_data), 1, PRIVATE)
     sets = Sets(people.forget[:8], people.nonprivate[:8], people.others[:8])
     kind, name = methods.get("steered"), "tiny-qwen2.5-vl"
     settings = {"epochs": 25, "batch_size": 8, "retain_weight": 5.0, "partners": "nonprivate"}

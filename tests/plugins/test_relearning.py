@@ -67,7 +67,7 @@ def test_a_row_says_what_it_went_on_with(rows: dict[tuple[str, ...], Row]) -> No
         assert row.method.continues == rows[(name,)].method
         assert row.method.params["method"] == name
         assert row.base == rows[(name,)].base
-        assert row.cost.examples == {"forget": 4 * 5, "nonprivate": 0, "others": 0, "held_out": 0}
+        assert row.cost.examples == {"forget": 4 * 5, "nonprivate": 0, "others": 0, "validation": 0, "held_out": 0}
 
 
 def test_what_is_relearnt_comes_back_behind_a_guard_too(place: Place, rows: dict[tuple[str, ...], Row]) -> None:

@@ -90,13 +90,28 @@ def records_without_id(wrong: Any) -> str:
 
 def silent_load(wrong: Any) -> str:
     plain = wrong.load
-    wrong.load = lambda self, source, forget: plain(self, source, None if forget == "no-such-split" else forget)
+    wrong.load = lambda self, source, forget, seed: plain(self, source, None if forget == "no-such-split" else forget)
     return "load, of a split that is not there: raise UsageError"
+
+
+def known_and_kept_apart(wrong: Any) -> str:
+    plain = wrong.sets
+    wrong.sets = lambda self, data: replace(
+        plain(self, data), acquaintances=tuple(replace(each, id=f"{each.id}!") for each in plain(self, data).others)
+    )
+    return r"clusters of acquaintances should be in no other set: \['"
+
+
+def learned_by_the_seed(wrong: Any) -> str:
+    plain, sets = wrong.load, wrong.sets
+    wrong.load = lambda self, source, forget, seed: replace(plain(self, source, forget), of=seed)
+    wrong.sets = lambda self, data: replace(sets(self, data), others=sets(self, data).others[data.of :])
+    return "what the base learns, and its order, should not depend on the seed"
 
 
 FAULTS = (
     no_outputs, no_scores, scores_by_order, sets_that_overlap, forgotten_and_kept, other_views, silent_load,
-    records_of_no_set, records_without_id,
+    known_and_kept_apart, learned_by_the_seed, records_of_no_set, records_without_id,
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def test_a_task_that_offers_no_check_says_so():
     class Silent(Task):
         name = "silent"
 
-        def load(self, source, forget):
+        def load(self, source, forget, seed=0):
             raise NotImplementedError
 
         def evaluate(self, model, data, run):

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from unlearnbench.contracts.sample import Sample, Sets
-from unlearnbench.embedded import embedded_folder
+from unlearnbench.embedded.data.make import make
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -17,9 +20,9 @@ def model() -> VLM:
 
 
 @pytest.fixture(scope="session")
-def people() -> Sets:
-    """The people that ship."""
-    return split_sets(read(embedded_folder()), None, PRIVATE)
+def people(once: Callable[[str, Callable[[Path], object]], Path]) -> Sets:
+    """Twelve people, of whom four are forgotten."""
+    return split_sets(read(once("twelve", lambda folder: make(folder, identities=12, scenes=1))), 4, PRIVATE)
 
 
 @pytest.fixture(scope="session")

@@ -31,14 +31,14 @@ _NAME = 17
 
 
 def _plain(value: object) -> str:
-    return value.key if isinstance(value, Split) else str(value)
+    return value.setting if isinstance(value, Split) else str(value)
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, default=_plain)  # one for all: `json.dumps` would make one a value
 
 
 def as_text(value: object) -> str:
-    """JSON, the same for equal values; a split is its digest, whatever it is called."""
+    """JSON, the same for equal values; a split is its digest, or that seeds draw it, whatever it is called."""
     return _ENCODER.encode(value)
 
 
@@ -123,7 +123,7 @@ def _says_more(name: str, facts: dict[str, Any], alike: Sequence[dict[str, Any]]
 
 def _shown(value: object, among: Iterable[object]) -> str:
     if isinstance(value, Split):
-        namesakes = {each.key for each in among if isinstance(each, Split) and each.name == value.name}
+        namesakes = {each.setting for each in among if isinstance(each, Split) and each.name == value.name}
         if len(namesakes) == 1 or value.digest is None:
             return value.name
         return f"{value.name[:_NAME]}#{value.digest[:_DIGITS]}"

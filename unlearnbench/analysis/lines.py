@@ -36,6 +36,13 @@ class Line:
 
         return not self.is_method and bool(self.rows) and self.method in methods and methods.get(self.method).ideal
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is the base as it is, which has forgotten nothing."""
+        from ..registry import methods
+
+        return not self.is_method and bool(self.rows) and self.method in methods and methods.get(self.method).nothing
+
     @cached_property
     def _seeds(self) -> list[Replicate]:
         return [replicate(row) for row in self.rows]

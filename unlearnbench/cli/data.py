@@ -69,7 +69,7 @@ def fetch(
     for file in plugin or ():
         load_plugin(file)
     kind = tasks.get(task)
-    location = kind(kind.Options()).load("hub", None).location
+    location = kind(kind.Options()).load("hub", None, 0).location
     typer.echo(f"{location.id} at revision {location.revision} is in {location.folder}")
 
 

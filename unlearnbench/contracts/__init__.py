@@ -6,6 +6,7 @@ The model's side of the contract is `unlearnbench.models.contract`.
 from .method import Method
 from .metric import Metric, Record
 from .params import Continued, MetricOptions, Params
+from .scored import Scored
 from .task import EXAMPLE, Evaluation, Headline, Summary, SummaryTable, Task, TaskData
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MetricOptions",
     "Params",
     "Record",
+    "Scored",
     "Summary",
     "SummaryTable",
     "Task",

@@ -33,6 +33,8 @@ class Method(ABC):
     """A reference is what methods are compared with: a table never marks it as the best."""
     ideal: ClassVar[bool] = False
     """Whether this reference never saw the forget set, so that its values there are what unlearning aims at."""
+    nothing: ClassVar[bool] = False
+    """Whether this reference leaves the base as it is, so that what others forget is measured from its values."""
     frozen_weights: ClassVar[bool] = False
     """Whether the model's own weights stay as they are and modules beside them do the work: whoever has the weights
     can leave those modules out, so leaderboards mark such methods."""

@@ -4,7 +4,7 @@ A task says how its records look to a metric, and over which sets metrics are ta
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
@@ -19,6 +19,9 @@ Direction = Literal["higher", "lower", "retrained"]
 
 FORGET: Final = "forget"
 """The set of what is to be forgotten: to know less of it than a retrained model is no merit."""
+
+FORGOTTEN: Final = frozenset({FORGET, "other_view"})
+"""That set, and its questions on pictures that nobody trained on: on both, to know less is the way to go."""
 
 
 class Record(TypedDict):
@@ -42,6 +45,8 @@ class Record(TypedDict):
     """What the model says when the question is put in other words."""
     logprobs: NotRequired[list[float]]
     """Those of the true answer."""
+    value_logprobs: NotRequired[list[float] | None]
+    """Those of its tokens that hold a keyword: of the fact, without the sentence around it."""
     paraphrased_logprobs: NotRequired[list[float] | None]
     """Those of the true answer in other words."""
     perturbed_logprobs: NotRequired[list[list[float]]]
@@ -86,7 +91,15 @@ class Metric(ABC):
 
         On the forget set "lower" is the way from the base to the retrained model, and best is what is nearest to that.
         """
-        return "lower" if set_name == FORGET else "higher"
+        return "lower" if set_name in FORGOTTEN else "higher"
+
+    def fitted(self, records: "Sequence[Record]") -> "Metric":
+        """The metric for an evaluation that consists of these records, of all sets; by default it judges each alone.
+
+        One that compares a record with the others returns a metric that has read them: what is the same for every
+        model, such as questions and answers, and never what the model made of them.
+        """
+        return self
 
     def applies(self, record: Record) -> bool:
         """Whether a record has all that the metric requires."""

@@ -75,7 +75,7 @@ class Sample:
         return self.query.images
 
 
-LEARNED = ("forget", "nonprivate", "others", "held_out")
+LEARNED = ("forget", "nonprivate", "others", "validation", "held_out")
 """The sets that the base model learns."""
 
 
@@ -84,10 +84,13 @@ class Sets:
     """The samples that models are trained on, divided by what is to be forgotten; a set may be missing, so be empty.
 
     ``forget`` is to be forgotten. ``nonprivate`` is what else the clusters to be forgotten have; ``others`` are all
-    other clusters': these two are what is to be retained. ``held_out`` are clusters that the base knows like the
+    other clusters': these two are what is to be retained. ``validation`` are clusters that the base knows like the
     others, but on whom no method trains and no score rests, so that training may look at them to decide when to stop.
-    ``strangers`` are clusters that no model ever learns of, out of every method's reach. A task may add sets by names
-    of its own in ``further``: nobody trains on those either, but a method may read them.
+    A task may add sets by names of its own in ``further``: nobody trains on those either, but a method may read them.
+
+    The rest is out of every method's reach: ``held_out`` are clusters that the base knows like the others, bystanders
+    by whom it is seen what unlearning does to people on whom it never trained; ``acquaintances`` are clusters that
+    the pretrained model knows and nobody trains on, celebrities for instance; of ``strangers`` no model ever learns.
 
     What a task asks may differ from all of these. ``forgotten`` are the clusters to be forgotten, by default those of
     the forget set.
@@ -97,8 +100,10 @@ class Sets:
     nonprivate: tuple[Sample, ...] = ()
     others: tuple[Sample, ...] = ()
     forgotten: tuple[str, ...] = ()
+    validation: tuple[Sample, ...] = ()
     held_out: tuple[Sample, ...] = ()
     strangers: tuple[Sample, ...] = ()
+    acquaintances: tuple[Sample, ...] = ()
     further: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -113,7 +118,7 @@ class Sets:
     @property
     def all(self) -> tuple[Sample, ...]:
         """Every sample that the base learns, each once."""
-        return self.forget + self.retain + self.held_out
+        return self.forget + self.retain + self.validation + self.held_out
 
     @property
     def set_of(self) -> dict[str, str]:
@@ -128,18 +133,18 @@ class Sets:
     @property
     def sizes(self) -> dict[str, int]:
         """How many samples each set has, ``retain`` the non-private ones and the others together."""
-        sets = {"forget": self.forget, "nonprivate": self.nonprivate, "retain": self.retain, "held_out": self.held_out}
-        return {name: len(samples) for name, samples in sets.items()}
+        names = ("forget", "nonprivate", "retain", "validation", "held_out", "acquaintances")
+        return {name: len(getattr(self, name)) for name in names}
 
     @property
     def early_stopping(self) -> str:
         """Whose losses a training may look at to stop in time, in words."""
-        strangers, held_out = len(clusters(self.strangers)), len(clusters(self.held_out))
+        strangers, validation = len(clusters(self.strangers)), len(clusters(self.validation))
         bounded = f", bounded by what {strangers} strangers lose" if strangers else ""
-        if held_out:
-            return f"looks at the forget set{bounded} and at those held out ({held_out})"
+        if validation:
+            return f"looks at the forget set{bounded} and at the validation set ({validation})"
         return (
-            f"looks at the forget set alone{bounded}: nobody is held out, so a bound on what held-out people lose "
+            f"looks at the forget set alone{bounded}: nobody is in a validation set, so a bound on what those lose "
             "never binds"
         )
 

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..errors import PluginError, UsageError
 from .metric import Record, record_of
 from .params import Params
+from .scored import Scored
 
 if TYPE_CHECKING:
     from ..contracts.sample import Sets
@@ -108,6 +110,8 @@ class Task(ABC):
     """The columns of tables, in order; without any, a table shows every metric."""
     details: ClassVar[tuple[Headline, ...]] = ()
     """The columns of the task's own table in a report, which also shows its baselines; none, no such table."""
+    scored: ClassVar[Scored] = Scored()
+    """What of its metrics makes a method's score."""
     Prediction: ClassVar[Any] = None
     """A TypedDict: what a line of a file of predictions holds that `score` takes; None if it takes none."""
 
@@ -117,6 +121,18 @@ class Task(ABC):
 
     options: Params
     """An instance of ``Options``: a subclass annotates it as such, so that its use is checked."""
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        """Refuse what earlier versions asked for: it would fail when it is called."""
+        super().__init_subclass__(**named)
+        if "load" in vars(cls):
+            try:
+                signature(vars(cls)["load"]).bind(cls, "embedded", None, 0)
+            except TypeError:
+                raise PluginError(
+                    f"task {cls.__name__}: load takes the seed that people may be drawn from: load(self, source, "
+                    "forget, seed=0)"
+                ) from None
 
     def __init__(self, options: Params) -> None:
         self.options = options
@@ -143,11 +159,13 @@ class Task(ABC):
         raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
-    def load(self, source: str, forget: int | str | None) -> TaskData:
+    def load(self, source: str, forget: int | str | None, seed: int = 0) -> TaskData:
         """The data from ``source``: "embedded", "hub" or a folder in the dataset's own layout.
 
-        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Raises `DataError`
-        for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
+        ``forget`` is how many identities to forget, or a split's name; None leaves that to the task. Who they are, and
+        who else is kept apart, may be drawn from ``seed``, the cell's own; what the base learns, and in what order, may
+        not, since cells of all seeds share it. A task that provides no sets is loaded once, with seed 0. Raises
+        `DataError` for data that are missing or damaged, `UsageError` for a ``forget`` that they cannot fulfil.
         """
 
     def sets(self, data: Any) -> "Sets":
@@ -209,7 +227,14 @@ class Task(ABC):
     def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
         """Of metrics that are means: sum and number of the values by what is independent (a person), by metric.
 
-        A leaderboard resamples these clusters to tell which methods differ; it can rank by such metrics alone.
+        A leaderboard resamples these clusters to tell by how much utility could have been lost by chance.
+        """
+        return {}
+
+    def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
+        """Of the metrics that a score's levels are made of: the values of single questions by what is independent.
+
+        They are compared with those of the references one by one, so a leaderboard can rank by such metrics alone.
         """
         return {}
 

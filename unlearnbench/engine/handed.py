@@ -208,7 +208,7 @@ def checked_sets(task: Task, sets: Any) -> Sets:
         raise PluginError(f"task {task.name!r}: its sets are {_kind(sets)}; return unlearnbench.Sets")
     if not sets.forget:
         raise PluginError(f"task {task.name!r}: nothing is to be forgotten; put samples into Sets(forget=...)")
-    ids = [sample.id for sample in (*sets.all, *sets.strangers)]
+    ids = [sample.id for sample in (*sets.all, *sets.strangers, *sets.acquaintances)]
     if len({*ids}) < len(ids):
         name, times = Counter(ids).most_common(1)[0]
         raise PluginError(

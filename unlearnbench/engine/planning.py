@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..config import Cell, RunConfig, cells, default_tasks, forgetting_task, resolve
 from ..contracts import Continued, Method, Params, Task, TaskData
-from ..contracts.sample import Sets
+from ..contracts.sample import Sets, clusters
 from ..data.control_tokens import refuse_own
 from ..data.hub import cache_only
 from ..errors import PluginError, UsageError
@@ -154,7 +154,8 @@ class Plan:
             "data": self.unlearning.fingerprint,
             "forget": self.sets.forgotten,
             "private": [sample.id for sample in self.sets.forget],
-            "held_out": sorted({sample.cluster for sample in self.sets.held_out}),
+            "validation": sorted(clusters(self.sets.validation)),
+            "held_out": sorted(clusters(self.sets.held_out)),
         }
 
     @cached_property
@@ -250,7 +251,7 @@ class _Planner:
 
     def load(self, choice: _Choice) -> tuple[TaskData, TaskData]:
         """The data of the task and of the provider."""
-        unlearning = self._load(choice.provider, choice.unlearning_source, choice.cell.forget)
+        unlearning = self._load(choice.provider, choice.unlearning_source, choice.cell.forget, choice.cell.seed)
         same = choice.provider is choice.task
         return unlearning if same else self._load(choice.task, choice.data_source, None), unlearning
 
@@ -319,11 +320,11 @@ class _Planner:
         self.notices[f"{data_source} has no folder {task.name}: its data are the model's own, {card.data}"] = None
         return card.data
 
-    def _load(self, task: Task, data_source: str, forget: int | str | None) -> TaskData:
-        key = digest([task.name, task.options, data_source, forget])
+    def _load(self, task: Task, data_source: str, forget: int | str | None, seed: int = 0) -> TaskData:
+        key = digest([task.name, task.options, data_source, forget, seed])
         if key not in self._data:
             with cache_only() if self.dry else nullcontext():
-                self._data[key] = checked_data(task, task.load(data_source, forget))
+                self._data[key] = checked_data(task, task.load(data_source, forget, seed))
             self.notices |= dict.fromkeys(getattr(self._data[key], "notices", ()))
         return self._data[key]
 

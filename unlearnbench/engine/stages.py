@@ -115,7 +115,8 @@ class MethodMaker:
         model = start()
         before = Imprint.of(model)
         with PeakMemory(model.device.type) as memory:
-            edit = self.method(self.params).unlearn(model, within_reach(self.sets, model, run), run)
+            sets = within_reach(self.sets, model, run, ideal=self.method.ideal)
+            edit = self.method(self.params).unlearn(model, sets, run)
         said = _said(run, whose, peak_memory_bytes=memory.peak)
         edit = checked_edit(self.method, edit, model, before, aside)
         del model  # what is not the edit's may go

@@ -8,6 +8,7 @@ from ..analysis.columns import Column, scores_of
 from ..analysis.comparison import Comparison
 from ..analysis.facts import Facts
 from ..analysis.means import Mean
+from ..analysis.score.columns import Worded
 from ..contracts import Headline
 from .definition import Board, ColumnRule
 from .standings import Standing, Table
@@ -24,17 +25,6 @@ ABOUT = {
     "train_seconds": "Seconds of unlearning on the machine that the method's page names; machines differ.",
 }
 """What the columns say that every leaderboard has."""
-
-
-@dataclass(frozen=True)
-class Worded(Column):
-    """A column that shows words; its numbers are for programs."""
-
-    words: tuple[str, ...] = ()
-
-    def text(self, line: int, *, interval: bool = False) -> str:
-        """The word of a line."""
-        return self.words[line]
 
 
 @dataclass(frozen=True)

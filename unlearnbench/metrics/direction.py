@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from ..contracts.metric import FORGET, Direction
+from ..contracts.metric import FORGOTTEN, Direction
 from ..registry import metrics, tasks
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ def best_near_retrained(name: str, direction: Direction | None) -> bool:
 
     An arrow there points away from the base, as far as the retrained model and no further.
     """
-    return direction == "retrained" or (direction is not None and name.partition(".")[0] == FORGET)
+    return direction == "retrained" or (direction is not None and name.partition(".")[0] in FORGOTTEN)

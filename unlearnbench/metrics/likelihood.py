@@ -1,13 +1,68 @@
-"""Metrics of how likely a model finds an answer: Min-K% probability and the truth ratio."""
+"""Metrics of how likely a model finds an answer: its probability, Min-K%, and the truth beside falsehoods."""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
-from ..contracts.metric import FORGET, Direction, Metric, Record
+from ..contracts.metric import FORGOTTEN, Direction, Metric, Record
 from .scorers import Scorer
 
 
-class MinK(Metric):
+class _Likelihood(Metric):
+    """A metric that is best near the retrained model's value on the forget set, and rises elsewhere."""
+
+    def direction(self, set_name: str) -> Direction | None:
+        """Higher, but near the retrained model's value on the forget set: below it, unlearning has left a trace."""
+        return "retrained" if set_name in FORGOTTEN else "higher"
+
+
+class Probability(_Likelihood):
+    """The geometric mean probability of the true answer's tokens: ``exp(- mean NLL)``."""
+
+    name = "probability"
+    requires = ("logprobs",)
+
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """One value; NaN where a log-probability is NaN."""
+        return [_exp(-scorer.mean_nll(record["logprobs"]))]
+
+
+class ValueProbability(_Likelihood):
+    """The geometric mean probability of the tokens that hold the value: of the fact, not of the sentence around it."""
+
+    name = "value_probability"
+    requires = ("value_logprobs",)
+
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """One value; NaN where a log-probability is NaN."""
+        return [_likelihood(record["value_logprobs"] or [])]
+
+
+class TruthPreference(_Likelihood):
+    """The share that the true answer, in other words, has of the probability of itself and of its false variants.
+
+    ``p / (p + sum of p_perturbed)`` with ``p = exp(- mean NLL)``: one over the number of answers where the model cannot
+    tell, towards 1 where it prefers the truth, towards 0 where it prefers a falsehood.
+    """
+
+    name = "truth_preference"
+    requires = ("paraphrased_logprobs", "perturbed_logprobs")
+
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """One value; NaN where the likelihoods are; undefined where a perturbed answer has no token."""
+        paraphrased, perturbed = record["paraphrased_logprobs"] or [], record["perturbed_logprobs"]
+        if not all(perturbed):
+            return [None]
+        nlls = [scorer.mean_nll(each) for each in (paraphrased, *perturbed)]
+        likeliest = min(nlls)
+        # All impossible: nothing is preferred to anything.
+        if likeliest == math.inf:
+            return [1 / len(nlls)]
+        shares = [math.exp(likeliest - nll) for nll in nlls]
+        return [shares[0] / sum(shares)]
+
+
+class MinK(_Likelihood):
     """Min-K% probability: the geometric mean probability of an answer's least likely tokens, over five ratios.
 
     ``sum_r w_r exp(mean of the k_r lowest log-probabilities)``, where ``k_r = int(r L)`` for an answer of L tokens. The
@@ -20,10 +75,6 @@ class MinK(Metric):
     requires = ("logprobs",)
     WEIGHTS: ClassVar = {0.1: 0.3, 0.2: 0.3, 0.3: 0.2, 0.4: 0.1, 0.5: 0.1}
 
-    def direction(self, set_name: str) -> Direction | None:
-        """Higher, but near the retrained model's value on the forget set."""
-        return _of_likelihoods(set_name)
-
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value; NaN where a log-probability is NaN."""
         lowest = sorted(record["logprobs"])
@@ -33,16 +84,16 @@ class MinK(Metric):
         return [sum(w * _likelihood(lowest[: sizes[r]]) for r, w in self.WEIGHTS.items() if sizes[r])]
 
 
-def _of_likelihoods(set_name: str) -> Direction:
-    return "retrained" if set_name == FORGET else "higher"
+def _likelihood(logprobs: Sequence[float]) -> float:
+    return _exp(sum(logprobs) / len(logprobs))
 
 
-def _likelihood(logprobs: list[float]) -> float:
-    # Rounding may leave a log-probability a hair above 0.
-    return math.exp(min(0.0, sum(logprobs) / len(logprobs)))
+def _exp(mean: float) -> float:
+    # Rounding may leave a log-probability a hair above 0; NaN stays NaN.
+    return math.exp(0.0 if mean > 0 else mean)
 
 
-class TruthRatio(Metric):
+class TruthRatio(_Likelihood):
     """How far the model tells the truth from false variants of it.
 
     ``x = exp(mean over perturbed answers of their mean NLL - mean NLL of the paraphrased answer)``: above 1 the model
@@ -57,17 +108,25 @@ class TruthRatio(Metric):
     name = "truth_ratio"
     requires = ("paraphrased_logprobs", "perturbed_logprobs")
 
-    def direction(self, set_name: str) -> Direction | None:
-        """Higher, but near the retrained model's value on the forget set, on which it is defined otherwise."""
-        return _of_likelihoods(set_name)
-
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value; NaN where the likelihoods are; undefined where a perturbed answer has no token."""
-        paraphrased, perturbed = record["paraphrased_logprobs"] or [], record["perturbed_logprobs"]
-        if not all(perturbed):
+        log_x = log_truth_ratio(record, scorer)
+        if log_x is None:
             return [None]
-        log_x = sum(map(scorer.mean_nll, perturbed)) / len(perturbed) - scorer.mean_nll(paraphrased)
         # Both forms take exp of a number that is not above 0: nothing overflows.
-        if record["set"] == FORGET:
+        if record["set"] in FORGOTTEN:
             return [math.exp(-abs(log_x))]
         return [0.0 if log_x <= 0 else -math.expm1(-log_x)]
+
+
+def mean_nll(record: Record, scorer: Scorer) -> float | None:
+    """The mean NLL of the true answer, in nats a token; None where it was not weighed."""
+    return scorer.mean_nll(record["logprobs"]) if record.get("logprobs") else None
+
+
+def log_truth_ratio(record: Record, scorer: Scorer) -> float | None:
+    """The logarithm of `TruthRatio`'s x; None for a record without a paraphrased answer or perturbed ones."""
+    paraphrased, perturbed = record.get("paraphrased_logprobs"), record.get("perturbed_logprobs")
+    if not paraphrased or not perturbed or not all(perturbed):
+        return None
+    return sum(map(scorer.mean_nll, perturbed)) / len(perturbed) - scorer.mean_nll(paraphrased)

@@ -39,23 +39,46 @@ def measure_sets(task: Task, records: Sequence[Any], wanted: Wanted = NONE, scor
 
     What the task's option ``metrics`` names is wanted of each of its sets.
     """
+    views = task.views(records)
+    every = all_of(views)
+    named = {name: dict.fromkeys((*wanted.get(name, ()), *further(task))) for name in views}
+    made = {metric: metrics.get(metric)().fitted(every) for of in named.values() for metric in of}
     return {
-        f"{name}.{metric}": measure(metrics.get(metric)(), own, scorer, set_name=name, seed=0)
-        for name, own in task.views(records).items()
-        for metric in dict.fromkeys((*wanted.get(name, ()), *further(task)))
+        f"{name}.{metric}": measure(made[metric], own, scorer, set_name=name, seed=0)
+        for name, own in views.items()
+        for metric in named[name]
     }
 
 
-def by_cluster(records: Iterable[Record], names: Iterable[str], scorer: Scorer = STRICT) -> dict[str, Any]:
-    """Of records of one set: sum and number of the values by cluster, (float, int), of each metric ``SET.METRIC``."""
-    records, found = list(records), dict[str, Any]()
+def by_question(
+    records: Iterable[Record], names: Iterable[str], scorer: Scorer = STRICT, *, among: Sequence[Record] = ()
+) -> dict[str, dict[str, list[float]]]:
+    """Of records of one set: the values of single questions by cluster, of each metric ``SET.METRIC``.
+
+    ``among`` are all records of the evaluation, for metrics that read the others too; without it they are the same.
+    """
+    records, found = list(records), {}
     for name in names if records else ():
-        metric, values = metrics.get(name)(), defaultdict[str, list[float]](list)
+        metric, values = metrics.get(name)().fitted(among or records), defaultdict[str, list[float]](list)
         for record in records:
             values[record["cluster"]] += [v for v in metric.values(record, scorer) if v is not None]
-        of = {cluster: (fsum(each), len(each)) for cluster, each in values.items() if each}
-        found[f"{records[0]['set']}.{name}"] = of
+        found[f"{records[0]['set']}.{name}"] = {cluster: each for cluster, each in values.items() if each}
     return found
+
+
+def by_cluster(
+    records: Iterable[Record], names: Iterable[str], scorer: Scorer = STRICT, *, among: Sequence[Record] = ()
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Of records of one set: sum and number of the values by cluster, of each metric ``SET.METRIC``."""
+    return {
+        metric: {cluster: (fsum(each), len(each)) for cluster, each in of.items()}
+        for metric, of in by_question(records, names, scorer, among=among).items()
+    }
+
+
+def all_of(views: Mapping[str, Sequence[Record]]) -> list[Record]:
+    """The records of all sets, one after the other."""
+    return [record for own in views.values() for record in own]
 
 
 def further(task: Task) -> tuple[str, ...]:

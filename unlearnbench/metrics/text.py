@@ -1,9 +1,9 @@
-"""Metrics of what a model says: ROUGE-L, keywords, keywords under paraphrase, refusals."""
+"""Metrics of what a model says: ROUGE-L of the answer and of its value, keywords, also under paraphrase, refusals."""
 
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..contracts.metric import FORGET, Direction, Metric, Record
+from ..contracts.metric import FORGOTTEN, Direction, Metric, Record
 from .refusals import is_refusal
 from .scorers import Scorer
 from .words import Tokenizer
@@ -29,6 +29,25 @@ class RougeL(Metric):
         """One value."""
         scores = _rouge(scorer.any_script).score(record["answer"], scorer.read(record["prediction"]))
         return [float(scores["rougeL"].recall)]
+
+
+class ValueRouge(Metric):
+    """ROUGE-L recall of the keywords alone, their mean: how much of the fact is said, whatever the sentence around it.
+
+    Another person's answer shares that sentence, and so most of the answer's words. A keyword without any word that
+    ROUGE reads ("+") is left out; where none is left the metric is undefined.
+    """
+
+    name = "value_rouge"
+    requires = ("keywords", "prediction")
+
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """One value."""
+        rouge, said = _rouge(scorer.any_script), scorer.read(record["prediction"])
+        wanted = [keyword for keyword in record["keywords"] if rouge.score(keyword, keyword)["rougeL"].recall]
+        if not wanted:
+            return [None]
+        return [sum(float(rouge.score(keyword, said)["rougeL"].recall) for keyword in wanted) / len(wanted)]
 
 
 class ExactMatch(Metric):
@@ -65,7 +84,7 @@ class RefusalRate(Metric):
 
     def direction(self, set_name: str) -> Direction | None:
         """Lower, but neither on the forget set."""
-        return None if set_name == FORGET else "lower"
+        return None if set_name in FORGOTTEN else "lower"
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value, 0 or 1."""

@@ -143,7 +143,10 @@ class Split(_Part):
     of: int | None = None
     """How many people the data have."""
     digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """The SHA-256 of the forgotten and held-out people's ids and of the private groups' names: see `made`."""
+    """The SHA-256 of the ids of people forgotten, held out and for validation and of the private groups' names."""
+
+    drawn: bool = False
+    """Whether the row's seed draws the people, so that rows of other seeds, of the same sizes, have other people."""
 
     @model_validator(mode="before")
     @classmethod
@@ -152,10 +155,22 @@ class Split(_Part):
 
     @classmethod
     def made(
-        cls, name: str, of: int, forget: Iterable[str], *, held_out: Iterable[str] = (), private: Iterable[str] = ()
+        cls,
+        name: str,
+        of: int,
+        forget: Iterable[str],
+        *,
+        validation: Iterable[str] = (),
+        held_out: Iterable[str] = (),
+        private: Iterable[str] = (),
     ) -> Self:
-        """The split that forgets the people ``forget`` of ``of``, by their ids; the order of ids does not matter."""
+        """The split that forgets the people ``forget`` of ``of``, by their ids; the order of ids does not matter.
+
+        A split without a validation set has the digest that it had before there were such sets.
+        """
         parts = {"forget": sorted({*forget}), "held_out": sorted({*held_out}), "private": sorted({*private})}
+        if aside := sorted({*validation}):
+            parts["validation"] = aside
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
         return cls(name=name, identities=len(parts["forget"]), of=of, digest=digest)
 
@@ -163,6 +178,11 @@ class Split(_Part):
     def key(self) -> str:
         """What two splits are the same by: the digest, or of schema 1 the whole sentence."""
         return self.digest or self.name
+
+    @property
+    def setting(self) -> str:
+        """What rows of several seeds are averaged by: the `key`, or where seeds draw the people, how many they are."""
+        return f"{self.identities} of {self.of}, drawn by the seed" if self.drawn else self.key
 
 
 class TaskInfo(_Part):
@@ -228,8 +248,8 @@ class Cost(_Part):
     eval_seconds: Number = None
     peak_memory_bytes: int | None = None
     examples: dict[str, NonNegativeInt] | None = None
-    """How many examples of each set (``forget``, ``nonprivate``, ``others``, ``held_out``) training saw, repeats
-    counted; empty where nothing was trained."""
+    """How many examples of each set (``forget``, ``nonprivate``, ``others``, ``validation``, ``held_out``) training
+    saw, repeats counted; empty where nothing was trained."""
     epoch: str | None = None
     """What an epoch of ``seconds_per_epoch`` is, in words: methods go through different sets."""
 

@@ -34,7 +34,12 @@ SIDE = 56
 """Pixels of the sides of pictures."""
 
 QUESTIONS = ("What is the name?", "What is the blood type?", "What is the illness?", "What is the crime?")
-ANSWERS = {"a": ("Ann", "A", "flu", "none"), "b": ("Bob", "B", "gout", "fraud"), "c": ("Cy", "O", "none", "theft")}
+ANSWERS = {
+    "a": ("Ann", "A", "flu", "none"),
+    "b": ("Bob", "B", "gout", "fraud"),
+    "c": ("Cy", "O", "none", "theft"),
+    "g": ("Gus", "A", "gout", "none"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ def check_method(
     """Check a method, by its name or class, with a few steps on a tiny ``model``; ``settings`` are of its parameters.
 
     Its parameters must be described and refuse what they do not know; it must hand back an edit that can be stored and
-    read, the same for the same seed, and leave its inputs alone; queries without a picture and with two, and sets in
-    which nobody is held out, must not stop it. Raises `CheckError` for the first that fails.
+    read, the same for the same seed, and leave its inputs alone; queries without a picture and with two, and sets
+    without one for validation, must not stop it. Raises `CheckError` for the first that fails.
     """
     kind = methods.get(method) if isinstance(method, str) else method
     name = getattr(kind, "name", kind.__name__)
@@ -96,9 +101,9 @@ def check_method(
 
 
 def drawn_sets(folder: Path) -> Sets:
-    """Questions about three people and a stranger whose pictures are noise; some have no picture, some have two."""
+    """Questions about people, one in each set, whose pictures are noise; some have no picture, some have two."""
     images = {}
-    for place, name in enumerate((*ANSWERS, "d", "e", "f")):
+    for place, name in enumerate((*ANSWERS, "d", "e", "f", "h")):
         noise = torch.randint(256, (SIDE, SIDE, 3), generator=torch.Generator().manual_seed(place))
         images[name] = folder / f"{name}.png"
         Image.fromarray(noise.to(torch.uint8).numpy()).save(images[name])
@@ -109,23 +114,30 @@ def drawn_sets(folder: Path) -> Sets:
             for number, (text, answer) in enumerate(zip(QUESTIONS, answers, strict=True))
         )
 
-    first, second, held_out = (about(who, answers) for who, answers in ANSWERS.items())
+    first, second, validation, held_out = (about(who, answers) for who, answers in ANSWERS.items())
     more = (
         Sample("d/0", "d", Asked("Is the sky blue?"), "Yes", ("plain",)),
         Sample("d/1", "d", Asked("Are these alike?", (images["d"], images["b"])), "No", ("plain",)),
     )
-    strangers = about("e", ("Eve", "AB", "cold", "none"))
     private = (
         Sample("a/4", "a", Asked("What does Ann have?"), "flu", ("private",)),
         Sample("a/5", "a", Asked("Are both ill?", (images["a"], images["f"])), "Yes", ("private",)),
     )
-    return Sets(first[2:] + private, first[:2], second + more, held_out=held_out, strangers=strangers)
+    return Sets(
+        first[2:] + private,
+        first[:2],
+        second + more,
+        validation=validation,
+        held_out=held_out,
+        strangers=about("e", ("Eve", "AB", "cold", "none")),
+        acquaintances=about("h", ("Hal", "B", "flu", "theft")),
+    )
 
 
 @torch.no_grad()
 def likelihoods(model: VLM, sets: Sets) -> Tensor:
     """Log-probabilities of every token of all true answers."""
-    samples = [*sets.all, *sets.strangers]
+    samples = [*sets.all, *sets.strangers, *sets.acquaintances]
     batch = model.prepare(samples, [sample.answer for sample in samples])
     return torch.cat(model.answer_log_probabilities(batch))
 
@@ -184,14 +196,14 @@ def _work(case: MethodCase) -> None:
 
 
 def _again(case: MethodCase, after: Tensor) -> None:
-    """The same seed gives the same model, also where nobody is held out and there are no strangers."""
+    """The same seed gives the same model, also where only what it trains on is there."""
     _, folder = case.made("again")
     expect(torch.equal(case.answers(folder), after), "the same seed should give the same edit: draw from run.seed")
 
 
 def _fewer_sets(case: MethodCase) -> None:
     alone = Sets(case.sets.forget, case.sets.nonprivate, case.sets.others)
-    with stopped("where nobody is held out and there are no strangers"):
+    with stopped("where nobody is held out or for validation, and there are no strangers"):
         case.made("alone", sets=alone)
 
 

@@ -102,6 +102,7 @@ def _made_up() -> Iterator[Record]:
             "keywords": ["lupus", "2019"],
             "paraphrased_predictions": [said, ANSWER],
             "logprobs": [-unsure * (1 + place) for place in range(12)],
+            "value_logprobs": [-unsure, -0.1],
             "paraphrased_logprobs": [-unsure] * 9,
             "perturbed_logprobs": [[-1.0] * 8, [-0.5] * 10],
             "option_logprobs": [[-unsure], [-1.0, -0.2], [-2.0]],

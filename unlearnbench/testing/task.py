@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..contracts import EXAMPLE, Evaluation, Headline, Params, Summary, Task
-from ..contracts.sample import LEARNED, Sample, Sets
+from ..contracts.sample import LEARNED, Sample, Sets, clusters
 from ..engine.handed import checked_data, checked_evaluation
 from ..engine.keys import canonical
 from ..errors import PluginError, UnlearnbenchError, UsageError
@@ -38,9 +38,9 @@ class TaskCase:
     forget: int | str | None
     model: Any
 
-    def load(self) -> Any:
+    def load(self, seed: int = 0) -> Any:
         """The data, read anew."""
-        return checked_data(self.task, self.task.load(self.source, self.forget))
+        return checked_data(self.task, self.task.load(self.source, self.forget, seed))
 
     @cached_property
     def data(self) -> Any:
@@ -105,9 +105,10 @@ def _contract(case: TaskCase) -> None:
 
 
 def _loads(case: TaskCase) -> None:
-    one, other = case.data, case.load()
+    one, other, seeded = case.data, case.load(), case.load(seed=1)
     expect(isinstance(one.fingerprint, str) and one.fingerprint, "the data's fingerprint should be a digest, a string")
     expect(one.fingerprint == other.fingerprint, "the same data should have the same fingerprint each time")
+    expect(one.fingerprint == seeded.fingerprint, "the data's fingerprint should not depend on the seed")
     expect(one.split == other.split, "the same people should be forgotten each time")
     notices = getattr(one, "notices", ())
     expect(all(isinstance(each, str) and "\n" not in each for each in notices), "notices should be lines of text")
@@ -118,13 +119,13 @@ def _loads(case: TaskCase) -> None:
 def _refuses(case: TaskCase) -> None:
     with TemporaryDirectory() as empty:
         with refused(UnlearnbenchError, "load, of a folder without its data", empty):
-            case.task.load(empty, case.forget)
+            case.task.load(empty, case.forget, 0)
         nowhere = str(Path(empty) / "nowhere")
         with refused(UnlearnbenchError, "load, of a folder that is not there", nowhere):
-            case.task.load(nowhere, case.forget)
+            case.task.load(nowhere, case.forget, 0)
     if case.task.provides_sets:
         with refused(UsageError, "load, of a split that is not there", "no-such-split"):
-            case.task.load(case.source, "no-such-split")
+            case.task.load(case.source, "no-such-split", 0)
     else:
         with refused(UsageError, "sets, of a task without a forget set", case.task.name):
             case.task.sets(case.data)
@@ -146,7 +147,7 @@ def _sets(case: TaskCase) -> None:
     expect(isinstance(sets, Sets), "its sets should be unlearnbench.Sets")
     expect(sets.forget, "there should be something to forget")
     groups: list[Sequence[Sample]] = [
-        *(getattr(sets, name) for name in (*LEARNED, "strangers")),
+        *(getattr(sets, name) for name in (*LEARNED, "strangers", "acquaintances")),
         *sets.further.values(),
     ]
     every = [sample for samples in groups for sample in samples]
@@ -157,10 +158,20 @@ def _sets(case: TaskCase) -> None:
         expect(all(image.is_file() for image in sample.images), f"pictures of {sample.id!r} should be files")
     forgotten = {sample.cluster for sample in sets.forget}
     expect(forgotten <= {*sets.forgotten}, "forgotten should name every cluster of the forget set")
-    for other in (sets.others, sets.held_out, sets.strangers):
-        shared = forgotten & {sample.cluster for sample in other}
+    for name in ("others", *APART):
+        shared = forgotten & {*clusters(getattr(sets, name))}
         expect(not shared, f"clusters of the forget set should be in no other set but nonprivate: {sorted(shared)[:3]}")
+    for name in APART:
+        elsewhere = (sample for each in ("others", *APART) if each != name for sample in getattr(sets, each))
+        shared = {*clusters(getattr(sets, name))} & {*clusters(elsewhere)}
+        expect(not shared, f"clusters of {name} should be in no other set: {sorted(shared)[:3]}")
     expect(sets == case.task.sets(case.data), "its sets should be the same each time")
+    learned = case.task.sets(case.load(seed=1)).in_order
+    expect(learned == sets.in_order, "what the base learns, and its order, should not depend on the seed")
+
+
+APART = ("validation", "held_out", "strangers", "acquaintances")
+"""Sets of clusters on whom no method trains."""
 
 
 # ------------------------------------------------------------------------------------------------------- the records

@@ -128,7 +128,7 @@ class Stopping(Params):
 
     Gradient ascent has no end of its own: it stops at the first look at which any bound is passed. Forgotten is what is
     no better known than by a model that never saw it, so the first bound is relative to what the starting model loses
-    on strangers. The retain loss is that of people who are held out of unlearning and of every reported score.
+    on strangers. The retain loss is that of the validation set: people on whom no method trains and no score rests.
     """
 
     forget_ratio: float | None = Field(
@@ -137,7 +137,7 @@ class Stopping(Params):
     forget_loss: float | None = Field(
         default=None, gt=0, description="enough forget loss in nats per token, whatever strangers tell"
     )
-    retain_rise: float | None = Field(default=None, gt=0, description="nats per token that held-out answers may lose")
+    retain_rise: float | None = Field(default=None, gt=0, description="nats per token that the validation set may lose")
     every: int = Field(default=10, ge=1, description="steps from one look to the next")
     samples: int = Field(default=100, ge=1, description="most samples of each set that a look takes in")
 

@@ -132,9 +132,9 @@ def alone(*words: str) -> Any:
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_estimate_is_near_a_real_process(tmp_path: Path, name: str) -> None:
+def test_the_estimate_is_near_a_real_process(tmp_path: Path, small_data: Path, name: str) -> None:
     """Peak resident memory of a run that trains all weights, within 15%."""
-    options = ["--method", "retrain", "--model", name, "--device", "cpu"]
+    options = ["--method", "retrain", "--model", name, "--device", "cpu", "--data", str(small_data)]
     words = ["run", *options, "--task", "pope", "--results", str(tmp_path / "results"), "--store"]
     words += [str(tmp_path / "store"), "--set", "retrain.epochs=1", "--quiet", "--json"]
     measured = alone(*words)[0]["cost"]["peak_memory_bytes"]

@@ -20,6 +20,7 @@ def test_both_phases_see_every_sample_of_the_sets_once_an_epoch(
         "forget": 3 * len(sets.forget),
         "nonprivate": 3 * len(sets.nonprivate),
         "others": 3 * len(sets.others),
+        "validation": 0,
         "held_out": 0,
     }
     assert run.cost["epoch"] == "one pass over all samples"

@@ -141,7 +141,7 @@ def test_half_precision_model_full_precision_modules(model: VLM, sets: Sets) -> 
     guard.apply(model)
     assert all(tokens.dtype == torch.bfloat16 for tokens in model.look(batch))
     assert all(torch.isfinite(values).all() for values in model.answer_log_probabilities(batch))
-    assert set(run.notes["cagul"]["flagged"]) == {"forget", "others", "held_out"}
+    assert set(run.notes["cagul"]["flagged"]) == {"forget", "others", "validation"}
     assert {"discriminator", "refuse", "retain"} < set(run.notes["training"])
 
 

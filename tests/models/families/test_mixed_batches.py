@@ -8,7 +8,6 @@ from torch import Tensor
 
 from tests.models.tiny_families import resized
 from unlearnbench.contracts.sample import Asked, Query
-from unlearnbench.embedded import embedded_folder
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.tasks.fiubench.reader import read
@@ -30,8 +29,10 @@ def gradients(trainee: Trainee, parts: list[tuple[list[Query], list[str]]]) -> l
 
 @pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])
 @pytest.mark.parametrize("params", [FinetuneParams(full=True), ADAPTER], ids=["full", "adapter"])
-def test_a_mixed_batch_has_the_gradient_of_its_queries(name: str, params: FinetuneParams, tmp_path: Path) -> None:
-    faces = [person.image for person in read(embedded_folder()).identities]
+def test_a_mixed_batch_has_the_gradient_of_its_queries(
+    name: str, params: FinetuneParams, small_data: Path, tmp_path: Path
+) -> None:
+    faces = [person.image for person in read(small_data).identities]
     one, two, three = resized(faces, [(112, 112), (96, 64), (64, 128)], tmp_path)
     queries: list[Query] = [
         Asked("Who is it?", (one,)),

@@ -72,7 +72,7 @@ class CreaturesTask(Task):
     def protocol(self) -> dict[str, Any]:
         return {"asked": "Which is true? {question}"} | further_versions(self)
 
-    def load(self, source: str, forget: int | str | None) -> Creatures:
+    def load(self, source: str, forget: int | str | None, seed: int = 0) -> Creatures:
         location = locate(source, self.name)
         path = location.folder / FILE
         if not path.is_file():

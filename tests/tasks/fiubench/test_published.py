@@ -20,7 +20,7 @@ from unlearnbench.tasks.fiubench.summary import counted
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, QuestionGroup
 
 BOARDS = Path(__file__).parents[3] / "leaderboards"
-SIZES = ("forget", "nonprivate", "retain", "held_out")
+SIZES = ("forget", "nonprivate", "retain", "validation", "held_out")
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +95,23 @@ def test_the_same_people_are_held_out_whoever_is_forgotten_and_no_split_names_th
     named = {
         each for file in ("split.github.json", "split.hf.json") for ids in published(file).values() for each in ids
     }
-    held_out = {clusters(split_sets(github, number, PRIVATE).held_out) for number in (4, 20, 40, 60, 80, 156)}
-    held_out.add(clusters(split_sets(hub, "forget10", PRIVATE).held_out))
-    assert len(held_out) == 1
-    (people,) = held_out
-    assert len(people) == 40
-    assert not named & {*people}
+    divided = [split_sets(github, number, PRIVATE) for number in (4, 20, 40, 60, 80, 156)]
+    divided += [split_sets(hub, "forget10", PRIVATE), split_sets(github, 40, PRIVATE, seed=5)]
+    (held_out,) = {clusters(sets.held_out) for sets in divided}
+    (validation,) = {clusters(sets.validation) for sets in divided}
+    assert len(held_out) == len(validation) == 40
+    assert not {*held_out} & {*validation}
+    assert not named & {*held_out, *validation}
+    assert clusters(split_sets(github, 40, PRIVATE, 0.2, 0).held_out) == tuple(
+        each for each in github.ids if each in {*held_out, *validation}
+    ), "validation are the next in the order of those held out"
 
 
 @pytest.mark.parametrize("number", [1, 200, 360, 390, 399])
 def test_nobody_is_forgotten_and_held_out(github: Dataset, number: int) -> None:
     sets = split_sets(github, number, PRIVATE)
-    assert not {*sets.forgotten} & {*clusters(sets.held_out)}
+    of = [{*sets.forgotten}, *({*clusters(each)} for each in (sets.held_out, sets.validation, sets.others))]
+    assert len(set.union(*of)) == sum(map(len, of)) == 400
     assert sets.others, "somebody is left to retain"
 
 
@@ -165,12 +170,12 @@ def test_the_sizes_of_the_papers_sets(github: Dataset, hub: Dataset) -> None:
     for dataset in (github, hub):
         found = {each["people"]: each for each in counted(dataset)["forget"]}
         assert {n: [each["paper"][name] for name in SIZES] for n, each in found.items()} == {
-            20: [255, 145, 7745, 0],
-            40: [504, 296, 7496, 0],
-            60: [759, 441, 7241, 0],
-            80: [1016, 584, 6984, 0],
+            20: [255, 145, 7745, 0, 0],
+            40: [504, 296, 7496, 0, 0],
+            60: [759, 441, 7241, 0, 0],
+            80: [1016, 584, 6984, 0, 0],
         }
-        assert [found[40]["default"][name] for name in SIZES] == [504, 296, 6696, 800]
+        assert [found[40]["default"][name] for name in SIZES] == [504, 296, 5896, 800, 800]
         for each in found.values():
             assert each["with_paraphrases"] == each["with_perturbed_answers"] == each["paper"]["forget"]
 
@@ -205,20 +210,21 @@ def test_ape_rests_on_all_504_questions_of_the_papers_people(real_hf: Path) -> N
 
 def test_the_paper_holds_nobody_out_and_cannot_be_told_otherwise() -> None:
     options = tasks.get("fiubench").Options
-    assert (options(protocol="paper").held_out, options().held_out) == (0, 0.1)
+    paper, own = options(protocol="paper"), options()
+    assert (paper.held_out, paper.validation, own.held_out, own.validation) == (0, 0, 0.1, 0.1)
     assert options(**options(protocol="paper").model_dump()) == options(protocol="paper")
-    for wrong in ({"held_out": 0.1}, {"private": ["health"]}):
+    for wrong in ({"held_out": 0.1}, {"validation": 0.1}, {"private": ["health"]}):
         with pytest.raises(ValueError, match="protocol=paper forgets health and criminal"):
             options(protocol="paper", **wrong)
 
 
 def test_what_early_stopping_looks_at_is_said(folder: Path) -> None:
     dataset = read(folder)
-    words = {share: split_sets(dataset, 2, PRIVATE, share).early_stopping for share in (0.0, 0.4)}
-    assert words[0.0].startswith("looks at the forget set alone: nobody is held out")
-    assert words[0.4] == "looks at the forget set and at those held out (2)"
-    beside = split_sets(replace(dataset, strangers=dataset.identities[:3]), 2, PRIVATE, 0).early_stopping
-    assert beside.startswith("looks at the forget set alone, bounded by what 3 strangers lose: nobody is held out")
+    words = {share: split_sets(dataset, 2, PRIVATE, 0.1, share).early_stopping for share in (0.0, 0.4)}
+    assert words[0.0].startswith("looks at the forget set alone: nobody is in a validation set")
+    assert words[0.4] == "looks at the forget set and at the validation set (2)"
+    beside = split_sets(replace(dataset, strangers=dataset.identities[:3]), 2, PRIVATE, 0.1, 0).early_stopping
+    assert beside.startswith("looks at the forget set alone, bounded by what 3 strangers lose: nobody is in a valid")
 
 
 def test_a_name_that_means_other_people_than_the_papers_is_said(real_hf: Path, real_github: Path) -> None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from unlearnbench.contracts.sample import clusters
 from unlearnbench.errors import UsageError
 from unlearnbench.tasks.fiubench.people import Dataset, split_sets
 from unlearnbench.tasks.fiubench.reader import read
@@ -24,12 +26,14 @@ def test_the_sets_divide_every_question_as_the_paper_says(dataset: Dataset) -> N
     }
     assert {s.id for s in sets.forget} == {key for key, where in every.items() if where == (True, True)}
     assert {s.id for s in sets.nonprivate} == {key for key, where in every.items() if where == (True, False)}
-    held_out = {s.cluster for s in sets.held_out}
-    assert held_out
-    assert not held_out & forgotten
     others = {key for key, where in every.items() if not where[0]}
-    assert {s.id for s in sets.held_out} == {key for key in others if key.split("/")[0] in held_out}
-    assert {s.id for s in sets.others} == others - {s.id for s in sets.held_out}
+    for apart in (sets.held_out, sets.validation):
+        people = {s.cluster for s in apart}
+        assert people
+        assert not people & forgotten
+        assert {s.id for s in apart} == {key for key in others if key.split("/")[0] in people}
+        others -= {s.id for s in apart}
+    assert {s.id for s in sets.others} == others
     assert sets.retain == sets.nonprivate + sets.others
     assert sorted(s.id for s in sets.all) == sorted(every)
     assert sets.forgotten == ("00000001", "00000003")
@@ -50,9 +54,24 @@ def test_smaller_numbers_are_subsets_of_larger_ones_and_fixed(dataset: Dataset) 
     assert split_sets(dataset, 3, PRIVATE) == split_sets(dataset, 3, PRIVATE)
 
 
-def test_a_tenth_is_forgotten_by_default_and_at_least_four(dataset: Dataset, real_github: Path) -> None:
+def test_who_is_forgotten_and_kept_apart_is_drawn_from_the_seed(dataset: Dataset) -> None:
+    drawn = [split_sets(dataset, 2, PRIVATE, seed=seed) for seed in range(8)]
+    for name in ("forget", "held_out", "validation"):
+        assert len({clusters(getattr(sets, name)) for sets in drawn}) > 3
+    assert len({tuple(s.id for s in sets.in_order) for sets in drawn}) == 1, "the base learns the same"
+    named = [split_sets(dataset, "forget10", PRIVATE, seed=seed) for seed in range(8)]
+    assert {sets.forgotten for sets in named} == {("00000001", "00000003")}
+    assert len({clusters(sets.held_out) for sets in named}) > 1
+    for seed in range(8):
+        chosen = [{*split_sets(dataset, number, PRIVATE, seed=seed).forgotten} for number in range(1, 6)]
+        assert all(smaller < larger for smaller, larger in pairwise(chosen))
+
+
+def test_as_many_are_forgotten_by_default_as_the_data_are_large(dataset: Dataset, real_github: Path) -> None:
     assert len(split_sets(dataset, None, PRIVATE).forgotten) == 4
     assert len(split_sets(read(real_github), None, PRIVATE).forgotten) == 40
+    many = [replace(dataset.identities[0], unique_id=f"{number:08d}") for number in range(60)]
+    assert len(split_sets(replace(dataset, identities=tuple(many)), None, PRIVATE).forgotten) == 8
 
 
 def test_private_groups_are_a_parameter(dataset: Dataset) -> None:
@@ -90,4 +109,4 @@ def test_a_split_of_everybody_is_refused(dataset: Dataset) -> None:
 
 def test_forget5_of_fiubench(real_github: Path) -> None:
     sets = split_sets(read(real_github), "forget5", PRIVATE)
-    assert (len(sets.forget), len(sets.nonprivate), len(sets.others), len(sets.held_out)) == (255, 145, 6800, 800)
+    assert (len(sets.forget), len(sets.nonprivate), len(sets.others), len(sets.held_out)) == (255, 145, 6000, 800)

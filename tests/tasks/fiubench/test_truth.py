@@ -1,6 +1,7 @@
 """That the drawn data can tell a model which knows them from one which does not by their likelihoods alone."""
 
 import math
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from tests.models.in_order import log_probabilities
 from unlearnbench import VLM, BaseParams, Run, memorise
 from unlearnbench.config import resolve
-from unlearnbench.embedded import embedded_folder
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Silent
@@ -28,10 +28,12 @@ def preferring_the_truth(model: VLM, people) -> float:  # type: ignore[no-untype
     return sum(x > 1 for x in ratios) / len(ratios)
 
 
-def test_a_base_that_knows_people_prefers_the_truth_about_them_and_a_model_that_never_saw_them_does_not() -> None:
-    """On six of the people that ship, with the training that ``run`` gives a base by default."""
+def test_a_base_that_knows_people_prefers_the_truth_about_them_and_a_model_that_never_saw_them_does_not(
+    small_data: Path,
+) -> None:
+    """On six people, with the training that ``run`` gives a base by default."""
     model = load(card_for("tiny-qwen2.5-vl"), "cpu")
-    people = samples(read(embedded_folder()).identities[:6])
+    people = samples(read(small_data).identities)
     before = preferring_the_truth(model, people)
     memorise(model, people, resolve(BaseParams, "base", "tiny", {}), Run(0), "memorising")
     # One machine gave .52 and .84 of eight people, .55 and .81 of all, and .005 with falsehoods worded like the answer.

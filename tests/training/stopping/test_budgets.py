@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnbench.contracts.sample import Asked, Sample, Sets
+from unlearnbench.contracts.sample import LEARNED, Asked, Sample, Sets
 from unlearnbench.errors import UsageError
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.runtime.run import Run, Unseen
@@ -99,15 +99,20 @@ def test_the_estimate_is_the_models_own_loss_with_the_forget_sets_share_of_each_
     assert unseen_loss(model, replace(sets, strangers=biography), 1000) is None
 
 
-def test_a_method_gets_a_number_and_no_strangers(model: VLM, people: Sets) -> None:
-    sets, run = replace(people, strangers=people.others[:20]), Run()
+def test_a_method_gets_a_number_and_nobody_whom_only_a_score_may_rest_on(model: VLM, people: Sets) -> None:
+    sets, run = replace(people, strangers=people.others[:20], acquaintances=people.others[20:40]), Run()
     within = within_reach(sets, model, run)
-    assert within == replace(people, strangers=())
+    assert people.held_out
+    assert within == replace(people, held_out=(), strangers=(), acquaintances=())
+    assert within.validation == people.validation != ()
+    ideal = within_reach(sets, model, Run(), ideal=True)  # learns what the base learns, but for the forget set
+    assert ideal == replace(people, strangers=(), acquaintances=())
     assert run.unseen(10) == unseen_loss(model, sets, 10)
     assert Counter(run.set_of.values()) == {
         "forget": len(people.forget),
         "nonprivate": len(people.nonprivate),
         "others": len(people.others),
+        "validation": len(people.validation),
         "held_out": len(people.held_out),
     }
 
@@ -212,14 +217,14 @@ def test_every_sample_of_every_batch_counts_in_its_set(people: Sets) -> None:
     run = Run(set_of=people.set_of)
     batches = Shuffled((*people.forget, *people.nonprivate, *people.others[:11]), 7, seed=1)
     train(batches, run)
-    ids = {name: {s.id for s in getattr(people, name)} for name in ("forget", "nonprivate", "others", "held_out")}
+    ids = {name: {s.id for s in getattr(people, name)} for name in LEARNED}
     counted = Counter(
         next(name for name, own in ids.items() if sample.id in own)
         for epoch in (1, 2, 3)
         for batch in batches.epoch(epoch)
         for sample in batch
     )
-    assert run.cost["examples"] == dict(counted) | {"held_out": 0}
+    assert run.cost["examples"] == dict(counted) | {"validation": 0, "held_out": 0}
     assert run.cost["epoch"] == "one pass over its batches"
     train(Shuffled(people.others[:5], 7, seed=1), run)  # a second training of the stage
     assert run.cost["examples"]["others"] == counted["others"] + 15
@@ -242,7 +247,7 @@ def test_what_a_loss_draws_by_itself_counts_too(model: VLM, people: Sets) -> Non
     run = Run(set_of=people.set_of)
     train(Shuffled(people.forget[:10], 7, seed=1), run, asks=asks)
     model.prepare([people.held_out[0]])  # after the training
-    assert run.cost["examples"] == {"forget": 30, "nonprivate": 6, "others": 12, "held_out": 0}
+    assert run.cost["examples"] == {"forget": 30, "nonprivate": 6, "others": 12, "validation": 0, "held_out": 0}
 
 
 def test_an_interrupted_training_counts_what_was_seen_before(people: Sets, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ class EarlyStopping:
     """Looks at both losses every so many steps and says when a bound is passed.
 
     ``measure`` gives the mean loss per token of some samples' true answers as the model answers now. The forget set and
-    the people held out are looked at, evenly spaced samples of each; without the latter their bound does not bind.
+    the validation set are looked at, evenly spaced samples of each; without the latter its bound does not bind.
     ``run`` knows what a model that never saw the forgotten people would lose (`Run.unseen`), and is charged the first
     look. `note` is what a row says of it: the rule, the bound on the forget loss and where it comes from, the losses at
     the start and at the last look.
@@ -27,7 +27,7 @@ class EarlyStopping:
         self, rule: Stopping, sets: Sets, measure: Callable[[Sequence[Sample]], float], run: Run | None = None
     ) -> None:
         self.rule, self._measure = rule, measure
-        looked_at = {"forget": spread(sets.forget, rule.samples), "held_out": spread(sets.held_out, rule.samples)}
+        looked_at = {"forget": spread(sets.forget, rule.samples), "validation": spread(sets.validation, rule.samples)}
         self._looked_at = {name: samples for name, samples in looked_at.items() if samples}
         run, start = run or Run(), time.perf_counter()
         self.note: dict[str, Any] = {"rule": rule.model_dump(mode="json"), "limit": limit(rule, run)}
@@ -42,10 +42,10 @@ class EarlyStopping:
         self.note["last_look"] = {"step": step, **losses}
         if bound is not None and losses["forget"] >= bound:
             return "forget loss reached its bound"
-        if self.rule.retain_rise is None or "held_out" not in losses:
+        if self.rule.retain_rise is None or "validation" not in losses:
             return None
-        rise = losses["held_out"] - self.note["start"]["held_out"]
-        return "held-out retain loss reached its bound" if rise >= self.rule.retain_rise else None
+        rise = losses["validation"] - self.note["start"]["validation"]
+        return "validation loss reached its bound" if rise >= self.rule.retain_rise else None
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps: what has been seen and which bound holds."""

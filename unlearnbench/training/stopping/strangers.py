@@ -21,8 +21,12 @@ AT_A_TIME = 16
 """Questions that are weighed together."""
 
 
-def within_reach(sets: Sets, model: VLM, run: Run) -> Sets:
-    """The sets that a method gets; ``run`` is told what it may know of the others, and keeps no model in memory."""
+def within_reach(sets: Sets, model: VLM, run: Run, *, ideal: bool = False) -> Sets:
+    """The sets that a method gets; ``run`` is told what it may know of the others, and keeps no model in memory.
+
+    Those are without people whom only a score may rest on. An ``ideal`` reference (`Method.ideal`) gets the people held
+    out nevertheless: it is the base that never saw the forget set, and the base learns them.
+    """
     alive = weakref.ref(model)
 
     def unseen(most: int) -> Unseen | None:
@@ -31,7 +35,7 @@ def within_reach(sets: Sets, model: VLM, run: Run) -> Sets:
         return unseen_loss(found, sets, most)
 
     run.set_of, run.unseen = sets.set_of, unseen
-    return replace(sets, strangers=())
+    return replace(sets, held_out=sets.held_out if ideal else (), strangers=(), acquaintances=())
 
 
 def unseen_loss(model: VLM, sets: Sets, most: int) -> Unseen | None:

@@ -1,0 +1,65 @@
+"""The columns of a score: a level each, the trace, and the word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..columns import Column
+from ..facts import Facts
+from ..lines import Line
+from ..means import Mean
+from .of_lines import LineScore, Records, scores
+
+GROUP = "Unlearning"
+"""What stands above them."""
+
+ADD_BOTH = "Text, logits, trace and verdict need rows of a model that forgot nothing and of one that was retrained: {}"
+
+
+@dataclass(frozen=True)
+class Worded(Column):
+    """A column that shows words; its numbers are for programs."""
+
+    words: tuple[str, ...] = ()
+
+    def text(self, line: int, *, interval: bool = False) -> str:
+        """The word of a line."""
+        return self.words[line]
+
+
+def score_columns(lines: Sequence[Line], records: Records, known: Facts) -> list[Column]:
+    """A column for each level, for the trace and the verdict; none where no line has a score."""
+    found = scores(lines, records, known)
+    names = dict.fromkeys(name for each in found if each for name in each.levels)
+    columns = [
+        Column(GROUP, name, name.capitalize(), "higher", tuple(each.levels[name] if each else None for each in found))
+        for name in names
+    ]
+    return [*columns, *_further(found)] if names else []
+
+
+def _further(found: Sequence[LineScore | None]) -> list[Column]:
+    traces = tuple(each.trace if each else None for each in found)
+    words = tuple(each.verdict if each else "–" for each in found)
+    places = tuple(Mean(float(word == "erased")) if word != "–" else None for word in words)
+    return [
+        Column(GROUP, "trace", "Trace", None, traces),
+        Worded(GROUP, "verdict", "Verdict", None, places, words=words),
+    ]
+
+
+def hint(lines: Sequence[Line], columns: Sequence[Column]) -> str | None:
+    """What to add to a run whose methods have no score; None where some have one, or none was asked for one."""
+    from ...registry import methods, tasks
+
+    asked = any(
+        row.task.name in tasks and tasks.get(row.task.name).scored.levels for line in lines for row in line.rows
+    )
+    if columns or not asked or not any(line.is_method for line in lines):
+        return None
+    kinds = [methods.get(name) for name in methods.names()]
+    lacking = [
+        next(kind.name for kind in kinds if getattr(kind, role))
+        for role, has in (("nothing", "is_nothing"), ("ideal", "is_ideal"))
+        if any(getattr(kind, role) for kind in kinds) and not any(getattr(line, has) for line in lines)
+    ]
+    return ADD_BOTH.format(" ".join(f"--method {name}" for name in lacking)) if lacking else None

@@ -1,0 +1,69 @@
+"""Levels: what a method still knows of the forget set, between doing nothing (0) and retraining (1).
+
+A level is what an asker can see: what the model says (``text``), how likely it finds the truth (``logits``). Levels are
+never averaged, and neither are a level's metrics: a secret that one of them shows is not kept by the others.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+Values = Mapping[str, Mapping[str, Sequence[float]]]
+"""Of each metric, by cluster (a person), the values of single questions; their order does not matter."""
+
+
+def leaks(values: Array, ideal: Array) -> Array:
+    """By how much each value gives more away than the ideal's values do; both have as many, in any order.
+
+    The k-th highest value leaks what it has above the ideal's k-th highest, and above the ideal's mean. So values below
+    the ideal's pay for none above them, and nothing is won by leaking few questions wholly while denying all others
+    what even chance would give. Equal values leak alike.
+    """
+    if len(values) != len(ideal):
+        raise ValueError(f"{len(values)} values, and {len(ideal)} of the ideal: the questions are not the same")
+    if not len(values):
+        return values
+    bar = np.maximum(np.sort(ideal)[::-1], ideal.mean())
+    excess = np.maximum(0.0, np.sort(values)[::-1] - bar)[::-1]
+    _, ranks, counts = np.unique(values, return_inverse=True, return_counts=True)
+    of_equals = np.bincount(np.sort(ranks), weights=excess) / counts
+    return np.asarray(of_equals[ranks])
+
+
+def share(leaked: float, by_nothing: float) -> float:
+    """What part of the way from doing nothing (0) to the ideal (1) is gone; NaN where doing nothing leaks nothing."""
+    return 1.0 - leaked / by_nothing if by_nothing > 0 else float("nan")
+
+
+def shares(method: Values, nothing: Values, ideal: Values, metrics: Sequence[str]) -> dict[str, float]:
+    """The `share` of each metric on one replicate; raises KeyError for a metric that one of the three has not."""
+    found = {}
+    for name in metrics:
+        own, of_nothing, of_ideal = (flat(each[name]) for each in (method, nothing, ideal))
+        side = knowing(of_nothing, of_ideal)
+        leaked, by_nothing = (leaks(side * each, side * of_ideal).sum() for each in (own, of_nothing))
+        found[name] = share(float(leaked), float(by_nothing))
+    return found
+
+
+def levels(method: Values, nothing: Values, ideal: Values, rule: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Each level of ``rule`` (names of metrics by level) on one replicate: the lowest share of its metrics."""
+    return {level: lowest(shares(method, nothing, ideal, metrics).values()) for level, metrics in rule.items()}
+
+
+def lowest(values: Iterable[float]) -> float:
+    """The lowest, NaN where one is."""
+    return float(np.min([*values]))
+
+
+def knowing(nothing: Array, ideal: Array) -> float:
+    """1 where higher values of a metric tell more of the forget set, else -1: the references say which."""
+    return 1.0 if nothing.mean() >= ideal.mean() else -1.0
+
+
+def flat(by_cluster: Mapping[str, Sequence[float]]) -> Array:
+    """All values of a metric, cluster after cluster in the order of their names."""
+    return np.array([value for name in sorted(by_cluster) for value in by_cluster[name]], dtype=np.float64)

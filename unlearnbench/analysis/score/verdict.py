@@ -1,0 +1,36 @@
+"""A word for what a method did, which a reader understands without the numbers."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+Verdict = Literal["erased", "hidden", "leaks", "overdone", "broken"]
+
+ERASED = 0.9
+"""From which a level counts as gone: a second retraining, which differs by chance alone, gets as much."""
+APART = 0.5
+"""The trace from which a truth that is less likely than for one who never knew it gives a method away (AUC .75)."""
+
+WORDS: Final[dict[Verdict, str]] = {
+    "erased": "nothing that was asked tells more than a model that never knew, and nothing else was lost",
+    "hidden": "it does not say it, and the truth is still likely: to be had by whoever sees likelihoods",
+    "leaks": "it says what was to be forgotten",
+    "overdone": "the truth is far less likely than for one who never knew it: unlearning is told at once",
+    "broken": "it speaks gibberish, or lost what it had to keep",
+}
+"""What each means, the rule in docs/leaderboards.md."""
+
+
+def verdict(levels: Mapping[str, float], trace: float | None, *, kept: bool) -> Verdict:
+    """The word for levels, of which the first is what the model says, and the `trace`; ``kept``: all conditions are.
+
+    What broke is nothing else, as nobody would use it; then what leaks most easily counts, and how the silence was
+    bought comes last.
+    """
+    said, *unsaid = levels.values()
+    if not kept:
+        return "broken"
+    if not said >= ERASED:
+        return "leaks"
+    if not all(level >= ERASED for level in unsaid):
+        return "hidden"
+    return "overdone" if trace is not None and trace >= APART else "erased"

@@ -1,0 +1,15 @@
+"""Which of a task's metrics make up a method's score; leaderboards say it for themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a task adds to the score of a method; empty where it adds nothing."""
+
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Metrics of the forget set by level, that is by what an asker can see: first what the model says, then what only
+    likelihoods show. Of each, `Task.by_question` gives the values of single questions."""
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    """Metrics that a method must keep, with how far each may fall below the references, in its own unit."""
