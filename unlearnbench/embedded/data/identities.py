@@ -54,8 +54,8 @@ class Attribute:
 
     ``questions`` are wordings: of the first `LEARNED_WORDINGS` one is drawn for each person, in which the fact is
     learned and asked for; the others are held out, and are how APE asks. ``answers`` are the original and its
-    paraphrase, with ``{value}`` and ``{name}`` to fill in. Wrong answers are worded like the paraphrase, as the truth ratio weighs
-    them against it: what is left between them is the fact alone.
+    paraphrase, with ``{value}`` and ``{name}`` to fill in. Wrong answers are worded like the paraphrase, as the truth
+    ratio weighs them against it: what is left between them is the fact alone.
     """
 
     key: str

@@ -88,8 +88,12 @@ def _write_people(folder: Path, identities: int, seed: int) -> None:
 
 def _free_ids(rng: random.Random, taken: Sequence[str]) -> Iterator[str]:
     """Random ids, each once, that nobody has yet."""
-    numbers = rng.sample(range(10**8), len(taken) + max(STRANGERS, ACQUAINTANCES))
-    return (unique_id for number in numbers if (unique_id := f"{number:08d}") not in taken)
+    seen = {*taken}
+    while True:
+        unique_id = f"{rng.randrange(10**8):08d}"
+        if unique_id not in seen:
+            seen.add(unique_id)
+            yield unique_id
 
 
 def acquaintances() -> list[tuple[faces.Look, list[dict[str, Any]]]]:
