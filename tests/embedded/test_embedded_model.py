@@ -1,7 +1,7 @@
 """The shipped models: small, trained, and able to see and to refuse what they have never been shown."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 
