@@ -163,16 +163,18 @@ class Split(_Part):
         validation: Iterable[str] = (),
         held_out: Iterable[str] = (),
         private: Iterable[str] = (),
+        drawn: bool = False,
     ) -> Self:
         """The split that forgets the people ``forget`` of ``of``, by their ids; the order of ids does not matter.
 
-        A split without a validation set has the digest that it had before there were such sets.
+        ``drawn`` tells that another seed draws other people. A split without a validation set has the digest that it
+        had before there were such sets.
         """
         parts = {"forget": sorted({*forget}), "held_out": sorted({*held_out}), "private": sorted({*private})}
         if aside := sorted({*validation}):
             parts["validation"] = aside
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-        return cls(name=name, identities=len(parts["forget"]), of=of, digest=digest)
+        return cls(name=name, identities=len(parts["forget"]), of=of, digest=digest, drawn=drawn)
 
     @property
     def key(self) -> str:
