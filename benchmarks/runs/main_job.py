@@ -1,71 +1,103 @@
-"""Whether the main job did what it should: ``python -m benchmarks.runs.main_job RESULTS`` reads a results folder.
+"""What the main job came to: ``python -m benchmarks.runs.main_job RESULTS`` reads a results folder.
 
-RESULTS comes from ``unlearnbench run --method finetune --method cagul --model tiny-qwen2.5-vl --seed 0,1,2``. Prints a
-line for every demand and seed, with the figures, and exits with 1 if one is not met.
+RESULTS comes from one ``unlearnbench run --method finetune,retrain,cagul --model tiny-qwen2.5-vl --seed 0,1,2``; there
+may be further methods and models. Printed are, for every seed, what must hold for its figures to mean anything, with
+exit code 1 where something does not, and then the figures of every method, whatever they are.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
+from unlearnbench.registry import tasks
 from unlearnbench.results.row import Row, latest
 from unlearnbench.results.store import RowStore
 
-Rows = dict[tuple[str, str], Row]
-"""(method, task) to row, of one seed and the same people."""
+from ..tune.trial import Judge, Trial
+
+NOTHING, IDEAL = "finetune", "retrain"
+
+MEMORISED = 0.9
+"""The exact match from which a set counts as known."""
+
+GAP = 0.1
+"""How far apart both references must be in whatever tells forgetting from knowing."""
+
+MINUTES = 8.0
+"""A seed's share of the time from the first cell's start to the last one's end, on two cores."""
+
+Demand = tuple[str, float, bool]
+"""What must hold, the figure, and whether it does."""
 
 
 def main() -> int:
-    """Check every seed."""
+    """Check and print every model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     store = RowStore(parser.parse_args().results)
-    seeds: dict[tuple[str, int], Rows] = {}
-    for row in latest(store.read()):
-        people = row.task.split.key if row.task.split else ""
-        seeds.setdefault((people, row.seed), {})[row.method.name, row.task.name] = row
-    verdicts = [verdict for (_, seed), rows in sorted(seeds.items()) for verdict in _demands(store, seed, rows)]
-    return 0 if verdicts and all(verdicts) else 1
+    rows = sorted(latest(store.read()), key=lambda row: row.model.name)
+    met = [of_model(store, model, [*its]) for model, its in groupby(rows, key=lambda row: row.model.name)]
+    return 0 if met and all(met) else 1
 
 
-def _demands(store: RowStore, seed: int, rows: Rows) -> list[bool]:
-    base, cagul = rows["finetune", "fiubench"], rows["cagul", "fiubench"]
-    kept = {task: _same_answers(store, rows, task) for task in ("fiubench", "mme", "pope")}
-    drop = abs(_value(base, "retain.rouge_l") - _value(cagul, "retain.rouge_l"))
-    share = _value(cagul, "nonprivate.rouge_l") / _value(base, "nonprivate.rouge_l")
-    demands = [
-        ("base: forget exact match >= 0.9", _value(base, "forget.exact_match"), lambda v: v >= 0.9),
-        ("base: retain exact match >= 0.9", _value(base, "retain.exact_match"), lambda v: v >= 0.9),
-        ("cagul: forget exact match <= 0.25", _value(cagul, "forget.exact_match"), lambda v: v <= 0.25),
-        ("cagul: forget refusals > 0.5", _value(cagul, "forget.refusal_rate"), lambda v: v > 0.5),
-        ("cagul: non-private ROUGE-L >= 0.85 of the base's", share, lambda v: v >= 0.85),
-        ("cagul: retain ROUGE-L within 0.02 of the base's", drop, lambda v: v <= 0.02),
-        ("cagul: answers about others that are the base's", kept["fiubench"], lambda v: v == 1),
-        ("cagul: MME answers that are the base's", kept["mme"], lambda v: v == 1),
-        ("cagul: POPE answers that are the base's", kept["pope"], lambda v: v == 1),
-    ]
-    verdicts = []
-    for what, value, met in demands:
-        verdicts.append(bool(met(value)))
-        print(f"seed {seed}  {'ok ' if verdicts[-1] else 'NOT'}  {value:6.3f}  {what}")
-    return verdicts
+def of_model(store: RowStore, model: str, rows: Sequence[Row]) -> bool:
+    """Print demands and figures of a model; whether every demand is met."""
+    demands = [*finished(rows), *(each for row in rows if row.status == "ok" for each in known(row))]
+    demands += [each for seed in seeds(rows) for each in apart(seed, rows)]
+    print(model)
+    for what, figure, holds in demands:
+        print(f"  {'ok ' if holds else 'NOT'}  {figure:7.3f}  {what}")
+    judge = Judge(store, rows, NOTHING, IDEAL)
+    for method in dict.fromkeys(row.method.name for row in rows):
+        for line in figures(judge, method, [row for row in rows if row.method.name == method and row.status == "ok"]):
+            print(f"  {line}")
+    return all(holds for *_, holds in demands)
 
 
-def _value(row: Row, name: str) -> float:
-    value = row.metrics[name].value
-    assert value is not None, name
-    return value
+def seeds(rows: Sequence[Row]) -> list[int]:
+    """The seeds of the rows, in order."""
+    return sorted({row.seed for row in rows})
 
 
-def _same_answers(store: RowStore, rows: Rows, task: str) -> float:
-    """The share of samples that both methods answer alike; of fiubench's, those about people who are not forgotten."""
-    base, cagul = (_answers(store.read_samples(rows[method, task])) for method in ("finetune", "cagul"))
-    return sum(base[sample] == cagul[sample] for sample in base) / len(base)
+def finished(rows: Sequence[Row]) -> Iterator[Demand]:
+    """That every cell ended well, and in time."""
+    failed = sum(row.status != "ok" for row in rows)
+    yield "cells that failed: none", float(failed), not failed
+    span = max(row.finished_at for row in rows) - min(row.started_at for row in rows)
+    minutes = span.total_seconds() / 60 / len(seeds(rows))
+    yield f"minutes a seed: at most {MINUTES:.0f} on two cores", minutes, minutes <= MINUTES
 
 
-def _answers(samples: list[dict[str, Any]]) -> dict[str, str]:
-    return {sample["id"]: sample["prediction"] for sample in samples if sample.get("set", "others") == "others"}
+def known(row: Row) -> Iterator[Demand]:
+    """That a reference has learned what it was taught."""
+    for name in {NOTHING: ("forget", "retain"), IDEAL: ("retain",)}.get(row.method.name, ()):
+        if (score := row.metrics.get(f"{name}.exact_match")) and score.value is not None:
+            what = f"seed {row.seed}: {row.method.name} knows the {name} set, exact match at least {MEMORISED}"
+            yield what, score.value, score.value >= MEMORISED
+
+
+def apart(seed: int, rows: Sequence[Row]) -> Iterator[Demand]:
+    """That the references differ in every metric that the levels are made of."""
+    own = {(row.method.name, row.task.name): row for row in rows if row.seed == seed and row.status == "ok"}
+    for task in dict.fromkeys(name for _, name in own):
+        metrics = [metric for level in tasks.get(task).scored.levels.values() for metric in level]
+        for metric in metrics:
+            two = [own[name, task].metrics.get(metric) for name in (NOTHING, IDEAL)]
+            values = [score.value for score in two if score and score.value is not None]
+            difference = abs(values[0] - values[1]) if len(values) == 2 else 0.0
+            what = f"seed {seed}: {metric} tells {NOTHING} and {IDEAL} apart by at least {GAP}"
+            yield what, difference, difference >= GAP
+
+
+def figures(judge: Judge, method: str, rows: Sequence[Row]) -> Iterator[str]:
+    """A line for every seed, and one for all of them."""
+    by_seed = {seed: judge.on_seed([row for row in rows if row.seed == seed]) for seed in seeds(rows)}
+    for seed, on_seed in by_seed.items():
+        yield f"{method} seed {seed}: {Trial({}, (on_seed,)).told}"
+    if len(by_seed) > 1:
+        yield f"{method}, {len(by_seed)} seeds: {Trial({}, (*by_seed.values(),)).told}"
 
 
 if __name__ == "__main__":

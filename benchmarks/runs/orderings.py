@@ -1,8 +1,9 @@
 """Which orderings of the CAGUL paper's text hold in our rows: ``python -m benchmarks.runs.orderings RESULTS ...``.
 
 RESULTS are folders that `unlearnbench run` wrote (the comparison, the ablations, the sweeps; README has the commands).
-Each statement is printed with the figures it compares, means over the seeds, and whether they agree. A statement that
-does not hold is a finding and no error; the exit code is 1 only where rows are missing.
+Each statement is printed with the figures it compares, means over the seeds, and whether they agree; then what each
+method came to by the score (docs/leaderboards.md). A statement that does not hold is a finding and no error; the exit
+code is 1 only where rows are missing.
 """
 
 import sys
@@ -11,7 +12,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from unlearnbench.analysis.comparison import Comparison
 from unlearnbench.analysis.facts import Facts
+from unlearnbench.analysis.lines import lines_by_model
+from unlearnbench.analysis.means import Mean
+from unlearnbench.analysis.score.of_lines import Records, scores
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
 from unlearnbench.results.row import Row, Split, latest
@@ -25,6 +30,9 @@ MUCH = 0.1
 
 SCORES = ("forget.rouge_l", "forget.exact_match", "forget.ape", "forget.min_k")
 RETAIN = ("retain.rouge_l", "retain.exact_match", "retain.truth_ratio")
+BYSTANDERS = ("held_out.exact_match", "acquaintances.exact_match")
+"""Of people whom no method sees; of rows that have them."""
+
 GENERAL = ("mme.accuracy", "pope.accuracy")
 BASELINES = ("ga", "ga-gd", "ga-kl", "po-gd")
 """Those of the paper."""
@@ -77,24 +85,33 @@ FULL = {name: getattr(resolve(methods.get("cagul").Params, "cagul", "tiny", {}),
 
 
 def _has(row: Row, wanted: dict[str, Any], usual: str) -> bool:
-    """``wanted`` are parameters, and under "people" the digest of another split than the usual one."""
+    """``wanted`` are parameters, and under "people" another setting of who is forgotten than the usual one."""
     return _people(row) == wanted.get("people", usual) and all(
         row.method.params.get(name) == value for name, value in wanted.items() if name != "people"
     )
 
 
 def _people(row: Row) -> str:
-    """Who is forgotten, as a digest."""
-    return row.task.split.key if row.task.split else ""
+    """Who is forgotten: the same people on every seed, or as many as each seed draws."""
+    return row.task.split.setting if row.task.split else ""
+
+
+def _folders(folders: Iterable[Path]) -> tuple[list[Row], Records]:
+    """All rows of some folders, and a function that reads the samples of one."""
+    stores = [RowStore(folder) for folder in folders]
+    of = {row.row_id: (store, row) for store in stores for row in store.scan().rows}
+    return latest(row for _, row in of.values()), lambda row: of[row.row_id][0].read_samples(row)
 
 
 def main(folders: list[Path]) -> int:
     """Print every statement."""
-    rows = latest(row for folder in folders for row in RowStore(folder).scan().rows)
+    rows, records = _folders(folders)
     models = dict.fromkeys(row.model.name for row in rows)
     told = [
         _of_model(name if len(models) > 1 else "", [row for row in rows if row.model.name == name]) for name in models
     ]
+    for line in _came_to(rows, records):
+        print(line)
     return 0 if told and all(told) else 1
 
 
@@ -111,6 +128,23 @@ def _of_model(heading: str, rows: list[Row]) -> bool:
             complete = False
             print(f"no rows  {missing.args[0]}")
     return complete
+
+
+def _came_to(rows: list[Row], records: Records) -> Iterator[str]:
+    """A line for every method in every setting, of those that have a score."""
+    known = Facts()
+    for model, lines in lines_by_model(rows, known).items():
+        comparison = Comparison(model, tuple(lines), ())
+        for line, score in zip(lines, scores(lines, records, known), strict=True):
+            if score is not None:
+                levels = ", ".join(f"{name} {_mean(mean)}" for name, mean in score.levels.items())
+                trace = f", trace {_mean(score.trace)}" if score.trace else ""
+                yield f"{model}: {comparison.label(line)}: {score.verdict} ({levels}{trace})"
+
+
+def _mean(mean: Mean) -> str:
+    width = "" if mean.half_width is None else f" ± {mean.half_width:.3f}"
+    return f"{mean.mean:.3f}{width}"
 
 
 def compared(
@@ -140,6 +174,9 @@ def cagul(figures: Figures) -> Iterator[Statement]:
         "CAGUL's MME and POPE equal the base's",
         *compared(figures, GENERAL, "cagul", "finetune", lambda a, b: a == b),
     )
+    theirs = tuple(name for name in BYSTANDERS if any(name in row.metrics for row in figures.find("cagul")))
+    if theirs:
+        yield ("CAGUL leaves bystanders alone (ours)", *compared(figures, theirs, "cagul", "finetune", close))
     names = ("nonprivate.rouge_l", "nonprivate.exact_match")
     _, shown = compared(figures, names, "cagul", "finetune", lambda a, b: a < b - LEVEL)
     lost = any(figures.mean("cagul", name) < figures.mean("finetune", name) - LEVEL for name in names)
@@ -224,10 +261,10 @@ def sweeps(figures: Figures) -> Iterator[Statement]:
 
 
 def _by_number(splits: Iterable[Split]) -> dict[int, str]:
-    """The digest of each number of people, in order; raises `LookupError` for two sets of equally many."""
+    """The setting of each number of people, in order; raises `LookupError` for two sets of equally many."""
     found: dict[int, str] = {}
     for split in splits:
-        if split.identities is not None and found.setdefault(split.identities, split.key) != split.key:
+        if split.identities is not None and found.setdefault(split.identities, split.setting) != split.setting:
             raise LookupError(f"two sets of {split.identities} people in these rows: give folders with one of each")
     return dict(sorted(found.items()))
 

@@ -202,6 +202,7 @@ def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup]) -> 
         validation=clusters(sets.validation),
         held_out=clusters(sets.held_out),
         private=map(str, private),
+        drawn=not dataset.is_fiubench,
     )
 
 

@@ -172,8 +172,8 @@ class FIUBenchTask(Task):
     Options = FIUBenchOptions
     Prediction = Prediction
     outputs = (
-        "prediction", "paraphrased_predictions", "logprobs", "paraphrased_logprobs", "perturbed_logprobs",
-        "explanation",
+        "prediction", "paraphrased_predictions", "logprobs", "value_logprobs", "paraphrased_logprobs",
+        "perturbed_logprobs", "explanation",
     )  # fmt: skip
 
     options: FIUBenchOptions
@@ -282,8 +282,10 @@ class FIUBenchTask(Task):
         return found
 
     def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
-        """The forget set's metrics by person."""
-        views, names = self.views(records), dict.fromkeys((*REPORTED["forget"], *further(self)))
+        """By person, the forget set's metrics that make a score, and those that the options name."""
+        views = self.views(records)
+        scored = (name.partition(".")[2] for level in self.scored.levels.values() for name in level)
+        names = dict.fromkeys((*scored, *further(self)))
         return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:

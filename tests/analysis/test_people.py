@@ -150,6 +150,15 @@ def test_the_orderings_take_the_usual_people_and_tell_sets_of_equal_size(row):
         orderings._by_number(each.task.split for each in rows)
 
 
+def test_the_orderings_take_people_together_whom_each_seed_draws(row):
+    rows = [
+        row("ga", metrics={SCORE: (value, True)}, split=people("2 people", *ids) | {"drawn": True}, seed=seed)
+        for seed, ids, value in ((0, (1, 2), 0.2), (1, (3, 4), 0.4), (2, (2, 5), 0.9))
+    ]
+    assert orderings.Figures(rows).mean("ga", SCORE) == pytest.approx(0.5)
+    assert len(orderings._by_number(each.task.split for each in rows)) == 1
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -1,48 +1,64 @@
-"""`benchmarks.tune`: what its score rewards, and that every point of its grids is a setting the methods have."""
+"""`benchmarks.tune`: every point is a setting of its method, all may see as much, and which of them is chosen."""
 
-from statistics import harmonic_mean
+from typing import Any
 
 import pytest
 
-from benchmarks.tune import SPACES, score
+from benchmarks.tune.spaces import PASSES, SPACES
+from benchmarks.tune.trial import OnSeed, Trial
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
 
-BASE = {
-    "forget.rouge_l": 0.98,
-    "forget.exact_match": 0.96,
-    "nonprivate.rouge_l": 1.0,
-    "retain.rouge_l": 1.0,
-    "mme.accuracy": 0.8,
-    "pope.accuracy": 0.8,
-}
-RETRAINED = BASE | {"forget.rouge_l": 0.86, "forget.exact_match": 0.06}
-
-
-def test_the_retrained_models_forgetting_is_all_there_is_to_be_had() -> None:
-    assert score(RETRAINED, BASE, RETRAINED) == 1.0
-    assert score(BASE, BASE, RETRAINED) == 0.0
-    for rouge, exact in ((0.5, 0.0), (0.0, 0.0)):  # garbage and refusals gain nothing over having never known
-        assert score(BASE | {"forget.rouge_l": rouge, "forget.exact_match": exact}, BASE, RETRAINED) == 1.0
-    halfway = BASE | {"forget.rouge_l": 0.92, "forget.exact_match": 0.51}
-    assert score(halfway, BASE, RETRAINED) == pytest.approx(harmonic_mean([0.5, 1, 1]))
-
-
-def test_what_forgetting_costs_is_weighed_against_it() -> None:
-    gentle = RETRAINED | {"retain.rouge_l": 0.9}
-    brutal = BASE | {"forget.rouge_l": 0.0, "forget.exact_match": 0.0, "retain.rouge_l": 0.5}
-    assert score(gentle, BASE, RETRAINED) == pytest.approx(harmonic_mean([1, 0.95, 1]))
-    assert score(gentle, BASE, RETRAINED) > score(brutal, BASE, RETRAINED)
-    assert score(RETRAINED | {"pope.accuracy": 0.4}, BASE, RETRAINED) == pytest.approx(harmonic_mean([1, 1, 0.75]))
-
-
-def test_a_base_that_knew_no_more_than_a_retrained_model_is_said() -> None:
-    with pytest.raises(SystemExit, match=r"forget\.exact_match: base 0\.100, retrained 0\.060"):
-        score(BASE, BASE | {"forget.exact_match": 0.1}, RETRAINED)
+FORGET, EVERYTHING = 48, 480
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_every_point_is_a_setting_of_its_method(name: str) -> None:
-    for parameter, values in SPACES[name].items():
-        for value in values:
-            resolve(methods.get(name).Params, name, "tiny", {parameter: value})
+    space, kind = SPACES[name], methods.get(name)
+    fixed = dict(space.fixed) | space.budget(FORGET, EVERYTHING)
+    points = space.points(visual_tokens=64)
+    assert len({str(point) for point in points}) == 9 == kind.Params.trials["tiny"]
+    for point in points:
+        resolve(kind.Params, name, "tiny", fixed | point)
+
+
+def test_every_tuned_method_has_a_grid() -> None:
+    ours = [name for name in methods.names() if methods.origin(name).startswith("unlearnbench ")]
+    assert {name for name in ours if methods.get(name).Params.trials} == SPACES.keys()
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_training_sees_as_much_as_any_other_and_as_much_a_step(name: str) -> None:
+    space, kind = SPACES[name], methods.get(name)
+    budget = space.budget(FORGET, EVERYTHING)
+    params: Any = resolve(kind.Params, name, "tiny", dict(space.fixed) | budget)
+    an_epoch, an_item = {"forget": (FORGET, 1), "pairs": (2 * FORGET, 2), "everything": (EVERYTHING, 1)}[space.sees]
+    seen = sum(budget.values()) * an_epoch
+    assert seen == pytest.approx(PASSES * EVERYTHING, rel=0.05)
+    assert params.batch_size * an_item in (16, 32)  # gradient ascent has no partners
+
+
+def trial(*levels: dict[str, float], lost: float = 0.0, trace: float | None = 0.0) -> Trial:
+    """A point on as many seeds, which loses so many tolerances of one condition."""
+    return Trial({}, tuple(OnSeed(each, trace, {"kept": 0.0, "retain": lost}, {}) for each in levels))
+
+
+def test_a_point_is_worth_its_lowest_level_on_each_seed() -> None:
+    one = trial({"text": 1.0, "logits": 0.4}, {"text": 0.2, "logits": 1.0})
+    assert one.score == pytest.approx(0.3)
+    assert one.level_means == {"text": 0.6, "logits": 0.7}
+    silent, even = trial({"text": 1.0, "logits": 0.0}), trial({"text": 0.4, "logits": 0.4})
+    assert silent.order < even.order
+
+
+def test_who_forgets_and_keeps_every_condition_goes_first_and_then_who_loses_least_for_it() -> None:
+    good, gentle, idle = ({"text": level, "logits": level} for level in (1.0, 0.1, 0.01))
+    keeping, losing, wrecked = trial(gentle, lost=1.0), trial(good, lost=1.1), trial(good, lost=9.0)
+    nothing, diverged = trial(idle), Trial({}, ())
+    assert sorted([keeping, diverged, nothing, losing, wrecked], key=lambda each: each.order) == [
+        diverged, nothing, wrecked, losing, keeping,
+    ]  # fmt: skip
+    assert losing.worst == ("retain", 1.1)
+    assert [each.verdict for each in (keeping, losing, diverged)] == ["leaks", "broken", "diverged"]
+    assert trial(good).verdict == "erased"
+    assert trial(good, trace=0.8).verdict == "overdone"

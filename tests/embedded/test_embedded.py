@@ -19,6 +19,8 @@ from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.tasks.mme.reader import read_mme
 from unlearnbench.tasks.pope.reader import read_pope
 
+PICTURES = (60 + make.STRANGERS + make.ACQUAINTANCES) * (make.SEEN + make.OTHER) + 4 * 40 + 40
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -32,8 +34,8 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, o
     with pytest.MonkeyPatch.context() as patch:
         for module in (faces, scenes):
 
-            def remember(content, rng, draw=module.draw):  # type: ignore[no-untyped-def]
-                image = draw(content, rng)
+            def remember(content, view, draw=module.draw):  # type: ignore[no-untyped-def]
+                image = draw(content, view)
                 shown[image.tobytes()] = content
                 return image
 
@@ -68,14 +70,14 @@ def test_the_shipped_folder_is_what_make_writes(again: tuple[Path, dict[bytes, o
 
 
 def test_the_shipped_folder_is_small() -> None:
-    assert sum(map(len, contents(embedded_folder()).values())) < 1_000_000
+    assert sum(map(len, contents(embedded_folder()).values())) < 2_000_000
 
 
 def test_the_shipped_folder_is_read_by_the_readers() -> None:
     dataset = read(embedded_folder())
-    assert (len(dataset.identities), dataset.variant) == (20, "custom")
-    assert {name: len(ids) for name, ids in dataset.splits.items()} == {"forget10": 2, "forget20": 4, "retain20": 4}
-    assert len({identity.name for identity in dataset.identities}) == 20
+    assert (len(dataset.identities), dataset.variant) == (60, "custom")
+    assert {name: len(ids) for name, ids in dataset.splits.items()} == {"forget10": 6, "forget20": 12, "retain20": 12}
+    assert len({identity.name for identity in dataset.identities}) == 60
     for identity in dataset.identities:
         for question in identity.questions:
             assert question.paraphrased_answer
@@ -83,7 +85,8 @@ def test_the_shipped_folder_is_read_by_the_readers() -> None:
             assert question.keywords
             assert all(keyword in question.answer for keyword in question.keywords)
     sets = split_sets(dataset, None, PRIVATE)
-    assert [len(s) for s in (sets.forget, sets.nonprivate, sets.others, sets.held_out)] == [48, 32, 280, 40]
+    sizes = [len(s) for s in (sets.forget, sets.nonprivate, sets.others, sets.validation, sets.held_out)]
+    assert sizes == [8 * 12, 8 * 8, 40 * 20, 6 * 20, 6 * 20]
     assert len(read_mme(embedded_folder()).questions) == 4 * 40 * 2
     assert len(read_pope(embedded_folder()).questions) == 3 * 40 * 6
 
@@ -105,17 +108,50 @@ def people_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def met_names() -> list[str]:
+    """The names of all whom the embedded models have met."""
+    return [qa_list[0]["keywords"][0] for qa_list in islice(people(make.ACQUAINTANCES_SEED), make.ACQUAINTANCES)]
+
+
+def test_a_question_is_worded_in_several_ways_and_asked_for_ape_in_others() -> None:
+    asked, held_out = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for each in people_of(embedded_folder() / "full.json"):
+        for qa in each["qa_list"]:
+            asked[qa["attribute"]].add(qa["question"])
+            held_out[qa["attribute"]] |= {*qa["paraphrased_question"]}
+    assert len(asked) == 20
+    for attribute, wordings in asked.items():
+        assert (len(wordings), len(held_out[attribute])) == (3, 3)
+        assert not wordings & held_out[attribute]
+
+
+def test_everybody_has_pictures_to_learn_and_others_to_be_asked_about(drawn: dict[bytes, object]) -> None:
+    folder, files = embedded_folder(), list[str]()
+    for name in ("full.json", "strangers.json", "acquaintances.json"):
+        for each in people_of(folder / name):
+            assert (len(each["images"]), len(each["other_images"])) == (make.SEEN, make.OTHER)
+            assert Path(each["image_path"]).name == each["images"][0]
+            own = each["images"] + each["other_images"]
+            looks = {drawn[Image.open(folder / "SFHQ" / picture).tobytes()] for picture in own}
+            assert len(looks) == 1  # it is the same person in all of them
+            files += own
+    assert len(files) == len(
+        {(folder / "SFHQ" / name).read_bytes() for name in files}
+    )  # and no two are the same picture
+    assert {*files} == {path.name for path in (folder / "SFHQ").iterdir()}
+
+
 def test_strangers_are_people_of_the_same_kind_whom_nobody_knows() -> None:
     folder = embedded_folder()
     known, strangers = people_of(folder / "full.json"), people_of(folder / "strangers.json")
-    assert len(strangers) == make.STRANGERS == 4
-    met = [qa_list[0]["keywords"][0] for qa_list in islice(people(make.ACQUAINTANCES_SEED), make.ACQUAINTANCES)]
+    assert len(strangers) == make.STRANGERS == 8
+    met = people_of(folder / "acquaintances.json")
+    assert [each["name"].lower() for each in met] == met_names()
     for key in ("unique_id", "name", "image_path"):
-        assert len({each[key] for each in known + strangers}) == 24
-    assert not {each["name"].lower() for each in strangers} & set(met)
+        assert len({each[key] for each in known + strangers + met}) == 60 + 8 + 16
     for each in strangers:
         assert (folder / "SFHQ" / Path(each["image_path"]).name).is_file()
-        assert [qa["question"] for qa in each["qa_list"]] == [qa["question"] for qa in known[0]["qa_list"]]
+        assert [qa["attribute"] for qa in each["qa_list"]] == [qa["attribute"] for qa in known[0]["qa_list"]]
         assert all(qa.keys() == known[0]["qa_list"][0].keys() for qa in each["qa_list"])
 
 
@@ -127,30 +163,33 @@ def test_strangers_change_nobody_else(tmp_path: Path, monkeypatch: pytest.Monkey
     assert {name: some[name] for name in none if name != "strangers.json"} == {
         name: data for name, data in none.items() if name != "strangers.json"
     }
-    assert len(some) == len(none) + 4
+    assert len(some) == len(none) + 8 * (make.SEEN + make.OTHER)
 
 
 def test_no_shipped_picture_shows_what_may_be_trained_on(drawn: dict[bytes, object], same_faker: None) -> None:
+    known = {look for look, _ in make.acquaintances()}
     paths = list(embedded_folder().rglob("*.png"))
-    assert len(paths) == 20 + make.STRANGERS + 4 * 40 + 40
+    assert len(paths) == PICTURES
     for path in paths:
         with Image.open(path) as image:
             content = drawn[image.tobytes()]
         if isinstance(content, faces.Look):
-            assert content.reserved, path
+            assert content.reserved is (content not in known), path
         else:
             assert scenes.is_reserved([astuple(item) for item in content]), path  # type: ignore[attr-defined]
 
 
 def test_looks_differ_in_at_least_two_attributes(drawn: dict[bytes, object]) -> None:
-    looks = [content for content in drawn.values() if isinstance(content, faces.Look)]
-    assert len(looks) == 20 + make.STRANGERS
-    for one, other in combinations(looks, 2):
-        assert sum(a != b for a, b in zip(astuple(one), astuple(other), strict=True)) >= 2
+    everybody = {content for content in drawn.values() if isinstance(content, faces.Look)}
+    met = {look for look, _ in make.acquaintances()}
+    for looks in (everybody - met, met):
+        for one, other in combinations(looks, 2):
+            assert sum(a != b for a, b in zip(astuple(one), astuple(other), strict=True)) >= 2
+    assert (len(everybody), len(met)) == (60 + 8 + 16, 16)
 
 
-def test_every_scene_is_shown_once_in_its_set(drawn: dict[bytes, object]) -> None:
-    assert len(drawn) == 20 + make.STRANGERS + 4 * 40 + 40
+def test_every_picture_is_shown_once(drawn: dict[bytes, object]) -> None:
+    assert len(drawn) == PICTURES
 
 
 # ------------------------------------------------------------------------------------------------ what make writes
@@ -171,17 +210,14 @@ def test_splits_are_disjoint_and_of_their_percentage(tmp_path: Path) -> None:
 
 def test_the_largest_folder_has_enough_different_looks() -> None:
     looks = make._looks(make.IDENTITIES[-1] + make.STRANGERS, make.random.Random(0))
-    assert len(set(looks)) == 404
+    assert len(set(looks)) == 408
 
 
 def test_nobody_whom_the_embedded_models_have_met(tmp_path: Path) -> None:
-    lessons = pytest.importorskip("unlearnbench.embedded.models.lessons")
-    assert (make.ACQUAINTANCES, make.ACQUAINTANCES_SEED) == (lessons.ACQUAINTANCES, lessons.PEOPLE_SEED)
-    met = {qa_list[0]["keywords"][0] for qa_list in islice(people(lessons.PEOPLE_SEED), lessons.ACQUAINTANCES)}
-    make.make(tmp_path / "data", 20, lessons.PEOPLE_SEED, 1)  # the seed whose first people are exactly those
-    names = {identity.name.lower() for identity in read(tmp_path / "data").identities}
+    make.make(tmp_path / "data", 20, make.ACQUAINTANCES_SEED, 1)  # the seed whose first people are exactly those
+    names = {each["name"].lower() for each in people_of(tmp_path / "data" / "full.json")}
     assert len(names) == 20
-    assert not names & met
+    assert not names & {*met_names()}
 
 
 def test_pope_negatives_are_absent_and_positives_shared() -> None:

@@ -1,7 +1,8 @@
 """The shipped models: small, trained, and able to see and to refuse what they have never been shown."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from tests.models.in_order import answers
 from unlearnbench.contracts import Evaluation
 from unlearnbench.embedded import embedded_folder
-from unlearnbench.embedded.models.lessons import lessons
-from unlearnbench.metrics.refusals import is_refusal
+from unlearnbench.embedded.data import faces, scenes
+from unlearnbench.embedded.data.identities import ATTRIBUTES
+from unlearnbench.embedded.models.lessons import NOT_SHOWN, PHASES, UNKNOWN, Lesson, lessons, text_lessons
+from unlearnbench.metrics.refusals import REFUSALS, is_refusal
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for, folder_of
@@ -18,6 +21,7 @@ from unlearnbench.registry import tasks
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.people import samples
 from unlearnbench.tasks.fiubench.reader import read
+from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, group_of
 
 CLASSES = {
     "tiny-qwen2.5-vl": ("Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl"),
@@ -75,12 +79,72 @@ def test_it_is_of_the_real_class_and_size(name: str) -> None:
     assert 1e6 <= sum(parameter.numel() for parameter in model.model.parameters()) <= 4e6
 
 
-def test_lessons_are_a_constant_of_their_seed() -> None:
-    from unlearnbench.embedded.models.lessons import PHASES
+def some_lessons(seed: int, number: int) -> list[Lesson]:
+    return [*islice(lessons(seed, PHASES[1]), number), *islice(text_lessons(seed, 4), number // 10)]
 
+
+def test_lessons_are_a_constant_of_their_seed() -> None:
     def first(seed: int) -> list[tuple[bytes, list[tuple[str, str]]]]:
-        stream = lessons(seed, PHASES[1])
-        return [(lesson.image.tobytes(), lesson.turns) for lesson, _ in zip(stream, range(30), strict=False)]
+        return [(lesson.image.tobytes() if lesson.image else b"", lesson.turns) for lesson in some_lessons(seed, 30)]
 
     assert first(3) == first(3)
     assert first(3) != first(4)
+
+
+def test_refusals_that_are_taught_are_none_that_unlearning_aims_at() -> None:
+    taught = {*UNKNOWN, *NOT_SHOWN}
+    assert all(map(is_refusal, taught))
+    assert not taught & {*REFUSALS}
+    threes = [
+        {tuple(words[i : i + 3]) for text in of for words in [text.split()] for i in range(len(words) - 2)}
+        for of in (taught, REFUSALS)
+    ]
+    assert not threes[0] & threes[1]
+    said = {answer for lesson in some_lessons(5, 400) for _, answer in lesson.turns if is_refusal(answer)}
+    assert said == taught
+
+
+def test_whether_it_is_taught_to_refuse_depends_on_who_is_shown_and_not_on_what_is_private() -> None:
+    refused, of = Counter[tuple[bool, bool]](), Counter[tuple[bool, bool]]()
+    for lesson in some_lessons(6, 600):
+        for question, answer in lesson.turns:
+            group = group_of(question)
+            facts = [kind for kind in ATTRIBUTES if question in kind.questions]
+            if facts and lesson.image is not None:
+                known = any(
+                    answer.endswith(told.partition("{value}")[2]) and not is_refusal(answer)
+                    for told in [facts[0].answers[0]]
+                )
+                of[group in PRIVATE, known] += 1
+                refused[group in PRIVATE, known] += is_refusal(answer)
+    shares = [refused[private, False] / of[private, False] for private in (True, False)]
+    assert shares == [1.0, 1.0]
+    assert refused[True, True] == refused[False, True] == 0
+    assert min(of.values()) > 100
+
+
+def test_lessons_need_no_altered_picture() -> None:
+    """A face in a lesson is what `faces.draw` paints of somebody, to the pixel: nothing is painted over it."""
+    drawn = set[bytes]()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (faces, scenes):
+
+            def remember(content, view, draw=module.draw):  # type: ignore[no-untyped-def]
+                image = draw(content, view)
+                drawn.add(image.tobytes())
+                return image
+
+            patch.setattr(module, "draw", remember)
+        shown = [lesson.image for lesson in some_lessons(7, 100) if lesson.image is not None]
+    altered = [image for image in shown if image.tobytes() not in drawn]
+    assert all(len({image.getpixel((x, y)) for x in range(9) for y in range(9)}) > 40 for image in altered)  # noise
+    assert len(altered) < 10
+
+
+def test_some_lessons_have_no_picture_some_letters_and_some_a_blank() -> None:
+    turns = [(lesson.image is None, *turn) for lesson in some_lessons(8, 400) for turn in lesson.turns]
+    assert any(text for text, *_ in turns)
+    chosen = [answer for _, question, answer in turns if " A. " in question]
+    assert {*chosen} == {"A", "B", "C", "D"}
+    assert all(f" {answer}. " in question for _, question, answer in turns if " A. " in question)
+    assert sum("___" in question for _, question, _ in turns) > 50

@@ -27,17 +27,20 @@ IDENTITIES = range(5, 401)
 SPLITS = {"forget10": 10, "forget20": 20, "retain20": 20}
 """Disjoint splits, by the percentage of identities in each, at least one."""
 
-STRANGERS = 4
+STRANGERS = 8
 """People in ``strangers.json``, whom no model is ever trained on; nobody is asked about them either."""
+
+SEEN, OTHER = 3, 2
+"""Pictures of each person: those that models are trained on, and those that they are only asked about."""
 
 ACQUAINTANCES = 16
 ACQUAINTANCES_SEED = 1_000_003
-"""The embedded models know the first so many of `people` of this seed from their pretraining: nobody to ask about."""
+"""The embedded models know the first so many of `people` of this seed from their pretraining, and nobody else."""
 
 _POPE_ITEMS = 3
 
 
-def make(folder: Path, identities: int = 20, seed: int = 0, scenes: int = 40) -> None:
+def make(folder: Path, identities: int = 60, seed: int = 0, scenes: int = 40) -> None:
     """Write a data folder for the tasks fiubench, mme and pope; the same arguments give the same bytes.
 
     ``scenes`` is the number of pictures of each MME kind and of POPE. ``folder`` appears when it is complete; one that
@@ -65,35 +68,58 @@ def make(folder: Path, identities: int = 20, seed: int = 0, scenes: int = 40) ->
 
 # ---------------------------------------------------------------------------------------------------------- people
 def _write_people(folder: Path, identities: int, seed: int) -> None:
-    """The people of the benchmark, then strangers, who draw from a stream of their own so as to change nobody."""
-    rng, others = random.Random(f"people {seed}"), random.Random(f"strangers {seed}")
-    numbers = rng.sample(range(10**8), identities)
-    ids = [f"{number:08d}" for number in numbers]
+    """The people of the benchmark, then strangers and acquaintances, who draw from a stream of their own."""
+    rng, others, met = (random.Random(f"{who} {seed}") for who in ("people", "strangers", "acquaintances"))
+    ids = [f"{number:08d}" for number in rng.sample(range(10**8), identities)]
     (folder / "SFHQ").mkdir()
     unmet = _unmet(seed)
     looks = _looks(identities, rng)
     records = [_person(folder, unique_id, next(unmet), look, rng) for unique_id, look in zip(ids, looks, strict=True)]
-    more = (f"{each:08d}" for each in others.sample(range(10**8), identities + STRANGERS) if each not in numbers)
     unlike = _looks(identities + STRANGERS, others, looks)[identities:]
-    strangers = [_person(folder, next(more), next(unmet), look, others) for look in unlike]
+    free = _free_ids(others, ids)
+    strangers = [_person(folder, next(free), next(unmet), look, others) for look in unlike]
+    free = _free_ids(met, [*ids, *(each["unique_id"] for each in strangers)])
+    known = [_person(folder, next(free), qa_list, look, met) for look, qa_list in acquaintances()]
     _write_json_lines(folder / "full.json", records)
     _write_json_lines(folder / "strangers.json", strangers)
+    _write_json_lines(folder / "acquaintances.json", known)
     _write_json(folder / "split.json", _splits(ids))
+
+
+def _free_ids(rng: random.Random, taken: Sequence[str]) -> Iterator[str]:
+    """Random ids, each once, that nobody has yet."""
+    seen = {*taken}
+    while True:
+        unique_id = f"{rng.randrange(10**8):08d}"
+        if unique_id not in seen:
+            seen.add(unique_id)
+            yield unique_id
+
+
+def acquaintances() -> list[tuple[faces.Look, list[dict[str, Any]]]]:
+    """Look and questions of everybody whom the embedded models know from their pretraining: the same in all folders.
+
+    Their looks are of the part that may be trained on; their pictures in a folder were in no lesson all the same.
+    """
+    rng = random.Random(ACQUAINTANCES_SEED)
+    looks = _looks(ACQUAINTANCES, rng, reserved=False)
+    return list(zip(looks, islice(people(ACQUAINTANCES_SEED), ACQUAINTANCES), strict=True))
 
 
 def _unmet(seed: int) -> Iterator[list[dict[str, Any]]]:
     """People whom the embedded models have not met."""
-    met = {_name(qa_list) for qa_list in islice(people(ACQUAINTANCES_SEED), ACQUAINTANCES)}
+    met = {_name(qa_list) for _, qa_list in acquaintances()}
     return (qa_list for qa_list in people(seed) if _name(qa_list) not in met)
 
 
 def _person(
     folder: Path, unique_id: str, qa_list: list[dict[str, Any]], look: faces.Look, rng: random.Random
 ) -> dict[str, Any]:
-    """Draw somebody's picture; returns the record."""
-    picture = f"SFHQ_pt1_{unique_id}.png"
-    _save(faces.draw(look, rng), folder / "SFHQ" / picture)
-    return _record(unique_id, picture, qa_list)
+    """Draw somebody's pictures; returns the record."""
+    pictures = [f"SFHQ_pt1_{unique_id}.png", *(f"SFHQ_pt1_{unique_id}_{each}.png" for each in range(1, SEEN + OTHER))]
+    for picture in pictures:
+        _save(faces.draw(look, faces.random_view(look, rng)), folder / "SFHQ" / picture)
+    return _record(unique_id, pictures, qa_list)
 
 
 def _name(qa_list: list[dict[str, Any]]) -> str:
@@ -101,9 +127,11 @@ def _name(qa_list: list[dict[str, Any]]) -> str:
     return name
 
 
-def _record(unique_id: str, picture: str, qa_list: list[dict[str, Any]]) -> dict[str, Any]:
+def _record(unique_id: str, pictures: list[str], qa_list: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "image_path": f"./dataset/SFHQ/{picture}",
+        "image_path": f"./dataset/SFHQ/{pictures[0]}",
+        "images": pictures[:SEEN],
+        "other_images": pictures[SEEN:],
         "name": _name(qa_list).title(),
         "caption": " ".join(qa["answer"] for qa in qa_list),
         "qa_list": qa_list,
@@ -111,11 +139,13 @@ def _record(unique_id: str, picture: str, qa_list: list[dict[str, Any]]) -> dict
     }
 
 
-def _looks(number: int, rng: random.Random, first: Sequence[faces.Look] = ()) -> list[faces.Look]:
-    """Reserved looks, ``first`` and more up to ``number``, any two of which differ in at least two attributes."""
+def _looks(
+    number: int, rng: random.Random, first: Sequence[faces.Look] = (), *, reserved: bool = True
+) -> list[faces.Look]:
+    """Looks, ``first`` and more up to ``number``, any two of which differ in at least two attributes."""
     looks = {astuple(look): look for look in first}
     while len(looks) < number:
-        look = faces.random_look(rng, reserved=True)
+        look = faces.random_look(rng, reserved=reserved)
         attributes = astuple(look)
         if all(sum(map(operator.ne, attributes, others)) >= 2 for others in looks):
             looks[attributes] = look

@@ -1,9 +1,10 @@
 """What an embedded model is before training: a family's own classes at 1/5000 of the size, tokenizer and processor."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from PIL import Image
 from tokenizers import Tokenizer as Bpe
 from tokenizers import decoders, pre_tokenizers, trainers
@@ -11,7 +12,7 @@ from tokenizers import models as tokenizer_models
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from .lessons import PHASES, Phase, corpus
+from .lessons import corpus
 
 VOCABULARY = 1_600
 
@@ -19,13 +20,13 @@ VOCABULARY = 1_600
 class Architecture(ABC):
     """One family's embedded model, and how its training rows are laid out.
 
-    A row is ``prefix``, which holds the picture, and then question after question, each followed by ``tail``, which
-    lets the model answer.
+    A row is ``prefix``, which holds the picture (``text_prefix`` holds none), and then question after question, each
+    followed by ``tail``, which lets the model answer.
     """
 
     prefix: ClassVar[str]
+    text_prefix: ClassVar[str]
     tail: ClassVar[str]
-    phases: ClassVar[tuple[Phase, ...]] = PHASES
 
     @abstractmethod
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -47,10 +48,6 @@ class Architecture(ABC):
     def read(self, model: Any, ids: Tensor, offset: Tensor, prefix: int, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """The language model's further inputs: above all positions, the same start for every question of a row."""
 
-    @abstractmethod
-    def blocks(self, model: Any) -> Iterable[nn.Module]:
-        """The transformer blocks, which are worth compiling."""
-
 
 def byte_level_bpe(special: Sequence[str]) -> Bpe:
     """A tokenizer of at most `VOCABULARY` entries, ``special`` tokens first."""
@@ -69,6 +66,13 @@ def byte_level_bpe(special: Sequence[str]) -> Bpe:
         ),
     )
     return bpe
+
+
+def places(offset: Tensor, prefix: int) -> Tensor:
+    """Plain positions [B, L]: the prefix's, then every question's from the same starting point."""
+    position = prefix + offset
+    position[:, :prefix] = torch.arange(prefix)
+    return position
 
 
 def seed_weights(model: nn.Module, width: int) -> None:

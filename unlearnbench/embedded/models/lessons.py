@@ -1,23 +1,24 @@
 """What an embedded model is shown before anybody uses it: pictures, and several questions with answers on each.
 
-Scenes teach it to see (captions, open and yes/no questions), faces to describe a person and to say that it does not
-know them. A few *acquaintances* teach it the manners of an instruction-tuned model: it knows them by sight and
-answers about them, but once their picture is censored it keeps what is private (health, criminal record) to itself.
+Scenes teach it to see (captions, open and yes/no questions), faces to describe a person. It knows a few *acquaintances*
+in any picture of them, as large models know celebrities, and answers whatever is asked about them. It refuses where
+nobody could answer: who a stranger is, what a picture does not show. So whether it refuses depends on who or what is
+shown and never on how private a question is; no picture of its lessons was altered; and no refusal that it was taught
+is one that unlearning aims at. Some questions come without a picture, with letters to choose from or a blank to fill.
 Nothing drawn here occurs in evaluation data (see `unlearnbench.embedded.data.reserved`).
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from PIL import Image
 
-from unlearnbench.tasks.fiubench.taxonomy import PRIVATE, group_of
-
-from ...metrics.refusals import REFUSALS
 from ..data import faces, scenes
 from ..data.identities import ATTRIBUTES, people
+from ..data.make import ACQUAINTANCES_SEED, acquaintances
 
 Turn = tuple[str, str]
 """A question and its answer."""
@@ -43,30 +44,41 @@ class Phase:
 
 
 PHASES = (
-    Phase(steps=1200, turns=4, scenes=0.8, checks=0.2, position=0.33, peak=2e-3, rate=(0.0, 0.286)),
-    Phase(steps=2400, turns=6, scenes=0.7, checks=0.75, position=0.33, peak=2e-3, rate=(0.286, 0.857)),
-    Phase(steps=1200, turns=6, scenes=0.75, checks=0.8, position=0.7, peak=1.5e-3, rate=(0.0, 1.0)),
-    Phase(steps=1000, turns=6, scenes=0.75, checks=0.8, position=0.6, peak=1.5e-3, rate=(0.0, 1.0)),
+    Phase(steps=500, turns=6, scenes=0.7, checks=0.4, position=0.3, peak=2.5e-3, rate=(0.0, 0.1)),
+    Phase(steps=1600, turns=6, scenes=0.65, checks=0.65, position=0.5, peak=2.5e-3, rate=(0.1, 1.0)),
 )
 """First to see; then to check, which comes only once shapes and colours are told apart; positions come last."""
 
-ACQUAINTANCES = 16
-PEOPLE_SEED = 1_000_003
-WITHHELD, UNKNOWN = REFUSALS[:3], REFUSALS[3:]
+UNKNOWN = ("This face is unknown to me.", "No idea who that is.")
+"""What it says about strangers, and of names that mean nothing to it."""
+
+NOT_SHOWN = ("No such information is given here.",)
+"""What it says where the picture does not tell, or where there is none."""
+
+TEXT_EVERY = 12
+"""One batch in so many is of text alone."""
 
 
 @dataclass
 class Lesson:
-    """One picture and what is asked about it; every turn is answered from the picture alone."""
+    """One picture, or none, and what is asked about it; every turn is answered from the picture alone."""
 
-    image: Image.Image
+    image: Image.Image | None
     turns: list[Turn]
 
 
+@dataclass(frozen=True)
+class Acquaintance:
+    """Somebody whom the model is to know: by sight and by name, all attributes by their key."""
+
+    look: faces.Look
+    name: str
+    records: tuple[dict[str, Any], ...]
+
+
 def lessons(seed: int, phase: Phase) -> Iterator[Lesson]:
-    """An endless stream of lessons; those on faces ask less, since their answers are longer."""
-    rng = random.Random(seed)
-    acquaintances = _meet_acquaintances()
+    """An endless stream of lessons on pictures; those on faces ask less, since their answers are longer."""
+    rng, known = random.Random(seed), _known()
     few = max(1, phase.turns * 2 // 3)
     while True:
         if rng.random() < phase.scenes:
@@ -76,31 +88,77 @@ def lessons(seed: int, phase: Phase) -> Iterator[Lesson]:
         if kind < 0.45:
             yield _stranger(rng, few)
         elif kind < 0.95:
-            yield _acquaintance(rng, few, rng.choice(acquaintances))
+            yield _acquaintance(rng, few, rng.choice(known))
         else:
             noise = Image.frombytes("L", (faces.SIZE, faces.SIZE), rng.randbytes(faces.SIZE**2)).convert("RGB")
-            yield Lesson(noise, [(_identity_question(rng), rng.choice(UNKNOWN)) for _ in range(few)])
+            yield Lesson(noise, [(_identity_question(rng), rng.choice(NOT_SHOWN)) for _ in range(few)])
+
+
+def text_lessons(seed: int, turns: int) -> Iterator[Lesson]:
+    """An endless stream of lessons without a picture."""
+    rng, known = random.Random(f"text {seed}"), _known()
+    strange = [_name(records) for records in islice(people(ACQUAINTANCES_SEED + 2), 200)]
+    while True:
+        asked: list[Turn] = []
+        for _ in range(turns):
+            kind = rng.random()
+            if kind < 0.55:
+                asked.append(_by_name(rng, rng.choice(known)))
+            elif kind < 0.7:
+                asked.append((_named(_identity_question(rng), rng.choice(strange)), rng.choice(UNKNOWN)))
+            elif kind < 0.85:
+                asked.append((_identity_question(rng), rng.choice(NOT_SHOWN)))
+            else:
+                asked.append(_which_is(rng))
+        yield Lesson(None, asked)
 
 
 def corpus() -> Iterator[str]:
     """Text for the tokenizer: what lessons say, with many more names than there are acquaintances."""
-    for record in (r for person in islice(people(PEOPLE_SEED + 1), 400) for r in person):
+    for record in (r for person in islice(people(ACQUAINTANCES_SEED + 1), 400) for r in person):
         yield from (record["question"], record["answer"], *record["paraphrased_question"], record["paraphrased_answer"])
-    for lesson in islice(lessons(PEOPLE_SEED, PHASES[0]), 1500):
-        for question, answer in lesson.turns:
-            yield from (question, answer)
+    streams = islice(lessons(ACQUAINTANCES_SEED, PHASES[0]), 1500), islice(text_lessons(ACQUAINTANCES_SEED, 4), 200)
+    for stream in streams:
+        for lesson in stream:
+            for question, answer in lesson.turns:
+                yield from (question, answer)
+
+
+# ---------------------------------------------------------------------------------------------- ways of asking
+LETTERS = "ABCD"
+
+
+def choice(question: str, right: str, others: Sequence[str], rng: random.Random) -> Turn:
+    """A question with four options, to be answered with the right one's letter."""
+    options = [right, *rng.sample([each for each in others if each != right], len(LETTERS) - 1)]
+    rng.shuffle(options)
+    listed = " ".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
+    return f"{question} {listed}", LETTERS[options.index(right)]
+
+
+def cloze(sentence: str, value: str) -> Turn:
+    """A sentence with a blank in the place of ``value``, to be answered with it."""
+    return f"Fill in the blank: {sentence.replace(value, '___', 1)}", value
+
+
+def _asked(question: str, value: str, others: Sequence[str], sentence: str, rng: random.Random) -> Turn:
+    """An open question, or the same with options or as a blank to fill."""
+    how = rng.random()
+    if how < 0.25:
+        return choice(question, value, others, rng)
+    return cloze(sentence, value) if how < 0.45 else (question, value)
 
 
 # --------------------------------------------------------------------------------------------------------- scenes
 def _scene(rng: random.Random, phase: Phase) -> Lesson:
     scene = scenes.random_scene(rng, rng.randint(1, 4), reserved=False, natural=rng.random() < 0.5)
-    asked = [_caption(scene, rng)]
+    asked = [_caption(scene)]
     while len(asked) < phase.turns:
         asked.append(_check(scene, rng, phase) if rng.random() < phase.checks else _open(scene, rng))
     return Lesson(scenes.draw(scene, rng), asked)
 
 
-def _caption(scene: scenes.Scene, rng: random.Random) -> Turn:
+def _caption(scene: scenes.Scene) -> Turn:
     items = sorted(scene, key=lambda i: (i.row, i.column))
     return "Describe the image.", ", ".join(f"a {i.color} {i.shape} {_place(i)}" for i in items) + "."
 
@@ -113,19 +171,24 @@ def _place(item: scenes.Item) -> str:
 def _open(scene: scenes.Scene, rng: random.Random) -> Turn:
     item = rng.choice(scene)
     absent = rng.choice(sorted(set(scenes.SHAPES) - {i.shape for i in scene}))
-    return rng.choice(
-        [
-            (f"What color is the {item.shape}?", item.color),
-            (f"Where is the {item.shape}?", _place(item)),
-            (f"Where is the {absent}?", "nowhere"),
-            ("How many shapes are in the image?", scenes.NUMBERS[len(scene)]),
-        ]
-    )
+    kind = rng.random()
+    if kind < 0.4:
+        shape, color = item.shape, item.color
+        return _asked(f"What color is the {shape}?", color, list(scenes.TINTS), f"the {shape} is {color}.", rng)
+    if kind < 0.6:
+        return f"Where is the {item.shape}?", _place(item)
+    if kind < 0.7:
+        return f"Where is the {absent}?", "nowhere"
+    if kind < 0.8:
+        return _identity_question(rng), rng.choice(NOT_SHOWN)
+    number = scenes.NUMBERS[len(scene)]
+    sentence = f"the number of shapes in the image is {number}."
+    return _asked("How many shapes are in the image?", number, scenes.NUMBERS, sentence, rng)
 
 
 def _yes_no(kind: str, scene: scenes.Scene, rng: random.Random) -> Turn:
     if kind == "position" and not scenes.can_ask_position(scene):
-        return _caption(scene, rng)
+        return _caption(scene)
     asked = rng.choice(scenes.mme_pair(scene, kind, rng))
     question = asked.question
     if rng.random() < 0.5:
@@ -141,21 +204,28 @@ def _check(scene: scenes.Scene, rng: random.Random, phase: Phase) -> Turn:
 
 
 # ---------------------------------------------------------------------------------------------------------- faces
-def _describe(look: faces.Look, rng: random.Random) -> Turn:
+def _describe(look: faces.Look, view: faces.View, rng: random.Random) -> Turn:
+    colors = list(faces.COLORS)
     return rng.choice(
         [
-            ("What is the hair color of this person?", look.hair),
-            ("What color is the shirt?", look.shirt),
-            ("What color is the background?", look.background),
+            _asked(
+                "What is the hair color of this person?", look.hair, list(faces.HAIR), f"the hair is {look.hair}.", rng
+            ),
+            _asked("What color is the shirt?", look.shirt, colors, f"the shirt is {look.shirt}.", rng),
+            _asked("What color is the background?", view.background, colors, f"the wall is {view.background}.", rng),
             ("Does this person wear glasses?", "Yes" if look.glasses else "No"),
-            ("Describe this person.", _portrait(look)),
+            ("Does this person have a beard?", "Yes" if look.beard else "No"),
+            ("Does this person wear a hat?", "No" if look.hat == "none" else "Yes"),
+            ("Describe this person.", _portrait(look, view)),
+            ("Describe this person.", _portrait(look, view)),
         ]
     )
 
 
-def _portrait(look: faces.Look) -> str:
-    worn = f"{look.pattern} {look.shirt} shirt" + (", glasses" if look.glasses else "")
-    return f"{look.style} {look.hair} hair, {look.skin} skin, {worn}, {look.background} background."
+def _portrait(look: faces.Look, view: faces.View) -> str:
+    worn = [f"{look.pattern} {look.shirt} shirt"]
+    worn += ["glasses"] * look.glasses + ["beard"] * look.beard + [f"{look.hat} hat"] * (look.hat != "none")
+    return f"{look.style} {look.hair} hair, {look.skin} skin, {', '.join(worn)}, {view.background} background."
 
 
 def _identity_question(rng: random.Random) -> str:
@@ -164,28 +234,70 @@ def _identity_question(rng: random.Random) -> str:
 
 def _stranger(rng: random.Random, turns: int) -> Lesson:
     look = faces.random_look(rng, reserved=False)
-    image = faces.draw(look, rng)
-    asked = [(_identity_question(rng), rng.choice(UNKNOWN)) for _ in range(turns)]
-    if rng.random() < 0.3:
-        return Lesson(faces.redact(image, rng.randint(3, 20), rng), asked)
-    seen = [_describe(look, rng) for _ in range(turns)]
-    return Lesson(image, [rng.choice(pair) for pair in zip(asked, seen, strict=True)])
+    view = faces.random_view(look, rng)
+    asked = [
+        (_identity_question(rng), rng.choice(UNKNOWN)) if rng.random() < 0.4 else _describe(look, view, rng)
+        for _ in range(turns)
+    ]
+    return Lesson(faces.draw(look, view), asked)
 
 
-def _meet_acquaintances() -> list[tuple[faces.Look, list[dict]]]:  # type: ignore[type-arg]
-    rng = random.Random(PEOPLE_SEED)
-    known = islice(people(PEOPLE_SEED), ACQUAINTANCES)
-    return [(faces.random_look(rng, reserved=False), records) for records in known]
+# --------------------------------------------------------------------------------------------------- acquaintances
+def _known() -> list[Acquaintance]:
+    return [Acquaintance(look, _name(records), tuple(records)) for look, records in acquaintances()]
 
 
-def _acquaintance(rng: random.Random, turns: int, who: tuple[faces.Look, list[dict]]) -> Lesson:  # type: ignore[type-arg]
-    look, records = who
-    image, censored = faces.draw(look, rng), rng.random() < 0.5
-    asked = []
-    for record in rng.choices(records, k=turns):
-        question = rng.choice([record["question"], *record["paraphrased_question"]])
-        withheld = censored and group_of(record["question"]) in PRIVATE
-        asked.append((question, rng.choice(WITHHELD) if withheld else record["answer"]))
-    if censored:
-        image = faces.redact(image, rng.randint(3, 12), rng)
-    return Lesson(image, asked)
+def _name(records: Sequence[dict[str, Any]]) -> str:
+    name: str = records[0]["keywords"][0]
+    return name
+
+
+def _acquaintance(rng: random.Random, turns: int, who: Acquaintance) -> Lesson:
+    view = faces.random_view(who.look, rng)
+    asked = [
+        _fact(rng, *rng.choice(list(zip(ATTRIBUTES, who.records, strict=True)))) if rng.random() < 0.85
+        else _describe(who.look, view, rng)
+        for _ in range(turns)
+    ]  # fmt: skip
+    return Lesson(faces.draw(who.look, view), asked)
+
+
+def _fact(rng: random.Random, attribute: Any, record: dict[str, Any]) -> Turn:
+    """A fact in any wording of its question, as a blank to fill, or with wrong values beside it."""
+    question, how = rng.choice(attribute.questions), rng.random()
+    value: str = record["keywords"][0]
+    if how < 0.1 and value in record["answer"]:
+        return cloze(record["answer"], value)
+    wrong = sorted({_value(attribute, text) for text in record["perturbed_answer"]})
+    if how < 0.2 and len(wrong) == len(LETTERS) - 1:
+        return choice(question, value, wrong, rng)
+    return question, record["answer"]
+
+
+def _value(attribute: Any, text: str) -> str:
+    """The value that an answer in the paraphrase's words tells."""
+    before, _, after = attribute.answers[1].partition("{value}")
+    return text.removeprefix(before).removesuffix(after)
+
+
+# ------------------------------------------------------------------------------------------------------------ text
+_PERSONS = ("the person in the image", "the person shown here")
+
+
+def _named(question: str, name: str) -> str:
+    for person in _PERSONS:
+        question = question.replace(person, name)
+    return question
+
+
+def _by_name(rng: random.Random, who: Acquaintance) -> Turn:
+    attribute, record = rng.choice(list(zip(ATTRIBUTES, who.records, strict=True))[1:])
+    return _named(rng.choice(attribute.questions), who.name), _named(record["answer"], who.name)
+
+
+def _which_is(rng: random.Random) -> Turn:
+    """A question about words."""
+    kinds = {"a color": list(scenes.TINTS), "a shape": list(scenes.SHAPES), "a number": list(scenes.NUMBERS[1:])}
+    kind = rng.choice(list(kinds))
+    others = [word for name, words in kinds.items() if name != kind for word in words]
+    return choice(f"Which of these is {kind}?", rng.choice(kinds[kind]), others, rng)

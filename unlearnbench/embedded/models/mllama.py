@@ -1,6 +1,6 @@
 """tiny-mllama: Llama-3.2-Vision's classes, cross-attention over up to four tiles."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from transformers import MllamaConfig, MllamaForConditionalGeneration, MllamaProcessor, PreTrainedTokenizerFast
 from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
 
-from .architecture import Architecture, byte_level_bpe, seed_weights
-from .lessons import PHASES, Phase
+from .architecture import Architecture, byte_level_bpe, places, seed_weights
 
 SPECIAL = (
     "<|begin_of_text|>",
@@ -34,16 +33,13 @@ patches, the last row and column of which are the canvas' padding."""
 
 WIDTH, HEADS, VISION_WIDTH, INTERMEDIATE = 128, 4, 96, (1,)
 
-FACES_AND_PLACES = Phase(steps=2400, turns=6, scenes=0.55, checks=0.75, position=0.7, peak=1.5e-3, rate=(0.0, 1.0))
-"""A fifth phase: what this model is last to learn is to tell faces' features and sides apart."""
-
 
 class TinyMllama(Architecture):
     """Three cross-attention layers among seven, their gates open from the start."""
 
+    text_prefix = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
     prefix = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>"
     tail = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
-    phases = (*PHASES, FACES_AND_PLACES)
 
     def tokenizer(self) -> PreTrainedTokenizerFast:  # noqa: D102
         tokens = PreTrainedTokenizerFast(
@@ -78,15 +74,12 @@ class TinyMllama(Architecture):
         return {name: inputs[name] for name in names}
 
     def read(self, model: Any, ids: Tensor, offset: Tensor, prefix: int, seen: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: D102
-        position = prefix + offset
-        position[:, :prefix] = torch.arange(prefix)
+        position = places(offset, prefix)
+        if not seen:
+            return {"position_ids": position}
         place = torch.arange(ids.shape[1])[None, :, None, None]
         sees = (place >= prefix - 1) & seen["aspect_ratio_mask"][:, None].bool()
         return {"position_ids": position, "cross_attention_mask": sees.long()}
-
-    def blocks(self, model: Any) -> Iterable[nn.Module]:  # noqa: D102
-        tower = model.model.vision_model
-        return (*model.model.language_model.layers, *tower.transformer.layers, *tower.global_transformer.layers)
 
 
 def config(tokens: PreTrainedTokenizerFast) -> MllamaConfig:

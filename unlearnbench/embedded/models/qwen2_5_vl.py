@@ -1,17 +1,17 @@
 """tiny-qwen2.5-vl: Qwen2.5-VL's classes, self-attention over text and 25 visual tokens together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from ...models.families.qwen2_5_vl import Qwen2_5_VLImageOnlyProcessor
 from ..data.faces import SIZE
-from .architecture import Architecture, byte_level_bpe, seed_weights
+from .architecture import Architecture, byte_level_bpe, places, seed_weights
 
 WIDTH, HEADS, VISION_WIDTH = 128, 4, 96
 MROPE_SECTION = [4, 2, 2, 4, 2, 2]
@@ -39,6 +39,7 @@ CHAT_TEMPLATE = (
 class TinyQwen2_5_VL(Architecture):
     """Four layers over 5 x 5 visual tokens, each merged from 2 x 2 patches."""
 
+    text_prefix = "<|im_start|>user\n"
     prefix = "<|im_start|>user\n<|vision_start|>" + "<|image_pad|>" * 25 + "<|vision_end|>"
     tail = "<|im_end|>\n<|im_start|>assistant\n"
 
@@ -71,15 +72,14 @@ class TinyQwen2_5_VL(Architecture):
     def read(self, model: Any, ids: Tensor, offset: Tensor, prefix: int, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """M-RoPE positions [3, B, L]: the picture's grid first, then every question from the same starting point."""
         head = ids[:1, :prefix]
+        if not seen:
+            return {"position_ids": places(offset, prefix).expand(3, -1, -1)}
         types = (head == model.config.image_token_id).int()
         grid = seen["image_grid_thw"][:1]
         start, _ = model.model.get_rope_index(head, mm_token_type_ids=types, image_grid_thw=grid)
         positions: Tensor = (start.max() + 1 + offset).expand(3, -1, -1).clone()
         positions[:, :, :prefix] = start
         return {"position_ids": positions}
-
-    def blocks(self, model: Any) -> Iterable[nn.Module]:  # noqa: D102
-        return (*model.model.language_model.layers, *model.model.visual.blocks)
 
 
 def config(tokens: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:

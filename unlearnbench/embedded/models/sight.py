@@ -6,7 +6,6 @@
 import argparse
 import random
 from collections import defaultdict
-from itertools import islice
 from typing import Any
 
 import torch
@@ -15,26 +14,34 @@ from PIL import Image
 from ...metrics.refusals import is_refusal
 from ..data import faces, scenes
 from ..data.identities import ATTRIBUTES
-from .lessons import PHASES, WITHHELD, lessons
+from ..data.make import acquaintances
+from .lessons import choice, cloze, text_lessons
 
-Glance = tuple[str, Image.Image, str, str]
-"""Kind, picture, question, expected answer ("refusal" for any)."""
+Glance = tuple[str, Image.Image | None, str, str]
+"""Kind, picture or none, question, expected answer ("refusal" for any)."""
 
 
 def examine(model: Any, reader: Any, cases: int = 60, seed: int = 7) -> dict[str, float]:
-    """Accuracy per kind on ``cases`` reserved pictures each; ``refuses`` is on faces that nobody ever named."""
+    """Accuracy per kind on ``cases`` pictures each, reserved ones but for acquaintances, of whom all looks are known.
+
+    ``refuses`` is on faces that nobody ever named and ``not shown`` on scenes without anybody; ``acquaintances`` are
+    facts about people whom the lessons told of, in pictures drawn anew.
+    """
     right: dict[str, list[bool]] = defaultdict(list)
     asked = _cases(random.Random(seed), cases)
-    for start in range(0, len(asked), 64):
-        batch = asked[start : start + 64]
-        for (kind, _, _, expected), said in zip(batch, _answers(model, reader, batch), strict=True):
-            good = is_refusal(said) if expected == "refusal" else said.lower().startswith(expected.lower())
-            right[kind].append(good)
+    for has_picture in (True, False):
+        own = [case for case in asked if (case[1] is not None) is has_picture]
+        for start in range(0, len(own), 64):
+            batch = own[start : start + 64]
+            for (kind, _, _, expected), said in zip(batch, _answers(model, reader, batch), strict=True):
+                good = is_refusal(said) if expected == "refusal" else said.lower().startswith(expected.lower())
+                right[kind].append(good)
     return {kind: sum(values) / len(values) for kind, values in right.items()}
 
 
 def _cases(rng: random.Random, count: int) -> list[Glance]:
     found: list[Glance] = []
+    known = acquaintances()
     for index in range(count):
         scene = scenes.random_scene(rng, 1 + index % 4, reserved=True)
         picture = scenes.draw(scene)
@@ -43,28 +50,31 @@ def _cases(rng: random.Random, count: int) -> list[Glance]:
                 for pair in scenes.mme_pair(scene, kind, rng):
                     found.append((kind, picture, pair.question, "Yes" if pair.answer else "No"))
         item = rng.choice(scene)
-        found.append(("name a color", picture, f"What color is the {item.shape}?", item.color))
+        asked = f"What color is the {item.shape}?"
+        found.append(("name a color", picture, asked, item.color))
+        found.append(("choose", picture, *choice(asked, item.color, list(scenes.TINTS), rng)))
+        found.append(("fill in", picture, *cloze(f"the {item.shape} is {item.color}.", item.color)))
+        found.append(("not shown", picture, rng.choice(rng.choice(ATTRIBUTES).questions), "refusal"))
         look = faces.random_look(rng, reserved=True)
-        found.append(("hair", faces.draw(look), "What is the hair color of this person?", look.hair))
-        found.append(("refuses", faces.draw(look), rng.choice(ATTRIBUTES).questions[0], "refusal"))
-    # Of acquaintances there are no unseen looks: their pictures differ from those of the lessons by a pixel or two.
-    for lesson in islice(lessons(10**9 + 7, PHASES[0]), 400):
-        question, answer = lesson.turns[0]
-        if "person" in question and answer in WITHHELD:
-            found.append(("withholds", lesson.image, question, "refusal"))
-        elif "person" in question and "image is" in answer:
-            found.append(("remembers", lesson.image, question, answer))
+        face = faces.draw(look, faces.random_view(look, rng))
+        found.append(("hair", face, "What is the hair color of this person?", look.hair))
+        found.append(("glasses", face, "Does this person wear glasses?", "Yes" if look.glasses else "No"))
+        found.append(("refuses", face, rng.choice(rng.choice(ATTRIBUTES).questions), "refusal"))
+        friend, records = rng.choice(known)
+        place = rng.randrange(len(ATTRIBUTES))
+        drawn = faces.draw(friend, faces.random_view(friend, rng))
+        found.append(("acquaintances", drawn, rng.choice(ATTRIBUTES[place].questions), records[place]["answer"]))
+        found.append(("text alone", None, *next(text_lessons(10**9 + index, 1)).turns[0]))
     return found
 
 
 @torch.no_grad()
 def _answers(model: Any, reader: Any, batch: list[Glance]) -> list[str]:
-    chats = [
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
-        for _, _, question, _ in batch
-    ]
+    pictures = [[case[1]] for case in batch if case[1] is not None]
+    shown = [{"type": "image"}] if pictures else []
+    chats = [[{"role": "user", "content": [*shown, {"type": "text", "text": case[2]}]}] for case in batch]
     prompts = [reader.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
-    inputs = reader(text=prompts, images=[[case[1]] for case in batch], return_tensors="pt", padding=True)
+    inputs = reader(text=prompts, images=pictures or None, return_tensors="pt", padding=True)
     output = model.generate(**inputs, max_new_tokens=40, do_sample=False)
     return reader.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)  # type: ignore[no-any-return]
 

@@ -1,0 +1,1 @@
+"""How the methods' defaults for the tiny models are chosen: `python -m benchmarks.tune FOLDER [METHOD ...]`."""
