@@ -282,10 +282,10 @@ class FIUBenchTask(Task):
         return found
 
     def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
-        """By person, the forget set's metrics that make a score, and those that the options name."""
+        """By person, the forget set's metrics that make a score or a distance, and those that the options name."""
         views = self.views(records)
         scored = (name.partition(".")[2] for level in self.scored.levels.values() for name in level)
-        names = dict.fromkeys((*scored, *further(self)))
+        names = dict.fromkeys((*scored, "truth_odds", *further(self)))
         return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
