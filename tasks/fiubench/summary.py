@@ -62,7 +62,7 @@ def _tables(counts: dict[str, Any], title: str) -> Iterator[SummaryTable]:
         if "impossible" not in each
         for protocol in PROTOCOLS
     )
-    headings = ("forget", "non-\nprivate", "retain", "valid-\nation", "held\nout", "para-\nphrased", "per-\nturbed")
+    headings = ("forget", "non-\npriv.", "retain", "valid-\nation", "held\nout", "para-\nphr.", "per-\nturb.")
     if sets:
         yield SummaryTable("Questions by --forget and protocol", ("--forget", "who", "protocol", *headings), sets, 3)
 

@@ -30,7 +30,7 @@ def test_summary_as_json(folder: Path) -> None:
         "acquaintances": 0,
         "splits": {"forget10": {"identities": 2, "questions": 40, "private": 24}},
         "fiubench": False,
-        "groups_told_by": {"data": 0, "wording": 120, "rule": 0},
+        "groups_told_by": {"data": 120, "wording": 0, "rule": 0},
         "people_sharing_a_picture": [],
         "left_out": {},
     }
