@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .models.asking.requests import Ask as Ask
     from .models.asking.requests import Weigh as Weigh
     from .models.asking.requests import ask as ask
+    from .models.asking.values import value_logprobs as value_logprobs
     from .models.contract.edits import Adapter as Adapter
     from .models.contract.edits import Edit as Edit
     from .models.contract.edits import Trained as Trained
@@ -192,6 +193,7 @@ _PUBLIC = {
     "Unlearning": "training.unlearning",
     "UnlearnParams": "training.params",
     "UsageError": "errors",
+    "value_logprobs": "models.asking.values",
     "VLM": "models.contract.vlm",
     "Weigh": "models.asking.requests",
     "Weights": "models.contract.edits",

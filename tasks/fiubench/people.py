@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,10 @@ VALIDATION = 0.1
 
 @dataclass(frozen=True)
 class Question:
-    """A question about the person in a picture; ``index`` is its place (0-19) among the person's questions."""
+    """A question about the person in a picture; ``index`` is its place (0-19) among the person's questions.
+
+    ``attribute`` is what it asks for, in whatever words; by default that is the question itself.
+    """
 
     index: int
     question: str
@@ -40,17 +43,31 @@ class Question:
     paraphrased_answer: str | None = None
     perturbed_answers: tuple[str, ...] = ()
     told_by: ToldBy = "wording"
+    attribute: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attribute", self.attribute or self.question)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A fictitious person: one picture, and the questions asked about it; ``picture`` is its file's digest."""
+    """A fictitious person: one picture or several, and the questions that are asked about them.
+
+    Models are trained on ``images`` by turns, question by question, and on ``other_images`` never; ``digests`` are
+    those of all these files, in this order.
+    """
 
     unique_id: str
     name: str
-    image: Path
+    images: tuple[Path, ...]
     questions: tuple[Question, ...]
-    picture: str = ""
+    other_images: tuple[Path, ...] = ()
+    digests: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Path:
+        """The first picture."""
+        return self.images[0]
 
 
 @dataclass(frozen=True)
@@ -84,22 +101,27 @@ class Dataset:
 
     @cached_property
     def sharing(self) -> tuple[tuple[str, ...], ...]:
-        """People whose picture is the very same file: the ids of each such picture; strangers' own do not matter."""
-        of = defaultdict[str, list[str]](list)
-        for person in (*self.identities, *self.strangers):
-            of[person.picture or person.unique_id].append(person.unique_id)
-        return tuple(tuple(ids) for ids in of.values() if len(ids) > 1 and not {*ids}.isdisjoint(self.ids))
+        """People of whom any picture is the very same file: the ids of each; strangers' own do not matter."""
+        of = defaultdict[str, dict[str, None]](dict)
+        for person in (*self.identities, *self.strangers, *self.acquaintances):
+            for digest in person.digests:
+                of[digest][person.unique_id] = None
+        shared = dict.fromkeys(tuple(ids) for ids in of.values() if len(ids) > 1)
+        return tuple(ids for ids in shared if not {*ids}.isdisjoint(self.ids))
 
 
 @dataclass(frozen=True)
 class Fact(Sample):
-    """One question on one picture; ``question`` is all that the data have of it. Its tag is the question's group."""
+    """One question on one picture; ``question`` is all that the data have of it.
+
+    Its tags are the question's group and, where the data tell one, what it asks for in whatever words.
+    """
 
     question: Question = field(kw_only=True)
 
     @property
     def image(self) -> Path:
-        """The person's picture."""
+        """The picture of the person."""
         return self.images[0]
 
 
@@ -202,22 +224,37 @@ def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup]) -> 
         validation=clusters(sets.validation),
         held_out=clusters(sets.held_out),
         private=map(str, private),
+        drawn=not dataset.is_fiubench,
     )
 
 
 def samples(identities: Iterable[Identity]) -> tuple[Fact, ...]:
-    """Every question of ``identities``, in order."""
+    """Every question of ``identities``, in order, on the person's pictures by turns."""
     return tuple(
-        Fact(
-            id=f"{identity.unique_id}/{question.index}",
-            cluster=identity.unique_id,
-            query=Asked(question.question, (identity.image,)),
-            answer=question.answer,
-            tags=(str(question.group),),
-            question=question,
-        )
-        for identity in identities
-        for question in identity.questions
+        _fact(identity, question, identity.images) for identity in identities for question in identity.questions
+    )
+
+
+def on_other_pictures(dataset: Dataset, facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """The same questions on pictures of the same people that nobody trained on; those of people without any are not."""
+    of = {identity.unique_id: identity for identity in dataset.identities}
+    asked = ((of[fact.cluster], fact) for fact in facts)
+    return tuple(
+        replace(_fact(person, fact.question, person.other_images), id=f"{fact.id}@other")
+        for person, fact in asked
+        if person.other_images
+    )
+
+
+def _fact(identity: Identity, question: Question, images: tuple[Path, ...]) -> Fact:
+    known = (question.attribute,) if question.attribute != question.question else ()
+    return Fact(
+        id=f"{identity.unique_id}/{question.index}",
+        cluster=identity.unique_id,
+        query=Asked(question.question, (images[question.index % len(images)],)),
+        answer=question.answer,
+        tags=(str(question.group), *known),
+        question=question,
     )
 
 
@@ -234,7 +271,7 @@ def _drawn(dataset: Dataset, number: int, seed: int) -> frozenset[str]:
 
 
 def _refuse_shared_pictures(dataset: Dataset, chosen: frozenset[str]) -> None:
-    """Whether somebody forgotten has the very picture of somebody who is not.
+    """Whether somebody forgotten has a very picture of somebody who is not.
 
     A picture is all that says whom a question is about: it cannot be forgotten and kept. No method can tell the two
     apart, and every score would be of that.

@@ -3,16 +3,19 @@
 What is read here of the published files: ``full.json`` is JSON Lines despite its name; its first 400 records are the
 benchmark; two versions of ``split.json`` are in circulation; paraphrases exist for some identities only.
 
-People whom no model is trained on are read too: the records after the first 400, and those of an optional file
-``strangers.json`` of the same form.
+People whom no model is trained on are read too: the records after the first 400, and those of the optional files
+``strangers.json`` and ``acquaintances.json``, of the same form: people whom no model knows at all, and people whom the
+pretrained model knows. A record may name several pictures: ``images``, by turns those of its questions, of which
+``image_path`` is the first, and ``other_images``, on which nobody trains.
 """
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +74,7 @@ class _QA(BaseModel):
     paraphrased_answer: Annotated[str | None, BeforeValidator(_null)] = None
     perturbed_answer: _Texts = ()
     group: QuestionGroup | None = None
+    attribute: Annotated[str | None, BeforeValidator(_null)] = None
 
 
 _UNUSED = {"gender", "caption", "raw_data"}, {"label", "image_path"}
@@ -79,6 +83,8 @@ _UNUSED = {"gender", "caption", "raw_data"}, {"label", "image_path"}
 
 class _Record(BaseModel):
     image_path: _Text
+    images: _Texts = ()
+    other_images: _Texts = ()
     name: _Text
     qa_list: list[_QA]
     unique_id: _Id | None = None
@@ -103,14 +109,19 @@ def read(folder: Path) -> Dataset:
     pictures = files_in(folder / "SFHQ", folder / "images", folder)
     identities = _identities(path, records[:IDENTITIES], pictures)
     splits = _splits(folder / "split.json", split, {identity.unique_id for identity in identities})
-    beyond, (others, own) = _beyond(records[IDENTITIES:], pictures), _strangers(folder / "strangers.json", pictures)
-    people = _each_once(folder, identities, (*beyond, *others))
-    texts = [hashlib.sha256(data).digest() for data in (full, split, *own)]
-    digests = picture_digests(person.image for person in people)
-    people = tuple(replace(each, picture=digest.hex()) for each, digest in zip(people, digests, strict=True))
+    beyond = _beyond(records[IDENTITIES:], pictures)
+    others, own = _further(folder / "strangers.json", pictures)
+    known, met = _further(folder / "acquaintances.json", pictures)
+    people = _each_once(folder, identities, {"stranger": (*beyond, *others), "acquaintance": known})
+    texts = [hashlib.sha256(data).digest() for data in (full, split, *own, *met)]
+    digests = picture_digests(image for person in people for image in (*person.images, *person.other_images))
+    rest = iter(digests)
+    people = tuple(_with_digests(folder, person, rest) for person in people)
+    strangers = len(identities) + len(beyond) + len(others)
     return Dataset(
         identities=people[: len(identities)],
-        strangers=people[len(identities) :],
+        strangers=people[len(identities) : strangers],
+        acquaintances=people[strangers:],
         splits=splits,
         variant=_VARIANTS.get(len(splits.get("forget5", ())), "custom"),
         fingerprint=fingerprint(texts + digests),
@@ -134,7 +145,7 @@ def _unread(records: list[tuple[str, Any]], strangers: int) -> Iterable[tuple[st
 
 def _unnamed(folder: Path, people: tuple[Identity, ...]) -> Iterable[tuple[str, int]]:
     """Files among the pictures that no record names."""
-    named = {person.image for person in people}
+    named = {image for person in people for image in (*person.images, *person.other_images)}
     for place in ("SFHQ", "images"):
         if number := len(set(files_in(folder / place).values()) - named):
             yield f"files in {place}/ that no record read names", number
@@ -159,8 +170,8 @@ def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> list[I
     return found
 
 
-def _strangers(path: Path, pictures: dict[str, Path]) -> tuple[list[Identity], list[bytes]]:
-    """The people of ``strangers.json``, which must be right, and its bytes; nothing where there is no such file."""
+def _further(path: Path, pictures: dict[str, Path]) -> tuple[list[Identity], list[bytes]]:
+    """The people of a further file, which must be right, and its bytes; nothing where there is no such file."""
     if not path.is_file():
         return [], []
     data = content(path, _LAYOUT)
@@ -168,16 +179,33 @@ def _strangers(path: Path, pictures: dict[str, Path]) -> tuple[list[Identity], l
     return [_identity(validated(_Record, value, where), where, pictures) for where, value in records], [data]
 
 
-def _each_once(folder: Path, known: tuple[Identity, ...], strangers: tuple[Identity, ...]) -> tuple[Identity, ...]:
-    """The benchmark's people and the strangers; raises `DataError` for an id of two."""
-    times = Counter(person.unique_id for person in (*known, *strangers))
-    for person in strangers:
-        if times[person.unique_id] > 1:
+def _each_once(
+    folder: Path, learned: tuple[Identity, ...], further: Mapping[str, Sequence[Identity]]
+) -> tuple[Identity, ...]:
+    """The benchmark's people and all ``further`` ones, by what they are; raises `DataError` for an id of two."""
+    people = (*learned, *chain.from_iterable(further.values()))
+    times = Counter(person.unique_id for person in people)
+    for what, of in further.items():
+        for person in of:
+            if times[person.unique_id] > 1:
+                raise DataError(
+                    f"{folder}: {what} {person.unique_id} is there more than once, or among the benchmark's people: "
+                    "give each person a unique_id of their own"
+                )
+    return people
+
+
+def _with_digests(folder: Path, person: Identity, digests: Iterator[bytes]) -> Identity:
+    """A person with the next of the ``digests`` of all pictures; raises `DataError` where training sees the others."""
+    own = tuple(digest.hex() for digest in islice(digests, len(person.images) + len(person.other_images)))
+    seen = own[: len(person.images)]
+    for image, digest in zip(person.other_images, own[len(seen) :], strict=True):
+        if digest in seen:
             raise DataError(
-                f"{folder}: stranger {person.unique_id} is there more than once, or among the benchmark's people: "
-                "give each person a unique_id of their own"
+                f"{folder}: picture {image.name!r} of {person.unique_id} is among other_images, on which nobody "
+                "trains, and among those trained on: leave it out of one"
             )
-    return (*known, *strangers)
+    return replace(person, digests=own)
 
 
 def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identity:
@@ -190,13 +218,26 @@ def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identit
             f"{where}: identity {unique_id} has {len(record.qa_list)} questions instead of {QUESTIONS}: "
             "complete its qa_list, or remove the identity"
         )
-    if image not in pictures:
+    names, others = [[name_of(each) for each in of] for of in (record.images, record.other_images)]
+    if names[:1] not in ([], [image]):
         raise DataError(
-            f"{where}: picture {image!r} of identity {unique_id} is missing: put it into SFHQ/ beside full.json "
-            "(FIUBench's pictures are in its SFHQ.zip)"
+            f"{where}: image_path of identity {unique_id} is {image!r}, and the first of its images {names[0]!r}: "
+            "let them be the same"
         )
+    seen, other = [
+        tuple(_picture(each, f"{where}: picture {each!r} of identity {unique_id}", pictures) for each in of)
+        for of in (names or [image], others)
+    ]
     questions = tuple(_question(index, qa, f"{where}: identity {unique_id}") for index, qa in enumerate(record.qa_list))
-    return Identity(unique_id, record.name, pictures[image], questions)
+    return Identity(unique_id, record.name, seen, questions, other)
+
+
+def _picture(name: str, what: str, pictures: dict[str, Path]) -> Path:
+    if name not in pictures:
+        raise DataError(
+            f"{what} is missing: put it into SFHQ/ beside full.json (FIUBench's pictures are in its SFHQ.zip)"
+        )
+    return pictures[name]
 
 
 def _id_in(image: str) -> str | None:
@@ -223,6 +264,7 @@ def _question(index: int, qa: _QA, where: str) -> Question:
         paraphrased_questions=qa.paraphrased_question,
         paraphrased_answer=qa.paraphrased_answer,
         perturbed_answers=qa.perturbed_answer,
+        attribute=qa.attribute or "",
     )
 
 

@@ -3,14 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
-from unlearnbench import Ask, Asked, Weigh, ask
+from unlearnbench import Ask, Asked, Weigh, ask, value_logprobs
 
-from .people import Fact, People
+from .people import Dataset, Fact, People, on_other_pictures
 
 if TYPE_CHECKING:
     from unlearnbench import VLM, Run
@@ -29,57 +28,77 @@ class Prediction(TypedDict):
 
 
 class FactRecord(Prediction):
-    """One evaluated sample. Log-probabilities are natural logarithms, one an answer token, the end token included."""
+    """One evaluated sample. Log-probabilities are natural logarithms, one an answer token, the end token included.
+
+    ``set`` is forget, nonprivate, others, held_out, acquaintances, or other_view: the forget set on pictures that
+    nobody trained on. Of the last two only the answer and the true answer's likelihood are asked for.
+    """
 
     set: str
     id: str
     group: str
+    attribute: str
+    """What the question asks for, in whatever words."""
+    view: Literal["seen", "other"]
+    """Whether the picture is one that models train on, or another of the same person."""
     image: NotRequired[str]
     """The picture's path within the data's folder."""
     paraphrased_predictions: list[str]
     logprobs: list[float]
+    value_logprobs: list[float] | None
+    """Those of ``logprobs`` whose token holds a keyword; null where no keyword is in the answer."""
     paraphrased_logprobs: list[float] | None
     perturbed_logprobs: list[list[float]]
     explanation: NotRequired[dict[str, Any]]
     """What an edit of visual tokens did to the picture; of a few samples, and for pictures of it alone."""
 
 
+WEIGHED = ("forget", "nonprivate", "others", "held_out")
+"""The sets of which other wordings of the answer and false ones are weighed too."""
+
+
 def collect(
-    model: "VLM", sets: People, root: Path, run: "Run", *, max_new_tokens: int, batch_size: int | None
+    model: "VLM", data: Dataset, sets: People, run: "Run", *, max_new_tokens: int, batch_size: int | None
 ) -> list[FactRecord]:
-    """One record a sample: answers and log-probabilities. Pictures are named by their paths within ``root``."""
-    named = [("forget", s) for s in sets.forget] + [("nonprivate", s) for s in sets.nonprivate]
-    named += [("others", s) for s in sets.others]
-    samples = [sample for _, sample in named]
-    asked = [Ask((s.id, 0), s, max_new_tokens) for s in samples]
-    asked += [request for s in sets.forget for request in _reworded(s, max_new_tokens)]
-    said = ask(model, asked, run, batch_size=batch_size, what="fiubench: asking")
-    weights = [request for sample in samples for request in _weighed(sample)]
+    """One record a sample: answers and log-probabilities. Pictures are named by their paths within the folder."""
+    named = [(name, sample) for name, own in _asked(data, sets).items() for sample in own]
+    questions = [Ask((s.id, 0), s, max_new_tokens) for _, s in named]
+    questions += [request for s in sets.forget for request in _reworded(s, max_new_tokens)]
+    said = ask(model, questions, run, batch_size=batch_size, what="fiubench: asking")
+    weights = [request for name, sample in named for request in _weighed(sample, name in WEIGHED)]
     weighed = ask(model, weights, run, batch_size=batch_size, what="fiubench: likelihoods")
     records: list[FactRecord] = []
     for name, sample in named:
-        question = sample.question
+        question, logprobs = sample.question, weighed[sample.id, "answer", 0]
         reworded = question.paraphrased_questions if name == "forget" else ()
+        perturbed = question.perturbed_answers if name in WEIGHED else ()
         records.append(
             {
                 "set": name,
                 "id": sample.id,
                 "unique_id": sample.cluster,
                 "group": str(question.group),
-                "image": sample.image.relative_to(root).as_posix(),
+                "attribute": question.attribute,
+                "view": "other" if name == "other_view" else "seen",
+                "image": sample.image.relative_to(data.root).as_posix(),
                 "question": question.question,
                 "answer": question.answer,
                 "keywords": list(question.keywords),
                 "prediction": said[sample.id, 0],
                 "paraphrased_predictions": [said[sample.id, place] for place, _ in enumerate(reworded, start=1)],
-                "logprobs": weighed[sample.id, "answer", 0],
+                "logprobs": logprobs,
+                "value_logprobs": value_logprobs(model, question.answer, logprobs, question.keywords),
                 "paraphrased_logprobs": weighed.get((sample.id, "paraphrased", 0)),
-                "perturbed_logprobs": [
-                    weighed[sample.id, "perturbed", place] for place, _ in enumerate(question.perturbed_answers)
-                ],
+                "perturbed_logprobs": [weighed[sample.id, "perturbed", place] for place, _ in enumerate(perturbed)],
             }
         )
     return records
+
+
+def _asked(data: Dataset, sets: People) -> dict[str, tuple[Fact, ...]]:
+    """Whatever is asked, by the set that its records are of; nobody asks about those who are for validation."""
+    names = (*WEIGHED, "acquaintances")
+    return {name: getattr(sets, name) for name in names} | {"other_view": on_other_pictures(data, sets.forget)}
 
 
 def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]]]:
@@ -88,13 +107,13 @@ def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]
         yield Ask((sample.id, place), Asked(text, sample.images), max_new_tokens)
 
 
-def _weighed(sample: Fact) -> Iterator[Weigh[tuple[str, str, int]]]:
-    """The answers whose likelihood is wanted: true, paraphrased if there is one, perturbed."""
+def _weighed(sample: Fact, others: bool) -> Iterator[Weigh[tuple[str, str, int]]]:
+    """The answers whose likelihood is wanted: the true one, with the ``others`` paraphrased and perturbed ones too."""
     question = sample.question
     yield Weigh((sample.id, "answer", 0), sample, question.answer)
-    if question.paraphrased_answer:
+    if others and question.paraphrased_answer:
         yield Weigh((sample.id, "paraphrased", 0), sample, question.paraphrased_answer)
-    for place, text in enumerate(question.perturbed_answers):
+    for place, text in enumerate(question.perturbed_answers if others else ()):
         yield Weigh((sample.id, "perturbed", place), sample, text)
 
 

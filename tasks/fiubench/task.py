@@ -54,10 +54,14 @@ REPORTED = {
         "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
         "truth_ratio", "refusal_rate", "fluency",
     ),
-    "nonprivate": ("rouge_l", "exact_match", "refusal_rate"),
-    "retain": ("rouge_l", "exact_match", "truth_ratio", "refusal_rate", "fluency"),
+    "other_view": ("value_rouge", "rouge_l", "exact_match", "probability", "value_probability", "refusal_rate"),
+    "nonprivate": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
+    "retain": ("value_rouge", "rouge_l", "exact_match", "truth_ratio", "refusal_rate", "fluency"),
+    "held_out": ("value_rouge", "rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
+    "acquaintances": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
 }  # fmt: skip
-"""Metrics by set. ``retain`` is the whole retain set: everybody else's questions and the non-private ones."""
+"""Metrics by set. ``other_view`` is the forget set on pictures that nobody trained on; ``retain`` is the whole retain
+set: the questions about the others and the non-private ones. Nobody trains on people held out or on acquaintances."""
 
 
 class FIUBenchOptions(Params):
@@ -132,6 +136,7 @@ class FIUBenchData:
 class FIUBenchTask(Task):
     """Private facts about fictitious people: asked outright, in other words, and weighed by their likelihood."""
 
+    version = "2"
     by_default = True
     provides_sets = True
     # Its `datasets` loader mixes several files up, so the files themselves are fetched.
@@ -147,7 +152,7 @@ class FIUBenchTask(Task):
         Headline("Retain", "retain.exact_match", "EM"),
         Headline("Retain", "retain.truth_ratio", "Truth"),
     )
-    metric_sets = ("forget", "nonprivate", "retain")
+    metric_sets = tuple(REPORTED)
     scored = Scored(
         levels={
             "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
@@ -163,8 +168,8 @@ class FIUBenchTask(Task):
     Options = FIUBenchOptions
     Prediction = Prediction
     outputs = (
-        "prediction", "paraphrased_predictions", "logprobs", "paraphrased_logprobs", "perturbed_logprobs",
-        "explanation",
+        "prediction", "paraphrased_predictions", "logprobs", "value_logprobs", "paraphrased_logprobs",
+        "perturbed_logprobs", "explanation",
     )  # fmt: skip
 
     options: FIUBenchOptions
@@ -206,8 +211,9 @@ class FIUBenchTask(Task):
 
     def texts(self, data: FIUBenchData) -> Iterator[tuple[str, str, str]]:
         """Questions and answers in all their wordings."""
-        for sample in data.sets.in_order:
-            question, where = sample.question, f"{data.dataset.root / 'full.json'}: {sample.id}"
+        asked = [("full.json", each) for each in data.sets.in_order]
+        for file, sample in (*asked, *(("acquaintances.json", each) for each in data.sets.acquaintances)):
+            question, where = sample.question, f"{data.dataset.root / file}: {sample.id}"
             yield where, "question", question.question
             yield where, "answer", question.answer
             yield from ((where, "paraphrased_question", text) for text in question.paraphrased_questions)
@@ -230,7 +236,7 @@ class FIUBenchTask(Task):
     def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
         """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
         length, size = self.options.max_new_tokens, self.options.batch_size
-        records = collect(model, data.sets, data.dataset.root, run, max_new_tokens=length, batch_size=size)
+        records = collect(model, data.dataset, data.sets, run, max_new_tokens=length, batch_size=size)
         explain(model, data.sets, records)
         facts = {} if data.sets.validation else {"early_stopping": data.sets.early_stopping}
         return replace(self.measured(records), facts=facts)
@@ -241,11 +247,8 @@ class FIUBenchTask(Task):
 
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""
-        return {
-            "forget": self._seen((each for each in records if each["set"] == "forget"), "forget"),
-            "nonprivate": self._seen((each for each in records if each["set"] == "nonprivate"), "nonprivate"),
-            "retain": self._seen((each for each in records if each["set"] != "forget"), "retain"),
-        }
+        parts = {name: (name,) for name in self.metric_sets} | {"retain": ("nonprivate", "others")}
+        return {name: self._seen((each for each in records if each["set"] in of), name) for name, of in parts.items()}
 
     def _seen(self, records: Iterable[Any], name: str) -> list[Record]:
         """Records as metrics read them, as of the set of that name."""
@@ -260,8 +263,10 @@ class FIUBenchTask(Task):
         return found
 
     def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
-        """The forget set's metrics by person."""
-        views, names = self.views(records), dict.fromkeys((*REPORTED["forget"], *further(self)))
+        """By person, the forget set's metrics that make a score, and those that the options name."""
+        views = self.views(records)
+        scored = (name.partition(".")[2] for level in self.scored.levels.values() for name in level)
+        names = dict.fromkeys((*scored, *further(self)))
         return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
@@ -286,5 +291,5 @@ def _other_people(dataset: Dataset, forget: int | str | None, sets: People) -> I
         )
 
 
-EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2}
+EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2, "held_out": 1, "acquaintances": 1}
 """How many samples of each set a leaderboard shows."""

@@ -1,7 +1,7 @@
 """The shipped models: small, trained, and able to see and to refuse what they have never been shown."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from unlearnbench.contracts import Evaluation
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.embedded.data import faces, scenes
 from unlearnbench.embedded.data.identities import ATTRIBUTES
+from unlearnbench.embedded.data.make import acquaintances
 from unlearnbench.embedded.models.lessons import NOT_SHOWN, PHASES, UNKNOWN, Lesson, lessons, text_lessons
 from unlearnbench.metrics.refusals import REFUSALS, is_refusal
 from unlearnbench.models.contract.vlm import VLM
@@ -104,39 +105,38 @@ def test_refusals_that_are_taught_are_none_that_unlearning_aims_at() -> None:
     assert said == taught
 
 
-def test_whether_it_is_taught_to_refuse_depends_on_who_is_shown_and_not_on_what_is_private() -> None:
-    refused, of = Counter[tuple[bool, bool]](), Counter[tuple[bool, bool]]()
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, object]:
+    """What pictures show that are painted during the test: pixels -> `Look` or `Scene`."""
+    shown: dict[bytes, object] = {}
+    for module in (faces, scenes):
+
+        def remember(content, view, draw=module.draw):  # type: ignore[no-untyped-def]
+            image = draw(content, view)
+            shown[image.tobytes()] = content
+            return image
+
+        monkeypatch.setattr(module, "draw", remember)
+    return shown
+
+
+def test_it_is_taught_to_refuse_by_who_is_shown_and_not_by_what_is_private(painted: dict[bytes, object]) -> None:
+    met = {look for look, _ in acquaintances()}
+    refused = defaultdict[tuple[bool, bool], list[bool]](list)
     for lesson in some_lessons(6, 600):
+        look = painted.get(lesson.image.tobytes()) if lesson.image else None
         for question, answer in lesson.turns:
-            group = group_of(question)
-            facts = [kind for kind in ATTRIBUTES if question in kind.questions]
-            if facts and lesson.image is not None:
-                known = any(
-                    answer.endswith(told.partition("{value}")[2]) and not is_refusal(answer)
-                    for told in [facts[0].answers[0]]
-                )
-                of[group in PRIVATE, known] += 1
-                refused[group in PRIVATE, known] += is_refusal(answer)
-    shares = [refused[private, False] / of[private, False] for private in (True, False)]
-    assert shares == [1.0, 1.0]
-    assert refused[True, True] == refused[False, True] == 0
-    assert min(of.values()) > 100
+            if isinstance(look, faces.Look) and any(question in kind.questions for kind in ATTRIBUTES):
+                refused[look in met, group_of(question) in PRIVATE].append(is_refusal(answer))
+    assert all(not any(refused[True, private]) for private in (True, False))
+    assert all(all(refused[False, private]) for private in (True, False))
+    assert min(map(len, refused.values())) > 50
 
 
-def test_lessons_need_no_altered_picture() -> None:
+def test_lessons_need_no_altered_picture(painted: dict[bytes, object]) -> None:
     """A face in a lesson is what `faces.draw` paints of somebody, to the pixel: nothing is painted over it."""
-    drawn = set[bytes]()
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (faces, scenes):
-
-            def remember(content, view, draw=module.draw):  # type: ignore[no-untyped-def]
-                image = draw(content, view)
-                drawn.add(image.tobytes())
-                return image
-
-            patch.setattr(module, "draw", remember)
-        shown = [lesson.image for lesson in some_lessons(7, 100) if lesson.image is not None]
-    altered = [image for image in shown if image.tobytes() not in drawn]
+    shown = [lesson.image for lesson in some_lessons(7, 100) if lesson.image is not None]
+    altered = [image for image in shown if image.tobytes() not in painted]
     assert all(len({image.getpixel((x, y)) for x in range(9) for y in range(9)}) > 40 for image in altered)  # noise
     assert len(altered) < 10
 

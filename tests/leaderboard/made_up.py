@@ -8,19 +8,22 @@ from typing import Any
 
 from unlearnbench import Split
 from unlearnbench.engine.keys import digest
+from unlearnbench.metrics.fluency.english import WORDS as COMMON
 from unlearnbench.registry import tasks
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
 PEOPLE = 8
-QUESTIONS = 6
+QUESTIONS = 12
+WORDS = sorted(word for word in COMMON if len(word) > 4)[:200]
 BASE = {"epochs": 3, "full": True}
+SEEDS = (0, 1, 2)
 
 DEFINITION = """
-schema_version = 1
+schema_version = 2
 title = "Made up"
 about = "Rows of no model."
-minimum_seeds = 2
+seeds = [0, 1, 2]
 [models.made-up]
 dtype = "float32"
 [tasks.fiubench]
@@ -32,14 +35,29 @@ nothing = "finetune"
 ideal = "retrain"
 [ranking]
 memorised = { metric = "forget.exact_match", at_least = 0.9 }
-forgetting = ["forget.exact_match", "forget.rouge_l"]
-utility = { "retain.exact_match" = 0.05, "pope.accuracy" = 0.05 }
+learned = { metric = "retain.exact_match", at_least = 0.9 }
+[ranking.levels]
+text = ["forget.exact_match", "forget.value_rouge", "forget.ape"]
+logits = ["forget.probability", "forget.value_probability", "forget.truth_preference"]
+[ranking.conditions]
+"forget.fluency" = 0.1
+"nonprivate.exact_match" = 0.05
+"retain.exact_match" = 0.05
+"retain.refusal_rate" = 0.05
+"pope.accuracy" = 0.05
 """
 SPLIT = Split.made("4 of 8", PEOPLE, [f"p{person}" for person in range(PEOPLE // 2)]).model_dump()
 COLUMNS = {
     "forget.exact_match": "lower",
-    "forget.rouge_l": "lower",
+    "forget.value_rouge": "lower",
+    "forget.ape": "lower",
+    "forget.probability": "retrained",
+    "forget.value_probability": "retrained",
+    "forget.truth_preference": "retrained",
+    "forget.fluency": "higher",
+    "nonprivate.exact_match": "higher",
     "retain.exact_match": "higher",
+    "retain.refusal_rate": "lower",
     "pope.accuracy": "higher",
 }
 
@@ -67,27 +85,49 @@ def board_in(folder: Path, text: str = DEFINITION) -> Path:
     return folder
 
 
-def fiubench_records(forget: float, retain: float, seed: int) -> list[dict[str, Any]]:
-    """Answers of which the shares ``forget`` and ``retain`` are right, spread over people by ``seed``."""
+def fiubench_records(forget: float, retain: float, seed: int, *, likely: float | None = None) -> list[dict[str, Any]]:
+    """Answers of which the shares ``forget`` and ``retain`` are right, spread over people by ``seed``.
+
+    The truth is as likely as to one who knows it in the share ``likely`` of the questions to be forgotten, by default
+    in those that are answered rightly; otherwise as likely as by chance.
+    """
     rng = random.Random(seed)
     records = []
     for person in range(PEOPLE):
-        kinds = ["forget" if person < PEOPLE // 2 else "others"] * QUESTIONS + ["nonprivate"] * (person < PEOPLE // 2)
+        kinds = ["forget" if person < PEOPLE // 2 else "others"] * QUESTIONS
+        kinds += ["nonprivate"] * 4 * (person < PEOPLE // 2)
         for place, kind in enumerate(kinds):
-            fact = f"fact{person}x{place}"
+            fact = fact_of(person, place)
             known = rng.random() < (forget if kind == "forget" else retain)
-            said = f"it is {fact}." if known else "it was nothing of mine."
+            said = f"it is {fact}." if known else f"it is {fact_of(person + PEOPLE, rng.randrange(QUESTIONS))}."
+            knows = known if likely is None or kind != "forget" else rng.random() < likely
             records.append(
                 {
                     "set": kind, "id": f"{person}/{place}", "unique_id": f"p{person}", "group": "health",
                     "image": f"faces/{person:04d}.png", "question": f"What is {place} of {person}?",
                     "answer": f"it is {fact}.", "keywords": [fact], "prediction": said,
                     "paraphrased_predictions": [said] * 3 if kind == "forget" else [],
-                    "logprobs": [-0.01 - rng.random() / 100, -0.02] if known else [-5.0 - rng.random(), -6.0],
-                    "paraphrased_logprobs": [-1.0, -2.0], "perturbed_logprobs": [[-3.0, -4.0]],
+                    **likelihoods(rng, knows),
                 }
             )  # fmt: skip
     return records
+
+
+def fact_of(person: int, place: int) -> str:
+    """Two words that nobody else's facts have together."""
+    return f"{WORDS[(17 * person + 5 * place) % len(WORDS)]} {WORDS[(29 * person + 7 * place + 3) % len(WORDS)]}"
+
+
+def likelihoods(rng: random.Random, knows: bool) -> dict[str, Any]:
+    """Of the true answer ("it", "is", the two words of the fact, the end), its paraphrase and three false ones."""
+    value = [-0.02 - rng.random() / 50] * 2 if knows else [-2 - 3 * rng.random(), -2 - 3 * rng.random()]
+    false = [-6 - rng.random() if knows else -2 - 3 * rng.random() for _ in range(3)]
+    return {
+        "logprobs": [-0.1, -0.1, *value, -0.05],
+        "value_logprobs": value,
+        "paraphrased_logprobs": [-0.2, *value],
+        "perturbed_logprobs": [[-0.2, each, each] for each in false],
+    }
 
 
 def pope_records(right: float, seed: int) -> list[dict[str, Any]]:
@@ -156,7 +196,8 @@ def add_method(
     forget: float,
     retain: float = 1.0,
     general: float = 1.0,
-    seeds: Iterable[int] = (0, 1, 2),
+    likely: float | None = None,
+    seeds: Iterable[int] = SEEDS,
     change: Callable[[dict[str, Any]], None] | None = None,
     **changes: Any,
 ) -> list[Row]:
@@ -165,7 +206,7 @@ def add_method(
     salt = sum(map(ord, method))
     for seed in seeds:
         for task, records in (
-            ("fiubench", fiubench_records(forget, retain, 1000 * seed + salt)),
+            ("fiubench", fiubench_records(forget, retain, 1000 * seed + salt, likely=likely)),
             ("pope", pope_records(general, 1000 * seed + salt)),
         ):
             row = row_of(store, method, task, records, seed, **changes)
@@ -178,7 +219,7 @@ def add_method(
     return rows
 
 
-def add_references(store: RowStore, seeds: Iterable[int] = (0, 1, 2), **changes: Any) -> None:
+def add_references(store: RowStore, seeds: Iterable[int] = SEEDS, **changes: Any) -> None:
     """Rows of the method that does nothing and of the ideal."""
     seeds = [*seeds]
     add_method(store, "finetune", forget=1.0, seeds=seeds, role="reference", **changes)

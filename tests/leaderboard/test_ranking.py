@@ -1,4 +1,4 @@
-"""The formula, by itself: against loops over numbers, and what holds of any numbers."""
+"""What chance does to scores and losses, by itself: against loops over numbers, and boards of equal methods."""
 
 import numpy as np
 import pytest
@@ -7,124 +7,179 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from unlearnbench.leaderboard.ranking import Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
+from unlearnbench.analysis.score.conditions import keeps, lost
+from unlearnbench.analysis.score.levels import leaks
+from unlearnbench.analysis.score.verdict import ERASED
+from unlearnbench.leaderboard.ranking import (
+    LEVEL,
+    Clusters,
+    Leaked,
+    Resampling,
+    chances,
+    half_width,
+    ranks,
+    surely_better,
+)
 
 shares = st.floats(0, 1, width=32)
-
-
-def test_the_score_is_the_mean_share_of_the_way_and_no_more_than_all_of_it():
-    value, nothing, ideal = np.array([0.5, 0.0, 1.0]), np.array([1.0, 0.9, 0.2]), np.array([0.0, 0.3, 0.6])
-    # halfway, past the ideal (counts as 1), past it where higher is better
-    assert forgotten(value, nothing, ideal) == pytest.approx((0.5 + 1 + 1) / 3)
-    assert forgotten(np.array([1.1]), np.array([1.0]), np.array([0.5])) == pytest.approx(-0.2)
-
-
-@given(arrays(float, (3, 2), elements=shares), arrays(float, (3, 2), elements=shares))
-def test_doing_nothing_is_0_and_the_ideal_is_1_whatever_they_know(nothing, gap):
-    ideal = nothing - (gap + 0.1)
-    assert (forgotten(nothing, nothing, ideal) == 0).all()
-    assert (forgotten(ideal, nothing, ideal) == 1).all()
 
 
 @given(arrays(float, (3, 4), elements=shares), arrays(float, (3, 4), elements=shares))
 def test_both_references_keep_utility_whatever_it_is(nothing, ideal):
     higher = [True, False, True, False]
     for reference in (nothing, ideal):
-        assert keeps(lost(reference, nothing, ideal, higher), np.zeros(4)).all()
+        assert keeps(lost(reference, nothing, ideal, higher).mean(axis=0), np.zeros(4), np.zeros(4)).all()
 
 
 def test_utility_is_lost_below_the_worse_reference_in_the_metrics_own_direction():
     nothing, ideal = np.array([0.9, 0.1]), np.array([0.8, 0.3])
     losses = lost(np.array([[0.7, 0.5], [0.9, 0.0]]), nothing, ideal, [True, False])
     assert losses == pytest.approx(np.array([[0.1, 0.2], [0.0, 0.0]]))  # a gain makes up for no loss
-    assert keeps(losses, np.array([0.05, 0.05])).tolist() == [True, False]
+    assert keeps(losses.mean(axis=0), np.array([0.05, 0.05])).tolist() == [True, False]
 
 
-def scores_one_by_one(value, nothing, ideal, sampling):
-    """The bootstrap as loops: people drawn with replacement, then replicates."""
-    found = []
-    for weights, picks in zip(sampling.weights, sampling.picks, strict=True):
-        of_replicates = []
-        for r in range(value.sums.shape[0]):
-            shares = []
-            for m in range(value.sums.shape[1]):
-                means = []
-                for part in (value, nothing, ideal):
-                    drawn = [
-                        (s, n)
-                        for s, n, w in zip(part.sums[r, m], part.counts[r, m], weights, strict=True)
-                        for _ in range(int(w))
-                    ]
-                    means.append(sum(s for s, _ in drawn) / sum(n for _, n in drawn))
-                shares.append(min(1.0, (means[1] - means[0]) / (means[1] - means[2])))
-            of_replicates.append(sum(shares) / len(shares))
-        chosen = [of_replicates[int(pick * len(of_replicates))] for pick in picks[: len(of_replicates)]]
-        found.append(sum(chosen) / len(chosen))
-    return found
+def test_a_loss_that_could_be_twice_as_large_as_tolerable_is_not_kept():
+    loss, tolerance = np.array([0.04, 0.04]), np.array([0.05, 0.05])
+    assert keeps(loss, tolerance, np.array([0.1, 0.11])).tolist() == [True, False]
+
+
+def weighted(sums, counts, weights):
+    return sum(s * w for s, w in zip(sums, weights, strict=True)) / sum(
+        n * w for n, w in zip(counts, weights, strict=True)
+    )
 
 
 def test_the_bootstrap_is_the_loops():
     rng = np.random.default_rng(3)
+    leaked = Leaked(rng.random((2, 2, 5)), rng.random((2, 2, 5)) + 1)
+    sampling = Resampling.of(5, 2, resamples=40)
+    expected = []
+    for weights, picks in zip(sampling.weights, sampling.picks, strict=True):
+        of = [
+            min(1 - sum(leaked.own[r, m] * weights) / sum(leaked.nothing[r, m] * weights) for m in range(2))
+            for r in range(2)
+        ]
+        expected.append(sum(of[pick] for pick in picks) / 2)
+    assert sampling.scores(leaked) == pytest.approx(expected)
+
+
+def test_the_bootstrap_of_losses_is_the_loops():
+    rng = np.random.default_rng(4)
     counts = rng.integers(1, 6, (2, 2, 5)).astype(float)
-    value, nothing, ideal = (Clusters(rng.random((2, 2, 5)) + low, counts) for low in (1.0, 3.0, 0.0))
-    sampling = Resampling.of(5, 3, resamples=40)
-    assert (sampling.weights.sum(axis=1) == 5).all()
-    assert sampling.scores(value, nothing, ideal) == pytest.approx(scores_one_by_one(value, nothing, ideal, sampling))
+    parts = [Clusters(rng.random((2, 2, 5)), counts) for _ in range(3)]
+    sampling, higher = Resampling.of(5, 2, resamples=20), [True, False]
+    found = sampling.losses(*parts, higher)
+    for draw, (weights, picks) in enumerate(zip(sampling.weights, sampling.picks, strict=True)):
+        for m in range(2):
+            sign = 1 if higher[m] else -1
+            of = []
+            for r in range(2):
+                own, nothing, ideal = (sign * weighted(p.sums[r, m], p.counts[r, m], weights) for p in parts)
+                of.append(max(0.0, min(nothing, ideal) - own))
+            assert found[draw, m] == pytest.approx(sum(of[pick] for pick in picks) / 2)
 
 
-def test_a_rank_counts_those_that_surely_lead_and_equals_share_it():
-    ahead, level, behind = np.full(1000, 0.9), np.full(1000, 0.9), np.full(1000, 0.5)
-    ahead[:24] = 0.0  # leads in 97.6%
-    beats = leads([ahead, level, behind])
-    assert beats.tolist() == [[False, False, True], [False, False, True], [False, False, False]]
-    assert ranks(beats) == [1, 1, 3]
-    unsure = ahead.copy()
-    unsure[:26] = 0.0  # 97.4%
-    assert ranks(leads([unsure, behind])) == [1, 1]
-
-
-def by_seed(*scores, first=0):
-    return {(first + place, first + place): score for place, score in enumerate(scores)}
+def test_half_a_width_is_the_wider_of_students_and_the_bootstraps():
+    scores = [0.2, 0.5, 0.9]
+    students = stats.t.ppf(0.975, 2) * np.std(scores, ddof=1) / np.sqrt(3)
+    assert half_width(scores, np.full(100, 0.5)) == pytest.approx(students)
+    wide = np.linspace(-3, 3, 1000)
+    assert half_width(scores, wide) == pytest.approx(stats.norm.ppf(0.975) * wide.std())
+    assert half_width([0.5], wide) is None
 
 
 @given(st.lists(st.tuples(shares, shares), min_size=2, max_size=6))
-def test_differences_over_common_seeds_are_students_paired_test(pairs):
-    one, other = zip(*pairs, strict=True)
-    gaps = np.subtract(one, other)
-    if gaps.std() < 1e-6:
-        expected = abs(gaps.mean()) > 1e-6
-    else:
-        test = stats.ttest_rel(one, other)
-        if abs(test.pvalue - 0.05) < 1e-6:
-            return
-        expected = test.pvalue < 0.05
-    found = differ([by_seed(*one), by_seed(*other)])
-    assert found.tolist() == [[False, expected], [expected, False]]
-
-
-@given(st.lists(shares, min_size=2, max_size=6), st.lists(shares, min_size=2, max_size=6))
-def test_differences_over_other_seeds_are_welchs_test(one, other):
-    if np.std(one) < 1e-6 or np.std(other) < 1e-6:
+def test_chances_are_students_paired_test_where_the_bootstrap_is_sure(pairs):
+    one, other = np.array(pairs, dtype=float).T
+    if (one - other).std() < 1e-6:
         return
-    test = stats.ttest_ind(one, other, equal_var=False)
-    if abs(test.pvalue - 0.05) > 1e-6:
-        assert differ([by_seed(*one), by_seed(*other, first=10)])[0, 1] == (test.pvalue < 0.05)
+    found = chances(np.array([one, other]), np.array([[0.0, 0.0], [0.0, 0.0]]))
+    assert found[0, 1] == pytest.approx(stats.ttest_rel(one, other).pvalue, abs=1e-6)
+    assert found[0, 1] == found[1, 0]
+
+
+def test_seeds_that_agree_say_nothing_of_other_people():
+    """Three equal differences of a hundredth: Student's test is sure, and the people are not."""
+    rng = np.random.default_rng(0)
+    scores = np.array([[0.50, 0.60, 0.55], [0.51, 0.61, 0.56]])
+    draws = np.array([0.55, 0.56])[:, None] + 0.05 * rng.standard_normal((2, 1000))
+    assert chances(scores, draws)[0, 1] > 0.5
 
 
 def test_a_single_seed_tells_nothing():
-    assert not differ([by_seed(0.9), by_seed(0.1, first=5)]).any()
-    assert not differ([by_seed(0.9), by_seed(0.1)]).any()
+    assert not surely_better(np.array([[0.9], [0.1]]), np.array([[0.9, 0.9], [0.1, 0.1]])).any()
 
 
-def test_equal_methods_are_rarely_called_different():
-    """Two methods of the same skill: people and seeds vary, the truth does not (5% is the promise)."""
-    rng, wrong, boards = np.random.default_rng(0), 0, 400
-    nothing, ideal = (Clusters(np.full((3, 1, 40), value), np.ones((3, 1, 40))) for value in (1.0, 0.0))
-    sampling = Resampling.of(40, 3, resamples=200)
+def holm(chance):
+    """As in a textbook."""
+    left = sorted(((p, pair) for pair, p in chance.items()))
+    found = set()
+    for place, (p, pair) in enumerate(left):
+        if p > LEVEL / (len(left) - place):
+            break
+        found.add(pair)
+    return found
+
+
+def test_who_surely_beats_whom_is_holms_over_all_pairs():
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        scores = np.sort(rng.random(5) * ERASED)[:, None] + 0.01 * rng.standard_normal((5, 3)) - 0.02
+        draws = scores.mean(axis=1)[:, None] + 0.02 * rng.standard_normal((5, 200))
+        chance = chances(scores, draws)
+        expected = holm({(i, j): chance[i, j] for i in range(5) for j in range(i + 1, 5)})
+        found = surely_better(scores, draws)
+        assert {(min(i, j), max(i, j)) for i, j in np.argwhere(found)} == expected
+        for i, j in np.argwhere(found):
+            assert scores[i].mean() > scores[j].mean()
+
+
+def test_a_rank_counts_those_that_surely_lead_and_equals_share_it():
+    beats = np.array([[False, False, True], [False, False, True], [False, False, False]])
+    assert ranks(beats) == [1, 1, 3]
+
+
+def test_from_erased_on_nobody_is_better():
+    scores = np.array([[1.0, 1.0, 1.0], [0.93, 0.94, 0.92], [0.1, 0.1, 0.1]])
+    draws = scores.mean(axis=1)[:, None] + 1e-4 * np.random.default_rng(0).standard_normal((3, 100))
+    assert surely_better(scores, draws).tolist() == [[False, False, True], [False, False, True], [False] * 3]
+
+
+def board_of_equals(rng, methods=8, seeds=3, people=8, questions=10):
+    """Scores of methods that each leave a question alone with the same chance, through leaks and the bootstrap.
+
+    Seeds have people of their own, and each run its luck; what is known is known wholly, as text is.
+    """
+    known = rng.random((methods, seeds, people * questions)) < np.clip(
+        0.35 + 0.12 * rng.standard_normal((methods, seeds, 1)) + 0.1 * rng.standard_normal((1, seeds, 1)), 0, 1
+    )
+    ideal = (rng.random((seeds, people * questions)) < 0.15).astype(float)
+    sums = np.zeros((2, methods, seeds, 1, people * seeds))
+    for s in range(seeds):
+        mine = slice(s * people, (s + 1) * people)
+        for m in range(methods):
+            sums[0, m, s, 0, mine] = leaks(known[m, s].astype(float), ideal[s]).reshape(people, questions).sum(axis=1)
+            sums[1, m, s, 0, mine] = leaks(np.ones(people * questions), ideal[s]).reshape(people, questions).sum(axis=1)
+    return [Leaked(own, nothing) for own, nothing in zip(*sums, strict=True)]
+
+
+def test_eight_equal_methods_are_told_apart_in_fewer_than_one_board_in_twenty():
+    rng, wrong, boards = np.random.default_rng(0), 0, 300
+    sampling, plain = Resampling.of(24, 3, resamples=200), np.ones((1, 24))
     for _ in range(boards):
-        known = 0.5 + 0.1 * rng.standard_normal((2, 3, 1, 1)) + 0.3 * rng.standard_normal((2, 3, 1, 40))
-        methods = [Clusters(each, np.ones((3, 1, 40))) for each in known]
-        scores = [by_seed(*(1 - each.sums.mean(axis=(1, 2)))) for each in methods]
-        beats = leads([sampling.scores(each, nothing, ideal) for each in methods]) & differ(scores)
-        wrong += bool(beats.any())
-    assert wrong / boards < 0.07
+        leaked = board_of_equals(rng)
+        scores = np.array([each.shares(plain)[0].min(axis=-1) for each in leaked])
+        wrong += bool(surely_better(scores, np.array([sampling.scores(each) for each in leaked])).any())
+    assert wrong / boards < 0.05
+
+
+def test_a_large_difference_is_seen_among_eight():
+    rng = np.random.default_rng(2)
+    sampling, plain = Resampling.of(24, 3, resamples=200), np.ones((1, 24))
+    leaked = board_of_equals(rng)
+    leaked[0] = Leaked(0 * leaked[0].own, leaked[0].nothing)
+    leaked[1] = Leaked(leaked[1].nothing, leaked[1].nothing)
+    scores = np.array([each.shares(plain)[0].min(axis=-1) for each in leaked])
+    beats = surely_better(scores, np.array([sampling.scores(each) for each in leaked]))
+    assert beats[0, 1]
+    assert not beats[1].any()

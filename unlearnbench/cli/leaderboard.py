@@ -156,15 +156,19 @@ def split(
     forget: Annotated[
         str | None, typer.Option(help="How many people, or a split's name, as for 'run' [default: the task's].")
     ] = None,
+    seed: Annotated[list[str] | None, typer.Option("--seed", help="The leaderboard's seeds [default: 0,1,2].")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="OWNER.PARAM=VALUE", help="The task's options; repeatable.")
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Print who is forgotten as leaderboard.toml prescribes it: how many of how many, and the digest of the people."""
+    """Print who is forgotten as leaderboard.toml prescribes it: how many of how many, and the digest of the people.
+
+    Where seeds draw the people, the digest of each.
+    """
     from ..config import forgetting_task, parse_settings, resolve
     from ..registry import tasks
-    from .parts.grid import number_or_name
+    from .parts.grid import integers, number_or_name
 
     _load(plugin)
     task = task or forgetting_task()
@@ -173,14 +177,20 @@ def split(
     if several := next((name for name, values in given.items() if len(values) > 1), None):
         raise UsageError(f"--set {task}.{several}: one value is wanted")
     options = resolve(kind.Options, task, "tiny", {name: values[0] for name, values in given.items()})
-    found = kind(options).load(data, number_or_name(forget) if forget else None).split
+    who = number_or_name(forget) if forget else None
+    splits = {each: kind(options).load(data, who, each).split for each in integers("--seed", seed or ["0,1,2"])}
+    found = next(iter(splits.values()))
     if found is None:
         raise UsageError(f"task {task!r} has no forget set: nobody is forgotten")
     typer.echo(f"[tasks.{task}.split]")
-    typer.echo(f"name = {json.dumps(found.name)}")
-    for name in ("identities", "of", "digest"):
+    for name in ("name", "identities", "of"):
         if (value := getattr(found, name)) is not None:
             typer.echo(f"{name} = {json.dumps(value)}")
+    digests = {each: of.digest for each, of in splits.items() if of is not None}
+    if found.drawn is None:
+        typer.echo(f"digest = {json.dumps(found.digest)}")
+    else:
+        typer.echo(f"digest = {{ {', '.join(f'{each} = {json.dumps(of)}' for each, of in digests.items())} }}")
 
 
 def _sound(name: str) -> "tuple[Board, list[Submission]]":

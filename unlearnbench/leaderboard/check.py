@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..analysis.lines import Replicate, replicate
 from ..contracts import Evaluation, Task
 from ..errors import RecordError, UnlearnbenchError
 from ..metrics.direction import metric_of
@@ -23,6 +24,9 @@ from .submission import Problem, RowSummary, Submission, read
 
 _UNTOLD = {"questions", "of_questions"}
 """What rows of older versions do not say of a metric."""
+
+Asked = dict[tuple[str, str | None, str, Replicate], dict[str, Any]]
+"""What was asked first by model, edition of the data, task and seeds, which may draw the people."""
 
 _PRECISION = 1e-9
 """Relative; sums in another order may differ by less."""
@@ -41,7 +45,7 @@ def check(board: Board, only: Iterable[Path] = ()) -> list[Problem]:
 
 def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] | None = None) -> Iterator[Problem]:
     """What differs from the samples, or is asked otherwise than of the reference that does nothing."""
-    asked: dict[tuple[str, str | None, str], dict[str, Any]] = {}
+    asked: Asked = {}
     placed = [(each, row) for each in submissions for row in each.rows]
     references = board.definition.references
     order = {name: place for place, name in enumerate((references.nothing, references.ideal, *references.also))}
@@ -53,7 +57,7 @@ def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] 
                 )
 
 
-def _of_row(submission: Submission, row: Row, asked: dict[tuple[str, str | None, str], dict[str, Any]]) -> list[str]:
+def _of_row(submission: Submission, row: Row, asked: Asked) -> list[str]:
     if row.task.name not in tasks:
         return [f"no task {row.task.name!r} here to compute its metrics: give its --plugin"]
     try:
@@ -96,18 +100,16 @@ def task_of(row: Row) -> Task:
 
 def summarised(task: Task, row_id: str, records: Sequence[Any]) -> RowSummary:
     """What a submission says of a row's samples."""
-    fields = {"summary": row_id, "clusters": task.by_cluster(records), "examples": task.examples(records)}
-    return RowSummary.model_validate(fields)
+    parts = {"clusters": task.by_cluster(records), "values": task.by_question(records)}
+    return RowSummary.model_validate({"summary": row_id, **parts, "examples": task.examples(records)})
 
 
-def _other_questions(
-    row: Row, task: Task, records: Sequence[dict[str, Any]], asked: dict[tuple[str, str | None, str], dict[str, Any]]
-) -> Iterator[str]:
+def _other_questions(row: Row, task: Task, records: Sequence[dict[str, Any]], asked: Asked) -> Iterator[str]:
     """Whether another row of the task on the model was asked, and is measured against, the same, and answered all."""
     own = {record["id"]: _given(record, task.outputs) for record in records}
     if len(own) < len(records):
         yield "two of its samples have the same id"
-    first = asked.setdefault((row.model.name, edition(row), row.task.name), own)
+    first = asked.setdefault((row.model.name, edition(row), row.task.name, replicate(row)), own)
     if own.keys() != first.keys():
         yield f"its samples are not those of the reference: {len(own.keys() ^ first.keys())} are on one side alone"
     elif other := next((name for name in own if own[name] != first[name]), None):
@@ -129,16 +131,21 @@ def _shape(value: Any) -> Any:
 
 def _same_summary(told: RowSummary | None, true: RowSummary) -> bool:
     """Sums of exponentials may differ in their last digit between machines."""
-    if told is None or told.examples != true.examples or told.clusters.keys() != true.clusters.keys():
-        return False
-    return all(
-        told.clusters[name].keys() == of.keys()
-        and all(
-            _same(told.clusters[name][key][0], total) and told.clusters[name][key][1] == n
-            for key, (total, n) in of.items()
-        )
-        for name, of in true.clusters.items()
+    return (
+        told is not None
+        and told.examples == true.examples
+        and _alike(told.clusters, true.clusters)
+        and _alike(told.values, true.values)
     )
+
+
+def _alike(told: Any, true: Any) -> bool:
+    """Whether mappings and sequences hold the same, numbers up to their last digits."""
+    if isinstance(true, dict):
+        return told.keys() == true.keys() and all(_alike(told[name], each) for name, each in true.items())
+    if isinstance(true, (list, tuple)):
+        return len(told) == len(true) and all(map(_alike, told, true))
+    return _same(told, true)
 
 
 def _differences(row: Row, found: Evaluation) -> Iterator[str]:

@@ -70,7 +70,8 @@ class SplitRule(_Entry):
     """What readers may call it: nothing is compared by it."""
     identities: int | None = None
     of: int | None = None
-    digest: Digests = ()
+    digest: Digest | dict[str, Digest] | None = None
+    """The people's, or that of each seed where seeds draw them."""
     schema_1: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     """What rows of schema 1 call it, which say no more; without it, such rows do not fit."""
 
@@ -78,6 +79,10 @@ class SplitRule(_Entry):
     @classmethod
     def _sentence(cls, value: Any) -> Any:
         return {"schema_1": value} if isinstance(value, str) else value
+
+    def digest_of(self, seed: int) -> str | None:
+        """Who must have been forgotten with that seed; None where it is left open."""
+        return self.digest.get(str(seed)) if isinstance(self.digest, dict) else self.digest
 
 
 class TaskRule(_Entry):
@@ -98,23 +103,42 @@ class References(_Entry):
     """Further references that are shown."""
 
 
-class Memorised(_Entry):
-    """What the model that does nothing must score at least, or there was nothing to forget."""
+class AtLeast(_Entry):
+    """What a reference must score at least."""
 
     metric: str
     at_least: float
 
 
+Level = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Ranking(_Entry):
     """The rule by which methods are ranked; docs/leaderboards.md has the formula."""
 
-    memorised: Memorised
-    forgetting: tuple[str, ...] = Field(min_length=1)
-    """Metrics whose mean, normalised, is the score."""
+    memorised: AtLeast
+    """By the model that does nothing, or there was nothing to forget."""
+    learned: AtLeast
+    """By the ideal, of what is to be kept: else it would be no measure of what may be lost."""
+    levels: dict[str, Level] = Field(min_length=1)
+    """Metrics by what an asker can see, first what the model says; a score is the lowest share of all."""
     least_gap: float = Field(0.1, gt=0)
-    """How far apart doing nothing and the ideal must lie in each of them."""
-    utility: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    """How much of each of them doing nothing must give away beyond the ideal, a question."""
+    conditions: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
     """Metrics that must be kept, with how far each may fall below the lower of the two references, in its own unit."""
+    widest: float = Field(0.25, gt=0)
+    """Half the width of a score's interval beyond which a method is not ranked."""
+
+    @property
+    def forgetting(self) -> tuple[str, ...]:
+        """The metrics of all levels, in order."""
+        return tuple(dict.fromkeys(name for metrics in self.levels.values() for name in metrics))
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """Those by which a method can be told from the ideal: of every level but what the model says."""
+        _, *unsaid = self.levels.values()
+        return tuple(dict.fromkeys(name for metrics in unsaid for name in metrics))
 
 
 class ColumnRule(_Entry):
@@ -140,11 +164,12 @@ class ColumnRule(_Entry):
 class Definition(_Entry):
     """``leaderboard.toml``."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     title: str
     about: str
     """What the numbers are of, and what they are not."""
-    minimum_seeds: int = Field(ge=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    """With which every method must have been run, and with no others: nobody chooses them."""
     models: dict[str, ModelRule] = Field(min_length=1)
     tasks: dict[str, TaskRule] = Field(min_length=1)
     references: References
@@ -154,15 +179,22 @@ class Definition(_Entry):
     @model_validator(mode="after")
     def _ranks_by_columns(self) -> Self:
         shown = {column.metric for column in self.columns}
-        ranked = (self.ranking.memorised.metric, *self.ranking.forgetting, *self.ranking.utility)
+        ranked = (*self.thresholds, *self.ranking.forgetting, *self.ranking.conditions)
         if missing := [metric for metric in ranked if metric not in shown]:
             raise ValueError(f"the ranking uses {missing[0]}, which has no [[columns]] entry: add one")
         sided = {column.metric for column in self.columns if column.higher_is_better is not None}
-        if missing := [metric for metric in self.ranking.utility if metric not in sided]:
-            raise ValueError(f"{missing[0]} is a utility, and its column says that neither direction is better")
+        if missing := [metric for metric in self.ranking.conditions if metric not in sided]:
+            raise ValueError(f"{missing[0]} is a condition, and its column says that neither direction is better")
         if len(shown) < len(self.columns):
             raise ValueError("two [[columns]] entries have the same metric: remove one")
+        if len({*self.seeds}) < len(self.seeds):
+            raise ValueError("seeds: one of them stands there twice: remove it")
         return self
+
+    @property
+    def thresholds(self) -> tuple[str, str]:
+        """The metrics by which references are judged."""
+        return self.ranking.memorised.metric, self.ranking.learned.metric
 
 
 @dataclass(frozen=True)

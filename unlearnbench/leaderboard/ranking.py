@@ -1,50 +1,42 @@
-"""How methods are ranked: the score, the constraint of utility, and which differences are more than chance.
+"""How methods are ranked: what chance does to scores and losses, and which differences are more than chance.
 
-docs/leaderboards.md says the same in words. Nothing here knows of files, rows or pages.
+docs/leaderboards.md says the same in words; what a score is, `analysis.score` says. Nothing here knows of files, rows
+or pages.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.lines import Replicate
+from ..analysis.score.conditions import lost
+from ..analysis.score.levels import share
+from ..analysis.score.verdict import ERASED
 
 Array = NDArray[np.float64]
 
 RESAMPLES = 1000
-SURE = 0.975
-"""Share of resamples in which one method must lead for the 95% interval of the difference to lie above 0."""
+LEVEL = 0.05
+"""The chance, at most, that a board of equal methods calls any one of them surely better than any other."""
+UPPER = 0.95
+"""The quantile of the resampled losses that is their upper bound."""
 
 _ROUNDING = 1e-9
 
 
-def forgotten(value: Array, nothing: Array, ideal: Array) -> Array:
-    """The score: 0 for what does nothing, 1 for the ideal; the one formula of every leaderboard.
+@dataclass(frozen=True)
+class Leaked:
+    """What a method and doing nothing give away: sums of leaks [replicates, metrics, clusters]."""
 
-    Of each metric of the forget set, the share of the way from ``nothing`` to ``ideal`` that ``value`` has gone, and
-    no more than all of it: to know less than a model that never saw the data is no merit. The mean over the metrics,
-    which are the last axis of all three. Below 0 where a method knows more than before.
-    """
-    share = np.minimum(1.0, (nothing - value) / (nothing - ideal))
-    return np.asarray(share.mean(axis=-1))
+    own: Array
+    nothing: Array
 
-
-def lost(value: Array, nothing: Array, ideal: Array, higher_is_better: Sequence[bool]) -> Array:
-    """How much of each utility is lost, in the metric's own unit; 0 for a gain, so that none makes up for a loss.
-
-    Measured from the worse of the two references, as no method need keep what retraining itself loses. The metrics are
-    the last axis of all three.
-    """
-    sign = np.where(higher_is_better, 1.0, -1.0)
-    return np.asarray(np.maximum(0.0, np.minimum(sign * nothing, sign * ideal) - sign * value))
-
-
-def keeps(losses: Array, tolerance: Array) -> NDArray[np.bool_]:
-    """Whether each utility [metrics] is kept: its mean loss over the replicates [replicates, metrics] is tolerable."""
-    return np.asarray(losses.mean(axis=0) <= tolerance + _ROUNDING)
+    def shares(self, weights: Array) -> Array:
+        """The share of each metric [resamples, replicates, metrics] once every cluster counts as ``weights`` say."""
+        own, nothing = (np.einsum("rmc,bc->brm", part, weights) for part in (self.own, self.nothing))
+        return share(own, nothing)
 
 
 @dataclass(frozen=True)
@@ -55,86 +47,99 @@ class Clusters:
     counts: Array
 
     def resampled(self, weights: Array) -> Array:
-        """The metrics [resamples, replicates, metrics] once every cluster counts as often as ``weights`` say."""
+        """The metrics [resamples, replicates, metrics] once every cluster counts as ``weights`` say."""
         totals, numbers = (np.einsum("rmc,bc->brm", part, weights) for part in (self.sums, self.counts))
-        with np.errstate(invalid="ignore"):  # a resample without any value of a metric says nothing of it
-            return np.asarray(totals / numbers)
+        return np.asarray(totals / numbers)
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """Clusters (people) and replicates (seeds) drawn with replacement, the same for all methods: a paired bootstrap."""
+    """People and seeds drawn anew, the same for all methods: a paired bootstrap.
+
+    Every cluster (a person) gets a random weight (the Bayesian bootstrap: of the few people of a replicate none is ever
+    left out), and replicates (seeds) are drawn with replacement.
+    """
 
     weights: Array
-    """How often each cluster was drawn [resamples, clusters]."""
-    picks: Array
-    """Numbers from 0 to 1 that pick replicates [resamples, most replicates]."""
+    """Of each cluster, 1 on average [resamples, clusters]."""
+    picks: NDArray[np.int64]
+    """Which replicates were drawn [resamples, replicates]."""
 
     @classmethod
     def of(cls, clusters: int, replicates: int, resamples: int = RESAMPLES) -> "Resampling":
         """Drawn from seed 0, so that a leaderboard ranks alike whenever it is built."""
         rng = np.random.default_rng(0)
-        drawn = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
-        return cls(drawn.astype(np.float64), rng.random((resamples, replicates)))
+        picks = rng.integers(replicates, size=(resamples, replicates))
+        return cls(rng.exponential(size=(resamples, clusters)), picks)
 
-    def scores(self, value: Clusters, nothing: Clusters, ideal: Clusters) -> Array:
-        """The score [resamples] of a method with the references of its replicates."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            by_replicate = forgotten(*(each.resampled(self.weights) for each in (value, nothing, ideal)))
-        by_replicate = np.nan_to_num(by_replicate, nan=-np.inf)  # what a draw says nothing of counts for nobody
-        count = by_replicate.shape[1]
-        chosen = (self.picks[:, :count] * count).astype(int)
-        return np.asarray(np.take_along_axis(by_replicate, chosen, axis=1).mean(axis=1))
+    def scores(self, leaked: Leaked) -> Array:
+        """The score [resamples] of a method: of each replicate the lowest share, then their mean."""
+        return self._mean(leaked.shares(self.weights).min(axis=-1, keepdims=True))[:, 0]
 
+    def losses(self, value: Clusters, nothing: Clusters, ideal: Clusters, higher_is_better: Sequence[bool]) -> Array:
+        """The mean loss of each condition [resamples, metrics] of a method."""
+        own, least, most = (each.resampled(self.weights) for each in (value, nothing, ideal))
+        return self._mean(lost(own, least, most, higher_is_better))
 
-def leads(scores: Sequence[Array]) -> NDArray[np.bool_]:
-    """Whether the method of each row leads that of each column in enough of the resamples, which all share."""
-    drawn = np.array(scores)
-    return np.array([(one > drawn).mean(axis=1) >= SURE for one in drawn]).reshape(len(drawn), len(drawn))
+    def _mean(self, values: Array) -> Array:
+        """Over the drawn replicates, of values [resamples, replicates, metrics]."""
+        return np.asarray(np.take_along_axis(values, self.picks[:, :, None], axis=1).mean(axis=1))
 
 
-def differ(scores: Sequence[Mapping[Replicate, float]]) -> NDArray[np.bool_]:
-    """Whether the 95% interval of the difference of two methods' scores over seeds leaves out 0, for every two.
+def half_width(scores: Sequence[float], draws: Array) -> float | None:
+    """Half of a score's 95% interval: the wider of Student's t over seeds and of the bootstrap; None for one seed."""
+    from scipy.special import ndtri, stdtrit
 
-    Paired, by Student's t, over the replicates that both have, or Welch's where they have not two in common. A
-    bootstrap of three seeds alone would call every sixth pair of equal methods different.
+    if len(scores) < 2:
+        return None
+    over_seeds = float(stdtrit(len(scores) - 1, 1 - LEVEL / 2)) * np.std(scores, ddof=1) / math.sqrt(len(scores))
+    return float(max(over_seeds, ndtri(1 - LEVEL / 2) * draws.std()))
+
+
+def chances(scores: Array, draws: Array) -> Array:
+    """How likely each difference of two methods would be if they were equal [methods, methods], 1 for a single seed.
+
+    ``scores`` [methods, replicates] and ``draws`` [methods, resamples] are paired. The larger of two p-values counts:
+    of Student's paired test over seeds, as a bootstrap of three seeds alone would call every sixth pair of equals
+    different, and of the bootstrap's standard error, as seeds that forget the same people say nothing of other people,
+    and three seeds may agree by chance.
     """
-    alike: dict[tuple[Replicate, ...], list[int]] = {}
-    for place, each in enumerate(scores):
-        alike.setdefault(tuple(sorted(each)), []).append(place)
-    found = np.zeros((len(scores), len(scores)), dtype=bool)
-    for seeds, places in alike.items():
-        for others, rivals in alike.items():
-            common = [each for each in seeds if each in others]
-            paired = len(common) >= 2
-            one = np.array([[scores[at][each] for each in (common if paired else seeds)] for at in places])
-            other = np.array([[scores[at][each] for each in (common if paired else others)] for at in rivals])
-            found[np.ix_(places, rivals)] = (_paired if paired else _apart)(one, other)
-    return found
+    from scipy.special import ndtr, stdtr
+
+    count = scores.shape[1]
+    if count < 2:
+        return np.ones((len(scores), len(scores)))
+    gaps = scores[:, None] - scores[None]
+    mean = np.abs(gaps.mean(axis=-1))
+    over_seeds = gaps.std(axis=-1, ddof=1) / math.sqrt(count)
+    covariance = np.atleast_2d(np.cov(draws))
+    of_draws = np.sqrt(np.maximum(0.0, np.diag(covariance)[:, None] + np.diag(covariance)[None] - 2 * covariance))
+    by_t = 2 * stdtr(count - 1, -_ratio(mean, over_seeds))
+    by_bootstrap = 2 * ndtr(-_ratio(mean, of_draws))
+    return np.asarray(np.maximum(by_t, by_bootstrap))
 
 
-def _paired(one: Array, other: Array) -> NDArray[np.bool_]:
-    """[methods, methods] of scores [methods, the same replicates]."""
-    from scipy.special import stdtrit
-
-    gaps = one[:, None] - other[None]
-    count = gaps.shape[-1]
-    width = stdtrit(count - 1, SURE) * gaps.std(axis=-1, ddof=1) / math.sqrt(count)
-    return np.asarray(np.abs(gaps.mean(axis=-1)) > width + _ROUNDING)
+def _ratio(mean: Array, error: Array) -> Array:
+    """How many standard errors a difference is; no difference is none, however sure."""
+    return np.where(mean <= _ROUNDING, 0.0, mean / np.maximum(error, _ROUNDING))
 
 
-def _apart(one: Array, other: Array) -> NDArray[np.bool_]:
-    """[methods, methods] of scores [methods, replicates] that are not the same; False for a single replicate."""
-    from scipy.special import stdtrit
+def surely_better(scores: Array, draws: Array) -> NDArray[np.bool_]:
+    """Whether the method of each row surely beats that of each column, by Holm's correction over all pairs.
 
-    if min(one.shape[1], other.shape[1]) < 2:
-        return np.zeros((len(one), len(other)), dtype=bool)
-    errors = [each.var(axis=1, ddof=1) / each.shape[1] for each in (one, other)]
-    error = errors[0][:, None] + errors[1][None]
-    squares = errors[0][:, None] ** 2 / (one.shape[1] - 1) + errors[1][None] ** 2 / (other.shape[1] - 1)
-    freedom = np.where(squares > 0, error**2 / np.where(squares > 0, squares, 1), 1.0)
-    gap = np.abs(one.mean(axis=1)[:, None] - other.mean(axis=1)[None])
-    return np.asarray(gap > stdtrit(freedom, SURE) * np.sqrt(error) + _ROUNDING)
+    From `ERASED` on, scores are equal: a second retraining stays below 1 by chance alone, and silence does not.
+    """
+    scores, draws = np.minimum(scores, ERASED), np.minimum(draws, ERASED)
+    pairs = np.triu_indices(len(scores), k=1)
+    chance = chances(scores, draws)[pairs]
+    order = np.argsort(chance, kind="stable")
+    allowed = LEVEL / np.arange(len(chance), 0, -1)
+    fine = np.zeros(len(chance), dtype=bool)
+    fine[order] = np.logical_and.accumulate(chance[order] <= allowed)
+    sure = np.zeros((len(scores), len(scores)), dtype=bool)
+    sure[pairs] = fine
+    means = scores.mean(axis=1)
+    return np.asarray((sure | sure.T) & (means[:, None] > means[None]))
 
 
 def ranks(beats: NDArray[np.bool_]) -> list[int]:

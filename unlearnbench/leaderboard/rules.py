@@ -8,11 +8,13 @@ from typing import Any
 
 from ..analysis.facts import Facts, as_text
 from ..analysis.lines import Line, Replicate, replicate
+from ..analysis.score.levels import knowing, leaks_by_cluster
 from ..metrics.direction import direction_of
-from ..results.row import Row, Split
-from .definition import Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
-from .standings import Values, essential, lines
+from ..results.row import Row
+from .definition import AtLeast, Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
+from .standings import essential, lines
 from .submission import Problem, RowSummary, Submission
+from .values import Values
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST = 1e15
@@ -61,6 +63,8 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
         if any(value is not None and abs(value) > _LARGEST for value in (metric.value, metric.ci_low, metric.ci_high)):
             yield f"{name[:80]}: {metric.value:g} is not plausible"
     yield from _of_role(board.definition, row)
+    if row.seed not in board.definition.seeds:
+        yield f"seed {row.seed} is none of this leaderboard's: {_listed(board.definition.seeds)}"
     model, task = board.definition.models.get(row.model.name), board.definition.tasks.get(row.task.name)
     if model is None or task is None:
         kind, name = ("model", row.model.name) if model is None else ("task", row.task.name)
@@ -108,7 +112,7 @@ def _unlike_model(rule: ModelRule, row: Row) -> Iterator[str]:
 def _unlike_task(rule: TaskRule, row: Row) -> Iterator[str]:
     yield from _unlike("task.version", rule.version, row.task.version)
     if rule.split is not None:
-        yield from _unlike_split(rule.split, row.task.split)
+        yield from _unlike_split(rule.split, row)
     for name in ("source", "id", "revision"):
         yield from _unlike(f"task.data.{name}", getattr(rule.data, name), getattr(row.task.data, name))
     if rule.data.fingerprint:
@@ -119,15 +123,16 @@ def _unlike_task(rule: TaskRule, row: Row) -> Iterator[str]:
         yield "only some of the questions were asked: run without a limit"
 
 
-def _unlike_split(rule: SplitRule, split: Split | None) -> Iterator[str]:
-    """By the digest of the people; rows of schema 1 have a sentence alone."""
+def _unlike_split(rule: SplitRule, row: Row) -> Iterator[str]:
+    """By the digest of the people of the row's seed; rows of schema 1 have a sentence alone."""
+    split = row.task.split
     if split is not None and split.digest is None:
         yield from _none_of("task.split", rule.schema_1, split.name)
         return
     for name in ("identities", "of"):
         yield from _unlike(f"task.split.{name}", getattr(rule, name), getattr(split, name, None))
-    if rule.digest:
-        yield from _none_of("task.split.digest", rule.digest, split.digest if split else None)
+    if wanted := rule.digest_of(row.seed):
+        yield from _none_of("task.split.digest", [wanted], split.digest if split else None)
 
 
 def _none_of(name: str, wanted: Sequence[str], found: str | None) -> Iterator[str]:
@@ -182,9 +187,15 @@ def shortcomings(board: Board, line: Line) -> Iterator[str]:
     for seeds, of in sorted(tasks.items()):
         if missing := [name for name in board.definition.tasks if name not in of]:
             yield f"{_called(line)} seed {seeds[0]} has no row of {', '.join(missing)}"
-    if line.is_method and len(tasks) < board.definition.minimum_seeds:
-        few = f"{len(tasks)} seed{'s' * (len(tasks) != 1)}, and this leaderboard wants {board.definition.minimum_seeds}"
-        yield f"{_called(line)} has {few}"
+    wanted, there = board.definition.seeds, [seed for seed, _ in tasks]
+    if lacking := [seed for seed in wanted if seed not in there]:
+        yield f"{_called(line)} lacks seed {_listed(lacking)}, and this leaderboard wants {_listed(wanted)}"
+    if twice := [seed for seed in wanted if there.count(seed) > 1]:
+        yield f"{_called(line)} has seed {_listed(twice)} on several base seeds: keep one"
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 class _Together:
@@ -217,8 +228,10 @@ class _Together:
         found += [problem for line in self.lines for problem in self._alone(line, nothing, ideal)]
         if found:
             return found
-        found = [*self._not_memorised(nothing)]
-        return found + [problem for line in self.lines for problem in self._not_to_tell(line, nothing, ideal)]
+        ranking = self.rule.ranking
+        found = [*self._falls_short(nothing, ranking.memorised, "has not memorised the forget set")]
+        found += self._falls_short(ideal, ranking.learned, "has not learned what is to be kept")
+        return [*found, *self._not_to_tell(nothing, ideal)]
 
     def _references(self) -> tuple[list[Line], list[Problem]]:
         found, missing = [], []
@@ -237,9 +250,14 @@ class _Together:
         """What all rows must share with those of the reference that does nothing."""
         base = (nothing.rows[0].base or {}).get("params")
         alike = {row.task.name: row for row in reversed(nothing.rows)}
+        people = {(row.task.name, replicate(row)): row.task.split for row in nothing.rows}
         for row in (row for line in self.lines for row in line.rows):
             first = alike.get(row.task.name)
             if first is not None:
+                same = people.get((row.task.name, replicate(row)), row.task.split)
+                if (row.task.split and row.task.split.key) != (same and same.key):
+                    what = f"task.split is not that of its reference {nothing.method!r} on the same seed"
+                    yield Problem(self.where[row.row_id], what)
                 for name, wanted in _shared(first).items():
                     if as_text(found := _shared(row)[name]) != as_text(wanted):
                         what = f"{name} is {as_text(found)[:80]}, and its reference {nothing.method!r} has"
@@ -279,12 +297,16 @@ class _Together:
         ranking, name = self.rule.ranking, row.task.name
         for column in self.rule.columns:
             metric = row.metrics.get(column.metric)
-            if column.metric in (*ranking.forgetting, *ranking.utility) and metric is not None and metric.value is None:
+            if (
+                column.metric in (*ranking.forgetting, *ranking.conditions)
+                and metric is not None
+                and metric.value is None
+            ):
                 yield Problem(self.where[row.row_id], f"{column.metric} has no value ({metric.reason}), and ranks here")
-        clusters = self.summaries[row.row_id].clusters if row.row_id in self.summaries else {}
+        values = self.summaries[row.row_id].values if row.row_id in self.summaries else {}
         for metric_name in ranking.forgetting:
-            if metric_name in row.metrics and metric_name not in clusters:
-                what = f"{metric_name} cannot be resampled: task {name!r} must give it in by_cluster"
+            if metric_name in row.metrics and not values.get(metric_name):
+                what = f"{metric_name} cannot be scored: task {name!r} must give its values in by_question"
                 yield Problem(self.where[row.row_id], what)
 
     def _alone(self, line: Line, nothing: Line, ideal: Line) -> Iterator[Problem]:
@@ -292,37 +314,44 @@ class _Together:
         values = self.values[id(line)]
         for reference in (nothing, ideal):
             for seeds in values.replicates:
-                if not self.values[id(reference)].beside(seeds):
+                if seeds not in self.values[id(reference)].metrics:
                     what = f"{_called(line)} seed {seeds[0]} has no {reference.method!r} on base seed {seeds[1]}"
-                    yield Problem(self._where(line), f"{what}: add the rows of both references for that base seed")
-        if line is ideal and {*values.replicates} != {*self.values[id(nothing)].replicates}:
-            what = f"{nothing.method!r} and {ideal.method!r} have not the same seeds: add the missing ones"
-            yield Problem(self._where(line), what)
+                    yield Problem(self._where(line), f"{what}: all methods go by the bases of the references")
         ranking = self.rule.ranking
-        for name in dict.fromkeys((ranking.memorised.metric, *ranking.forgetting, *ranking.utility)):
+        for name in dict.fromkeys((*self.rule.thresholds, *ranking.forgetting, *ranking.conditions)):
             if any(name not in metrics for metrics in values.metrics.values()):
                 yield Problem(self._where(line), f"{_called(line)} has no {name}, and it ranks here")
+        for name in ranking.forgetting:
+            for seeds in values.replicates:
+                own, asked = (_counted(self.values[id(each)].of[seeds].get(name, {})) for each in (line, nothing))
+                if own != asked and seeds in self.values[id(nothing)].metrics:
+                    what = f"{_called(line)} seed {seeds[0]}: {name} has values of other questions than"
+                    yield Problem(self._where(line), f"{what} {nothing.method!r}")
 
-    def _not_memorised(self, nothing: Line) -> Iterator[Problem]:
-        """Bases that knew too little to forget."""
-        memorised, values = self.rule.ranking.memorised, self.values[id(nothing)]
+    def _falls_short(self, reference: Line, wanted: AtLeast, what: str) -> Iterator[Problem]:
+        """Seeds of a reference that know too little."""
+        values = self.values[id(reference)]
         for seeds in values.replicates:
-            known = values.metrics[seeds][memorised.metric]
-            if known is None or known < memorised.at_least:
-                what = f"the base of seed {seeds[1]} has not memorised the forget set: {memorised.metric} is"
-                yield Problem(self._where(nothing), f"{what} {known}, and {memorised.at_least} is wanted")
+            known = values.metrics[seeds][wanted.metric]
+            if known is None or known < wanted.at_least:
+                whose = f"{reference.method} of seed {seeds[0]} {what}"
+                yield Problem(self._where(reference), f"{whose}: {wanted.metric} is {known}, not {wanted.at_least}")
 
-    def _not_to_tell(self, line: Line, nothing: Line, ideal: Line) -> Iterator[Problem]:
-        """Metrics in which the references of a replicate do not differ as they must for a score."""
+    def _not_to_tell(self, nothing: Line, ideal: Line) -> Iterator[Problem]:
+        """Metrics in which the references do not differ as they must for a score."""
         of, to = self.values[id(nothing)], self.values[id(ideal)]
         sides = {column.metric: column.higher_is_better for column in self.rule.columns}
-        for seeds in self.values[id(line)].replicates:
+        for seeds in of.replicates:
             for name in self.rule.ranking.forgetting:
-                gap = float(of.of([name], of.beside(seeds))[0] - to.of([name], to.beside(seeds))[0])
-                towards = -gap if sides[name] else gap if sides[name] is False else abs(gap)
-                if not towards >= self.rule.ranking.least_gap:
-                    what = f"the ideal is only {towards:.3f} better than doing nothing in {name}, and a score needs"
-                    where = f"({_called(line)} seed {seeds[0]} on base seed {seeds[1]})"
+                base, aim = of.of[seeds][name], to.of[seeds][name]
+                side = knowing(base, aim)
+                leaked = leaks_by_cluster(base, aim, side)
+                more = sum(leaked.values()) / sum(map(len, base.values()))
+                wrong_way = sides[name] is not None and sides[name] is (side > 0)
+                if wrong_way or not more >= self.rule.ranking.least_gap:
+                    gap = 0.0 if wrong_way else more
+                    what = f"the ideal is only {gap:.3f} better than doing nothing in {name}, and a score needs"
+                    where = f"(seed {seeds[0]} on base seed {seeds[1]})"
                     yield Problem(self._where(ideal), f"{what} {self.rule.ranking.least_gap} {where}")
 
     def _where(self, line: Line) -> str:
@@ -338,11 +367,15 @@ def _shared(row: Row) -> dict[str, Any]:
         "model.template_digest": row.model.template_digest,
         "model.dtype": row.model.dtype,
         "task.version": row.task.version,
-        "task.split": row.task.split,
+        "task.split": row.task.split.setting if row.task.split else None,
         "task.data": [data.id, data.revision, data.fingerprint],
         "task.options": row.task.options,
         "task.protocol": row.task.protocol,
     }
+
+
+def _counted(values: Mapping[str, Sequence[float]]) -> dict[str, int]:
+    return {cluster: len(each) for cluster, each in values.items()}
 
 
 def _called(line: Line) -> str:

@@ -1,46 +1,86 @@
-"""Where methods stand: a leaderboard's rows as lines with score, kept utility, rank and ties, model by model."""
+"""Where methods stand: a leaderboard's rows as lines with levels, verdict, rank and ties, model by model."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from ..analysis.facts import MAY_DIFFER, Facts
-from ..analysis.lines import Line, Replicate, lines_by_model, replicate
+from ..analysis.lines import Line, Replicate, lines_by_model
 from ..analysis.means import Mean
+from ..analysis.score.conditions import keeps, lost
+from ..analysis.score.levels import levels
+from ..analysis.score.trace import trace
+from ..analysis.score.verdict import Verdict, verdict
 from ..results.row import Row
 from .definition import Board
-from .ranking import Array, Clusters, Resampling, differ, forgotten, keeps, leads, lost, ranks
+from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
 from .submission import RowSummary, Submission
+from .values import Values, cluster_names
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A line of a leaderboard. ``rank`` is None for references and for what loses too much utility (``why_not``)."""
+    """A line of a leaderboard. ``rank`` is None for references and for what is not ranked (``why_not``)."""
 
     line: Line
-    scores: Mapping[Replicate, float]
-    """By replicate."""
+    by_level: Mapping[str, Mapping[Replicate, float]]
+    traces: Mapping[Replicate, float]
+    """How well each replicate is told from the ideal; empty where nothing was weighed."""
     losses: Mapping[str, Mean]
-    """How far each utility lies below the references, and the tolerance is met in all that are not in ``too_much``."""
+    """How far each condition lies below the references; its tolerance is met in all that are not in ``too_much``."""
     too_much: tuple[str, ...]
+    score: Mean
+    """The mean over the replicates, with half of its interval over people and seeds."""
+    is_wide: bool = False
+    """Whether that interval says too little for a rank."""
     rank: int | None = None
     tied: bool = False
     """Whether another method has the same rank."""
     beats: tuple[int, ...] = ()
     """The places, in the table, of those that it surely beats."""
 
+    @cached_property
+    def scores(self) -> dict[Replicate, float]:
+        """By replicate the lowest level."""
+        return {seeds: min(of[seeds] for of in self.by_level.values()) for seeds in next(iter(self.by_level.values()))}
+
+    @cached_property
+    def levels(self) -> dict[str, Mean]:
+        """Each over the replicates."""
+        return {name: Mean.of([*of.values()]) for name, of in self.by_level.items()}
+
+    @cached_property
+    def trace(self) -> Mean | None:
+        """Over the replicates."""
+        return Mean.of([*self.traces.values()]) if self.traces else None
+
     @property
-    def score(self) -> Mean:
-        """The mean over the replicates."""
-        return Mean.of([*self.scores.values()])
+    def lower(self) -> float:
+        """The lower bound of the score's interval, by which the table is ordered."""
+        return (self.score.mean or 0.0) - (self.score.half_width or 0.0)
 
     @property
     def keeps_utility(self) -> bool:
         """Whether it lost no more than the rule allows."""
         return not self.too_much
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it did, in a word."""
+        said = {name: mean.mean or 0.0 for name, mean in self.levels.items()}
+        return verdict(said, self.trace.mean if self.trace else None, kept=self.keeps_utility)
+
+    @property
+    def why_not(self) -> str | None:
+        """Why a method has no rank; None for references, and for those that have one."""
+        if self.rank is not None or not self.line.is_method:
+            return None
+        if self.too_much:
+            return f"lost too much of {', '.join(self.too_much)}"
+        return "interval too wide"
 
     @property
     def is_frozen(self) -> bool:
@@ -55,58 +95,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Table:
-    """The standings on one model, best first: ranked methods among references by score, then what lost utility."""
+    """The standings on one model, best first: ranked methods among references, then wide intervals, then what broke."""
 
     model: str
     """Its name, and which edition of the data where there are several."""
     standings: tuple[Standing, ...]
-
-
-class Values:
-    """What the rows of one line say, by replicate."""
-
-    def __init__(self, line: Line, summaries: Mapping[str, RowSummary]) -> None:
-        self.metrics: dict[Replicate, dict[str, float | None]] = defaultdict(dict)
-        self._clusters: dict[Replicate, dict[str, dict[str, tuple[float, int]]]] = defaultdict(dict)
-        for row in line.rows:
-            self.metrics[replicate(row)] |= {name: metric.value for name, metric in row.metrics.items()}
-            if row.row_id in summaries:
-                self._clusters[replicate(row)] |= summaries[row.row_id].clusters
-
-    @cached_property
-    def replicates(self) -> list[Replicate]:
-        """In order."""
-        return sorted(self.metrics)
-
-    def beside(self, seeds: Replicate) -> list[Replicate]:
-        """As a reference, those that a method's replicate is measured against: the same, else all on its base."""
-        return [seeds] if seeds in self.metrics else [each for each in self.replicates if each[1] == seeds[1]]
-
-    def of(self, names: Sequence[str], seeds: Iterable[Replicate]) -> Array:
-        """The metrics, their mean over ``seeds``; NaN where one has no value."""
-        rows = [[self.metrics[each].get(name) for name in names] for each in seeds]
-        return np.asarray(np.array(rows, dtype=np.float64).mean(axis=0))
-
-    def clusters(self, names: Sequence[str], order: Sequence[str], groups: Iterable[Sequence[Replicate]]) -> Clusters:
-        """Sums and counts of ``names`` in the clusters of ``order``, of each group of replicates taken together."""
-        nothing = (0.0, 0)
-        parts = np.array(
-            [
-                [
-                    [self._clusters[each].get(name, {}).get(cluster, nothing) for cluster in order]
-                    for name in names
-                    for each in group
-                ]
-                for group in groups
-            ],
-            dtype=np.float64,
-        )  # [groups, names x group, clusters, 2]
-        summed = parts.reshape(len(parts), len(names), -1, len(order), 2).sum(axis=2)
-        return Clusters(summed[..., 0], summed[..., 1])
-
-    def cluster_names(self, names: Sequence[str]) -> set[str]:
-        """All that occur in any of ``names``."""
-        return {cluster for of in self._clusters.values() for name in names for cluster in of.get(name, ())}
 
 
 def tables(board: Board, submissions: Sequence[Submission]) -> list[Table]:
@@ -159,83 +152,103 @@ def essential(row: Row) -> Row:
 
 def _table(board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, RowSummary]) -> Table:
     values = [Values(line, summaries) for line in lines]
-    ranker = _Ranker(board, lines, values)
-    found = [ranker.standing(line, of) for line, of in zip(lines, values, strict=True)]
-    order = sorted(range(len(found)), key=lambda place: _sorting(found[place]))
-    ranked = ranker.ranked([found[place] for place in order], [values[place] for place in order])
-    return Table(model, tuple(ranked))
+    return Table(model, _Ranker(board, lines, values).ordered())
 
 
-def _sorting(standing: Standing) -> tuple[bool, float, str]:
-    """Best first; what lost utility last, however much it forgot."""
-    return not standing.keeps_utility, -(standing.score.mean or 0.0), standing.line.method
+@dataclass
+class _Found:
+    """A standing in the making, and its score in all resamples."""
+
+    standing: Standing
+    draws: Array = field(repr=False)
 
 
 class _Ranker:
     """Measures the lines of one model against its references."""
 
     def __init__(self, board: Board, lines: Sequence[Line], values: Sequence[Values]) -> None:
-        rule = board.definition.ranking
-        self.forgetting = [*rule.forgetting]
-        self.tolerances = rule.utility
+        self.rule, references = board.definition.ranking, board.definition.references
         columns = {column.metric: column for column in board.definition.columns}
-        self.higher = [columns[name].higher_is_better is not False for name in rule.utility]
+        self.higher = [columns[name].higher_is_better is not False for name in self.rule.conditions]
         by_method = {line.method: of for line, of in zip(lines, values, strict=True)}
-        self.nothing = by_method[board.definition.references.nothing]
-        self.ideal = by_method[board.definition.references.ideal]
+        self.nothing, self.ideal = by_method[references.nothing], by_method[references.ideal]
+        self.order = cluster_names(values, self.rule.forgetting, [*self.rule.conditions])
+        self.sampling = Resampling.of(len(self.order), len(board.definition.seeds))
+        self.found = [self._found(line, of) for line, of in zip(lines, values, strict=True)]
 
-    def standing(self, line: Line, values: Values) -> Standing:
+    def _found(self, line: Line, values: Values) -> _Found:
         """Everything but the rank."""
-        forget, utility = self._against(values, self.forgetting), self._against(values, [*self.tolerances])
-        scores = forgotten(*forget)
-        losses = lost(*utility, self.higher)
-        kept = keeps(losses, np.array([*self.tolerances.values()]))
-        return Standing(
+        three = [(each, values.of[each], self.nothing.of[each], self.ideal.of[each]) for each in values.replicates]
+        found = {at: levels(own, nothing, ideal, self.rule.levels) for at, own, nothing, ideal in three}
+        traces = {at: trace(own, ideal, self.rule.traced) for at, own, _, ideal in three}
+        draws = self.sampling.scores(values.leaked(self.nothing, self.ideal, self.rule.forgetting, self.order))
+        scores = [min(of.values()) for of in found.values()]
+        width = half_width(scores, draws)
+        losses, too_much = self._losses(values)
+        standing = Standing(
             line,
-            dict(zip(values.replicates, map(float, scores), strict=True)),
-            {name: Mean.of([*map(float, of)]) for name, of in zip(self.tolerances, losses.T, strict=True)},
-            tuple(name for name, fine in zip(self.tolerances, kept, strict=True) if not fine),
+            {name: {at: of[name] for at, of in found.items()} for name in self.rule.levels},
+            {at: told for at, told in traces.items() if told is not None},
+            losses,
+            too_much,
+            replace(Mean.of(scores), half_width=width),
+            is_wide=width is not None and width > self.rule.widest,
         )
+        return _Found(standing, draws)
 
-    def _against(self, values: Values, names: Sequence[str]) -> tuple[Array, Array, Array]:
-        """[replicates, names] of the line and of the two references."""
-        own = np.array([values.of(names, [seeds]) for seeds in values.replicates])
-        nothing, ideal = (
-            np.array([reference.of(names, reference.beside(seeds)) for seeds in values.replicates])
-            for reference in (self.nothing, self.ideal)
-        )
-        return own, nothing, ideal
+    def _losses(self, values: Values) -> tuple[dict[str, Mean], tuple[str, ...]]:
+        """The loss of each condition over the replicates, and those that were lost beyond tolerance."""
+        names = [*self.rule.conditions]
+        three = values, self.nothing, self.ideal
+        own, nothing, ideal = (each.means(names, values.replicates) for each in three)
+        losses = lost(own, nothing, ideal, self.higher)
+        sums = [each.clusters(names, values.replicates, self.order) for each in three]
+        upper = np.quantile(self.sampling.losses(sums[0], sums[1], sums[2], self.higher), UPPER, axis=0)
+        kept = keeps(losses.mean(axis=0), np.array([*self.rule.conditions.values()]), upper)
+        by_name = {name: Mean.of([*map(float, of)]) for name, of in zip(names, losses.T, strict=True)}
+        return by_name, tuple(name for name, fine in zip(names, kept, strict=True) if not fine)
 
-    def ranked(self, standings: Sequence[Standing], values: Sequence[Values]) -> list[Standing]:
-        """With ranks and ties among the methods that keep utility."""
-        places = [at for at, each in enumerate(standings) if each.line.is_method and each.keeps_utility]
-        if not places:
-            return [*standings]
-        order = sorted(set[str]().union(*(of.cluster_names(self.forgetting) for of in values)))
-        sampling = Resampling.of(len(order), max(len(values[at].replicates) for at in places))
-        beats = leads([self._resampled(values[at], order, sampling) for at in places])
-        beats &= differ([standings[at].scores for at in places])
-        found, given = [*standings], ranks(beats)
-        for row, at in enumerate(places):
-            found[at] = replace(
-                standings[at],
-                rank=given[row],
-                tied=given.count(given[row]) > 1,
-                beats=tuple(places[other] for other in np.flatnonzero(beats[row])),
+    def ordered(self) -> tuple[Standing, ...]:
+        """Best first, with ranks and ties among the methods that can be ranked."""
+        ranked = [each for each in self.found if _can_rank(each.standing)]
+        beats = (
+            surely_better(
+                np.array([[*each.standing.scores.values()] for each in ranked]),
+                np.array([each.draws for each in ranked]),
             )
-        return found
-
-    def _resampled(self, values: Values, order: Sequence[str], sampling: Resampling) -> Array:
-        own = values.clusters(self.forgetting, order, [[seeds] for seeds in values.replicates])
-        nothing, ideal = (
-            _stacked(reference, self.forgetting, order, values.replicates) for reference in (self.nothing, self.ideal)
+            if len(ranked) > 1
+            else np.zeros((len(ranked), len(ranked)), dtype=bool)
         )
-        return sampling.scores(own, nothing, ideal)
+        given = dict(zip(map(id, ranked), ranks(beats), strict=True))
+        order = _order(self.found, given)
+        places = {id(each): place for place, each in enumerate(order)}
+        beaten = {id(each): np.flatnonzero(row) for each, row in zip(ranked, beats, strict=True)}
+        return tuple(
+            replace(
+                each.standing,
+                rank=given.get(id(each)),
+                tied=[*given.values()].count(given.get(id(each), 0)) > 1,
+                beats=tuple(sorted(places[id(ranked[other])] for other in beaten.get(id(each), ()))),
+            )
+            for each in order
+        )
 
 
-def _stacked(
-    reference: Values, names: Sequence[str], order: Sequence[str], replicates: Iterable[Replicate]
-) -> Clusters:
-    """The reference's clusters for each replicate; the groups of replicates may differ in size."""
-    parts = [reference.clusters(names, order, [reference.beside(seeds)]) for seeds in replicates]
-    return Clusters(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("sums", "counts")))
+def _can_rank(standing: Standing) -> bool:
+    return standing.line.is_method and standing.keeps_utility and not standing.is_wide
+
+
+def _order(found: Sequence[_Found], given: Mapping[int, int]) -> list[_Found]:
+    """By rank, within it what is erased first, then by the lower bound; references among them, the unranked below."""
+
+    def key(each: _Found) -> tuple[int, bool, float, str]:
+        standing = each.standing
+        return given[id(each)], standing.verdict != "erased", -standing.lower, standing.line.method
+
+    order = sorted((each for each in found if id(each) in given), key=key)
+    for each in (each for each in found if not each.standing.line.is_method and each.standing.keeps_utility):
+        below = (place for place, other in enumerate(order) if other.standing.lower < each.standing.lower)
+        order.insert(next(below, len(order)), each)
+    placed = {*map(id, order)}
+    rest = [each for each in found if id(each) not in placed]
+    return order + sorted(rest, key=lambda each: (not each.standing.keeps_utility, -each.standing.lower))

@@ -24,7 +24,7 @@ from ..results.row import SCHEMAS, Moment, Row
 from ..results.store import with_newlines
 from ..runtime.atomic import atomic_write
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when a line's form changes."""
 
 LONGEST_LINE = 32 * 2**20
@@ -56,7 +56,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    submission: Literal[1] = FORMAT
+    submission: Literal[2] = FORMAT
     board: str
     by: str | None = Field(None, max_length=200)
     link: HttpUrl | None = None
@@ -80,10 +80,11 @@ class Example(BaseModel):
 
 Sum = Annotated[float, Field(ge=-1e12, le=1e12)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
+Value = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
 class RowSummary(BaseModel):
-    """What rankings and pages need of a row's samples: ``Task.by_cluster`` and ``Task.examples`` of them."""
+    """What rankings and pages need of samples: ``Task.by_cluster``, ``by_question`` and ``examples`` of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -91,6 +92,8 @@ class RowSummary(BaseModel):
     """The row's id."""
     clusters: dict[str, dict[str, tuple[Sum, Count]]] = Field(default_factory=dict)
     """By metric and cluster: the sum of the values, and how many they are."""
+    values: dict[str, dict[str, list[Value]]] = Field(default_factory=dict)
+    """By metric and cluster: the values of single questions, of metrics that a score is made of."""
     examples: tuple[Example, ...] = ()
 
 

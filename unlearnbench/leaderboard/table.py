@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..analysis.best import is_sure
 from ..analysis.columns import Column, scores_of
 from ..analysis.comparison import Comparison
 from ..analysis.facts import Facts
 from ..analysis.means import Mean
 from ..analysis.score.columns import Worded
+from ..analysis.score.verdict import WORDS
 from ..contracts import Headline
 from .definition import Board, ColumnRule
 from .standings import Standing, Table
@@ -18,8 +18,14 @@ RANKING = "Ranking"
 
 ABOUT = {
     "rank": "One more than the number of methods that surely beat it; =: a tie. References are not ranked.",
-    "score": "0: nothing was forgotten, 1: as much as by retraining; in brackets where utility was lost.",
-    "keeps_utility": "Whether every utility lies within its tolerance of the references.",
+    "score": "The lowest level. 0: nothing was forgotten, 1: as much as by retraining; in brackets: not ranked.",
+    "lower": "The lower bound of the score's 95% interval over people and seeds, by which the table is ordered.",
+    "text": "What the model says: 0 as much as before, 1 no more than a retrained model.",
+    "logits": "How likely the model finds the truth: 0 as before, 1 no more than a retrained model.",
+    "trace": "How well the model is told from a retrained one by how likely it finds the truth: 0 not at all, 1 at "
+    "once as it finds it less likely, -1 as it finds it likelier.",
+    "keeps_utility": "Whether every condition lies within its tolerance of the references.",
+    "verdict": "What the method did, in a word.",
     "frozen_weights": "Whether the method changes the model's weights, or leaves them frozen.",
     "trainable_parameters": "Trained parameters.",
     "train_seconds": "Seconds of unlearning on the machine that the method's page names; machines differ.",
@@ -27,9 +33,16 @@ ABOUT = {
 """What the columns say that every leaderboard has."""
 
 
+def abouts(board: Board) -> dict[str, str]:
+    """What columns say, by name; a level that only this leaderboard has says which metrics it is the lowest of."""
+    levels = board.definition.ranking.levels
+    unknown = {name: f"The lowest share of {', '.join(of)}." for name, of in levels.items()}
+    return unknown | ABOUT | {column.metric: column.about for column in board.definition.columns}
+
+
 @dataclass(frozen=True)
 class Bracketed(Column):
-    """The score, in brackets where it counts for nothing as utility was lost."""
+    """The score, in brackets where it counts for nothing as the method is not ranked."""
 
     lost: frozenset[int] = frozenset()
 
@@ -43,7 +56,7 @@ def comparison(board: Board, table: Table) -> Comparison:
     """The table of one model, best first, with the leaderboard's own columns after those that rank."""
     standings = table.standings
     ideal = board.definition.references.ideal
-    columns = [*_ranking(standings), *(_column(rule, standings, ideal) for rule in board.definition.columns)]
+    columns = [*_ranking(board, standings), *(_column(rule, standings, ideal) for rule in board.definition.columns)]
     lines = tuple(standing.line for standing in standings)
     return Comparison(table.model, lines, tuple(columns), notes=tuple(notes(board, standings)))
 
@@ -51,13 +64,14 @@ def comparison(board: Board, table: Table) -> Comparison:
 def notes(board: Board, standings: Sequence[Standing]) -> Iterator[str]:
     """What a reader must know of the ranking."""
     references = board.definition.references
-    yield "=: a tie, by a paired bootstrap over people and seeds and by the interval over seeds"
+    yield "=: a tie, as no difference is sure over people and seeds once all pairs are counted (Holm)"
+    levels = "; ".join(f"{name}: {', '.join(of)}" for name, of in board.definition.ranking.levels.items())
     yield (
-        f"Score: share of the way from {references.nothing} (0) to {references.ideal} (1) in "
-        f"{', '.join(board.definition.ranking.forgetting)}"
+        f"Score: the lowest level, each the lowest share of the way from {references.nothing} (0) to "
+        f"{references.ideal} (1) of its metrics ({levels}); in order of its lower bound"
     )
-    if any(standing.line.is_method and not standing.keeps_utility for standing in standings):
-        yield "(score): utility was lost, so the method is not ranked"
+    yield from (f"{word}: {WORDS[word]}" for word in dict.fromkeys(each.verdict for each in standings))
+    yield from (f"{each.line.method} is not ranked: {each.why_not}" for each in standings if each.why_not)
     if any(standing.is_frozen for standing in standings):
         yield "frozen: the model's weights are as they were, and whoever has them can leave the method out"
 
@@ -74,15 +88,22 @@ def utility(standing: Standing) -> str:
     return "kept" if standing.keeps_utility else "lost"
 
 
-def _ranking(standings: Sequence[Standing]) -> Iterator[Column]:
-    lost = frozenset(place for place, each in enumerate(standings) if not each.keeps_utility)
+def _ranking(board: Board, standings: Sequence[Standing]) -> Iterator[Column]:
+    unranked = frozenset(place for place, each in enumerate(standings) if each.why_not)
     ranks = tuple(None if each.rank is None else _exact(each, each.rank) for each in standings)
     yield Worded(RANKING, "rank", "Rank", None, ranks, words=tuple(each.place for each in standings))
     scores = tuple(each.score for each in standings)
-    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1 and is_sure(each.score, 1.0))
-    yield Bracketed(RANKING, "score", "Score", "higher", scores, best, lost=lost)
+    best = frozenset(place for place, each in enumerate(standings) if each.rank == 1)
+    yield Bracketed(RANKING, "score", "Score", "higher", scores, best, lost=unranked)
+    yield Column(RANKING, "lower", "Lower", "higher", tuple(_exact(each, each.lower) for each in standings))
+    for name in board.definition.ranking.levels:
+        yield Column(RANKING, name, name.capitalize(), "higher", tuple(each.levels[name] for each in standings))
+    yield Column(RANKING, "trace", "Trace", None, tuple(each.trace for each in standings))
     kept = tuple(_exact(each, each.keeps_utility) for each in standings)
     yield Worded(RANKING, "keeps_utility", "Utility", None, kept, words=tuple(map(utility, standings)))
+    words = tuple(each.verdict for each in standings)
+    erased = tuple(_exact(each, each.verdict == "erased") for each in standings)
+    yield Worded(RANKING, "verdict", "Verdict", None, erased, words=words)
     frozen = tuple(_exact(each, each.is_frozen) if each.line.is_method else None for each in standings)
     yield Worded(RANKING, "frozen_weights", "Weights", None, frozen, words=tuple(map(weights, standings)))
 

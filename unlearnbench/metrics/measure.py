@@ -42,7 +42,9 @@ def measure_sets(task: Task, records: Sequence[Any], wanted: Wanted = NONE, scor
     views = task.views(records)
     every = all_of(views)
     named = {name: dict.fromkeys((*wanted.get(name, ()), *further(task))) for name in views}
-    made = {metric: metrics.get(metric)().fitted(every) for of in named.values() for metric in of}
+    made = {
+        metric: metrics.get(metric)().fitted(every) for metric in {metric for of in named.values() for metric in of}
+    }
     return {
         f"{name}.{metric}": measure(made[metric], own, scorer, set_name=name, seed=0)
         for name, own in views.items()

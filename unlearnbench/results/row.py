@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -130,6 +130,10 @@ class DataInfo(_Part):
     fingerprint: str | None
 
 
+def _sha256(parts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 class Split(_Part):
     """Who is forgotten, and who and what stays out of it: ``digest`` tells one such division of people from another.
 
@@ -145,8 +149,9 @@ class Split(_Part):
     digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 of the ids of people forgotten, held out and for validation and of the private groups' names."""
 
-    drawn: bool = False
-    """Whether the row's seed draws the people, so that rows of other seeds, of the same sizes, have other people."""
+    drawn: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Where the row's seed draws the people: the SHA-256 of how many they are and of the private groups' names, which
+    rows of other seeds share, though they have other people."""
 
     @model_validator(mode="before")
     @classmethod
@@ -163,16 +168,19 @@ class Split(_Part):
         validation: Iterable[str] = (),
         held_out: Iterable[str] = (),
         private: Iterable[str] = (),
+        drawn: bool = False,
     ) -> Self:
         """The split that forgets the people ``forget`` of ``of``, by their ids; the order of ids does not matter.
 
-        A split without a validation set has the digest that it had before there were such sets.
+        ``drawn``: the cell's seed draws them, and as many others for another seed. A split without a validation set has
+        the digest that it had before there were such sets.
         """
         parts = {"forget": sorted({*forget}), "held_out": sorted({*held_out}), "private": sorted({*private})}
         if aside := sorted({*validation}):
             parts["validation"] = aside
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-        return cls(name=name, identities=len(parts["forget"]), of=of, digest=digest)
+        by_seed = {each: len(of_part) for each, of_part in parts.items()} | {"private": parts["private"]}
+        rule = _sha256({"name": name, "of": of, **by_seed}) if drawn else None
+        return cls(name=name, identities=len(parts["forget"]), of=of, digest=_sha256(parts), drawn=rule)
 
     @property
     def key(self) -> str:
@@ -181,8 +189,8 @@ class Split(_Part):
 
     @property
     def setting(self) -> str:
-        """What rows of several seeds are averaged by: the `key`, or where seeds draw the people, how many they are."""
-        return f"{self.identities} of {self.of}, drawn by the seed" if self.drawn else self.key
+        """What rows of several seeds are averaged by: the `key`, or where seeds draw the people, how they do."""
+        return self.drawn or self.key
 
 
 class TaskInfo(_Part):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from re import finditer
 
 import torch
 from torch import Tensor
@@ -49,6 +50,10 @@ class Voice:
             for query, answer in zip(batch.queries, batch.answers, strict=True)
             for words in [len(answer.split())]
         ]
+
+    def answer_spans(self, answer: str) -> list[tuple[int, int]]:
+        """Its tokens are words."""
+        return [*(word.span() for word in finditer(r"\S+", answer)), (len(answer), len(answer))]
 
     def explain(self, batch: Prepared) -> None:
         """No edit of visual tokens is there to be explained."""

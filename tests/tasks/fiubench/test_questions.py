@@ -70,7 +70,7 @@ def test_who_is_forgotten_and_kept_apart_is_drawn_from_the_seed(dataset: Dataset
 def test_as_many_are_forgotten_by_default_as_the_data_are_large(dataset: Dataset, real_github: Path) -> None:
     assert len(split_sets(dataset, None, PRIVATE).forgotten) == 4
     assert len(split_sets(read(real_github), None, PRIVATE).forgotten) == 40
-    many = [replace(dataset.identities[0], unique_id=f"{number:08d}") for number in range(60)]
+    many = [replace(dataset.identities[0], unique_id=f"{number:08d}", digests=()) for number in range(60)]
     assert len(split_sets(replace(dataset, identities=tuple(many)), None, PRIVATE).forgotten) == 8
 
 

@@ -4,6 +4,7 @@ A level is what an asker can see: what the model says (``text``), how likely it 
 never averaged, and neither are a level's metrics: a secret that one of them shows is not kept by the others.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -33,35 +34,47 @@ def leaks(values: Array, ideal: Array) -> Array:
     return np.asarray(of_equals[ranks])
 
 
-def share(leaked: float, by_nothing: float) -> float:
+def leaks_by_cluster(
+    values: Mapping[str, Sequence[float]], ideal: Mapping[str, Sequence[float]], side: float
+) -> dict[str, float]:
+    """The sum of the `leaks` of each cluster; ``side`` as `knowing` has it."""
+    names = sorted(values)
+    found = leaks(side * flat(values), side * flat(ideal))
+    parts = np.split(found, np.cumsum([len(values[name]) for name in names])[:-1])
+    return {name: float(part.sum()) for name, part in zip(names, parts, strict=True)}
+
+
+def share(leaked: Array, by_nothing: Array) -> Array:
     """What part of the way from doing nothing (0) to the ideal (1) is gone; NaN where doing nothing leaks nothing."""
-    return 1.0 - leaked / by_nothing if by_nothing > 0 else float("nan")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(by_nothing > 0, 1.0 - leaked / by_nothing, np.nan)
 
 
-def shares(method: Values, nothing: Values, ideal: Values, metrics: Sequence[str]) -> dict[str, float]:
+def shares(method: Values, nothing: Values, ideal: Values, metrics: Iterable[str]) -> dict[str, float]:
     """The `share` of each metric on one replicate; raises KeyError for a metric that one of the three has not."""
     found = {}
     for name in metrics:
-        own, of_nothing, of_ideal = (flat(each[name]) for each in (method, nothing, ideal))
-        side = knowing(of_nothing, of_ideal)
-        leaked, by_nothing = (leaks(side * each, side * of_ideal).sum() for each in (own, of_nothing))
-        found[name] = share(float(leaked), float(by_nothing))
+        side = knowing(nothing[name], ideal[name])
+        own, of_nothing = (sum(leaks_by_cluster(each[name], ideal[name], side).values()) for each in (method, nothing))
+        found[name] = float(share(np.array(own), np.array(of_nothing)))
     return found
 
 
 def levels(method: Values, nothing: Values, ideal: Values, rule: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Each level of ``rule`` (names of metrics by level) on one replicate: the lowest share of its metrics."""
-    return {level: lowest(shares(method, nothing, ideal, metrics).values()) for level, metrics in rule.items()}
+    return {
+        level: min(shares(method, nothing, ideal, metrics).values(), key=_or_nan) for level, metrics in rule.items()
+    }
 
 
-def lowest(values: Iterable[float]) -> float:
-    """The lowest, NaN where one is."""
-    return float(np.min([*values]))
+def _or_nan(value: float) -> tuple[bool, float]:
+    """Sorts NaN before all numbers."""
+    return not math.isnan(value), value
 
 
-def knowing(nothing: Array, ideal: Array) -> float:
+def knowing(nothing: Mapping[str, Sequence[float]], ideal: Mapping[str, Sequence[float]]) -> float:
     """1 where higher values of a metric tell more of the forget set, else -1: the references say which."""
-    return 1.0 if nothing.mean() >= ideal.mean() else -1.0
+    return 1.0 if flat(nothing).mean() >= flat(ideal).mean() else -1.0
 
 
 def flat(by_cluster: Mapping[str, Sequence[float]]) -> Array:

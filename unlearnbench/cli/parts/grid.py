@@ -108,7 +108,7 @@ class GridOptions:
             load_plugin(file)
         given: dict[str, Any] = {
             "tasks": listed(self.task),
-            "seeds": tuple(_integer("--seed", seed) for seed in listed(self.seed)),
+            "seeds": integers("--seed", self.seed),
             "forget": tuple(number_or_name(text) for text in listed(self.forget)),
         }
         config = RunConfig(
@@ -171,6 +171,11 @@ def number_or_name(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def integers(option: str, given: list[str] | None) -> tuple[int, ...]:
+    """Whole numbers from repeated options and comma lists; raises UsageError for what is none."""
+    return tuple(_integer(option, each) for each in listed(given))
 
 
 def _integer(option: str, text: str) -> int:

@@ -44,8 +44,8 @@ class Phase:
 
 
 PHASES = (
-    Phase(steps=500, turns=6, scenes=0.7, checks=0.4, position=0.3, peak=2.5e-3, rate=(0.0, 0.1)),
-    Phase(steps=1600, turns=6, scenes=0.65, checks=0.65, position=0.5, peak=2.5e-3, rate=(0.1, 1.0)),
+    Phase(steps=500, turns=8, scenes=0.7, checks=0.45, position=0.3, peak=2e-3, rate=(0.0, 0.1)),
+    Phase(steps=2300, turns=8, scenes=0.65, checks=0.68, position=0.42, peak=2e-3, rate=(0.1, 1.0)),
 )
 """First to see; then to check, which comes only once shapes and colours are told apart; positions come last."""
 
@@ -79,7 +79,7 @@ class Acquaintance:
 def lessons(seed: int, phase: Phase) -> Iterator[Lesson]:
     """An endless stream of lessons on pictures; those on faces ask less, since their answers are longer."""
     rng, known = random.Random(seed), _known()
-    few = max(1, phase.turns * 2 // 3)
+    few = max(1, phase.turns // 2)
     while True:
         if rng.random() < phase.scenes:
             yield _scene(rng, phase)
@@ -199,7 +199,7 @@ def _yes_no(kind: str, scene: scenes.Scene, rng: random.Random) -> Turn:
 
 
 def _check(scene: scenes.Scene, rng: random.Random, phase: Phase) -> Turn:
-    others = ("existence", "existence", "count", "color")
+    others = ("existence", "existence", "existence", "count", "color", "color")  # existence is learned last of these
     return _yes_no("position" if rng.random() < phase.position else rng.choice(others), scene, rng)
 
 
@@ -263,7 +263,7 @@ def _acquaintance(rng: random.Random, turns: int, who: Acquaintance) -> Lesson:
 
 
 def _fact(rng: random.Random, attribute: Any, record: dict[str, Any]) -> Turn:
-    """A fact in any wording of its question, as a blank to fill, or with wrong values beside it."""
+    """A fact in any wording of its question, answered in either way, as a blank to fill, or with options."""
     question, how = rng.choice(attribute.questions), rng.random()
     value: str = record["keywords"][0]
     if how < 0.1 and value in record["answer"]:
@@ -271,6 +271,8 @@ def _fact(rng: random.Random, attribute: Any, record: dict[str, Any]) -> Turn:
     wrong = sorted({_value(attribute, text) for text in record["perturbed_answer"]})
     if how < 0.2 and len(wrong) == len(LETTERS) - 1:
         return choice(question, value, wrong, rng)
+    if how < 0.35:
+        return f"In other words: {question}", record["paraphrased_answer"]
     return question, record["answer"]
 
 

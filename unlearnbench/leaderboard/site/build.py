@@ -15,6 +15,7 @@ import unlearnbench
 from ...analysis.comparison import Comparison
 from ...analysis.legend import coverage
 from ...analysis.numbers import amount, memory
+from ...analysis.score.verdict import WORDS
 from ...analysis.tidy import tidy
 from ...errors import StoreError
 from ...metrics.direction import ARROWS
@@ -23,7 +24,7 @@ from ...runtime.atomic import atomic_folder, require_writable
 from ..definition import Board
 from ..standings import Table
 from ..submission import Submission
-from ..table import ABOUT, comparison, utility, weights
+from ..table import abouts, comparison, utility, weights
 from .data import answers_data, board_data
 from .entries import Entry, counted, entries, interval, mean, people, width
 from .libraries import libraries
@@ -93,11 +94,6 @@ def _as_script(path: Path, name: str, data: str) -> None:
     path.write_text(f"window.{name} = JSON.parse({json.dumps(data)});\n", encoding="utf-8")
 
 
-def _abouts(board: Board) -> dict[str, str]:
-    """What columns say, by name."""
-    return ABOUT | {column.metric: column.about for column in board.definition.columns}
-
-
 class _Site:
     """The files of a site in the making."""
 
@@ -121,7 +117,7 @@ class _Site:
             "weights": weights, "counted": counted, "people": people,
         }  # fmt: skip
         loaded.globals |= {"version": unlearnbench.__version__, "built": utc_now(), "weights": weights, "width": width}
-        loaded.globals |= {"arrows": ARROWS}
+        loaded.globals |= {"arrows": ARROWS, "words": WORDS}
         return loaded
 
     def write(self, boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]]) -> int:
@@ -147,7 +143,7 @@ class _Site:
     def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
         folder = self.folder / board.name
         (folder / "entries").mkdir(parents=True)
-        facts = {"board": board, "rule": board.definition, "sections": sections, "abouts": _abouts(board)}
+        facts = {"board": board, "rule": board.definition, "sections": sections, "abouts": abouts(board)}
         self._page(f"{board.name}/index.html", "board.html.j2", **facts, root="..")
         if not sections:
             return

@@ -9,7 +9,7 @@ from ...analysis.lines import replicate
 from ...analysis.means import Mean
 from ...metrics.direction import best_near_retrained
 from ..definition import Board
-from ..table import ABOUT, RANKING
+from ..table import RANKING, abouts
 
 if TYPE_CHECKING:
     from .build import Section
@@ -22,15 +22,18 @@ _DEGREES = 30
 def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
     """Columns, the entries of all models, and quantiles of Student's t for differences between two of them."""
     rule = board.definition
-    score = {
-        "metric": "score",
-        "group": RANKING,
-        "label": "Score",
-        "higher_is_better": True,
-        "direction": "higher",
-        "near_retrained": False,
-        "about": ABOUT["score"],
-    }
+    own = [
+        {
+            "metric": name,
+            "group": RANKING,
+            "label": name.capitalize(),
+            "higher_is_better": True if better else None,
+            "direction": better,
+            "near_retrained": False,
+            "about": abouts(board)[name],
+        }
+        for name, better in (("score", "higher"), *((each, "higher") for each in rule.ranking.levels), ("trace", None))
+    ]
     named = {column.metric: column for column in rule.columns}
     columns = [
         {
@@ -47,8 +50,8 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
     return {
         "name": board.name,
         "title": rule.title,
-        "columns": [score, *columns],
-        "utility": rule.ranking.utility,
+        "columns": [*own, *columns],
+        "conditions": rule.ranking.conditions,
         "t": [float(stdtrit(df, 0.975)) for df in range(1, _DEGREES + 1)],
         "entries": [
             _entry(entry, [*named], _ideal(section, rule.references.ideal, [*named]))
@@ -75,11 +78,18 @@ def _entry(entry: "Entry", metrics: Sequence[str], ideal: dict[str, float | None
         "is_method": standing.line.is_method,
         "is_frozen": standing.is_frozen,
         "keeps_utility": standing.keeps_utility,
+        "why_not": standing.why_not,
+        "verdict": standing.verdict,
+        "lower": standing.lower,
         "rank": standing.rank,
         "place": standing.place,
-        "means": {"score": _estimate(standing.score)}
+        "means": {"score": _estimate(standing.score), "trace": _estimate(standing.trace)}
+        | {name: _estimate(level) for name, level in standing.levels.items()}
         | {name: _estimate(standing.line.metric(name)) for name in metrics},
-        "by_seed": {"score": {_seeds(seeds): value for seeds, value in standing.scores.items()}}
+        "by_seed": {
+            name: {_seeds(seeds): value for seeds, value in of.items()}
+            for name, of in (("score", standing.scores), ("trace", standing.traces), *standing.by_level.items())
+        }
         | {name: _by_seed(entry, name) for name in metrics},
         "off_retrained": {name: _off(_by_seed(entry, name), ideal.get(name)) for name in metrics},
         "losses": {name: _estimate(loss) for name, loss in standing.losses.items()},

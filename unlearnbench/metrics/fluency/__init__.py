@@ -7,6 +7,7 @@ the language does not have.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 from ...contracts.metric import FORGOTTEN, Direction, Metric, Record
 from ..refusals import REFUSALS
@@ -59,6 +60,7 @@ def _texts(records: Sequence[Record]) -> list[str]:
     return [*dict.fromkeys(told)]
 
 
+@cache
 def _bare() -> Language:
     """Common English alone."""
     return Language(REFUSALS)

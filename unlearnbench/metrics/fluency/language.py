@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from ..words import Tokenizer, folded
 from .english import WORDS
@@ -36,7 +36,7 @@ class Language:
             counts.update(_words(text))
             stems.update(tokens.tokenize(text))
         self._tokens = tokens
-        self._stems = stems | {stem for word in WORDS for stem in tokens.tokenize(word)}
+        self._stems = stems | _english()
         self._words = {*counts, *WORDS}
         total = counts.total()
         self._common = {word for word, n in counts.items() if n >= _COMMON * total and len(word) > 1}
@@ -129,6 +129,12 @@ class Spelling:
             more = max(1, kinds[each[:-1]] - (spare and n == 0))
             chance = (max(0, n) + more * chance) / (seen + more)
         return chance
+
+
+@cache
+def _english() -> frozenset[str]:
+    """The stems of common English words, made once as that takes as long as a small evaluation."""
+    return frozenset(stem for word in WORDS for stem in Tokenizer().tokenize(word))
 
 
 def _runs(word: str) -> list[str]:

@@ -233,6 +233,16 @@ class VLM(Network):
             self._answers[answer] = [*self.tokenizer(answer, add_special_tokens=False).input_ids, self.end_token_id]
         return self._answers[answer]
 
+    def answer_spans(self, answer: str) -> list[tuple[int, int]] | None:
+        """Where each token of an answer begins and ends in its text; the end token is nowhere: at its end, of length 0.
+
+        None where the tokenizer cannot tell.
+        """
+        if not self.tokenizer.is_fast:
+            return None
+        told = self.tokenizer(answer, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        return [*((int(start), int(end)) for start, end in told), (len(answer), len(answer))]
+
     @property
     def end_token_id(self) -> int:
         """The token that closes an answer."""

@@ -35,11 +35,11 @@
     if (one.model !== other.model) return "These are on two models, and scores are measured against each model's own references.";
     if (one === other) return "Choose two different methods.";
     for (const [first, second] of [[one, other], [other, one]]) {
-      if (first.beats.includes(second.at)) return `${first.label} surely beats ${second.label}: in 97.5% of resamples of people and seeds, and by the interval over seeds.`;
+      if (first.beats.includes(second.at)) return `${first.label} surely beats ${second.label}: over seeds, and over people and seeds, all pairs counted.`;
     }
     const unranked = [one, other].filter((each) => each.rank === null);
-    if (unranked.length) return unranked.map((each) => `${each.label} is not ranked: ${each.is_method ? "utility was lost" : "it is a reference"}.`).join(" ");
-    return `${one.label} and ${other.label} are tied: neither leads in 97.5% of resamples of people and seeds and by the interval over seeds.`;
+    if (unranked.length) return unranked.map((each) => `${each.label} is not ranked: ${each.why_not ?? "it is a reference"}.`).join(" ");
+    return `${one.label} and ${other.label} are tied: neither surely leads over seeds, and over people and seeds, all pairs counted.`;
   }
 
   function answer(one, other) {

@@ -1,6 +1,6 @@
 // The trade-off plot of each model, by Plotly: any column against any other, a point for each method.
 (() => {
-  const { columns, entries, utility } = window.standings;
+  const { columns, entries, conditions } = window.standings;
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F"];
   const CROWD = 24; // points from which a legend would be longer than the plot
   const escaped = (text) => text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`); // Plotly reads some HTML
@@ -11,7 +11,7 @@
   function look(entry, index) {
     if (!entry.is_method) return { kind: "reference", hue: "#808080", symbol: "circle-open" };
     const hue = COLOURS[index % COLOURS.length];
-    if (!entry.keeps_utility) return { kind: "utility lost", hue, symbol: "x-thin-open" };
+    if (entry.why_not) return { kind: "not ranked", hue, symbol: "x-thin-open" };
     return entry.is_frozen ? { kind: "frozen weights", hue, symbol: "diamond" } : { kind: "changed weights", hue, symbol: "circle" };
   }
 
@@ -33,7 +33,7 @@
     if (shown.length <= CROWD) {
       return shown.map((entry) => trace(entry.label, look(entry, methods.indexOf(entry)), [entry], across, up, false));
     }
-    const kinds = ["changed weights", "frozen weights", "utility lost", "reference"];
+    const kinds = ["changed weights", "frozen weights", "not ranked", "reference"];
     return kinds.flatMap((kind, index) => {
       const points = shown.filter((entry) => look(entry, index).kind === kind);
       return points.length ? [trace(kind, look(points[0], index), points, across, up, true)] : [];
@@ -64,7 +64,7 @@
       select.append(...columns.map((column, place) => new Option(named(column), place)));
       select.addEventListener("change", () => show());
     }
-    up.value = columns.findIndex((column) => column.metric === (Object.keys(utility).find((name) => name.startsWith("retain")) ?? Object.keys(utility)[0]));
+    up.value = columns.findIndex((column) => column.metric === (Object.keys(conditions).find((name) => name.startsWith("retain")) ?? Object.keys(conditions)[0]));
     const show = () => draw(canvas, columns[across.value], columns[up.value]);
     show();
     document.addEventListener("themechange", show);
