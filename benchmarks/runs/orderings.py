@@ -16,7 +16,8 @@ from unlearnbench.analysis.comparison import Comparison
 from unlearnbench.analysis.facts import Facts
 from unlearnbench.analysis.lines import lines_by_model
 from unlearnbench.analysis.means import Mean
-from unlearnbench.analysis.score.of_lines import Records, scores
+from unlearnbench.analysis.score.of_lines import scores
+from unlearnbench.analysis.score.references import Records, References
 from unlearnbench.config import resolve
 from unlearnbench.registry import methods
 from unlearnbench.results.row import Row, Split, latest
@@ -135,7 +136,7 @@ def _came_to(rows: list[Row], records: Records) -> Iterator[str]:
     known = Facts()
     for model, lines in lines_by_model(rows, known).items():
         comparison = Comparison(model, tuple(lines), ())
-        for line, score in zip(lines, scores(lines, records, known), strict=True):
+        for line, score in zip(lines, scores(lines, References(lines, records, known)), strict=True):
             if score is not None:
                 levels = ", ".join(f"{name} {_mean(mean)}" for name, mean in score.levels.items())
                 trace = f", trace {_mean(score.trace)}" if score.trace else ""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unlearnbench.analysis.score.conditions import keeps, lost
-from unlearnbench.analysis.score.levels import Values, levels, lowest
+from unlearnbench.analysis.score.levels import Values, levels
 from unlearnbench.analysis.score.trace import trace
 from unlearnbench.analysis.score.verdict import verdict
 from unlearnbench.registry import tasks
@@ -38,7 +38,7 @@ class OnSeed:
     @property
     def score(self) -> float:
         """The lowest level."""
-        return lowest(self.levels.values())
+        return float(np.min([*self.levels.values()]))
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,12 @@ from unlearnbench import (
 from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further
+from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further, measure
 from unlearnbench.metrics.statistics import over_questions
-from unlearnbench.metrics.text import ExactMatch, RougeL
+from unlearnbench.metrics.text import ExactMatch, RougeL, ValueRouge
 from unlearnbench.registry import metrics
 
+from .guesses import guesses
 from .people import HELD_OUT, VALIDATION, Dataset, People, split_of, split_sets
 from .published import FORGET
 from .reader import read
@@ -52,7 +53,7 @@ T = TypeVar("T")
 REPORTED = {
     "forget": (
         "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
-        "truth_ratio", "refusal_rate", "fluency",
+        "truth_ratio", "truth_odds", "refusal_rate", "fluency",
     ),
     "other_view": ("value_rouge", "rouge_l", "exact_match", "probability", "value_probability", "refusal_rate"),
     "nonprivate": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
@@ -143,14 +144,22 @@ class FIUBenchTask(Task):
     hub = HubDataset(("gray311/FIUBench",), ("full.json", "split.json", "SFHQ.zip"))
     headlines = (
         Headline("Forget", "forget.rouge_l", "ROUGE-L"),
+        Headline("Forget", "forget.value_rouge", "Value"),
         Headline("Forget", "forget.exact_match", "EM"),
         Headline("Forget", "forget.ape", "APE"),
         Headline("Forget", "forget.min_k", "Min-K"),
+        Headline("Forget", "forget.probability", "Prob"),
         Headline("Forget", "forget.refusal_rate", "Refused"),
+        Headline("Forget", "forget.fluency", "Fluent"),
+        Headline("Other view", "other_view.exact_match", "EM"),
         Headline("Non-private", "nonprivate.rouge_l", "ROUGE-L"),
         Headline("Retain", "retain.rouge_l", "ROUGE-L"),
         Headline("Retain", "retain.exact_match", "EM"),
         Headline("Retain", "retain.truth_ratio", "Truth"),
+        Headline("Held-out", "held_out.exact_match", "EM"),
+        Headline("Held-out", "held_out.refusal_rate", "Refused"),
+        Headline("Acquaintances", "acquaintances.exact_match", "EM"),
+        Headline("Acquaintances", "acquaintances.refusal_rate", "Refused"),
     )
     metric_sets = tuple(REPORTED)
     scored = Scored(
@@ -242,8 +251,21 @@ class FIUBenchTask(Task):
         return replace(self.measured(records), facts=facts)
 
     def measured(self, records: Sequence[Any]) -> Evaluation:
-        """Every reported metric, and the further ones of the options."""
-        return Evaluation([*records], measure_sets(self, records, REPORTED, self.scorer))
+        """Every reported metric, the further ones of the options, and what guesses score."""
+        found = measure_sets(self, records, REPORTED, self.scorer)
+        return Evaluation([*records], found, baselines=self.baselines(records))
+
+    def baselines(self, predictions: Sequence[Any]) -> "dict[str, dict[str, MetricValue]]":
+        """What guesses score on the forget set; of answers whose sets are not told, nothing."""
+        return {
+            name: {
+                f"forget.{metric.name}": measure(
+                    metric, self._seen(own, "forget"), self.scorer, set_name="forget", seed=0
+                )
+                for metric in (RougeL(), ValueRouge(), ExactMatch())
+            }
+            for name, own in guesses([each for each in predictions if "set" in each]).items()
+        }
 
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""
@@ -263,10 +285,10 @@ class FIUBenchTask(Task):
         return found
 
     def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
-        """By person, the forget set's metrics that make a score, and those that the options name."""
+        """By person, the forget set's metrics that make a score or a distance, and those that the options name."""
         views = self.views(records)
         scored = (name.partition(".")[2] for level in self.scored.levels.values() for name in level)
-        names = dict.fromkeys((*scored, *further(self)))
+        names = dict.fromkeys((*scored, "truth_odds", *further(self)))
         return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:

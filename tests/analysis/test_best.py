@@ -56,7 +56,7 @@ def test_the_metric_says_its_direction_and_no_row_of_an_older_version():
 def test_no_likelihood_of_the_forget_set_has_a_better_side():
     answers = {"logprobs", "value_logprobs", "perturbed_logprobs"}  # a choice among options is right or wrong
     likelihoods = [metrics.get(name)() for name in metrics.names() if answers & {*metrics.get(name).requires}]
-    names = {"min_k", "probability", "truth_preference", "truth_ratio", "value_probability"}
+    names = {"min_k", "probability", "truth_odds", "truth_preference", "truth_ratio", "value_probability"}
     assert {metric.name for metric in likelihoods} == names
     assert {metric.direction(name) for metric in likelihoods for name in ("forget", "other_view")} == {"retrained"}
 

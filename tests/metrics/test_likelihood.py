@@ -11,6 +11,7 @@ from unlearnbench.contracts.metric import Record
 from unlearnbench.metrics.likelihood import (
     MinK,
     Probability,
+    TruthOdds,
     TruthPreference,
     TruthRatio,
     ValueProbability,
@@ -92,6 +93,8 @@ def test_truth_preference(scorer, extra, paraphrased, perturbed):
     assert TruthPreference().values(told, scorer) == [pytest.approx(float(p[0] / p.sum()))]
     geometric = np.log(p[0]) - np.mean(np.log(p[1:]))
     assert log_truth_ratio(told, scorer) == pytest.approx(float(geometric), abs=1e-9)
+    x = np.exp(np.longdouble(geometric))
+    assert TruthOdds().values(told, scorer) == [pytest.approx(float(x / (1 + x)), abs=1e-12)]
 
 
 @SCORERS
@@ -127,6 +130,7 @@ def test_truth_ratio_of_hopeless_likelihoods_does_not_overflow(scorer):
 def test_truth_ratio_is_undefined_without_its_answers(lacking):
     assert TruthRatio().values(lacking, STRICT) == [None]
     assert TruthPreference().values(lacking, STRICT) == [None]
+    assert TruthOdds().values(lacking, STRICT) == [None]
     assert log_truth_ratio(lacking, STRICT) is None
 
 
@@ -144,18 +148,19 @@ def test_nan_is_never_hidden(scorer):
     for set_name in ("forget", "retain"):
         for one, other in ((broken, [-1.0]), ([-1.0], broken)):
             assert math.isnan(TruthRatio().values(record((), one, [other], set_name), scorer)[0])
-            assert math.isnan(TruthPreference().values(record((), one, [other], set_name), scorer)[0])
+            for metric in (TruthPreference(), TruthOdds()):
+                assert math.isnan(metric.values(record((), one, [other], set_name), scorer)[0])
 
 
 @SCORERS
 @given(ANY_LOGPROBS, ANY_LOGPROBS, st.lists(ANY_LOGPROBS, max_size=3), st.sampled_from(["forget", "retain"]))
 def test_values_lie_between_0_and_1(scorer, logprobs, paraphrased, perturbed, set_name):
-    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthPreference()):
+    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthOdds(), TruthPreference()):
         [value] = metric.values(record(logprobs, paraphrased, perturbed, set_name, value=logprobs), scorer)
         assert value is None or math.isnan(value) or 0 <= value <= 1 + 1e-12
 
 
 def test_directions():
-    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthPreference()):
+    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthOdds(), TruthPreference()):
         assert {metric.direction(each) for each in ("forget", "other_view")} == {"retrained"}
         assert {metric.direction(each) for each in ("nonprivate", "retain", "held_out")} == {"higher"}

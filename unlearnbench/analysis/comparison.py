@@ -4,13 +4,17 @@ Everything that shows results, on a terminal, as LaTeX, as a plot or on a page, 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..results.row import Row, latest
 from .columns import Column, cost_columns, headlines, score_columns
 from .facts import Facts, printable, told_apart
 from .lines import Line, lines_by_model, replicate, rows_of
+
+if TYPE_CHECKING:
+    from .score.references import Records
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,51 @@ class Comparison:
         return " ".join([printable(line.method), *self.settings(line), line.count]).strip()
 
 
-def compare(rows: Iterable[Row], known: Facts | None = None) -> list[Comparison]:
+def compare(rows: Iterable[Row], known: Facts | None = None, records: "Records | None" = None) -> list[Comparison]:
     """One comparison a model, in the order of appearance; rows that are not ok take no part.
 
-    ``known`` may serve several calls on the same rows.
+    ``known`` may serve several calls on the same rows. ``records`` reads a row's samples: without it there are no
+    columns of what takes the samples of several rows, the score.
     """
     rows, known = list(rows), known or Facts()
     found = []
     for model, lines in lines_by_model(rows, known).items():
-        columns = (*score_columns(lines, headlines(rows_of(lines)), known), *cost_columns(lines))
-        notes = (*_twins((row for row in rows if row.model.name == model), known), *_sentences(lines))
+        scored, said = _scored(lines, known, records)
+        columns = (*scored, *score_columns(lines, headlines(rows_of(lines)), known), *cost_columns(lines))
+        notes = (*_twins((row for row in rows if row.model.name == model), known), *_sentences(lines), *said)
         found.append(Comparison(model, tuple(lines), columns, notes=notes))
+    return found
+
+
+def _scored(lines: Sequence[Line], known: Facts, records: "Records | None") -> tuple[list[Column], list[str]]:
+    """The columns of a score, and what to say of it: what it lacks, or what it does not rest on."""
+    if records is None:
+        return [], []
+    from .score.columns import hint, unlearning_columns
+    from .score.memorised import gate
+    from .score.references import References
+
+    beside = References(lines, records, known)
+    columns = unlearning_columns(lines, beside)
+    missing = hint(lines, columns)
+    return columns, [missing] if missing else [*gate(lines, beside)]
+
+
+DISTANCES = "distances"
+"""What stands for a task above the table of distances to the retrained model."""
+
+
+def distances(rows: Iterable[Row], records: "Records", known: Facts | None = None) -> list[Comparison]:
+    """One comparison a model that was retrained too: how far each line is from that."""
+    from .distances import distance_columns
+    from .score.references import References
+
+    found, known = [], known or Facts()
+    for model, lines in lines_by_model(rows, known).items():
+        if columns := distance_columns(lines, References(lines, records, known)):
+            told = [place for place, _ in enumerate(lines) if any(column.cells[place] for column in columns)]
+            columns = [replace(each, cells=tuple(each.cells[place] for place in told)) for each in columns]
+            found.append(Comparison(model, tuple(lines[place] for place in told), tuple(columns), DISTANCES))
     return found
 
 

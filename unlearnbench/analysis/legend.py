@@ -11,7 +11,7 @@ from .facts import printable
 
 def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """What a reader of means and intervals must know."""
-    yield from dict.fromkeys(note for comparison in comparisons for note in comparison.notes)
+    yield from noted(comparisons)
     lines = [line for comparison in comparisons for line in comparison.lines]
     if any(line.replicates > 1 for line in lines):
         yield (
@@ -27,6 +27,11 @@ def legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
         )
     if fewer := [*_on_fewer_seeds(comparisons)]:
         yield f"On fewer seeds than the line says, as some cells have no result: {', '.join(fewer)}"
+
+
+def noted(comparisons: Sequence[Comparison]) -> list[str]:
+    """What must be known of single comparisons, each once."""
+    return [*dict.fromkeys(note for comparison in comparisons for note in comparison.notes)]
 
 
 def _on_fewer_seeds(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,7 +39,7 @@ def report(
     ] = None,
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
-    from ..analysis.comparison import compare, details
+    from ..analysis.comparison import compare, details, distances
     from ..analysis.facts import Facts
     from ..registry import load_plugin
     from .parts.grid import listed
@@ -53,10 +53,15 @@ def report(
     rows = _chosen([row for row, _ in found], listed(method), listed(model))
     where = {row.row_id: store for row, store in found}
     known = Facts()
-    comparisons = compare(rows, known)
-    _print(form, rows, [*comparisons, *details(rows, known)])
+
+    def records(row: "Row") -> list[dict[str, Any]]:
+        return where[row.row_id].read_samples(row)
+
+    comparisons = compare(rows, known, records)
+    tables = [*comparisons, *distances(rows, records, known), *details(rows, known)]
+    _print(form, rows, tables)
     if out is not None:
-        for path in _write(out, rows, comparisons, where, data):
+        for path in _write(out, rows, comparisons, tables, where, data):
             typer.echo(f"wrote {path}", err=form != "terminal")
 
 
@@ -128,17 +133,17 @@ def _write(
     out: Path,
     rows: "Sequence[Row]",
     comparisons: "Sequence[Comparison]",
+    tables: "Sequence[Comparison]",
     where: "Stores",
     data: Path | None,
 ) -> Iterator[Path]:
     """Write tables and pictures, each whole or not at all; yields what was written."""
-    from ..analysis.comparison import details
     from ..runtime.atomic import atomic_write, require_writable
 
     require_writable(out, "--out")
     for name, form in (("table.md", "markdown"), ("table.csv", "csv"), ("table.tex", "latex")):
         with atomic_write(out / name) as temporary:
-            temporary.write_text(_text(form, [*comparisons, *details(rows)]), encoding="utf-8", newline="")
+            temporary.write_text(_text(form, tables), encoding="utf-8", newline="")
         yield out / name
     taken: Counter[str] = Counter()
     for wanted, figure in _figures(rows, comparisons, where, data):

@@ -182,13 +182,14 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     """Print the cells' rows."""
     from rich.console import Console
 
+    from ..analysis.comparison import compare
     from ..report.terminal import plain_json, table
 
     _warn_of_thin(finished)
     if as_json:
         typer.echo(plain_json(finished))
     else:
-        Console().print(table(finished))
+        Console().print(table(finished, comparisons=compare(finished, records=rows.read_samples)))
         typer.echo(f"rows: {rows.rows}")
 
 

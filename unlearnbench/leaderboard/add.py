@@ -13,10 +13,11 @@ from pydantic import ValidationError
 import unlearnbench
 
 from ..analysis.facts import as_text
+from ..analysis.score.references import task_of
 from ..errors import DataError, UsageError
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
-from .check import recomputed, summarised, task_of
+from .check import recomputed, summarised
 from .definition import Board
 from .rules import misfits, shortcomings
 from .rules import problems as problems_of

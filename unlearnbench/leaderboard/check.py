@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from ..analysis.lines import Replicate, replicate
+from ..analysis.score.references import task_of
 from ..contracts import Evaluation, Task
 from ..errors import RecordError, UnlearnbenchError
 from ..metrics.direction import metric_of
@@ -44,9 +43,12 @@ def check(board: Board, only: Iterable[Path] = ()) -> list[Problem]:
 
 
 def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] | None = None) -> Iterator[Problem]:
-    """What differs from the samples, or is asked otherwise than of the reference that does nothing."""
+    """What differs from the samples, or is asked otherwise than of the reference that does nothing.
+
+    A file in which something is wrong already is left alone.
+    """
     asked: Asked = {}
-    placed = [(each, row) for each in submissions for row in each.rows]
+    placed = [(each, row) for each in submissions if not each.problems for row in each.rows]
     references = board.definition.references
     order = {name: place for place, name in enumerate((references.nothing, references.ideal, *references.also))}
     for submission, row in sorted(placed, key=lambda pair: order.get(pair[1].method.name, len(order))):
@@ -83,19 +85,6 @@ def _unlike_the_method(row: Row) -> Iterator[str]:
         told = row.method.frozen_weights
         if told is not None and told is not known.frozen_weights:
             yield f"frozen_weights is {told}, and of {row.method.name} it is {known.frozen_weights}"
-
-
-def task_of(row: Row) -> Task:
-    """The task with the options that a row names; raises UnlearnbenchError where there is none such."""
-    kind = tasks.get(row.task.name)
-    if kind.version != row.task.version:
-        raise UnlearnbenchError(f"made by version {row.task.version} of the task, and here is version {kind.version}")
-    try:
-        return kind(kind.Options.model_validate(row.task.options))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UnlearnbenchError(f"task.options.{where}: {first['msg']}") from None
 
 
 def summarised(task: Task, row_id: str, records: Sequence[Any]) -> RowSummary:

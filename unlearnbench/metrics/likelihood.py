@@ -119,6 +119,26 @@ class TruthRatio(_Likelihood):
         return [0.0 if log_x <= 0 else -math.expm1(-log_x)]
 
 
+class TruthOdds(_Likelihood):
+    """`TruthRatio`'s x on a scale with an end, ``x / (1 + x)``: 1/2 where the model cannot tell, 1 sure of the truth.
+
+    It grows with x and keeps its side, which `TruthRatio` folds on the forget set: tests that go by ranks, as that of
+    forget quality, find the same of either.
+    """
+
+    name = "truth_odds"
+    requires = ("paraphrased_logprobs", "perturbed_logprobs")
+
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """One value; NaN where the likelihoods are; undefined where a perturbed answer has no token."""
+        log_x = log_truth_ratio(record, scorer)
+        if log_x is None:
+            return [None]
+        # exp of a number that is not above 0: nothing overflows.
+        share = 1 / (1 + math.exp(-abs(log_x)))
+        return [1 - share if log_x < 0 else share]
+
+
 def mean_nll(record: Record, scorer: Scorer) -> float | None:
     """The mean NLL of the true answer, in nats a token; None where it was not weighed."""
     return scorer.mean_nll(record["logprobs"]) if record.get("logprobs") else None

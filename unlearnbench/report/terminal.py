@@ -14,7 +14,7 @@ from rich.text import Text
 from ..analysis.columns import COST, Column, headlines
 from ..analysis.comparison import Comparison, compare, details
 from ..analysis.facts import printable
-from ..analysis.legend import coverage, legend
+from ..analysis.legend import coverage, legend, noted
 from ..analysis.lines import Constant, Line
 from ..results.row import Row, latest
 
@@ -56,7 +56,7 @@ class ResultsTable:
         if comparisons:
             seeds = "" if self.full else "  ×N mean over N seeds"
             yield Text(f"{_key(comparisons)}{seeds}", style="dim")
-        said = legend(comparisons) if self.full else coverage(comparisons)
+        said = legend(comparisons) if self.full else (*noted(comparisons), *coverage(comparisons))
         yield from (Text(line, style="dim") for line in said)
         yield from notes(self.rows)
 

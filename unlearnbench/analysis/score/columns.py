@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..columns import Column
-from ..facts import Facts
 from ..lines import Line
 from ..means import Mean
-from .of_lines import LineScore, Records, scores
+from .of_lines import LineScore, scores
+from .references import References
 
 GROUP = "Unlearning"
 """What stands above them."""
@@ -26,9 +26,9 @@ class Worded(Column):
         return self.words[line]
 
 
-def score_columns(lines: Sequence[Line], records: Records, known: Facts) -> list[Column]:
+def unlearning_columns(lines: Sequence[Line], beside: References) -> list[Column]:
     """A column for each level, for the trace and the verdict; none where no line has a score."""
-    found = scores(lines, records, known)
+    found = scores(lines, beside)
     names = dict.fromkeys(name for each in found if each for name in each.levels)
     columns = [
         Column(GROUP, name, name.capitalize(), "higher", tuple(each.levels[name] if each else None for each in found))
