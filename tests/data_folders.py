@@ -29,9 +29,8 @@ def record(number: int, unique_id: str | None = None) -> Record:
 
 
 def leave_first(path: Path, number: int) -> None:
-    """Cut a file of people down to the first of them, where there is one: each is asked about in every evaluation."""
-    if path.exists():
-        path.write_text("\n".join(path.read_text().splitlines()[:number]))
+    """Cut a file of people down to the first of them: every one is asked about in every evaluation."""
+    path.write_text("\n".join(path.read_text().splitlines()[:number]))
 
 
 def write_folder(

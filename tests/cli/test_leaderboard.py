@@ -88,7 +88,7 @@ def test_what_a_results_folder_holds_besides_is_left_out_and_said(here):
     assert "k8.jsonl: 18 rows" in chosen.stdout  # the references come along
     said = here.run("leaderboard", "add", "made-up", "results", "--name", "ours")
     assert said.returncode == 0, said.stderr
-    assert "left out  2 rows are not enough (half on made-up has 1 seed, and this leaderboard wants 2)" in said.stderr
+    assert "left out  2 rows are not enough (half on made-up lacks seed 1, 2, and" in said.stderr
     assert "left out  6 rows do not fit (model 'another' is not on this leaderboard)" in said.stderr
     assert "left out  6 rows do not fit (only some of the questions were asked" in said.stderr
     assert "30 rows" in said.stdout

@@ -60,6 +60,15 @@ def test_an_edited_summary(sound):
     refused(sound, "its summary is not that of its samples")
 
 
+def test_edited_values_of_single_questions(sound):
+    def change(fields):
+        of = fields["values"]["forget.probability"]
+        of[next(iter(of))][0] = 0.0
+
+    spoil(sound, change, kind="summary", which=lambda f: f.get("values"))
+    refused(sound, "its summary is not that of its samples")
+
+
 def test_a_changed_file_whose_digest_was_not_put_right(sound):
     spoil(sound, lambda f: f["row"]["cost"].update(train_seconds=2.5), sealed=False)
     refused(sound, "first.jsonl", "changed since it was written")
@@ -91,8 +100,9 @@ def test_a_changed_file_whose_digest_was_not_put_right(sound):
         (lambda row: row["metrics"]["forget.ape"].update(value=None), ["needs a reason"]),
         (lambda row: row.update(row_id="../x"), ["row_id"]),
         (lambda row: row.update(seed=1, base_seed=1), ["half fiubench seed 1 is there already"]),
-        (lambda row: row.update(seed=9, base_seed=9), ["has no 'finetune' on base seed 9"]),
-        (lambda row: row["method"].update(params={"k": 1}), ["1 seed, and this leaderboard wants 2"]),
+        (lambda row: row.update(seed=9, base_seed=9), ["seed 9 is none of this leaderboard's: 0, 1, 2"]),
+        (lambda row: row.update(base_seed=9), ["has no 'finetune' on base seed 9"]),
+        (lambda row: row["method"].update(params={"k": 1}), ["lacks seed 1, 2, and this leaderboard wants 0, 1, 2"]),
         (lambda row: row.pop("command"), ["command", "required"]),
     ],
 )  # fmt: skip
@@ -200,7 +210,7 @@ def flipped_board(tmp_path_factory):
         folder = tmp_path_factory.mktemp("flipped")
         store = RowStore(folder / "results")
         store.check_writable()
-        add_references(store, seeds=(0, 1))
+        add_references(store)
         _boards["board"] = read_board(board_in(folder / "made-up"))
         assert not add(_boards["board"], store, _boards["board"].rows / "first.jsonl").problems
     return _boards["board"]

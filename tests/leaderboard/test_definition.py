@@ -15,7 +15,7 @@ def test_the_shipped_leaderboards_are_sound_and_found_from_anywhere(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     assert {*known()} == {"private-attributes-tiny", "fiubench-qwen2.5-vl-7b", "fiubench-llama-3.2-11b-vision"}
     for name in known():
-        assert find(name).definition.minimum_seeds >= 3
+        assert find(name).definition.seeds == (0, 1, 2)
 
 
 def test_those_without_rows_hold_no_number():
@@ -38,16 +38,18 @@ def test_an_unknown_name_gets_a_hint():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("schema_version = 1", "schema_version = 2", "schema_version: Input should be 1"),
+        ("schema_version = 2", "schema_version = 1", "schema_version: Input should be 2"),
         ('title = "Made up"', "", "title: Field required"),
-        ("minimum_seeds = 2", "minimum_seeds = 0", "minimum_seeds"),
-        ("minimum_seeds = 2", "minimum_seed = 2", "minimum_seed"),
-        ("minimum_seeds = 2", "minimum_seeds = ", "cannot be read"),
+        ("seeds = [0, 1, 2]", "seeds = []", "seeds"),
+        ("seeds = [0, 1, 2]", "seeds = [0, 0]", "seeds: one of them stands there twice"),
+        ("seeds = [0, 1, 2]", "minimum_seeds = 2", "seeds"),
+        ("seeds = [0, 1, 2]", "seeds = ", "cannot be read"),
+        ("text = [", "text = []\nspoken = [", "ranking.levels.text"),
         ("at_least = 0.9", "at_least = nan", "at_least"),
-        ('"forget.rouge_l"]', '"forget.wit"]', r"the ranking uses forget\.wit, which has no \[\[columns\]\] entry"),
-        ('direction = "higher"', 'direction = "sideways"', "columns.2.direction"),
-        ('direction = "higher"', 'direction = "neither"', "is a utility, and its column says that neither"),
-        ('metric = "forget.rouge_l"\n', 'metric = "forget.exact_match"\n', "which has no|have the same metric"),
+        ('"forget.ape"]', '"forget.wit"]', r"the ranking uses forget\.wit, which has no \[\[columns\]\] entry"),
+        ('direction = "higher"', 'direction = "sideways"', "columns.6.direction"),
+        ('direction = "higher"', 'direction = "neither"', "is a condition, and its column says that neither"),
+        ('metric = "forget.ape"\n', 'metric = "forget.exact_match"\n', "which has no|have the same metric"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, message):

@@ -48,6 +48,28 @@ def test_people_are_prescribed_by_their_digest_whatever_they_are_called(tmp_path
     assert "schema 2" in old
 
 
+def test_each_seed_has_its_people_where_seeds_draw_them(tmp_path, results):
+    other = Split.made("4 of 8", 8, ["p0", "p1", "p2", "p7"]).digest
+    board = board_with(tmp_path, f'digest = {{ 0 = "{SPLIT["digest"]}", 1 = "{other}" }}')
+    assert wrong(board, results, SPLIT) == []
+    (problem,) = wrong(board, results, SPLIT, seed=1)
+    assert other in problem
+
+
+def test_seeds_that_draw_their_people_are_one_line(board, results, tmp_path):
+    def people(fields):
+        start = fields["seed"]
+        ids = [f"p{(start + each) % 8}" for each in range(4)]
+        fields["task"]["split"] = Split.made("4 people", 8, ids, drawn=True).model_dump()
+
+    store = type(results)(tmp_path / "drawn")
+    store.check_writable()
+    add_references(store, change=people)
+    assert add(board, store, board.rows / "drawn.jsonl").problems == ()
+    (table,) = tables(board, [read(path) for path in board.submissions])
+    assert {each.line.method: each.line.replicates for each in table.standings} == {"finetune": 3, "retrain": 3}
+
+
 def test_rows_of_schema_1_fit_by_the_whole_sentence_where_it_is_prescribed(tmp_path, results):
     board = board_with(tmp_path, f'digest = "{SPLIT["digest"]}"\nschema_1 = "{SENTENCE}"')
     assert wrong(board, results, SPLIT) == []
@@ -135,7 +157,7 @@ def test_the_ranked_that_is_nearest_to_the_ideal_is_best_in_a_column_of_the_forg
 def test_the_directions_of_the_shipped_leaderboards_are_those_of_the_metrics():
     for name in (*FIUBENCH, TINY):
         columns = {column.metric: column.direction for column in find(name).definition.columns}
-        assert (columns["forget.refusal_rate"], columns["forget.min_k"]) == ("neither", "retrained")
+        assert (columns["forget.refusal_rate"], columns["forget.probability"]) == ("neither", "retrained")
 
 
 def test_the_stored_direction_of_an_old_row_decides_nothing(tmp_path, results):
@@ -161,12 +183,12 @@ def test_both_fiubench_leaderboards_prescribe_the_same_people():
 
 def test_the_split_of_the_tiny_definition_is_what_the_command_prints():
     """Those of FIUBench are tried in tests/data, where its ids are."""
-    said = CliRunner().invoke(app, ["leaderboard", "split", "--data", "embedded", "--forget", "4"])
+    said = CliRunner().invoke(app, ["leaderboard", "split", "--data", "embedded"])
     assert said.exit_code == 0
     printed = tomllib.loads(said.stdout)["tasks"]["fiubench"]["split"]
     rule = find(TINY).definition.tasks["fiubench"].split
     assert (printed["identities"], printed["of"]) == (rule.identities, rule.of)
-    assert printed["digest"] in rule.digest
+    assert printed["digest"] == rule.digest
 
 
 def test_a_split_is_printed_with_its_options():
@@ -178,7 +200,8 @@ def test_a_split_is_printed_with_its_options():
     assert printed("--forget", "4", "--set", "fiubench.batch_size=7") == usual
     for other in (["--set", "fiubench.held_out=0.2"], ["--set", 'fiubench.private=["health"]']):
         assert printed("--forget", "4", *other)["digest"] != usual["digest"]
-    assert printed("--forget", "forget20")["digest"] != usual["digest"]
+    assert printed("--forget", "6")["digest"] != usual["digest"]
+    assert printed("--forget", "4", "--seed", "1")["digest"] == {"1": usual["digest"]["1"]}
 
 
 def test_a_page_says_on_how_many_questions_a_score_rests(board, results, sent, tmp_path):
@@ -193,9 +216,6 @@ def test_a_page_says_on_how_many_questions_a_score_rests(board, results, sent, t
     assert not sent().problems
     submission = read(board.submissions[0])
     submission.rows[:] = [few(row) if row.method.name == "half" else row for row in submission.rows]
-    text = board.folder / "leaderboard.toml"
-    text.write_text(text.read_text().replace("forget.rouge_l", "forget.ape"))
-    board = read_board(board.folder)
     build_site([(board, [submission], tables(board, [submission]))], tmp_path / "site", None)
     page = (tmp_path / "site/made-up/index.html").read_text()
     assert len(re.findall(r"rests on 21 of 24 questions \(half[^)]*\)", page)) == 1
@@ -207,6 +227,6 @@ def test_what_is_computed_on_the_shipped_data_today_fits_the_tiny_leaderboard():
     rules = find(TINY).definition.tasks
     for name, rule in rules.items():
         kind = tasks.get(name)
-        data = kind(kind.Options()).load("embedded", 4 if kind.provides_sets else None)
+        data = kind(kind.Options()).load("embedded", None)
         assert data.fingerprint in rule.data.fingerprint
         assert kind.version == rule.version

@@ -5,15 +5,10 @@ import math
 
 import pytest
 
-from tests.leaderboard.made_up import (
-    BASE,
-    add_method,
-    add_references,
-    fiubench_records,
-    pope_records,
-    row_of,
-)
+from tests.leaderboard.conftest import new_results
+from tests.leaderboard.made_up import BASE, add_method, fiubench_records, pope_records, row_of
 from tests.leaderboard.spoiled import edited_samples, half, lines_of, refused, spoil, write
+from unlearnbench.leaderboard.add import add
 from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
@@ -31,43 +26,58 @@ def test_no_ranking_without_both_references(sound, missing):
     refused(sound, f"no rows of the reference '{missing}'")
 
 
-def test_a_base_that_has_not_memorised(board, results, sent):
-    add_method(results, "half", forget=0.5, seeds=(5, 6))
-    add_method(results, "finetune", forget=0.4, seeds=(5, 6), role="reference")
-    add_method(results, "retrain", forget=0.1, seeds=(5, 6), role="reference", params=BASE)
-    problems = [str(problem) for problem in sent().problems]
-    assert any("has not memorised the forget set" in problem for problem in problems)
+def references_of(folder, forget=1.0, known=0.1, retain=1.0):
+    """Results of both references that know so much of the forget set, and of what is to be kept."""
+    store = new_results(folder)
+    add_method(store, "finetune", forget=forget, role="reference")
+    add_method(store, "retrain", forget=known, retain=retain, role="reference", params=BASE)
+    return store
+
+
+def refused_at_once(board, store):
+    found = add(board, store, board.rows / "first.jsonl").problems
     assert not board.submissions
+    return [str(problem) for problem in found]
+
+
+def test_a_base_that_has_not_memorised(board, tmp_path):
+    problems = refused_at_once(board, references_of(tmp_path / "own", forget=0.6))
+    assert any(
+        "finetune of seed 1 has not memorised the forget set: forget.exact_match is" in each for each in problems
+    )
+
+
+def test_an_ideal_that_has_not_learned(board, tmp_path):
+    """A weak retrained model would loosen every tolerance."""
+    problems = refused_at_once(board, references_of(tmp_path / "own", retain=0.7))
+    assert any("retrain of seed 0 has not learned what is to be kept: retain.exact_match" in each for each in problems)
 
 
 @pytest.mark.parametrize("known", [1.0, 0.96])
-def test_an_ideal_that_knows_as_much(board, results, sent, known):
-    """In one seed of three: that seed could not be scored."""
-    add_method(results, "finetune", forget=1.0, seeds=(5,), role="reference")
-    add_method(results, "retrain", forget=known, seeds=(5,), role="reference", params=BASE)
-    problems = [str(problem) for problem in sent().problems]
-    assert any("better than doing nothing in forget.exact_match" in problem for problem in problems)
+def test_an_ideal_that_knows_as_much(board, tmp_path, known):
+    problems = refused_at_once(board, references_of(tmp_path / "own", known=known))
+    assert any("better than doing nothing in forget.exact_match" in each for each in problems)
 
 
-def test_references_of_other_seeds_than_each_other(board, results, sent):
-    """Else a stranger's weak ideal could be the measure of the stranger's method."""
-    add_method(results, "retrain", forget=0.7, seeds=(7, 8), role="reference", params=BASE, base_seed=0)
-    add_method(results, "lazy", forget=0.7, seeds=(7, 8), base_seed=0)
+def test_a_base_of_ones_own_choice(board, results, sent):
+    """Else somebody could choose among bases the one that forgets most easily."""
+    add_method(results, "lazy", forget=0.7, base_seed=5)
     problems = [str(problem) for problem in sent().problems]
-    assert any("'finetune' and 'retrain' have not the same seeds" in problem for problem in problems)
+    assert any("lazy on made-up seed 0 has no 'finetune' on base seed 5" in problem for problem in problems)
 
 
 def test_a_parameter_that_poses_as_another_method(sound, results, sent):
-    add_method(results, "evil", forget=0.0, seeds=(7, 8), params={"method": "half", "version": "1"}, base_seed=0)
+    add_method(results, "evil", forget=0.0, params={"method": "half", "version": "1"})
     assert not sent("second").problems
     (table,) = tables(sound, [read(path) for path in sound.submissions])
     assert {each.line.method: each.line.replicates for each in table.standings}["half"] == 3
 
 
-def test_seeds_added_to_somebody_elses_method(sound, results, sent):
-    add_method(results, "half", forget=0.0, seeds=(7, 8), base_seed=0)
-    problems = [str(problem) for problem in sent("aaa").problems]
-    assert any("half fiubench seed 7: other seeds came in first.jsonl" in problem for problem in problems)
+def test_seeds_added_to_somebody_elses_method(sound, tmp_path):
+    own = new_results(tmp_path / "own")
+    add_method(own, "half", forget=0.0, base_seed=7)
+    problems = [str(problem) for problem in add(sound, own, sound.rows / "aaa.jsonl").problems]
+    assert any("half fiubench seed 0: other seeds came in" in problem for problem in problems)
     assert [path.name for path in sound.submissions] == ["first.jsonl"]
 
 
@@ -141,8 +151,7 @@ def test_a_second_submitter_with_another_batch_size_and_folder(sound, results, s
         fields["task"]["options"]["batch_size"] = 7
         fields["task"]["data"].update(id="elsewhere", revision="newer")
 
-    add_references(results, seeds=(3, 4), change=change)
-    add_method(results, "third", forget=0.3, seeds=(3, 4), change=change)
+    add_method(results, "third", forget=0.3, change=change)
     assert not sent("second").problems
     assert check(sound) == []
 

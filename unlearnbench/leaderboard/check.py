@@ -43,9 +43,12 @@ def check(board: Board, only: Iterable[Path] = ()) -> list[Problem]:
 
 
 def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] | None = None) -> Iterator[Problem]:
-    """What differs from the samples, or is asked otherwise than of the reference that does nothing."""
+    """What differs from the samples, or is asked otherwise than of the reference that does nothing.
+
+    A file in which something is wrong already is left alone.
+    """
     asked: Asked = {}
-    placed = [(each, row) for each in submissions for row in each.rows]
+    placed = [(each, row) for each in submissions if not each.problems for row in each.rows]
     references = board.definition.references
     order = {name: place for place, name in enumerate((references.nothing, references.ideal, *references.also))}
     for submission, row in sorted(placed, key=lambda pair: order.get(pair[1].method.name, len(order))):
