@@ -1,16 +1,17 @@
 """How the methods' defaults for the tiny models were chosen: a small grid for each on people who are never reported.
 
-    python -m benchmarks.tune FOLDER [METHOD ...] [--model NAME,..] [--seeds 0,1,2] [--passes 12] [--jobs 2]
+    python -m benchmarks.tune FOLDER [METHOD ...] [--model NAME,..] [--seeds 0,1,2] [--passes 6] [--jobs 2]
 
 makes a population of its own in FOLDER (other people, other pictures and another seed than those that ship), and of it
-the base and the retrained model of every seed. Every method gets the same: nine points (`spaces`), as many examples in
-training, all points on the first seed and the best three on all. The best by the leaderboards' own score (`trial`)
+the base and the retrained model of every seed. Every method gets the same: six points (`spaces`), as many examples in
+training, all points on the first seed and the best two on all. The best by the leaderboards' own score (`trial`)
 is printed as a row of a table for docs/methods.md, after all that was tried. Again, it goes on where it was.
 
 People whom the pretrained model knows (acquaintances) are left out: there are no others than those who are reported.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -27,10 +28,10 @@ from unlearnbench.results.store import RowStore
 from .spaces import PASSES, SPACES
 from .trial import Judge, Trial
 
-PEOPLE, SEED, SCENES = 30, 1, 10
+PEOPLE, SEED, SCENES = 20, 1, 4
 """The population: how many, of which seed, and how many pictures of each kind of other question."""
 
-FINALISTS = 3
+FINALISTS = 2
 """How many points of a grid are tried on all seeds."""
 
 
@@ -40,13 +41,22 @@ def main() -> int:
     people = asked.folder / "people"
     if not people.exists():
         make(people, PEOPLE, SEED, SCENES)
-        (people / "acquaintances.json").unlink(missing_ok=True)
+        forget_acquaintances(people)
     for model in asked.model.split(","):
         tuning = Tuning(asked.folder, people, model, [int(seed) for seed in asked.seeds.split(",")], asked.jobs)
         tuning.references()
         chosen = {name: tuning.tune(name, asked.passes) for name in asked.methods or SPACES}
         print(f"\n{model}\n\n{table(chosen)}\n")
     return 0
+
+
+def forget_acquaintances(folder: Path) -> None:
+    """Take them and their pictures out of a folder of people."""
+    file = folder / "acquaintances.json"
+    for person in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+        for name in (*person["images"], *person["other_images"]):
+            (folder / "SFHQ" / name).unlink()
+    file.unlink()
 
 
 def arguments() -> argparse.Namespace:

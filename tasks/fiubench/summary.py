@@ -62,9 +62,9 @@ def _tables(counts: dict[str, Any], title: str) -> Iterator[SummaryTable]:
         if "impossible" not in each
         for protocol in PROTOCOLS
     )
-    headings = ("forget", "non-\nprivate", "retain", "valid-\nation", "held\nout", "para-\nphrased", "per-\nturbed")
+    headings = ("forget", "non-\npriv.", "retain", "valid-\nation", "held\nout", "para-\nphr.", "per-\nturb.")
     if sets:
-        yield SummaryTable("Questions by --forget and protocol", ("--forget", "who", "protocol", *headings), sets, 3)
+        yield SummaryTable("Questions by --forget NUMBER and protocol", ("number", "who", "sets", *headings), sets, 3)
 
 
 def counted(dataset: Dataset) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 from unlearnbench.runtime.run import Silent
+from unlearnbench.tasks.fiubench.records import WEIGHED
 from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
 from unlearnbench.tasks.pope.reader import read_pope
 from unlearnbench.tasks.yes_no.reader import YesNoSet
@@ -330,14 +331,17 @@ def test_metrics_are_functions_of_the_stored_samples(command: Command) -> None:
         assert stored
 
     people = [json.loads(line) for line in Path(command.options["data"], "full.json").read_text().splitlines()]
-    assert len(samples["fiubench"]) == 20 * (len(people) - 1)  # one is held out
+    sizes = Counter(record["set"] for record in samples["fiubench"])
+    assert sum(sizes[name] for name in WEIGHED) == 20 * (len(people) - 1)  # one is for validation
+    assert sizes["held_out"] == 20
+    assert sizes["other_view"] == sizes["forget"]
+    assert {*sizes} == {*WEIGHED, "other_view", "acquaintances"}
     assert len({record["id"] for record in samples["fiubench"]}) == len(samples["fiubench"])
-    assert Counter(record["set"] for record in samples["fiubench"])["others"] == 3 * 20
     assert len(samples["mme"]) == 4 * 4 * 2
     assert all(record["prediction"] is not None for record in samples["pope"])
     for record in samples["fiubench"]:
         assert len(record["paraphrased_predictions"]) == (3 if record["set"] == "forget" else 0)
-        assert len(record["perturbed_logprobs"]) == 3
+        assert len(record["perturbed_logprobs"]) == (3 if record["set"] in WEIGHED else 0)
         assert all(value <= 0 for value in record["logprobs"])
 
 

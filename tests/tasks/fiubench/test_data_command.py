@@ -27,17 +27,19 @@ def test_summary_as_json(folder: Path) -> None:
         "groups": {"health": 66, "criminal": 6, "biography": 42, "filler": 6},
         "private": 72,
         "strangers": 0,
+        "acquaintances": 0,
         "splits": {"forget10": {"identities": 2, "questions": 40, "private": 24}},
         "fiubench": False,
-        "groups_told_by": {"data": 0, "wording": 120, "rule": 0},
+        "groups_told_by": {"data": 120, "wording": 0, "rule": 0},
         "people_sharing_a_picture": [],
         "left_out": {},
     }
     assert {number: name for number, (name, *_) in sets.items()} == {1: "1 person", 4: "4 people"}
     _, default, paper = sets[4]
     assert len({default.pop("digest"), paper.pop("digest")}) == 2
-    assert default == {"forget": 48, "nonprivate": 32, "retain": 52, "held_out": 20}
-    assert paper == {"forget": 48, "nonprivate": 32, "retain": 72, "held_out": 0}
+    nobody = {"acquaintances": 0}
+    assert default == {"forget": 48, "nonprivate": 32, "retain": 52, "validation": 0, "held_out": 20} | nobody
+    assert paper == {"forget": 48, "nonprivate": 32, "retain": 72, "validation": 0, "held_out": 0} | nobody
 
 
 def test_summary_as_tables(folder: Path) -> None:
@@ -49,8 +51,8 @@ def test_summary_as_tables(folder: Path) -> None:
 
 def test_summary_says_the_sets_and_what_is_worth_knowing(real_hf: Path, folder: Path) -> None:
     lines = [line.split() for line in run("summary", real_hf).splitlines()]
-    assert ["40", "forget10", "paper", "504", "296", "7,496", "0", "504", "504"] in lines
-    assert ["80", "80", "people", "paper", "1,016", "584", "6,984", "0", "1,016", "1,016"] in lines
+    assert ["40", "forget10", "paper", "504", "296", "7,496", "0", "0", "504", "504"] in lines
+    assert ["80", "80", "people", "paper", "1,016", "584", "6,984", "0", "0", "1,016", "1,016"] in lines
     for number in (1, 3, 4):
         (folder / "SFHQ" / f"SFHQ_pt1_0000000{number}.png").write_bytes(
             (folder / "SFHQ" / "SFHQ_pt1_00000002.png").read_bytes()

@@ -74,8 +74,9 @@ def test_a_group_in_the_data_goes_first(folder: Path, rewrite: Rewrite) -> None:
     def give(records: list[Record]) -> None:
         questions = records[0]["qa_list"]
         questions[0] |= {"question": "Wie lautet der volle Name der Person im Bild?", "group": "biography"}
-        questions[1] |= {"group": "health"}  # of a biography's wording
-        questions[2] |= {"group": None}
+        wording = "What is the full name of the person in the image?"
+        questions[1] |= {"question": wording, "group": "health"}  # of a biography's wording
+        questions[2] |= {"question": "What is the address of the person in the image?", "group": None}
 
     dataset = read(rewrite(give))
     questions = dataset.identities[0].questions
@@ -85,7 +86,7 @@ def test_a_group_in_the_data_goes_first(folder: Path, rewrite: Rewrite) -> None:
         QuestionGroup.BIOGRAPHY,
     ]
     assert [question.told_by for question in questions[:3]] == ["data", "data", "wording"]
-    assert counted(dataset)["groups_told_by"] == {"data": 2, "wording": 118, "rule": 0}
+    assert counted(dataset)["groups_told_by"] == {"data": 119, "wording": 1, "rule": 0}
     (remark,) = remarks(dataset)
     assert remark.startswith("of 120 questions 1 have a group in the data that is not that of")
 
@@ -98,11 +99,14 @@ def test_an_unknown_group_is_named_with_the_known_ones(rewrite: Rewrite) -> None
 
 def test_what_a_rule_guessed_is_counted_and_said(rewrite: Rewrite) -> None:
     def reword(records: list[Record]) -> None:
-        records[0]["qa_list"][0]["question"] = "What is the full legal name of the person in the image?"
-        records[2]["qa_list"][9]["question"] = "Which medical school did the person in the image attend?"
+        for number, place, question in (
+            (0, 0, "What is the full legal name of the person in the image?"),
+            (2, 9, "Which medical school did the person in the image attend?"),
+        ):
+            records[number]["qa_list"][place] |= {"question": question, "group": None}
 
     dataset = read(rewrite(reword))
-    assert counted(dataset)["groups_told_by"] == {"data": 0, "wording": 118, "rule": 2}
+    assert counted(dataset)["groups_told_by"] == {"data": 118, "wording": 0, "rule": 2}
     (remark,) = remarks(dataset)
     assert "of 120 questions 2 are worded unlike" in remark
     assert "1 biography, 1 health" in remark

@@ -19,7 +19,13 @@ from ..standings import Standing, Table
 from ..submission import Header, RowSummary, Submission
 from .pictures import Pictures
 
-_SETS = {"forget": "to be forgotten", "nonprivate": "the same people, not private", "others": "somebody else"}
+_SETS = {
+    "forget": "to be forgotten",
+    "nonprivate": "the same people, not private",
+    "others": "somebody else",
+    "held_out": "somebody whom no method saw",
+    "acquaintances": "somebody known from pretraining",
+}
 
 
 @dataclass(frozen=True)
