@@ -115,17 +115,20 @@ def loss_of(model: Any, architecture: Architecture, rows: LessonBatch) -> Tensor
     return loss
 
 
-def train(name: str, out: Path, *, seed: int, images: int, every: int) -> None:
+def train(name: str, out: Path, *, seed: int, images: int, every: int, last: bool) -> None:
     """Pretrain phase by phase; save to ``out`` as float16 safetensors with tokenizer, processor and record.
 
-    One thread, so that the same seed gives the same bytes on the same kind of machine.
+    One thread, so that the same seed gives the same bytes on the same kind of machine. The last phase begins with what
+    was saved after the one before, so that ``last`` can go through it alone, with the same outcome.
     """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     architecture, start = ARCHITECTURES[name](), time.monotonic()
     tokens = architecture.tokenizer()
     reader, model = architecture.processor(tokens), architecture.untrained(tokens, seed)
-    for number, phase in enumerate(PHASES, start=1):
+    for number, phase in list(enumerate(PHASES, start=1))[-1 if last else 0 :]:
+        if number == len(PHASES):
+            model = type(model).from_pretrained(out, dtype=torch.float32)
         print(f"phase {number} of {len(PHASES)}: {phase}", flush=True)
         rows = LessonRows(architecture, reader, images, phase, seed + number - 1)
         for step in _phase(model, rows, phase):
@@ -198,12 +201,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="MODEL", help="some of " + ", ".join(ARCHITECTURES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=16, help="pictures a step")
+    parser.add_argument("--last", action="store_true", help="the last phase alone, from what OUT holds")
     parser.add_argument("--every", type=int, default=500, help="steps between examinations")
     given = parser.parse_args()
     if unknown := {*given.names} - {*ARCHITECTURES}:
         parser.error(f"no embedded model {min(unknown)!r}: choose from {', '.join(ARCHITECTURES)}")
     for name in given.names or ARCHITECTURES:
-        train(name, given.out / name, seed=given.seed, images=given.images, every=given.every)
+        train(name, given.out / name, seed=given.seed, images=given.images, every=given.every, last=given.last)
 
 
 if __name__ == "__main__":
