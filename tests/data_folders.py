@@ -29,8 +29,12 @@ def record(number: int, unique_id: str | None = None) -> Record:
 
 
 def leave_first(path: Path, number: int) -> None:
-    """Cut a file of people down to the first of them: every one is asked about in every evaluation."""
-    path.write_text("\n".join(path.read_text().splitlines()[:number]))
+    """Cut a file of people down to the first of them, pictures too: every one is asked about in every evaluation."""
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:number]))
+    for each in map(json.loads, lines[number:]):
+        for name in (*each["images"], *each["other_images"]):
+            (path.parent / "SFHQ" / name).unlink()
 
 
 def write_folder(

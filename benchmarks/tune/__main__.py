@@ -11,6 +11,7 @@ People whom the pretrained model knows (acquaintances) are left out: there are n
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -40,13 +41,22 @@ def main() -> int:
     people = asked.folder / "people"
     if not people.exists():
         make(people, PEOPLE, SEED, SCENES)
-        (people / "acquaintances.json").unlink(missing_ok=True)
+        forget_acquaintances(people)
     for model in asked.model.split(","):
         tuning = Tuning(asked.folder, people, model, [int(seed) for seed in asked.seeds.split(",")], asked.jobs)
         tuning.references()
         chosen = {name: tuning.tune(name, asked.passes) for name in asked.methods or SPACES}
         print(f"\n{model}\n\n{table(chosen)}\n")
     return 0
+
+
+def forget_acquaintances(folder: Path) -> None:
+    """Take them and their pictures out of a folder of people."""
+    file = folder / "acquaintances.json"
+    for person in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+        for name in (*person["images"], *person["other_images"]):
+            (folder / "SFHQ" / name).unlink()
+    file.unlink()
 
 
 def arguments() -> argparse.Namespace:
