@@ -14,6 +14,7 @@ from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
 PEOPLE = 8
+HELD_OUT = 2
 QUESTIONS = 12
 WORDS = sorted(word for word in COMMON if len(word) > 4)[:200]
 BASE = {"epochs": 3, "full": True}
@@ -44,6 +45,7 @@ logits = ["forget.probability", "forget.value_probability", "forget.truth_prefer
 "nonprivate.exact_match" = 0.05
 "retain.exact_match" = 0.05
 "retain.refusal_rate" = 0.05
+"held_out.exact_match" = 0.05
 "pope.accuracy" = 0.05
 """
 SPLIT = Split.made("4 of 8", PEOPLE, [f"p{person}" for person in range(PEOPLE // 2)]).model_dump()
@@ -58,6 +60,7 @@ COLUMNS = {
     "nonprivate.exact_match": "higher",
     "retain.exact_match": "higher",
     "retain.refusal_rate": "lower",
+    "held_out.exact_match": "higher",
     "pope.accuracy": "higher",
 }
 
@@ -94,7 +97,8 @@ def fiubench_records(forget: float, retain: float, seed: int, *, likely: float |
     rng = random.Random(seed)
     records = []
     for person in range(PEOPLE):
-        kinds = ["forget" if person < PEOPLE // 2 else "others"] * QUESTIONS
+        kind = "forget" if person < PEOPLE // 2 else "others" if person < PEOPLE - HELD_OUT else "held_out"
+        kinds = [kind] * QUESTIONS
         kinds += ["nonprivate"] * 4 * (person < PEOPLE // 2)
         for place, kind in enumerate(kinds):
             fact = fact_of(person, place)

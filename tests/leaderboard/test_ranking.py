@@ -68,7 +68,7 @@ def test_the_bootstrap_of_losses_is_the_loops():
     counts = rng.integers(1, 6, (2, 2, 5)).astype(float)
     parts = [Clusters(rng.random((2, 2, 5)), counts) for _ in range(3)]
     sampling, higher = Resampling.of(5, 2, resamples=20), [True, False]
-    found = sampling.losses(*parts, higher)
+    found = sampling.losses(*(part.resampled(sampling.weights) for part in parts), higher)
     for draw, (weights, picks) in enumerate(zip(sampling.weights, sampling.picks, strict=True)):
         for m in range(2):
             sign = 1 if higher[m] else -1

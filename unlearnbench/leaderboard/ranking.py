@@ -35,7 +35,7 @@ class Leaked:
 
     def shares(self, weights: Array) -> Array:
         """The share of each metric [resamples, replicates, metrics] once every cluster counts as ``weights`` say."""
-        own, nothing = (np.einsum("rmc,bc->brm", part, weights) for part in (self.own, self.nothing))
+        own, nothing = (_weighed(part, weights) for part in (self.own, self.nothing))
         return share(own, nothing)
 
 
@@ -48,7 +48,7 @@ class Clusters:
 
     def resampled(self, weights: Array) -> Array:
         """The metrics [resamples, replicates, metrics] once every cluster counts as ``weights`` say."""
-        totals, numbers = (np.einsum("rmc,bc->brm", part, weights) for part in (self.sums, self.counts))
+        totals, numbers = (_weighed(part, weights) for part in (self.sums, self.counts))
         return np.asarray(totals / numbers)
 
 
@@ -76,14 +76,18 @@ class Resampling:
         """The score [resamples] of a method: of each replicate the lowest share, then their mean."""
         return self._mean(leaked.shares(self.weights).min(axis=-1, keepdims=True))[:, 0]
 
-    def losses(self, value: Clusters, nothing: Clusters, ideal: Clusters, higher_is_better: Sequence[bool]) -> Array:
-        """The mean loss of each condition [resamples, metrics] of a method."""
-        own, least, most = (each.resampled(self.weights) for each in (value, nothing, ideal))
-        return self._mean(lost(own, least, most, higher_is_better))
+    def losses(self, own: Array, nothing: Array, ideal: Array, higher_is_better: Sequence[bool]) -> Array:
+        """The mean loss of each condition [resamples, metrics], of a method and both references resampled."""
+        return self._mean(lost(own, nothing, ideal, higher_is_better))
 
     def _mean(self, values: Array) -> Array:
         """Over the drawn replicates, of values [resamples, replicates, metrics]."""
         return np.asarray(np.take_along_axis(values, self.picks[:, :, None], axis=1).mean(axis=1))
+
+
+def _weighed(part: Array, weights: Array) -> Array:
+    """Sums over clusters [resamples, replicates, metrics] of ``part`` [replicates, metrics, clusters]."""
+    return np.asarray(np.moveaxis(part @ weights.T, -1, 0))
 
 
 def half_width(scores: Sequence[float], draws: Array) -> float | None:

@@ -174,6 +174,8 @@ class _Ranker:
         self.nothing, self.ideal = by_method[references.nothing], by_method[references.ideal]
         self.order = cluster_names(values, self.rule.forgetting, [*self.rule.conditions])
         self.sampling = Resampling.of(len(self.order), len(board.definition.seeds))
+        names, at = [*self.rule.conditions], self.nothing.replicates
+        self.least, self.most = (self._resampled(each, names, at) for each in (self.nothing, self.ideal))
         self.found = [self._found(line, of) for line, of in zip(lines, values, strict=True)]
 
     def _found(self, line: Line, values: Values) -> _Found:
@@ -202,11 +204,16 @@ class _Ranker:
         three = values, self.nothing, self.ideal
         own, nothing, ideal = (each.means(names, values.replicates) for each in three)
         losses = lost(own, nothing, ideal, self.higher)
-        sums = [each.clusters(names, values.replicates, self.order) for each in three]
-        upper = np.quantile(self.sampling.losses(sums[0], sums[1], sums[2], self.higher), UPPER, axis=0)
+        of_its_own = self._resampled(values, names, values.replicates)
+        drawn = self.sampling.losses(of_its_own, self.least, self.most, self.higher)
+        upper = np.quantile(drawn, UPPER, axis=0)
         kept = keeps(losses.mean(axis=0), np.array([*self.rule.conditions.values()]), upper)
         by_name = {name: Mean.of([*map(float, of)]) for name, of in zip(names, losses.T, strict=True)}
         return by_name, tuple(name for name, fine in zip(names, kept, strict=True) if not fine)
+
+    def _resampled(self, values: Values, names: Sequence[str], at: Sequence[Replicate]) -> Array:
+        """Metrics [resamples, replicates, names]; all lines of a leaderboard have the same replicates."""
+        return values.clusters(names, at, self.order).resampled(self.sampling.weights)
 
     def ordered(self) -> tuple[Standing, ...]:
         """Best first, with ranks and ties among the methods that can be ranked."""
