@@ -55,7 +55,8 @@ def test_further_metrics_are_taken_over_the_sets_that_the_task_names(name, recor
     assert {f"{of}.refusal_rate" for of in kind.metric_sets} <= set(found)
     for of, own in task.views(records).items():
         value = found[f"{of}.refusal_rate"]
-        assert value.value == sum(is_refusal(each["prediction"]) for each in own) / len(own)
+        refused = sum(is_refusal(each["prediction"]) for each in own)
+        assert value.value == (refused / len(own) if own else None)
         assert value.of_questions == len(own)
     if name == "pope":
         assert found["all.min_k"].reason == "no all sample has logprobs"

@@ -94,7 +94,7 @@ class TaskRule(_Entry):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class References(_Entry):
+class ReferenceRule(_Entry):
     """The methods that scores are measured against: one that does nothing, and the ideal."""
 
     nothing: str
@@ -172,7 +172,7 @@ class Definition(_Entry):
     """With which every method must have been run, and with no others: nobody chooses them."""
     models: dict[str, ModelRule] = Field(min_length=1)
     tasks: dict[str, TaskRule] = Field(min_length=1)
-    references: References
+    references: ReferenceRule
     ranking: Ranking
     columns: tuple[ColumnRule, ...] = Field(min_length=1)
 

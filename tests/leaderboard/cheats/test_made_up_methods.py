@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaderboard import rewritten
+from tests.leaderboard.cheats import rewritten
 from tests.leaderboard.conftest import new_results
 from tests.leaderboard.made_up import add_references, board_in
 from unlearnbench.leaderboard.check import summarised, task_of
