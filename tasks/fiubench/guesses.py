@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-MAJORITY: Final = "the others' commonest answer"
-SOMEBODY: Final = "a random other person's answer"
+MAJORITY: Final = "majority guess"
+SOMEBODY: Final = "another person"
 
 _OTHERS = ("others", "held_out")
 """Sets of people who are not forgotten and whom the base knows."""

@@ -1,5 +1,7 @@
 """What takes the samples of several rows: scores and distances of a run, against arithmetic on the samples."""
 
+import csv
+import io
 import math
 
 import numpy as np
@@ -8,6 +10,7 @@ from scipy.stats import ks_2samp
 
 from unlearnbench.analysis.comparison import compare, distances
 from unlearnbench.analysis.legend import legend
+from unlearnbench.analysis.tidy import tidy
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.errors import StoreError
 from unlearnbench.metrics.likelihood import TruthOdds, log_truth_ratio
@@ -93,6 +96,9 @@ def test_a_run_with_both_references_shows_levels_trace_and_verdict_first(run):
         "again": "erased",
         "overdone": "overdone",
     }
+    told = list(csv.DictReader(io.StringIO(tidy([comparison]))))
+    assert {each["method"]: each["word"] for each in told if each["metric"] == "verdict"} == said
+    assert not [line for line in legend([comparison]) if "fewer seeds" in line]
     assert column(comparison, "text")["finetune"].mean == 0
     assert column(comparison, "text")["silent"].mean == 1
     assert column(comparison, "logits")["silent"].mean < 0.1

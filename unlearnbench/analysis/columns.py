@@ -56,6 +56,10 @@ class Column:
         """Whether it is a cost and not a score."""
         return self.group == COST
 
+    def word(self, line: int) -> str:
+        """What stands for a number that is a word; else nothing."""
+        return ""
+
     def text(self, line: int, *, interval: bool = False) -> str:
         """A cell as it is shown."""
         cell = self.cells[line]

@@ -9,7 +9,7 @@ from .facts import printable
 
 FIELDS = (
     "model", "method", "settings", "role", "group", "metric", "label", "higher_is_better", "mean", "ci_low", "ci_high",
-    "seeds", "bases", "best", "unit", "direction", "questions", "of_questions",
+    "seeds", "bases", "best", "unit", "direction", "questions", "of_questions", "word",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def _lines(comparison: Comparison) -> Iterator[list[object]]:
             numbers = [column.higher_is_better, cell.mean, *bounds, cell.n, line.bases, place in column.best]
             counts = line.coverage(column.name) or ("", "")
             told = ("" if number is None else number for number in numbers)
-            yield [*map(inert, texts), *told, column.unit, column.direction or "", *counts]
+            yield [*map(inert, texts), *told, column.unit, column.direction or "", *counts, column.word(place)]
 
 
 def inert(text: str) -> str:

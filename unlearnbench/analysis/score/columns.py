@@ -25,6 +25,10 @@ class Worded(Column):
         """The word of a line."""
         return self.words[line]
 
+    def word(self, line: int) -> str:
+        """The same."""
+        return self.words[line]
+
 
 def unlearning_columns(lines: Sequence[Line], beside: References) -> list[Column]:
     """A column for each level, for the trace and the verdict; none where no line has a score."""
@@ -40,11 +44,16 @@ def unlearning_columns(lines: Sequence[Line], beside: References) -> list[Column
 def _further(found: Sequence[LineScore | None]) -> list[Column]:
     traces = tuple(each.trace if each else None for each in found)
     words = tuple(each.verdict if each else "–" for each in found)
-    places = tuple(Mean(float(word == "erased")) if word != "–" else None for word in words)
+    places = tuple(Mean(float(each.verdict == "erased"), n=_seeds(each)) if each else None for each in found)
     return [
         Column(GROUP, "trace", "Trace", None, traces),
         Worded(GROUP, "verdict", "Verdict", None, places, words=words),
     ]
+
+
+def _seeds(score: LineScore) -> int:
+    """How many replicates a line's word is for."""
+    return max(level.n for level in score.levels.values())
 
 
 def hint(lines: Sequence[Line], columns: Sequence[Column]) -> str | None:
