@@ -19,7 +19,7 @@ from unlearnbench.leaderboard.definition import (
     Definition,
     ModelRule,
     Ranking,
-    References,
+    ReferenceRule,
     TaskRule,
     known,
 )
@@ -86,7 +86,7 @@ def test_a_leaderboard_that_is_named_exists(words):
 def test_the_parts_of_a_leaderboard_are_those_of_the_code():
     table = DOCUMENTS["leaderboards.md"].partition("## Starting one of your own")[2]
     told = {word for quoted in re.findall(r"`([^`]+)`", table) for word in re.findall(r"\w+", quoted)}
-    parts = (Definition, ModelRule, DataRule, TaskRule, References, Ranking, ColumnRule)
+    parts = (Definition, ModelRule, DataRule, TaskRule, ReferenceRule, Ranking, ColumnRule)
     assert {name for part in parts for name in part.model_fields} - {"schema_version", "data"} <= told
 
 
