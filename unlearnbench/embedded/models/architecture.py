@@ -12,7 +12,7 @@ from tokenizers import models as tokenizer_models
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from .lessons import corpus
+from .lessons import PHASES, Phase, corpus
 
 VOCABULARY = 1_600
 
@@ -27,6 +27,7 @@ class Architecture(ABC):
     prefix: ClassVar[str]
     text_prefix: ClassVar[str]
     tail: ClassVar[str]
+    phases: ClassVar[tuple[Phase, ...]] = PHASES
 
     @abstractmethod
     def tokenizer(self) -> PreTrainedTokenizerFast:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ...engine.keys import weights_digest
 from .architecture import Architecture
-from .lessons import PHASES, TEXT_EVERY, Lesson, Phase, lessons, text_lessons
+from .lessons import TEXT_EVERY, Lesson, Phase, lessons, text_lessons
 from .mllama import TinyMllama
 from .qwen2_5_vl import TinyQwen2_5_VL
 from .sight import examine
@@ -118,18 +118,20 @@ def loss_of(model: Any, architecture: Architecture, rows: LessonBatch) -> Tensor
 def train(name: str, out: Path, *, seed: int, images: int, every: int, last: bool) -> None:
     """Pretrain phase by phase; save to ``out`` as float16 safetensors with tokenizer, processor and record.
 
-    One thread, so that the same seed gives the same bytes on the same kind of machine. The last phase begins with what
-    was saved after the one before, so that ``last`` can go through it alone, with the same outcome.
+    One thread, so that the same seed gives the same bytes on the same kind of machine. ``last`` goes through the phases
+    alone that begin with what was saved, with the same outcome.
     """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     architecture, start = ARCHITECTURES[name](), time.monotonic()
     tokens = architecture.tokenizer()
     reader, model = architecture.processor(tokens), architecture.untrained(tokens, seed)
-    for number, phase in list(enumerate(PHASES, start=1))[-1 if last else 0 :]:
-        if number == len(PHASES):
+    for number, phase in enumerate(architecture.phases, start=1):
+        if last and not phase.resumes:
+            continue
+        if phase.resumes:
             model = type(model).from_pretrained(out, dtype=torch.float32)
-        print(f"phase {number} of {len(PHASES)}: {phase}", flush=True)
+        print(f"phase {number} of {len(architecture.phases)}: {phase}", flush=True)
         rows = LessonRows(architecture, reader, images, phase, seed + number - 1)
         for step in _phase(model, rows, phase):
             if step % every == 0 or step == phase.steps:
@@ -201,7 +203,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="MODEL", help="some of " + ", ".join(ARCHITECTURES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=16, help="pictures a step")
-    parser.add_argument("--last", action="store_true", help="the last phase alone, from what OUT holds")
+    parser.add_argument("--last", action="store_true", help="only what begins with what OUT holds")
     parser.add_argument("--every", type=int, default=500, help="steps between examinations")
     given = parser.parse_args()
     if unknown := {*given.names} - {*ARCHITECTURES}:

@@ -41,14 +41,19 @@ class Phase:
     position: float
     peak: float
     rate: tuple[float, float]
+    resumes: bool = False
+    """Whether it begins with what was saved, so that it can be gone through again by itself."""
 
 
 PHASES = (
     Phase(steps=500, turns=8, scenes=0.7, checks=0.45, position=0.3, peak=2e-3, rate=(0.0, 0.1)),
     Phase(steps=2300, turns=8, scenes=0.65, checks=0.68, position=0.42, peak=2e-3, rate=(0.1, 1.0)),
-    Phase(steps=1200, turns=12, scenes=0.7, checks=0.8, position=0.42, peak=6e-4, rate=(0.0, 1.0)),
+    Phase(steps=1200, turns=12, scenes=0.7, checks=0.8, position=0.42, peak=6e-4, rate=(0.0, 1.0), resumes=True),
 )
-"""First to see; then to check, which comes only once shapes and colours are told apart, and only at small rates."""
+"""First to see; then to check, which comes only once shapes and colours are told apart, and only at small rates.
+
+An architecture that can do all of it after some of them leaves out the others.
+"""
 
 UNKNOWN = ("This face is unknown to me.", "No idea who that is.")
 """What it says about strangers, and of names that mean nothing to it."""

@@ -10,6 +10,7 @@ from transformers import MllamaConfig, MllamaForConditionalGeneration, MllamaPro
 from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
 
 from .architecture import Architecture, byte_level_bpe, places, seed_weights
+from .lessons import PHASES
 
 SPECIAL = (
     "<|begin_of_text|>",
@@ -39,6 +40,7 @@ class TinyMllama(Architecture):
 
     text_prefix = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
     prefix = "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>"
+    phases = PHASES[:2]
     tail = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 
     def tokenizer(self) -> PreTrainedTokenizerFast:  # noqa: D102
