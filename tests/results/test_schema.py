@@ -20,7 +20,7 @@ SPLITS = st.builds(
     IDS,
     st.sets(st.sampled_from(["health", "criminal", "family"])),
     st.integers(0, 400),
-    st.booleans(),
+    st.none() | st.text(max_size=20),
 )
 
 
@@ -95,13 +95,13 @@ def test_all_of_a_division_counts(changed):
 def test_other_people_drawn_in_the_same_way_are_one_setting(aside, others, order):
     """What is shared: how many are drawn for each set, of how many, and what of them is private."""
     people = [[f"p{place}" for place in each] for each in (range(6), order)]
-    one, other = (Split.made("2 people", 6, of[:2], held_out=of[2:4], drawn=True) for of in people)
+    one, other = (Split.made("2 people", 6, of[:2], held_out=of[2:4], drawn="2 people") for of in people)
     assert one.setting == other.setting
     assert one.setting not in (one.key, other.key)
     assert one.key == Split.made("2 people", 6, people[0][:2], held_out=people[0][2:4]).setting
-    more = (Split.made("2 people", 6, people[0][:2], held_out=of, drawn=True) for of in (aside, others))
+    more = (Split.made("2 people", 6, people[0][:2], held_out=of, drawn="2 people") for of in (aside, others))
     assert len({each.setting for each in more}) == len({len(aside), len(others)})
-    private = Split.made("2 people", 6, people[0][:2], held_out=people[0][2:4], private=["health"], drawn=True)
+    private = Split.made("2", 6, people[0][:2], held_out=people[0][2:4], private=["health"], drawn="2 people")
     assert private.setting != one.setting
 
 
