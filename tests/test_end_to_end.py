@@ -203,4 +203,4 @@ def test_twenty_real_profiles_with_drawn_pictures_give_a_row(tmp_path: Path) -> 
     assert row.metrics["forget.rouge_l"].value is not None
     assert row.metrics["forget.truth_ratio"].value is None
     assert row.metrics["forget.truth_ratio"].reason
-    assert len(RowStore(tmp_path / "results").read_samples(row)) == 20 * 18  # two are held out
+    assert len(RowStore(tmp_path / "results").read_samples(row)) == 20 * 18  # two are for validation

@@ -211,20 +211,29 @@ def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
         taken = frozenset(published.FORGET)
     name = next((name for name, ids in dataset.splits.items() if frozenset(ids) == wanted), None)
     if name is None:
-        return "1 person" if len(wanted) == 1 else f"{len(wanted)} people"
+        return _number(len(wanted))
     return f"{name} (this split.json's)" if name in taken else name
 
 
-def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup]) -> Split:
-    """How a row names the division of ``dataset`` into ``sets``."""
+def _number(people: int) -> str:
+    return "1 person" if people == 1 else f"{people} people"
+
+
+def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup], forget: int | str | None = None) -> Split:
+    """How a row names the division of ``dataset`` into ``sets``, of which ``forget`` says who was asked for.
+
+    A seed may draw the very people of a split of the folder's: rows of its other seeds are of the same setting.
+    """
+    name = split_name(dataset, sets.forgotten)
+    drawn = name if isinstance(forget, str) else _number(len(sets.forgotten))
     return Split.made(
-        split_name(dataset, sets.forgotten),
+        name,
         of=len(dataset.identities),
         forget=sets.forgotten,
         validation=clusters(sets.validation),
         held_out=clusters(sets.held_out),
         private=map(str, private),
-        drawn=not dataset.is_fiubench,
+        drawn=None if dataset.is_fiubench else drawn,
     )
 
 

@@ -119,6 +119,8 @@ class FIUBenchData:
     dataset: Dataset
     sets: People
     private: frozenset[QuestionGroup] = PRIVATE
+    forget: int | str | None = None
+    """Who was asked for."""
     notices: tuple[str, ...] = ()
     """What the user should know before anything is computed."""
 
@@ -130,7 +132,7 @@ class FIUBenchData:
     @property
     def split(self) -> Split:
         """Who is forgotten, who is kept apart, and which groups of questions are private."""
-        return split_of(self.dataset, self.sets, self.private)
+        return split_of(self.dataset, self.sets, self.private, self.forget)
 
 
 @task("fiubench", reference="arXiv:2411.03554")
@@ -212,7 +214,7 @@ class FIUBenchTask(Task):
         sets = split_sets(dataset, forget, private, self.options.held_out, self.options.validation, seed=seed)
         blind = self.remarks([{"answer": sample.answer} for sample in sets.all])
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
-        return FIUBenchData(location, dataset, sets, private, notices)
+        return FIUBenchData(location, dataset, sets, private, forget, notices)
 
     def sets(self, data: FIUBenchData) -> People:
         """Forget, non-private and other samples."""

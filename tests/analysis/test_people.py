@@ -20,8 +20,8 @@ from unlearnbench.report.markdown import markdown
 SCORE = "retain.rouge_l"
 
 
-def people(name, *ids, held_out=(), private=("health",), of=20):
-    return Split.made(name, of, map(str, ids), held_out=held_out, private=private).model_dump()
+def people(name, *ids, held_out=(), private=("health",), of=20, drawn=None):
+    return Split.made(name, of, map(str, ids), held_out=held_out, private=private, drawn=drawn).model_dump()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
@@ -152,7 +152,7 @@ def test_the_orderings_take_the_usual_people_and_tell_sets_of_equal_size(row):
 
 def test_the_orderings_take_people_together_whom_each_seed_draws(row):
     rows = [
-        row("ga", metrics={SCORE: (value, True)}, split=people("2 people", *ids) | {"drawn": True}, seed=seed)
+        row("ga", metrics={SCORE: (value, True)}, split=people("2 people", *ids, drawn="2 people"), seed=seed)
         for seed, ids, value in ((0, (1, 2), 0.2), (1, (3, 4), 0.4), (2, (2, 5), 0.9))
     ]
     assert orderings.Figures(rows).mean("ga", SCORE) == pytest.approx(0.5)

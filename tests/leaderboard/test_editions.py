@@ -60,7 +60,7 @@ def test_seeds_that_draw_their_people_are_one_line(board, results, tmp_path):
     def people(fields):
         start = fields["seed"]
         ids = [f"p{(start + each) % 8}" for each in range(4)]
-        fields["task"]["split"] = Split.made("4 people", 8, ids, drawn=True).model_dump()
+        fields["task"]["split"] = Split.made("4 people", 8, ids, drawn="4 people").model_dump()
 
     store = type(results)(tmp_path / "drawn")
     store.check_writable()

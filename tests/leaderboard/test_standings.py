@@ -40,7 +40,7 @@ def test_a_collapsed_model_never_stands_above_one_that_keeps_utility(board, resu
     found, order = standings(board)
     assert found["ga"].score.mean > 0.9
     assert (found["ga"].rank, found["blind"].rank, found["timid"].rank) == (None, None, 1)
-    assert found["ga"].too_much == ("nonprivate.exact_match", "retain.exact_match")
+    assert found["ga"].too_much == ("nonprivate.exact_match", "retain.exact_match", "held_out.exact_match")
     assert found["blind"].too_much == ("pope.accuracy",)
     assert found["blind"].verdict == "broken"
     assert order.index("timid") < min(order.index("ga"), order.index("blind"))

@@ -12,12 +12,15 @@ from unlearnbench.results.row import Row
 
 IDS = st.sets(st.text("0123456789abc", min_size=1, max_size=6), max_size=8)
 SPLITS = st.builds(
-    lambda name, forget, aside, private, of: Split.made(name, of, forget, held_out=aside, private=private),
+    lambda name, forget, aside, private, of, drawn: Split.made(
+        name, of, forget, held_out=aside, private=private, drawn=drawn
+    ),
     st.text(max_size=20),
     IDS,
     IDS,
     st.sets(st.sampled_from(["health", "criminal", "family"])),
     st.integers(0, 400),
+    st.none() | st.text(max_size=20),
 )
 
 
@@ -54,6 +57,7 @@ def test_a_row_of_schema_2_reads_back_whole(row, fields, split, questions):
     assert again.task.split == split
     assert json.loads(made.to_line())["task"]["split"] == {
         "name": split.name, "identities": split.identities, "of": split.of, "digest": split.digest,
+        "drawn": split.drawn,
     }  # fmt: skip
     assert (again.metrics["forget.ape"].questions, again.metrics["forget.ape"].of_questions) == (questions, 504)
 
@@ -61,7 +65,7 @@ def test_a_row_of_schema_2_reads_back_whole(row, fields, split, questions):
 def test_rows_are_made_in_the_newest_schema(row, fields):
     made = row(task=fields["task"] | {"split": {"name": "forget4", "later": 1}}, schema_version=2)
     assert json.loads(made.to_line())["task"]["split"] == {
-        "name": "forget4", "identities": None, "of": None, "digest": None, "later": 1,
+        "name": "forget4", "identities": None, "of": None, "digest": None, "drawn": None, "later": 1,
     }  # fmt: skip
     assert Row.model_validate({name: v for name, v in fields.items() if name != "schema_version"}).schema_version == 2
 
@@ -85,6 +89,20 @@ def test_two_splits_are_the_same_exactly_where_their_people_are(forget, aside, f
 def test_all_of_a_division_counts(changed):
     parts = {"forget": ["a", "b"], "held_out": ["c"], "private": ["health", "criminal"]}
     assert Split.made("n", 6, **parts).key != Split.made("n", 6, **parts | changed).key
+
+
+@given(IDS, IDS, st.permutations(range(6)))
+def test_other_people_drawn_in_the_same_way_are_one_setting(aside, others, order):
+    """What is shared: how many are drawn for each set, of how many, and what of them is private."""
+    people = [[f"p{place}" for place in each] for each in (range(6), order)]
+    one, other = (Split.made("2 people", 6, of[:2], held_out=of[2:4], drawn="2 people") for of in people)
+    assert one.setting == other.setting
+    assert one.setting not in (one.key, other.key)
+    assert one.key == Split.made("2 people", 6, people[0][:2], held_out=people[0][2:4]).setting
+    more = (Split.made("2 people", 6, people[0][:2], held_out=of, drawn="2 people") for of in (aside, others))
+    assert len({each.setting for each in more}) == len({len(aside), len(others)})
+    private = Split.made("2", 6, people[0][:2], held_out=people[0][2:4], private=["health"], drawn="2 people")
+    assert private.setting != one.setting
 
 
 def test_a_sentence_of_an_old_row_is_nobodys_digest():

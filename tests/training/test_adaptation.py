@@ -245,9 +245,9 @@ def read(model: VLM) -> list[int]:
 def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
     name: str, params: FinetuneParams, people: Sets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three people's questions and one of a fourth; likelihoods and KL, each against the plain way."""
+    """Questions on a picture of three people, every third of each, and one more; each against the plain way."""
     monkeypatch.setattr("unlearnbench.training.adaptation.WORTHWHILE", 0.01)
-    samples = [*people.others[:5], *people.others[20:26], people.others[40], *people.others[60:63]]
+    samples = [*people.others[:15:3], *people.others[20:38:3], people.others[40], *people.others[60:69:3]]
     gradients, tokens = [], []
     for shared in (True, False):
         model = load(card_for(name), "cpu")
@@ -274,7 +274,8 @@ def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
 def test_prompts_are_read_from_their_start_where_sharing_is_another_maths_or_no_use(
     why: str, model: VLM, people: Sets
 ) -> None:
-    few_share = [*people.others[:2], *people.others[20:23]] if why == "too little" else people.others[:8]
+    on_one_picture = people.others[:20:3]
+    few_share = [*on_one_picture[:2], *people.others[1:3]] if why == "too little" else on_one_picture
     params = FinetuneParams(
         lora=LoRAParams(rank=4, dropout=0.1 if why == "dropout" else 0.0),
         gradient_checkpointing=why == "checkpointing",
@@ -289,11 +290,11 @@ def test_prompts_are_read_from_their_start_where_sharing_is_another_maths_or_no_
         assert not trainee.shares(batch)
     fine = FinetuneParams(lora=LoRAParams(rank=4, dropout=0.0))
     with adapted(load(card_for("tiny-qwen2.5-vl"), "cpu"), fine, seed=0) as trainee:
-        assert trainee.shares(trainee.model.prepare(people.others[:8]))
+        assert trainee.shares(trainee.model.prepare(on_one_picture))
 
 
 def test_spared_is_what_beginnings_but_one_a_picture_hold(model: VLM, people: Sets) -> None:
-    samples = [*people.others[:3], *people.others[20:22], people.others[40]]
+    samples = [*people.others[:9:3], *people.others[20:26:3], people.others[40]]
     batch = model.prepare(samples, [sample.answer for sample in samples])
     spare, whole, seen = 0, 0, set()
     for row, sample in enumerate(samples):
@@ -302,7 +303,7 @@ def test_spared_is_what_beginnings_but_one_a_picture_hold(model: VLM, people: Se
         if sample.image in seen:
             spare += len(ids) - ids[::-1].index(model.image_token_id)
         seen.add(sample.image)
-    assert spared(batch) == spare / whole
+    assert spared(batch) == spare / whole > 0
 
 
 @pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])

@@ -168,18 +168,18 @@ class Split(_Part):
         validation: Iterable[str] = (),
         held_out: Iterable[str] = (),
         private: Iterable[str] = (),
-        drawn: bool = False,
+        drawn: str | None = None,
     ) -> Self:
         """The split that forgets the people ``forget`` of ``of``, by their ids; the order of ids does not matter.
 
-        ``drawn``: the cell's seed draws them, and as many others for another seed. A split without a validation set has
-        the digest that it had before there were such sets.
+        ``drawn``: where the cell's seed draws them, and as many others for another seed, what all of these are called.
+        A split without a validation set has the digest that it had before there were such sets.
         """
         parts = {"forget": sorted({*forget}), "held_out": sorted({*held_out}), "private": sorted({*private})}
         if aside := sorted({*validation}):
             parts["validation"] = aside
         by_seed = {each: len(of_part) for each, of_part in parts.items()} | {"private": parts["private"]}
-        rule = _sha256({"name": name, "of": of, **by_seed}) if drawn else None
+        rule = _sha256({"name": drawn, "of": of, **by_seed}) if drawn else None
         return cls(name=name, identities=len(parts["forget"]), of=of, digest=_sha256(parts), drawn=rule)
 
     @property

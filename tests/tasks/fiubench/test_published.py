@@ -158,7 +158,10 @@ def test_a_number_that_means_a_named_split_has_its_name(folder: Path) -> None:
     drawn = split_sets(dataset, 2, PRIVATE).forgotten
     assert split_of(dataset, split_sets(dataset, 2, PRIVATE), PRIVATE).name == "2 people"
     named = replace(dataset, splits={"pair": drawn[::-1]})
-    assert split_of(named, split_sets(named, 2, PRIVATE), PRIVATE).name == "pair"
+    found = split_of(named, split_sets(named, 2, PRIVATE), PRIVATE, 2)
+    assert found.name == "pair"
+    assert found.setting == split_of(named, split_sets(named, 2, PRIVATE, seed=1), PRIVATE, 2).setting
+    assert found.setting != split_of(named, split_sets(named, "pair", PRIVATE), PRIVATE, "pair").setting
 
 
 def test_an_empty_split_is_refused(folder: Path) -> None:
