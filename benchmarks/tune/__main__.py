@@ -1,6 +1,6 @@
 """How the methods' defaults for the tiny models were chosen: a small grid for each on people who are never reported.
 
-    python -m benchmarks.tune FOLDER [METHOD ...] [--model NAME,..] [--seeds 0,1,2] [--passes 4] [--jobs 2]
+    python -m benchmarks.tune FOLDER [METHOD ...] [--model NAME,..] [--seeds 0,1,2] [--passes 8] [--jobs 2]
 
 makes a population of its own in FOLDER (other people, other pictures and another seed than those that ship), and of it
 the base and the retrained model of every seed. Every method gets the same: six points (`spaces`), as many examples in
