@@ -12,7 +12,7 @@ RATES = [3e-4, 1e-3, 3e-3]
 """Learning rates of every adapter."""
 
 PASSES = 8
-"""The budget of a training, in passes over all that methods may see: two thirds of the 2 + 10 epochs of CAGUL's paper."""
+"""The budget of a training, in passes over all that methods may see; CAGUL's paper takes 2 + 10 epochs."""
 
 ALONE = 1 / 6
 """The share of CAGUL's budget in which its discriminator is trained alone: 2 of 12 epochs."""
