@@ -1,9 +1,9 @@
 """How the methods' defaults for the tiny models were chosen: a small grid for each on people who are never reported.
 
-    python -m benchmarks.tune FOLDER [METHOD ...] [--model NAME,..] [--seeds 0,1,2] [--passes 4] [--jobs 2]
+    python -m benchmarks.tune FOLDER [METHOD ...] [--model NAME,..] [--seeds 0,1,2] [--passes 8] [--jobs 2]
 
 makes a population of its own in FOLDER (other people, other pictures and another seed than those that ship), and of it
-the base and the retrained model of every seed. Every method gets the same: six points (`spaces`), as many examples in
+the base and the retrained model of every seed. Every method gets the same: four points (`spaces`), as many examples in
 training, all points on the first seed and the best two on all. The best by the leaderboards' own score (`trial`)
 is printed as a row of a table for docs/methods.md, after all that was tried. Again, it goes on where it was.
 
