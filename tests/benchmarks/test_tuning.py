@@ -20,7 +20,7 @@ def test_every_point_is_a_setting_of_its_method(name: str) -> None:
     space, kind = SPACES[name], methods.get(name)
     fixed = dict(space.fixed) | space.budget(FORGET, EVERYTHING)
     points = space.points(visual_tokens=64)
-    assert len({str(point) for point in points}) == 6
+    assert len({str(point) for point in points}) == 4
     for point in points:
         resolve(kind.Params, name, "tiny", fixed | point)
 
