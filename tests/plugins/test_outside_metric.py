@@ -29,12 +29,11 @@ def test_a_metric_from_outside_is_computed_and_shown(tmp_path: Path, small_data:
     words += ["--results", tmp_path / "results", "--store", tmp_path / "store"]
     ran = unlearnbench(*words)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("talkativeness") == 3
+    assert ran.stdout.count("talkativeness") == 6
     [row] = map(json.loads, (tmp_path / "results" / "rows.jsonl").read_text().splitlines())
     samples = [json.loads(line) for line in (tmp_path / "results" / row["samples"]["path"]).read_text().splitlines()]
     for name, chosen in (
-        ("forget", ("forget",)),
-        ("nonprivate", ("nonprivate",)),
+        *((name, (name,)) for name in ("forget", "other_view", "nonprivate", "held_out", "acquaintances")),
         ("retain", ("nonprivate", "others")),
     ):
         shares = [
@@ -44,7 +43,7 @@ def test_a_metric_from_outside_is_computed_and_shown(tmp_path: Path, small_data:
         ]
         found = row["metrics"][f"{name}.talkativeness"]
         assert abs(found["value"] - sum(shares) / len(shares)) < 1e-12
-        assert found["higher_is_better"] is (name != "forget")
+        assert found["higher_is_better"] is (name not in ("forget", "other_view"))
     assert row["task"]["protocol"]["metrics"]["talkativeness"]["version"] == "1"
 
     plugin.write_text(METRIC.replace("said / (said + wanted)", "0.0"))  # another metric now: the row is computed anew

@@ -4,5 +4,5 @@ from pathlib import Path
 
 
 def embedded_folder() -> Path:
-    """The shipped data: 20 identities in FIUBench's layout, and a folder for each other task, as `make.make` writes."""
+    """The shipped data: 60 identities in FIUBench's layout, and a folder for each other task, as `make.make` writes."""
     return Path(__file__).parent / "files"

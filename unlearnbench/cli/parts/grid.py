@@ -36,7 +36,7 @@ Set = Annotated[
 ]
 Forget = Annotated[
     list[str] | None,
-    typer.Option(help="Identities to forget: a number or a split's name [default: a tenth].", rich_help_panel=GRID),
+    typer.Option(help="Identities to forget: a number or a split's name [default: the task's].", rich_help_panel=GRID),
 ]
 Data = Annotated[
     list[str] | None,
