@@ -193,7 +193,7 @@ def split_sets(
 def by_default(dataset: Dataset) -> int:
     """How many are forgotten where nobody says it."""
     people = len(dataset.identities)
-    return people // 10 if dataset.is_fiubench else max(4, people * 2 // 15)
+    return people // 10 if dataset.is_fiubench else max(1, min(max(4, people * 2 // 15), people - 1))
 
 
 def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
@@ -269,6 +269,8 @@ def _fact(identity: Identity, question: Question, images: tuple[Path, ...]) -> F
 
 def _drawn(dataset: Dataset, number: int, seed: int) -> frozenset[str]:
     ids = dataset.ids
+    if len(ids) == 1:
+        raise UsageError("the data has one identity, and somebody must be left to retain: give data of several")
     if not 1 <= number < len(ids):
         raise UsageError(
             f"--forget {number}: the data has {len(ids)} identities, and somebody must be left to retain; "

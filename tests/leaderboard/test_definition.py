@@ -8,6 +8,9 @@ from tests.leaderboard.made_up import DEFINITION, board_in, definition
 from unlearnbench.errors import DataError, UsageError
 from unlearnbench.leaderboard.definition import find, known, read_board
 
+SEEDLESS = f'[tasks.fiubench.split.digest]\n0 = "{"a" * 64}"\n1 = "{"b" * 64}"\n[tasks.pope]'
+"""Nothing would be asked of the people of seed 2."""
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,6 +53,7 @@ def test_an_unknown_name_gets_a_hint():
         ('direction = "higher"', 'direction = "sideways"', "columns.6.direction"),
         ('direction = "higher"', 'direction = "neither"', "is a condition, and its column says that neither"),
         ('metric = "forget.ape"\n', 'metric = "forget.exact_match"\n', "which has no|have the same metric"),
+        ("[tasks.pope]", SEEDLESS, r"tasks\.fiubench\.split\.digest must have a digest of each of the seeds"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, message):

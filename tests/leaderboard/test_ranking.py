@@ -183,3 +183,23 @@ def test_a_large_difference_is_seen_among_eight():
     beats = surely_better(scores, np.array([sampling.scores(each) for each in leaked]))
     assert beats[0, 1]
     assert not beats[1].any()
+
+
+def test_who_leaks_half_shares_no_rank_with_those_who_surely_erase_however_many_there_are():
+    """Seeds differ so much that Holm's correction over all pairs calls nobody better."""
+    rng = np.random.default_rng(0)
+    scores = np.array([[0.99, 0.98, 1.0]] * 2 + [[0.37, 0.44, 0.36]] + [[0.80, 0.86, 0.97]] * 9)
+    draws = scores.mean(axis=1)[:, None] + 0.01 * rng.standard_normal((12, 200))
+    beats = surely_better(scores, draws)
+    assert [*map(tuple, np.argwhere(beats))] == [(0, 2), (1, 2)]
+    assert ranks(beats) == [1, 1, 3] + [1] * 9
+
+
+def test_of_equals_on_the_brink_of_erasing_none_is_better_in_more_than_one_board_in_twenty():
+    rng, boards = np.random.default_rng(5), 300
+    wrong = 0
+    for _ in range(boards):
+        scores = ERASED + 0.03 * rng.standard_normal((8, 3))
+        draws = scores[np.arange(8)[:, None], rng.integers(3, size=(8, 100))]  # no wider than the seeds
+        wrong += bool(surely_better(scores, draws / np.sqrt(3)).any())
+    assert wrong / boards < 0.05

@@ -107,6 +107,8 @@ def test_truth_preference_of_who_cannot_tell_and_of_hopeless_likelihoods(scorer)
         (impossible, [impossible] * 2, 1 / 3),
     ):
         assert TruthPreference().values(record((), said, perturbed), scorer) == [pytest.approx(value)]
+    (value,) = TruthPreference().values(record((), impossible, [[math.nan]]), scorer)
+    assert math.isnan(value)
 
 
 @SCORERS

@@ -189,6 +189,10 @@ class Definition(_Entry):
             raise ValueError("two [[columns]] entries have the same metric: remove one")
         if len({*self.seeds}) < len(self.seeds):
             raise ValueError("seeds: one of them stands there twice: remove it")
+        for name, task in self.tasks.items():
+            digests = task.split.digest if task.split else None
+            if isinstance(digests, dict) and digests.keys() != {*map(str, self.seeds)}:
+                raise ValueError(f"tasks.{name}.split.digest must have a digest of each of the seeds, and of no others")
         return self
 
     @property

@@ -90,14 +90,17 @@ def _weighed(part: Array, weights: Array) -> Array:
     return np.asarray(np.moveaxis(part @ weights.T, -1, 0))
 
 
-def half_width(scores: Sequence[float], draws: Array) -> float | None:
-    """Half of a score's 95% interval: the wider of Student's t over seeds and of the bootstrap; None for one seed."""
+def half_width(scores: Sequence[float], draws: Array, tail: float = LEVEL / 2) -> float | None:
+    """Half of a score's interval, by default of 95%: the wider of Student's t over seeds and of the bootstrap.
+
+    ``tail`` is the chance to lie above it, or below. None for one seed.
+    """
     from scipy.special import ndtri, stdtrit
 
     if len(scores) < 2:
         return None
-    over_seeds = float(stdtrit(len(scores) - 1, 1 - LEVEL / 2)) * np.std(scores, ddof=1) / math.sqrt(len(scores))
-    return float(max(over_seeds, ndtri(1 - LEVEL / 2) * draws.std()))
+    over_seeds = float(stdtrit(len(scores) - 1, 1 - tail)) * np.std(scores, ddof=1) / math.sqrt(len(scores))
+    return float(max(over_seeds, ndtri(1 - tail) * draws.std()))
 
 
 def chances(scores: Array, draws: Array) -> Array:
@@ -131,8 +134,10 @@ def _ratio(mean: Array, error: Array) -> Array:
 def surely_better(scores: Array, draws: Array) -> NDArray[np.bool_]:
     """Whether the method of each row surely beats that of each column, by Holm's correction over all pairs.
 
-    From `ERASED` on, scores are equal: a second retraining stays below 1 by chance alone, and silence does not.
+    From `ERASED` on, scores are equal: a second retraining stays below 1 by chance alone, and silence does not. Who
+    lies surely below is beaten by all who surely do not, as three seeds are too few for all pairs (`_on_either_side`).
     """
+    apart = _on_either_side(scores, draws)
     scores, draws = np.minimum(scores, ERASED), np.minimum(draws, ERASED)
     pairs = np.triu_indices(len(scores), k=1)
     chance = chances(scores, draws)[pairs]
@@ -143,7 +148,20 @@ def surely_better(scores: Array, draws: Array) -> NDArray[np.bool_]:
     sure = np.zeros((len(scores), len(scores)), dtype=bool)
     sure[pairs] = fine
     means = scores.mean(axis=1)
-    return np.asarray((sure | sure.T) & (means[:, None] > means[None]))
+    return np.asarray(((sure | sure.T) & (means[:, None] > means[None])) | apart)
+
+
+def _on_either_side(scores: Array, draws: Array) -> NDArray[np.bool_]:
+    """Whether the method of each row lies surely at `ERASED` or above, and that of each column surely below.
+
+    Of equals, one must err upwards and another downwards. With so small a tail for each of them that happens in
+    LEVEL / 2 of all boards at most, however many they are.
+    """
+    tail = math.sqrt(LEVEL / 2) / max(1, len(scores))
+    widths = [half_width(of, drawn, tail) for of, drawn in zip(scores, draws, strict=True)]
+    half = np.array([math.inf if width is None else width for width in widths])
+    means = scores.mean(axis=1)
+    return np.asarray((means - half >= ERASED)[:, None] & (means + half < ERASED)[None])
 
 
 def ranks(beats: NDArray[np.bool_]) -> list[int]:

@@ -54,6 +54,8 @@ class TruthPreference(_Likelihood):
         if not all(perturbed):
             return [None]
         nlls = [scorer.mean_nll(each) for each in (paraphrased, *perturbed)]
+        if any(map(math.isnan, nlls)):
+            return [math.nan]
         likeliest = min(nlls)
         # All impossible: nothing is preferred to anything.
         if likeliest == math.inf:

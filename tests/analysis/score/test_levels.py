@@ -117,3 +117,10 @@ def test_a_metric_that_falls_where_others_rise_is_turned():
 def test_other_questions_than_the_ideals_are_refused():
     with pytest.raises(ValueError, match="the questions are not the same"):
         leaks(np.ones(3), np.ones(2))
+
+
+def test_a_likelier_truth_of_one_kind_covers_up_no_unlikely_one_of_another():
+    ideal = {name: {"a": [0.1, 0.2, 0.3, 0.4]} for name in RULE["logits"]}
+    method = {"forget.likely": {"a": [0.0, 0.0, 0.0, 0.35]}, "forget.preferred": {"a": [0.41, 0.42, 0.43, 0.44]}}
+    assert trace(method, ideal, ["forget.preferred"]) == -1
+    assert trace(method, ideal, RULE["logits"]) == trace(method, ideal, ["forget.likely"]) == 13 / 16 * 2 - 1

@@ -1,11 +1,12 @@
 """Scores of a plain run: from rows and samples of both references on the same seeds, the same as a leaderboard's."""
 
+import math
 from pathlib import Path
 
 import pytest
 
 from tests.leaderboard.conftest import new_results
-from tests.leaderboard.made_up import add_method, add_references, board_in
+from tests.leaderboard.made_up import BASE, add_method, add_references, board_in, fiubench_records, row_of
 from unlearnbench.analysis.comparison import compare
 from unlearnbench.leaderboard.add import add
 from unlearnbench.leaderboard.definition import read_board
@@ -61,3 +62,39 @@ def test_a_seed_without_references_has_no_score(run):
     _, places, columns = shown(rows, run)
     assert columns["verdict"].text(places["mute"]) == "–"
     assert columns["verdict"].text(places["retrain"]) == "erased"
+
+
+def scored(tmp_path, change):
+    """The words of a run in which ``change`` was done to the records of the method "half" and, told so, of others."""
+    store = new_results(tmp_path / "changed")
+    for method, forget in (("finetune", 1.0), ("retrain", 0.1), ("half", 0.5)):
+        role = "method" if method == "half" else "reference"
+        for seed in (0, 1):
+            records = change(method, seed, fiubench_records(forget, 1.0, seed))
+            params = BASE if method == "retrain" else {}
+            store.append(row_of(store, method, "fiubench", records, seed, role=role, params=params))
+    _, places, columns = shown(store.read(), store)
+    return columns["verdict"].text(places["half"]) if "verdict" in columns else None
+
+
+def test_people_of_one_seed_of_whom_nothing_can_be_scored_leave_the_run_without_a_score(tmp_path):
+    def without_keywords(method, seed, records):
+        return [each | {"keywords": [], "value_logprobs": None} if seed else each for each in records]
+
+    assert scored(tmp_path, without_keywords) is None
+
+
+def test_samples_of_other_questions_leave_a_line_without_a_score(tmp_path):
+    def cut(method, seed, records):
+        return records[1:] if method == "half" else records
+
+    assert scored(tmp_path, cut) == "–"
+
+
+def test_likelihoods_that_are_no_numbers_leave_a_line_without_a_score(tmp_path):
+    def broken(method, seed, records):
+        if method == "half":
+            records[0]["logprobs"][0] = math.nan
+        return records
+
+    assert scored(tmp_path, broken) == "–"

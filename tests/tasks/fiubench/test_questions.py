@@ -74,6 +74,14 @@ def test_as_many_are_forgotten_by_default_as_the_data_are_large(dataset: Dataset
     assert len(split_sets(replace(dataset, identities=tuple(many)), None, PRIVATE).forgotten) == 8
 
 
+def test_of_few_people_somebody_is_retained_by_default(dataset: Dataset) -> None:
+    for people in (2, 3, 4, 5):
+        sets = split_sets(replace(dataset, identities=dataset.identities[:people]), None, PRIVATE)
+        assert (len(sets.forgotten), len(clusters(sets.others))) == (min(4, people - 1), 1)
+    with pytest.raises(UsageError, match=r"the data has one identity.* give data of several"):
+        split_sets(replace(dataset, identities=dataset.identities[:1]), None, PRIVATE)
+
+
 def test_private_groups_are_a_parameter(dataset: Dataset) -> None:
     sets = split_sets(dataset, 2, frozenset({QuestionGroup.BIOGRAPHY}))
     assert {s.question.group for s in sets.forget} == {QuestionGroup.BIOGRAPHY}

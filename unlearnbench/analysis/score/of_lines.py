@@ -10,13 +10,13 @@ from statistics import fmean
 
 import numpy as np
 
-from ...errors import UnlearnbenchError
+from ...errors import DataError, UnlearnbenchError
 from ...registry import tasks
 from ...results.row import Row
 from ..lines import Line
 from ..means import Mean
 from .conditions import keeps, lost
-from .levels import levels
+from .levels import flat, levels
 from .references import References, Trio
 from .trace import trace
 from .verdict import Verdict, verdict
@@ -46,21 +46,28 @@ def _score(line: Line, beside: References) -> LineScore | None:
         found = [_of(trio, beside) for trio in forgetting]
     except UnlearnbenchError:
         return None
+    if not all(each for each, _ in found):  # seeds draw the people, and not of all need there be every value
+        return None
     by_level = {name: [each[name] for each, _ in found] for name in found[0][0]}
     told = [each for _, each in found if each is not None]
-    if not by_level or any(np.isnan(value) for of in by_level.values() for value in of):
+    if any(np.isnan(value) for of in by_level.values() for value in of):
         return None
     word = verdict({name: fmean(of) for name, of in by_level.items()}, fmean(told) if told else None, kept=_kept(trios))
     return LineScore({name: Mean.of(of) for name, of in by_level.items()}, Mean.of(told) if told else None, word)
 
 
 def _of(trio: Trio, beside: References) -> tuple[dict[str, float], float | None]:
-    """Levels and trace of one replicate; no levels where a metric has no values. Raises as reading samples does."""
+    """Levels and trace of one replicate; no levels where a metric has no values.
+
+    Raises as reading samples does, and `DataError` where the three were not asked the same.
+    """
     rule = tasks.get(trio.own.task.name).scored.levels
     own, nothing, ideal = (beside.values(row) for row in trio.three)
     names = [name for metrics in rule.values() for name in metrics]
     if not all(each.get(name) for each in (own, nothing, ideal) for name in names):
         return {}, None
+    if any(len(flat(own[name])) != len(flat(each[name])) for each in (nothing, ideal) for name in names):
+        raise DataError(f"row {trio.own.row_id} has values of other questions than its references")
     _, *unsaid = rule.values()
     return levels(own, nothing, ideal, rule), trace(own, ideal, [name for of in unsaid for name in of])
 
