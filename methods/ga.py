@@ -17,8 +17,8 @@ class GradientAscent(PairedMethod):
     class Params(AscentParams):
         """Nothing of its own."""
 
-        presets: ClassVar = {"tiny": {"epochs": 20, "learning_rate": 1e-3}}
-        trials: ClassVar = {"tiny": 9}
+        presets: ClassVar = {"tiny": {"epochs": 53, "learning_rate": 3e-3, "stop.forget_ratio": 0.5}}
+        trials: ClassVar = {"tiny": 4}
 
     params: Params
 

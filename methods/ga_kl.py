@@ -23,9 +23,9 @@ class GradientAscentKL(PairedMethod):
 
         presets: ClassVar = {
             "large/mllama": {"learning_rate": 6e-5},  # FIUBench's on Llama
-            "tiny": {"epochs": 30, "learning_rate": 1e-3, "retain_weight": 10.0},
+            "tiny": {"epochs": 27, "learning_rate": 1e-3, "retain_weight": 10.0},
         }
-        trials: ClassVar = {"tiny": 9}
+        trials: ClassVar = {"tiny": 4}
 
     params: Params
     needs_reference = True

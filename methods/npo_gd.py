@@ -24,8 +24,8 @@ class NPO(PairedMethod):
         )
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 40, "learning_rate": 3e-3, "beta": 0.05}}
-        trials: ClassVar = {"tiny": 9}
+        presets: ClassVar = {"tiny": {"epochs": 27, "learning_rate": 3e-3, "beta": 0.3}}
+        trials: ClassVar = {"tiny": 4}
 
     params: Params
     needs_reference = True

@@ -62,15 +62,14 @@ class CAGULParams(TrainParams):
         "ga-gd": {"loss": "ga-gd"},
         "ga-kl": {"loss": "ga-kl"},
     }
-    trials: ClassVar[dict[str, int]] = {"tiny": 9}
+    trials: ClassVar[dict[str, int]] = {"tiny": 4}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {
-            "epochs": 150,
-            "batch_size": 80,
+            "epochs": 7,
             "learning_rate": 3e-2,
-            "k": 16,
+            "k": 12,
             "stop.forget_loss": 5.0,
-            "discriminator_epochs": 20,
+            "discriminator_epochs": 1,
             "discriminator_learning_rate": 3e-3,
         },
         "large/mllama": {"k": 200},  # the paper: of 6404, four tiles of 1601
