@@ -109,6 +109,7 @@ def test_a_second_retraining_is_first_and_erased(source):
     assert found["cheat"].rank == 1
     assert next(name for name, each in found.items() if each.line.is_method) == "cheat"
     assert found["cheat"].score.mean > 0.9
+    assert found["half"].rank > 1
 
 
 @pytest.mark.parametrize("rewrite", [rewritten.silent, rewritten.refusing, rewritten.others_facts])
