@@ -16,7 +16,7 @@ class MyGradientDifference(PairedMethod):
 
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 30, "learning_rate": 3e-3, "retain_weight": 10.0}}
+        presets: ClassVar = {"tiny": {"epochs": 27, "learning_rate": 1e-3, "retain_weight": 10.0}}
 
     def loss(self, state, batch):
         """Minus the forget loss, plus the retain loss."""
