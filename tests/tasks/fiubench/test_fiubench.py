@@ -43,7 +43,7 @@ def test_every_field_is_read(folder: Path) -> None:
         assert question.paraphrased_questions == tuple(qa["paraphrased_question"])
         assert question.paraphrased_answer == qa["paraphrased_answer"]
         assert question.perturbed_answers == tuple(qa["perturbed_answer"])
-        assert question.group == group_of(qa["question"])
+        assert (question.group, question.attribute) == (qa["group"], qa["attribute"])
 
 
 def test_an_array_is_read_like_lines(folder: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_blank_lines_and_a_byte_order_mark_are_ignored(folder: Path) -> None:
 def test_optional_keys_may_be_absent(rewrite: Rewrite) -> None:
     def strip(records: list[Record]) -> None:
         for each in records:
-            each["qa_list"] = [{"question": qa["question"], "answer": qa["answer"]} for qa in each["qa_list"]]
+            each["qa_list"] = [{key: qa[key] for key in ("question", "answer", "group")} for qa in each["qa_list"]]
 
     question = read(rewrite(strip)).identities[0].questions[0]
     assert question.keywords == question.paraphrased_questions == question.perturbed_answers == ()
