@@ -12,7 +12,6 @@ from unlearnbench.errors import DataError
 from unlearnbench.tasks.fiubench.people import Dataset
 from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.summary import counted
-from unlearnbench.tasks.fiubench.taxonomy import group_of
 
 Rewrite = Callable[[Callable[[list[Record]], None]], Path]
 
