@@ -30,7 +30,7 @@ class SimNPO(PairedMethod):
         )
         retain_weight: float = Field(1.0, ge=0, description="weight of the retain part")
 
-        presets: ClassVar = {"tiny": {"epochs": 27, "learning_rate": 3e-3, "beta": 2.5, "forget_weight": 1.0}}
+        presets: ClassVar = {"tiny": {"epochs": 27, "learning_rate": 3e-3, "forget_weight": 1.0}}
         trials: ClassVar = {"tiny": 4}
 
     params: Params

@@ -51,7 +51,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory, random_model: Path, small_dat
         "epochs": (1,),
         "batch_size": (10,),
         "lora.rank": (2,),
-        "stop.samples": (20,),
+        "stop.samples": (24,),
         "stop.forget_loss": (None,),
     }
     config = RunConfig(
@@ -86,7 +86,7 @@ def test_the_strangers_loss_is_in_the_notes_and_they_are_out_of_reach(rows: dict
     limit = notes["early_stopping"]["limit"]
     assert limit["estimate"] == "the starting model's loss on strangers"
     assert limit["strangers"]["people"] == STRANGERS
-    assert 0 < limit["strangers"]["questions"] <= 20
+    assert 0 < limit["strangers"]["questions"] <= 24
     assert limit["forget_loss"] == limit["strangers"]["loss"] > 0
 
 

@@ -50,7 +50,7 @@ def test_people_are_prescribed_by_their_digest_whatever_they_are_called(tmp_path
 
 def test_each_seed_has_its_people_where_seeds_draw_them(tmp_path, results):
     other = Split.made("4 of 8", 8, ["p0", "p1", "p2", "p7"]).digest
-    board = board_with(tmp_path, f'digest = {{ 0 = "{SPLIT["digest"]}", 1 = "{other}" }}')
+    board = board_with(tmp_path, f'digest = {{ 0 = "{SPLIT["digest"]}", 1 = "{other}", 2 = "{other}" }}')
     assert wrong(board, results, SPLIT) == []
     (problem,) = wrong(board, results, SPLIT, seed=1)
     assert other in problem

@@ -10,7 +10,7 @@ from unlearnbench.errors import PluginError, UsageError
 from unlearnbench.registry import methods
 from unlearnbench.testing import CheckError, check_method
 
-FEW: dict[str, dict[str, Any]] = {"cagul": {"discriminator_epochs": 1, "threshold": 0.01}}
+FEW: dict[str, dict[str, Any]] = {"cagul": {"epochs": 40, "discriminator_epochs": 1, "threshold": 0.01}}
 """An untrained discriminator is sure of nothing, and pictures that it does not flag are left as they are."""
 OURS = [name for name in methods.names() if methods.origin(name).startswith("unlearnbench")]
 

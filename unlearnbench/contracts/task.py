@@ -125,9 +125,9 @@ class Task(ABC):
     def __init_subclass__(cls, **named: Any) -> None:
         """Refuse what earlier versions asked for: it would fail when it is called."""
         super().__init_subclass__(**named)
-        if "load" in vars(cls):
+        if callable(load := vars(cls).get("load")):
             try:
-                signature(vars(cls)["load"]).bind(cls, "embedded", None, 0)
+                signature(load).bind(cls, "embedded", None, 0)
             except TypeError:
                 raise PluginError(
                     f"task {cls.__name__}: load takes the seed that people may be drawn from: load(self, source, "

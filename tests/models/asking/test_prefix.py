@@ -123,7 +123,7 @@ def test_replaced_tokens_are_read_and_others_shared(model: Any, queries: list[As
 
     def edit(batch: Any, visual: list[torch.Tensor]) -> list[torch.Tensor]:
         return [
-            tokens * 0.5 if query.images[0] == chosen else tokens
+            tokens * -2.0 if query.images[0] == chosen else tokens
             for query, tokens in zip(batch.queries, visual, strict=True)
         ]
 

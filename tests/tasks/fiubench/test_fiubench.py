@@ -216,7 +216,7 @@ def test_two_identities_of_one_id_are_refused(rewrite: Rewrite) -> None:
 
 def test_a_question_of_no_group_is_named(rewrite: Rewrite) -> None:
     strange = "What is the favourite\ncolour of this cat?"
-    folder = rewrite(lambda records: records[2]["qa_list"][7].update(question=strange))
+    folder = rewrite(lambda records: records[2]["qa_list"][7].update(question=strange, group=None))
     refused(folder, "identity 00000002", "question 7", repr(strange), "health, criminal, biography or filler")
 
 
