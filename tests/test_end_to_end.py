@@ -139,6 +139,15 @@ def test_the_gate_knows_its_own_people(outcomes: list[Left]) -> None:
     assert [person.unique_id in private for person in people] == gate
 
 
+def same(one: object, other: object) -> bool:
+    """Whether records are alike, texts exactly, likelihoods but for rounding (batches differ)."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == pytest.approx(other, abs=1e-4) if isinstance(one, float) else one == other
+
+
 def test_where_the_gate_is_shut_every_answer_is_the_base_s_own(outcomes: list[Left]) -> None:
     outcome = outcomes[0]
     before, after = (outcome.samples(method, "fiubench") for method in ("finetune", "cagul"))
@@ -150,7 +159,7 @@ def test_where_the_gate_is_shut_every_answer_is_the_base_s_own(outcomes: list[Le
         if opens[sample["image"]]:
             assert after[name]["logprobs"] != sample["logprobs"]
         else:
-            assert after[name] == sample
+            assert same(after[name], sample), name
     for task, read_questions, record in (("mme", read_mme, MMETask.record), ("pope", read_pope, POPETask.record)):
         before, after = (outcome.samples(method, task) for method in ("finetune", "cagul"))
         questions = read_questions(outcome.data).questions

@@ -109,7 +109,7 @@ def test_a_second_retraining_is_first_and_erased(source):
     assert found["cheat"].rank == 1
     assert next(name for name, each in found.items() if each.line.is_method) == "cheat"
     assert found["cheat"].score.mean > 0.9
-    assert found["half"].rank > 1
+    assert found["half"].rank is None or found["half"].rank > 1  # too wide an interval has none
 
 
 @pytest.mark.parametrize("rewrite", [rewritten.silent, rewritten.refusing, rewritten.others_facts])
