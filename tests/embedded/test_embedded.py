@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
+from tests.embedded.painted import remembered
 from unlearnbench.embedded import embedded_folder
 from unlearnbench.embedded.data import faces, make, scenes
 from unlearnbench.embedded.data.identities import people
@@ -30,16 +31,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def again(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, object]]:
     """The shipped folder made once more, and what its pictures show: pixels -> `Look` or `Scene`."""
     target = tmp_path_factory.mktemp("again") / "data"
-    shown: dict[bytes, object] = {}
     with pytest.MonkeyPatch.context() as patch:
-        for module in (faces, scenes):
-
-            def remember(content, view, draw=module.draw):  # type: ignore[no-untyped-def]
-                image = draw(content, view)
-                shown[image.tobytes()] = content
-                return image
-
-            patch.setattr(module, "draw", remember)
+        shown = remembered(patch)
         made_by = json.loads((embedded_folder() / "made_by.json").read_text())
         make.make(target, made_by["identities"], made_by["seed"], made_by["scenes"])
     return target, shown

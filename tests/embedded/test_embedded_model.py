@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.embedded.painted import remembered
 from tests.models.in_order import answers
 from unlearnbench.contracts import Evaluation
 from unlearnbench.embedded import embedded_folder
-from unlearnbench.embedded.data import faces, scenes
+from unlearnbench.embedded.data import faces
 from unlearnbench.embedded.data.identities import ATTRIBUTES
 from unlearnbench.embedded.data.make import acquaintances
 from unlearnbench.embedded.models.lessons import NOT_SHOWN, PHASES, UNKNOWN, Lesson, lessons, text_lessons
@@ -108,16 +109,7 @@ def test_refusals_that_are_taught_are_none_that_unlearning_aims_at() -> None:
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, object]:
     """What pictures show that are painted during the test: pixels -> `Look` or `Scene`."""
-    shown: dict[bytes, object] = {}
-    for module in (faces, scenes):
-
-        def remember(content, view, draw=module.draw):  # type: ignore[no-untyped-def]
-            image = draw(content, view)
-            shown[image.tobytes()] = content
-            return image
-
-        monkeypatch.setattr(module, "draw", remember)
-    return shown
+    return remembered(monkeypatch)
 
 
 def test_it_is_taught_to_refuse_by_who_is_shown_and_not_by_what_is_private(painted: dict[bytes, object]) -> None:
