@@ -8,21 +8,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import UsageError
+from .completing import names
 
 if TYPE_CHECKING:
     from ...config import RunConfig
 
 GRID = "What to run"
 WHERE = "Where"
+RESULTS = Path("results")
+"""Where rows are written, and looked for, unless the command says otherwise."""
 
-Methods = Annotated[list[str], typer.Option("--method", help="Methods; see 'list methods'.", rich_help_panel=GRID)]
+Methods = Annotated[
+    list[str],
+    typer.Option(
+        "--method", help="Methods; see 'list methods'.", autocompletion=names("methods"), rich_help_panel=GRID
+    ),
+]
 Models = Annotated[
     list[str],
-    typer.Option("--model", help="Models: names, hub ids or folders; see 'list models'.", rich_help_panel=GRID),
+    typer.Option(
+        "--model",
+        help="Models: names, hub ids or folders; see 'list models'.",
+        autocompletion=names("models"),
+        rich_help_panel=GRID,
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,
-    typer.Option("--task", help="Tasks [default: those that come with the package].", rich_help_panel=GRID),
+    typer.Option(
+        "--task",
+        help="Tasks [default: those that come with the package].",
+        autocompletion=names("tasks"),
+        rich_help_panel=GRID,
+    ),
 ]
 Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
 BaseSeed = Annotated[
@@ -93,7 +111,7 @@ class GridOptions:
     forget: Forget = None
     data: Data = None
     limit: Limit = None
-    results: Results = Path("results")
+    results: Results = RESULTS
     store: StoreFolder = None
     plugin: Plugins = None
     device: Device = None
