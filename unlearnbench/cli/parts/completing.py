@@ -1,4 +1,4 @@
-"""What the shell completes: the names that ``unlearnbench list`` shows, in comma lists too; nothing heavy is imported."""
+"""What the shell completes: the names that ``unlearnbench list`` shows, in comma lists too.."""
 
 from collections.abc import Callable, Iterable
 

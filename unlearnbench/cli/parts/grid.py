@@ -9,6 +9,7 @@ import typer
 
 from ...errors import UsageError
 from .completing import names
+from .from_file import read
 
 if TYPE_CHECKING:
     from ...config import RunConfig
@@ -96,6 +97,17 @@ Base = Annotated[
         rich_help_panel=GRID,
     ),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML or YAML file of these options, by their names without dashes; what is typed goes before it.",
+        callback=read,
+        is_eager=True,
+        rich_help_panel=GRID,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,7 @@ class GridOptions:
     plugin: Plugins = None
     device: Device = None
     base: Base = None
+    file: ConfigFile = None
 
     def config(self, *, exact: bool = False) -> "RunConfig":
         """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
