@@ -93,7 +93,7 @@ def collect(
                 "group": str(question.group),
                 "attribute": question.attribute,
                 "view": "other" if name == "other_view" else "seen",
-                **_pictures(sample, root),
+                **_pictures(sample, root),  # type: ignore[typeddict-item]
                 "question": question.question,
                 "answer": question.answer,
                 "keywords": list(question.keywords),
