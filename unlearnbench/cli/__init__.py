@@ -15,8 +15,9 @@ import typer
 
 from ..errors import UnlearnbenchError
 from ..runtime import startup
-from . import data, doctor, leaderboard, plan, report, run, score, show, status, store
+from . import data, doctor, leaderboard, plan, report, run, show, status, store
 from . import list as listing
+from .model import score
 from .parts import terminal
 
 if TYPE_CHECKING:
