@@ -4,19 +4,28 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import typer
 
 from ...errors import UsageError
 from ...registry import did_you_mean
 
-if TYPE_CHECKING:
-    from click import Parameter
-
 FORMATS = (".toml", ".yaml", ".yml")
 
 _NOT_HERE = {"config", "help"}
+
+
+class Option(Protocol):
+    """An option as the parser has it: of typer's or click's class, by typer's version."""
+
+    @property
+    def name(self) -> str | None:
+        """What the command calls it."""
+
+    @property
+    def opts(self) -> list[str]:
+        """How it is typed."""
 
 
 def read(context: typer.Context, file: Path | None) -> Path | None:
@@ -30,12 +39,12 @@ def read(context: typer.Context, file: Path | None) -> Path | None:
     return file
 
 
-def _long_names(option: "Parameter") -> list[str]:
+def _long_names(option: Option) -> list[str]:
     """What a file may call an option: its long names without dashes."""
     return [each.removeprefix("--") for each in option.opts if each.startswith("--") and each[2:] not in _NOT_HERE]
 
 
-def _checked(file: Path, options: "Mapping[str, Parameter]") -> Iterator[tuple[str, Any]]:
+def _checked(file: Path, options: Mapping[str, Option]) -> Iterator[tuple[str, Any]]:
     """The options that a file gives, as the command line would have them; raises `UsageError` for what is none."""
     for key, value in _parsed(file).items():
         name = str(key).replace("_", "-")
@@ -91,7 +100,7 @@ def _parsed(file: Path) -> Mapping[Any, Any]:
     except ValueError as error:
         raise UsageError(f"--config {file}: {error}; correct the file") from None
     if not isinstance(found, Mapping):
-        raise UsageError(f"--config {file}: it holds no options; write OPTION: VALUE, for instance method: [ga, cagul]")
+        raise UsageError(f"--config {file}: it holds no options; write OPTION: VALUE, for instance seed: [0, 1]")
     return found
 
 
