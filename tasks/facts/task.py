@@ -8,12 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, measure_sets
+from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, further_versions, measure_sets
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further, measure
 from unlearnbench.metrics.scorers import STRICT
 from unlearnbench.metrics.text import ExactMatch, RougeL, ValueRouge
+from unlearnbench.registry import metrics
 
 from .guesses import guesses
 from .records import Prediction, collect, explain, in_turns
@@ -70,6 +71,13 @@ class FactsTask(Task):
     def scorer(self) -> Scorer:
         """How answers are read."""
         return STRICT
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
+        own = sorted({name for names in self.reported.values() for name in names})
+        versions = {name: metrics.get(name).version for name in own}
+        return {"scorer": self.scorer.label, "reported": versions} | further_versions(self)
 
     @abstractmethod
     def asked(self, data: Any) -> dict[str, tuple[Fact, ...]]:
