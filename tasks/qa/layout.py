@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from unlearnbench import DataError, HubDataset, Location, UsageError
 from unlearnbench.data.folder import content, validated
 from unlearnbench.data.hub import fetch
-from unlearnbench.data.tables import SUFFIXES, Table, hub_table, table, tables_in
+from unlearnbench.data.tables import SUFFIXES, TableRows, hub_table, table, tables_in
 
 FILE = "qa.toml"
 """The map that is read where a folder is given."""
@@ -93,18 +93,18 @@ class Map(BaseModel):
 
 
 @dataclass(frozen=True)
-class Source:
+class Tables:
     """The tables to be read, each with its columns, and the folder in which paths of pictures begin."""
 
     location: Location
-    tables: tuple[tuple[AbstractContextManager[Table], Columns], ...]
+    tables: tuple[tuple[AbstractContextManager[TableRows], Columns], ...]
     pictures: Path
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named: str = ""
     """The file that names the splits."""
 
 
-def located(source: str, columns: Columns, subset: str | None = None, split: str | None = None) -> Source:
+def located(source: str, columns: Columns, subset: str | None = None, split: str | None = None) -> Tables:
     """What ``source`` stands for: a table's file, a folder of tables, a map, or a hub's id with or without @REVISION.
 
     The command's ``columns`` hold before those of a map. Raises `UsageError` for what is none of these, `DataError`
@@ -124,7 +124,7 @@ def located(source: str, columns: Columns, subset: str | None = None, split: str
     raise UsageError(f"--data {source}: no such file or folder; {_NEEDED}")
 
 
-def _mapped(path: Path, columns: Columns) -> Source:
+def _mapped(path: Path, columns: Columns) -> Tables:
     """What a TOML file names, beside it."""
     text = content(path, "give the file of a map").decode(errors="replace")
     try:
@@ -134,7 +134,7 @@ def _mapped(path: Path, columns: Columns) -> Source:
     return _files(path.parent, [], validated(Map, values, str(path)), columns, str(path))
 
 
-def _files(folder: Path, files: list[Path], map_: Map, columns: Columns, named: str = "") -> Source:
+def _files(folder: Path, files: list[Path], map_: Map, columns: Columns, named: str = "") -> Tables:
     """The tables of a folder: those given, those that a map names, or else all."""
     own = {folder / each.file: each.columns for each in map_.tables}
     paths = files or [*own] or tables_in(folder)
@@ -143,16 +143,16 @@ def _files(folder: Path, files: list[Path], map_: Map, columns: Columns, named: 
     general = map_.columns
     tables = tuple((table(path), columns.over(own.get(path, Columns()).over(general))) for path in paths)
     location = Location(folder, (files[0] if files else folder).resolve().name)
-    return Source(location, tables, folder / map_.pictures, map_.splits, named)
+    return Tables(location, tables, folder / map_.pictures, map_.splits, named)
 
 
-def _of_hub(source: str, columns: Columns, subset: str | None, split: str | None) -> Source:
+def _of_hub(source: str, columns: Columns, subset: str | None, split: str | None) -> Tables:
     """A dataset of the hub; where its files hold a map, that is read and its tables are."""
     repository, _, revision = source.partition("@")
     fetched = fetch(HubDataset((repository,), ("*",), revision or "main"), "qa")
     location = Location(fetched.folder, fetched.repository, fetched.revision)
     if (fetched.folder / FILE).is_file():
         mapped = _mapped(fetched.folder / FILE, columns)
-        return Source(location, mapped.tables, mapped.pictures, mapped.splits, mapped.named)
+        return Tables(location, mapped.tables, mapped.pictures, mapped.splits, mapped.named)
     whole = partial(hub_table, fetched.folder, source, subset, split, "qa")
-    return Source(location, ((whole(), columns),), fetched.folder)
+    return Tables(location, ((whole(), columns),), fetched.folder)

@@ -14,10 +14,10 @@ from unlearnbench import Asked, DataError
 from unlearnbench.data.control_tokens import refuse
 from unlearnbench.data.folder import files_in, fingerprint
 from unlearnbench.data.pictures import picture_digests
-from unlearnbench.data.tables import Fields, Table, picture_file
+from unlearnbench.data.tables import Fields, TableRows, picture_file
 
 from ..facts.sets import Fact, Question
-from .layout import Source
+from .layout import Tables
 
 YES, NO = ("1", "true", "yes", "y", "x"), ("", "0", "false", "no", "n")
 """What a flag may be, whatever the case; nothing is no."""
@@ -60,7 +60,7 @@ class Questions:
         return tuple(dict.fromkeys(fact.cluster for fact in self.facts))
 
 
-def read(source: Source) -> Questions:
+def read(source: Tables) -> Questions:
     """Read and check every row and every picture; raises `DataError` for the first that is not as it should be."""
     reader = _Reader(Path(os.path.normpath(source.pictures.absolute())))
     for opened, columns in source.tables:
@@ -92,7 +92,7 @@ def _content(fact: RowFact) -> Iterator[Any]:
     yield from (fact.private, fact.marked)
 
 
-def _check_splits(source: Source, known: set[str]) -> None:
+def _check_splits(source: Tables, known: set[str]) -> None:
     for name, ids in source.splits.items():
         for person in ids:
             if person not in known:
@@ -113,7 +113,7 @@ class _Reader:
         self._first: dict[Path, str] = {}
         self._near = cache(files_in)
 
-    def take(self, table: Table, places: Mapping[str, tuple[str, ...]]) -> None:
+    def take(self, table: TableRows, places: Mapping[str, tuple[str, ...]]) -> None:
         """Every row of a table, whose columns are in ``places`` by what they are here."""
         used = {column for columns in places.values() for column in columns}
         self.unread[table.name] = tuple(column for column in table.columns if column not in used)

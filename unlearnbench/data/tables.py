@@ -31,7 +31,7 @@ Fields = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Table:
+class TableRows:
     """The names of the columns, and the rows, to be gone through once. A cell is of JSON's types, or a picture.
 
     A picture within the table is its bytes, or a dictionary of ``bytes`` and ``path``.
@@ -65,7 +65,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def table(path: Path) -> Iterator[Table]:
+def table(path: Path) -> Iterator[TableRows]:
     """The table in a file; raises `DataError` for one that is missing or damaged, with the row where that is known."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -83,7 +83,7 @@ def table(path: Path) -> Iterator[Table]:
 
 
 @contextmanager
-def hub_table(folder: Path, name: str, subset: str | None, split: str | None, owner: str) -> Iterator[Table]:
+def hub_table(folder: Path, name: str, subset: str | None, split: str | None, owner: str) -> Iterator[TableRows]:
     """The table of a dataset of that ``name`` whose files are in ``folder``; raises `UsageError` where it has several.
 
     ``subset`` and ``split`` are what the hub calls by these names, and need not be given where there is one; they are
@@ -110,7 +110,7 @@ def _parquet(datasets: Any, path: Path, cache: str) -> Any:
 
 
 @contextmanager
-def _loaded(name: str, load: Callable[[Any, str], Any], first: int = 1) -> Iterator[Table]:
+def _loaded(name: str, load: Callable[[Any, str], Any], first: int = 1) -> Iterator[TableRows]:
     """What ``datasets`` loads, with rows counted from ``first``; nothing of it stays in its cache."""
     import datasets
 
@@ -123,7 +123,7 @@ def _loaded(name: str, load: Callable[[Any, str], Any], first: int = 1) -> Itera
             except Exception as error:  # readers of all kinds of files raise all kinds of exceptions
                 cause = error.__cause__ or error
                 raise DataError(f"{name} is no readable table ({_line(cause)}); {damaged(name)}") from None
-        yield Table(name, tuple(found.column_names), _rows(name, found, first))
+        yield TableRows(name, tuple(found.column_names), _rows(name, found, first))
         del found  # before its files go
 
 
@@ -156,18 +156,18 @@ def _line(error: BaseException) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- text files
-def _json(path: Path) -> Table:
+def _json(path: Path) -> TableRows:
     """JSON Lines or an array of objects."""
     records = json_records(path, content(path, "give the file of a table"))
     for where, value in records:
         if not isinstance(value, dict):
             raise DataError(f"{where}: a row is an object, {{column: value}}, and this is {str(value)[:40]!r}")
     columns = dict.fromkeys(name for _, value in records for name in value)
-    return Table(str(path), tuple(columns), iter(records))
+    return TableRows(str(path), tuple(columns), iter(records))
 
 
 @contextmanager
-def _csv(path: Path) -> Iterator[Table]:
+def _csv(path: Path) -> Iterator[TableRows]:
     """Rows as a spreadsheet numbers them: the heading is row 1. Cells are text, empty ones too."""
     data = content(path, "give the file of a table")
     text = "\n".join(line for _, line in lines(path, data))
@@ -200,4 +200,4 @@ def _csv(path: Path) -> Iterator[Table]:
 
     with _loaded(str(path), load, first=2) as found:
         filled = ((where, fields) for where, fields in found.rows if any(fields.values()))
-        yield Table(found.name, found.columns, filled)
+        yield TableRows(found.name, found.columns, filled)
