@@ -3,10 +3,10 @@
 Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other attributes: arXiv:2510.07567.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -22,8 +22,6 @@ from unlearnbench import (
 )
 from unlearnbench.contracts import Summary
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.statistics import over_questions
-from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
 from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, REPORTED
@@ -36,9 +34,6 @@ from .reader import read
 from .scorers import SCORERS, blindness
 from .summary import remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
-
-if TYPE_CHECKING:
-    from unlearnbench import MetricValue
 
 
 class FIUBenchOptions(Params):
@@ -151,7 +146,7 @@ class FIUBenchTask(FactsTask):
         dataset = read(location.folder)
         private = frozenset(self.options.private)
         sets = split_sets(dataset, forget, private, self.options.held_out, self.options.validation, seed=seed)
-        blind = self.remarks([{"answer": sample.answer} for sample in sets.all])
+        blind = self._blind(sample.answer for sample in sets.all)
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
         return FIUBenchData(location, dataset, sets, private, forget, notices)
 
@@ -166,17 +161,12 @@ class FIUBenchTask(FactsTask):
         known = [("acquaintances.json", each) for each in data.sets.acquaintances]
         return texts_of((f"{data.root / file}: {sample.id}", sample) for file, sample in (*asked, *known))
 
-    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
-        """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
-        records, found = self._seen(predictions, ""), {}
-        for metric in (RougeL(), ExactMatch()):
-            values = [(each["cluster"], metric.values(each, self.scorer)) for each in records]
-            found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
-        return found
-
     def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
-        """Whether the scorer cannot see some answers."""
-        blind = None if self.scorer.any_script else blindness([each["answer"] for each in predictions])
+        """Whether the sets are told, and whether the scorer cannot see some answers."""
+        return (*super().remarks(predictions), *self._blind(each["answer"] for each in predictions))
+
+    def _blind(self, answers: Iterable[str]) -> tuple[str, ...]:
+        blind = None if self.scorer.any_script else blindness([*answers])
         return (blind,) if blind else ()
 
 
