@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from unlearnbench.report.progress import TerminalWatch
+from unlearnbench.report.progress import TerminalDisplay
 from unlearnbench.report.time_left import TimeLeft, spelt
 
 
 class Screen:
-    """A terminal (or a file) of some width, a clock that is set by hand, and what is watched on it."""
+    """A terminal (or a file) of some width, a clock that is set by hand, and what is shown on it."""
 
     def __init__(self, cells: int = 3, width: int = 80, workers: int = 1, *, terminal: bool = True) -> None:
         self.now = 0.0
         self.plans: Any = [planned(name) for name in ("ga", "npo-gd", "cagul", "po-gd")[:cells]]
         self.file = io.StringIO()
         self.console = Console(file=self.file, width=width, force_terminal=terminal, color_system=None, height=30)
-        self.watch = TerminalWatch(self.console, self.plans, workers, lambda: self.now)
+        self.display = TerminalDisplay(self.console, self.plans, workers, lambda: self.now)
 
     def shown(self) -> str:
         """What stands there now, and is drawn anew."""
         with self.console.capture() as drawn:
-            self.console.print(self.watch)
+            self.console.print(self.display)
         return drawn.get()
 
     @property
@@ -35,15 +35,15 @@ class Screen:
 
     def bar(self, what: str, total: int, *steps: tuple[float, int], place: int = 0, **figures: float) -> None:
         """A bar, and steps each after so many seconds."""
-        self.watch.bar(place, what, total)
+        self.display.bar(place, what, total)
         for seconds, number in steps:
             self.now += seconds
-            self.watch.advance(place, number, figures)
+            self.display.advance(place, number, figures)
 
     def end(self, number: int, *, cached: bool = False, ok: bool = True) -> None:
         row = SimpleNamespace(status="ok" if ok else "error")
         finished: Any = SimpleNamespace(plan=self.plans[number], row=row, cached=cached)
-        self.watch.ended(finished)
+        self.display.ended(finished)
 
 
 def planned(method: str, task: str = "fiubench", model: str = "tiny-qwen2.5-vl", seed: int = 7) -> Any:
@@ -54,7 +54,7 @@ def planned(method: str, task: str = "fiubench", model: str = "tiny-qwen2.5-vl",
 def test_it_says_which_cell_of_how_many_and_how_far_that_is() -> None:
     screen = Screen()
     screen.end(0, cached=True)
-    screen.watch.begins(0, screen.plans[1])
+    screen.display.begins(0, screen.plans[1])
     assert "starting" in screen.shown()
     screen.bar("unlearning", 120, (10.0, 20), (10.0, 20), forget=1.25)
     lines = screen.shown().splitlines()
@@ -71,11 +71,11 @@ def test_nothing_is_cut_at_any_width(width: int) -> None:
         "/data/models/our-own-finetuned-model-of-eleven-billion",
         "ga.epochs=5 base.full=true",
     )
-    screen.watch.begins(0, plan)
+    screen.display.begins(0, plan)
     figures = {"forget": -12.3456, "nonprivate": 0.5, "retain": 3.25, "of_the_validation_set": 1.125}
     screen.bar("stage: memorising the pairs", 12_000, (3.0, 3_000), (3.0, 3_000), **figures)
     running = screen.shown()
-    screen.watch.over(0, done=True)
+    screen.display.over(0, done=True)
     for text in (running, screen.left):
         lines = text.splitlines()
         assert max(len(line.rstrip()) for line in lines) <= width
@@ -91,10 +91,10 @@ def test_nothing_is_cut_at_any_width(width: int) -> None:
 
 def test_what_ends_early_ends_as_done_and_what_fails_as_cut_off() -> None:
     screen = Screen(cells=1)
-    screen.watch.begins(0, screen.plans[0])
+    screen.display.begins(0, screen.plans[0])
     for done in (True, False):
         screen.bar("unlearning", 120, (5.0, 12), forget=2.0)
-        screen.watch.over(0, done=done)
+        screen.display.over(0, done=done)
     _, early, cut = screen.left.splitlines()
     assert re.fullmatch(r"  unlearning ━{24} done after 12 of 120, 0:00:05 forget 2.000\s*", early)
     assert re.fullmatch(r"  unlearning ━━ +12/120 0:00:05, cut off forget 2.000\s*", cut)
@@ -104,10 +104,10 @@ def test_what_ends_early_ends_as_done_and_what_fails_as_cut_off() -> None:
 def test_of_one_worker_bars_leave_lines_under_their_cell_and_loading_leaves_none() -> None:
     screen = Screen(terminal=False)
     for number in (0, 1):
-        screen.watch.begins(0, screen.plans[number])
+        screen.display.begins(0, screen.plans[number])
         for what, total in (("loading the model", 1), ("asking", 8), ("scoring", 4)):
             screen.bar(what, total, (1.0, total))
-            screen.watch.over(0, done=True)
+            screen.display.over(0, done=True)
         screen.end(number)
     names = [line.split("━")[0].strip() for line in screen.left.splitlines()]
     ga, npo = (f"cell {n} of 3: {name} on fiubench, tiny-qwen2.5-vl, seed 7" for n, name in ((1, "ga"), (2, "npo-gd")))
@@ -117,16 +117,16 @@ def test_of_one_worker_bars_leave_lines_under_their_cell_and_loading_leaves_none
 
 def test_of_several_workers_cells_leave_lines() -> None:
     screen = Screen(workers=2, terminal=False)
-    screen.watch.begins(0, screen.plans[0])
-    screen.watch.begins(1, screen.plans[1])
+    screen.display.begins(0, screen.plans[0])
+    screen.display.begins(1, screen.plans[1])
     screen.bar("asking", 8, (30.0, 4), place=0)
     screen.bar("unlearning", 8, (30.0, 4), place=1)
     drawn = screen.shown()
     for said in ("cell 1 of 3: ga on", "asking", "cell 2 of 3: npo-gd on", "unlearning"):
         assert said in drawn
-    screen.watch.over(1, done=True)
+    screen.display.over(1, done=True)
     screen.end(1)
-    screen.watch.begins(1, screen.plans[2])
+    screen.display.begins(1, screen.plans[2])
     assert "cell 3 of 3: cagul on" in screen.shown()
     screen.end(0, ok=False)
     assert screen.left.splitlines() == ["cell 2 of 3: npo-gd on fiubench, tiny-qwen2.5-vl, seed 7 - 0:01:00"]
@@ -134,8 +134,8 @@ def test_of_several_workers_cells_leave_lines() -> None:
 
 def test_what_is_said_stands_in_one_piece() -> None:
     screen = Screen(width=40)
-    with screen.watch as watch:
-        watch.say("error: [bold]" + 80 * "x")
+    with screen.display as display:
+        display.say("error: [bold]" + 80 * "x")
     assert "error: [bold]" + 80 * "x" in screen.left
 
 

@@ -15,7 +15,7 @@ import typer
 from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
-from .parts.following import Ended, first_word, follow, watching
+from .parts.following import Ended, displaying, first_word, follow
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ def _compute(job: "Job", how: How, plans: "list[Plan]", *, quiet: bool) -> Ended
 
     limits = Limits(how.jobs, how.gpus, how.seconds, launch.check(how.gpus, plans[0].device, how.jobs))
     announce(plans, RowStore(job.results))
-    with watching(plans, how.jobs, quiet=quiet) as watch:
-        return follow(Local(job, plans, limits, watch).run(), watch, job.results)
+    with displaying(plans, how.jobs, quiet=quiet) as display:
+        return follow(Local(job, plans, limits, display).run(), display, job.results)
 
 
 def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
@@ -200,7 +200,7 @@ def _warn_of_thin(rows: "list[Row]") -> None:
 def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     """Compute in this process, together with those that a launcher has started beside it; None in the latter."""
     from ..engine.artefacts import Store
-    from ..engine.executors.watch import InThisProcess
+    from ..engine.executors.display import InThisProcess
     from ..engine.grid import announce
     from ..engine.grid import run as run_grid
     from ..results.store import RowStore
@@ -209,10 +209,10 @@ def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     with launch.joined(plans[0].device, job.join_seconds) as first, results_of(rows, first) as kept:
         if first:
             announce(plans, rows)
-        with watching(plans, 1, quiet=quiet or not first) as watch:
-            progress, begins = InThisProcess(watch), partial(watch.begins, 0)
+        with displaying(plans, 1, quiet=quiet or not first) as display:
+            progress, begins = InThisProcess(display), partial(display.begins, 0)
             work = run_grid(plans, kept, Store(job.store), progress, job.checkpoint_seconds, begins)
-            ended = follow(work, watch, rows.folder, told=first)
+            ended = follow(work, display, rows.folder, told=first)
         if first:
             return ended
     if ended[1]:
@@ -234,8 +234,8 @@ def _on_slurm(job: "Job", plans: "list[Plan]", how: How, *, quiet: bool) -> Ende
     cluster = Cluster(gpus, {name: value for name, _, value in pairs})
     slurm = Slurm(job, plans, Limits(1, how.gpus, how.seconds), cluster)
     try:
-        with watching(plans, len(plans), quiet=quiet) as watch:
-            return follow(slurm.run(), watch, job.results)
+        with displaying(plans, len(plans), quiet=quiet) as display:
+            return follow(slurm.run(), display, job.results)
     except KeyboardInterrupt:
         if slurm.jobs and typer.confirm(f"cancel the {len(slurm.jobs)} jobs that are not done?", err=True):
             slurm.cancel()

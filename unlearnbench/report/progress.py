@@ -103,8 +103,8 @@ class Work:
     """What there is to say where no bar runs."""
 
 
-class TerminalWatch:
-    """Shows cells on ``console`` while they are computed (`unlearnbench.engine.executors.watch`), each line in full.
+class TerminalDisplay:
+    """Shows cells on ``console`` while they are computed (`unlearnbench.engine.executors.display`), each line in full.
 
     Of a single worker every finished bar leaves a line behind, under the cell's own; of several only the cells do. On
     what is no terminal these lines are all that is written.
@@ -120,7 +120,7 @@ class TerminalWatch:
         self._spinner = Spinner("line")
         self._live = Live(self, console=console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> "TerminalWatch":
+    def __enter__(self) -> "TerminalDisplay":
         if self.console.is_terminal:
             self._live.start()
         return self

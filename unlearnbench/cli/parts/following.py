@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ... import errors
 
 if TYPE_CHECKING:
-    from ...engine.executors.watch import Watch
+    from ...engine.executors.display import Display
     from ...engine.grid import Finished
     from ...engine.planning import Plan
     from ...results.row import Row
@@ -27,38 +27,38 @@ def first_word(*, quiet: bool) -> None:
         console.print("reading data and the files of models ...", style="dim", highlight=False)
 
 
-def watching(plans: "Sequence[Plan]", workers: int, *, quiet: bool) -> "AbstractContextManager[Watch]":
+def displaying(plans: "Sequence[Plan]", workers: int, *, quiet: bool) -> "AbstractContextManager[Display]":
     """Somewhere to show the cells while they are computed; ``quiet`` shows nothing but what has to be said."""
     if quiet:
-        from ...engine.executors.watch import Unwatched
+        from ...engine.executors.display import NoDisplay
 
-        return nullcontext(Unwatched())
+        return nullcontext(NoDisplay())
     from rich.console import Console
 
-    from ...report.progress import TerminalWatch
+    from ...report.progress import TerminalDisplay
 
-    return TerminalWatch(Console(stderr=True), plans, workers)
+    return TerminalDisplay(Console(stderr=True), plans, workers)
 
 
-def follow(work: "Iterator[Finished]", watch: "Watch", folder: Path, *, told: bool = True) -> Ended:
+def follow(work: "Iterator[Finished]", display: "Display", folder: Path, *, told: bool = True) -> Ended:
     """Go through the cells, each trouble ``told`` once."""
     finished, troubles = [], set[str]()
     for cell in work:
         finished.append(cell.row)
-        watch.ended(cell)
+        display.ended(cell)
         if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
             troubles.add(cell.row.error.message)
             if told:
-                watch.say(f"error: {_why(cell.row)}")
-                _show_log(watch, folder, cell.row)
+                display.say(f"error: {_why(cell.row)}")
+                _show_log(display, folder, cell.row)
     return finished, bool(troubles)
 
 
-def _show_log(watch: "Watch", folder: Path, row: "Row") -> None:
+def _show_log(display: "Display", folder: Path, row: "Row") -> None:
     """With ``--debug``, the end of a failed cell's log: its traceback."""
     if row.error and row.error.log and logging.getLogger("unlearnbench").isEnabledFor(logging.DEBUG):
         text = (folder / row.error.log).read_text("utf-8", "replace")
-        watch.say("\n".join(text.splitlines()[-100:]))
+        display.say("\n".join(text.splitlines()[-100:]))
 
 
 def _why(row: "Row") -> str:

@@ -16,9 +16,9 @@ from ...results.store import RowStore
 from ..artefacts import Store
 from ..grid import Finished, Grid
 from ..planning import Plan
+from .display import Display, NoDisplay
 from .job import Job
 from .process import Limits, Worker, threads_each
-from .watch import Unwatched, Watch
 
 LOOK = 0.5
 """Seconds after which claims of other runs, artefacts and time limits are looked at again."""
@@ -34,8 +34,8 @@ class Local:
     while it is made. What another run is computing is left to it and looked at again.
     """
 
-    def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, watch: Watch | None = None) -> None:
-        self.job, self.limits, self.watch = job, limits, watch or Unwatched()
+    def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, display: Display | None = None) -> None:
+        self.job, self.limits, self.display = job, limits, display or NoDisplay()
         self.results, self.store = RowStore(job.results), Store(job.store)
         self.cells, self.grid = Cells(self.results), Grid(self.results)
         self._pending = list(plans)
@@ -77,7 +77,7 @@ class Local:
                     folder / "job.json", place, self._environment(place), self.limits
                 )
             worker.take(plan, self.cells.log(plan.row_id))
-            self.watch.begins(place, plan)
+            self.display.begins(place, plan)
 
     def _next(self, last: Plan | None) -> Plan | None:
         """The next cell that can be computed now, claimed; the rest of the model that is in memory goes first."""
@@ -139,13 +139,13 @@ class Local:
     def _show(self, place: int, what: str, facts: dict[str, Any]) -> None:
         match what:
             case "bar":
-                self.watch.bar(place, **facts)
+                self.display.bar(place, **facts)
             case "advance":
-                self.watch.advance(place, **facts)
+                self.display.advance(place, **facts)
             case "bar over":
-                self.watch.over(place, **facts)
+                self.display.over(place, **facts)
             case "warning":
-                self.watch.say(facts["line"])
+                self.display.say(facts["line"])
 
     def _finished(self, worker: Worker) -> Finished:
         plan = worker.leave()
@@ -163,7 +163,7 @@ class Local:
             worker.leave_word(why)
         worker.kill()
         del self._workers[worker.place]
-        self.watch.over(worker.place, done=False)
+        self.display.over(worker.place, done=False)
         if plan is None:
             return
         if again:
@@ -190,7 +190,7 @@ class Local:
         self._claims.pop(plan.row_id).release()
 
     def _end_all(self) -> None:
-        self.watch.close()  # first, so that an interrupted terminal is left as it was
+        self.display.close()  # first, so that an interrupted terminal is left as it was
         for worker in self._workers.values():
             worker.end() if worker.plan is None else worker.kill()
         for claim in self._claims.values():

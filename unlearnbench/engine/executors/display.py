@@ -1,4 +1,4 @@
-"""Where a run shows what it is at, whoever computes its cells; and what stands there if nobody looks."""
+"""Where a run shows what it is at, whoever computes its cells; and what stands there if nothing is shown."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..planning import Plan
 
 
-class Watch(Protocol):
+class Display(Protocol):
     """What is told of a run. ``place`` says which of the workers it is about, from 0."""
 
     def begins(self, place: int, plan: "Plan") -> None:
@@ -35,7 +35,7 @@ class Watch(Protocol):
         """Leave the terminal as it was; nothing more is shown but what is said."""
 
 
-class Unwatched:
+class NoDisplay:
     """Shows nothing; what is said goes to standard error."""
 
     def begins(self, place: int, plan: "Plan") -> None:
@@ -64,20 +64,20 @@ class Unwatched:
 class InThisProcess:
     """Progress (`unlearnbench.runtime.run`) of the first place, for a run that has no workers."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, display: Display) -> None:
+        self._display = display
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator["InThisProcess"]:
-        """A bar that is watched."""
-        self._watch.bar(0, what, total)
+        """A bar that is shown."""
+        self._display.bar(0, what, total)
         done = False
         try:
             yield self
             done = True
         finally:
-            self._watch.over(0, done=done)
+            self._display.over(0, done=done)
 
     def advance(self, steps: int = 1, **figures: float) -> None:
         """Move on."""
-        self._watch.advance(0, steps, {name: float(value) for name, value in figures.items()})
+        self._display.advance(0, steps, {name: float(value) for name, value in figures.items()})
