@@ -223,6 +223,11 @@ def family(name: str, *, reference: str | None = None) -> Callable[[C], C]:
     return _named(families, name, reference, None)
 
 
+def allowed(name: str) -> bool:
+    """Whether a plug-in may have that name."""
+    return bool(_NAME.fullmatch(name)) and name != "base"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A question to put into an error, with a space after it: the known word that comes closest, or "" if none does."""
     close = get_close_matches(word, [*known], n=1)
