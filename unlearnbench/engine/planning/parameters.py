@@ -15,6 +15,8 @@ from .plans import Chosen
 def parameters(cell: Cell, card: ModelCard, config: RunConfig) -> tuple[tuple[Chosen, ...], BaseParams | BroughtParams]:
     """The methods' and the base's, as set and by default for this model; raises `UsageError`."""
     if kind := evaluated(cell.method, config):
+        if own := cell.settings.get(cell.method):
+            raise UsageError(f"--set {cell.method}.{next(iter(own))}: that model was made elsewhere: leave it out")
         return (Chosen(kind, Params()),), _base(cell, card, config)
     return _methods(cell, card), _base(cell, card, config)
 

@@ -63,9 +63,7 @@ def check_adapter(whole: str, folder: Path) -> None:
     """Raise `ModelError`, which begins with ``whole``, for an adapter that could not be put on a model here."""
     about = _json(folder / ADAPTER)
     if not about:
-        raise ModelError(
-            f"{whole}: {folder / ADAPTER} is missing or no JSON object; save the adapter again"
-        )
+        raise ModelError(f"{whole}: {folder / ADAPTER} is missing or no JSON object; save the adapter again")
     if (kind := str(about.get("peft_type", "")).upper()) != "LORA":
         raise ModelError(f"{whole}: an adapter of the kind {kind or 'unknown'}, and only LoRA is put on here: merge it")
     file = folder / "adapter_model.safetensors"
