@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -31,6 +31,7 @@ from unlearnbench import (
 from unlearnbench.contracts import EXAMPLE, Summary
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.data.source import unpacked
+from unlearnbench.errors import RecordError
 from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further, measure
 from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL, ValueRouge
@@ -40,7 +41,7 @@ from .guesses import guesses
 from .people import HELD_OUT, VALIDATION, Dataset, People, split_of, split_sets
 from .published import FORGET
 from .reader import read
-from .records import Prediction, collect, explain, in_turns
+from .records import Prediction, SetName, collect, explain, in_turns
 from .scorers import SCORERS, blindness
 from .summary import remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
@@ -63,6 +64,12 @@ REPORTED = {
 }  # fmt: skip
 """Metrics by set. ``other_view`` is the forget set on pictures that nobody trained on; ``retain`` is the whole retain
 set: the questions about the others and the non-private ones. Nobody trains on people held out or on acquaintances."""
+
+
+SETS_UNTOLD = (
+    "predictions say not of which set they are, so what is forgotten and what is kept are one number: give each a set, "
+    f"one of {', '.join(get_args(SetName))}"
+)
 
 
 class FIUBenchOptions(Params):
@@ -212,7 +219,7 @@ class FIUBenchTask(Task):
         dataset = read(location.folder)
         private = frozenset(self.options.private)
         sets = split_sets(dataset, forget, private, self.options.held_out, self.options.validation, seed=seed)
-        blind = self.remarks([{"answer": sample.answer} for sample in sets.all])
+        blind = self._blind(sample.answer for sample in sets.all)
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
         return FIUBenchData(location, dataset, sets, private, forget, notices)
 
@@ -232,16 +239,38 @@ class FIUBenchTask(Task):
             yield from ((where, "perturbed_answer", text) for text in question.perturbed_answers)
 
     def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
-        """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
+        """Every set's metrics, as far as predictions hold what these read; or what text tells of all of them alike.
+
+        The latter where none says its set: then it is not known either which way is better. Raises `RecordError` for
+        one without a set among others that have one.
+        """
+        if told := [each for each in predictions if "set" in each]:
+            if len(told) < len(predictions):
+                place = next(place for place, each in enumerate(predictions) if "set" not in each)
+                raise RecordError(f"it has no set, and {len(told)} others have: give it one too", place)
+            return self._by_set(predictions)
         records, found = self._seen(predictions, ""), {}
         for metric in (RougeL(), ExactMatch()):
             values = [(each["cluster"], metric.values(each, self.scorer)) for each in records]
             found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
         return found
 
+    def _by_set(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """The metrics that any prediction of a set has the fields for."""
+        views = self.views(predictions)
+        wanted = {
+            name: [metric for metric in REPORTED[name] if any(map(metrics.get(metric)().applies, own))]
+            for name, own in views.items()
+        }
+        return measure_sets(self, predictions, wanted, self.scorer)
+
     def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
-        """Whether the scorer cannot see some answers."""
-        blind = None if self.scorer.any_script else blindness([each["answer"] for each in predictions])
+        """Whether the sets are told, and whether the scorer cannot see some answers."""
+        told = any("set" in each for each in predictions)
+        return (*(() if told else (SETS_UNTOLD,)), *self._blind(each["answer"] for each in predictions))
+
+    def _blind(self, answers: Iterable[str]) -> tuple[str, ...]:
+        blind = None if self.scorer.any_script else blindness([*answers])
         return (blind,) if blind else ()
 
     def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
@@ -271,7 +300,7 @@ class FIUBenchTask(Task):
 
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""
-        parts = {name: (name,) for name in self.metric_sets} | {"retain": ("nonprivate", "others")}
+        parts = {name: (name,) for name in self.metric_sets} | {"retain": ("nonprivate", "others", "retain")}
         return {name: self._seen((each for each in records if each["set"] in of), name) for name, of in parts.items()}
 
     def _seen(self, records: Iterable[Any], name: str) -> list[Record]:
