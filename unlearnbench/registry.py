@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,10 @@ class Registry(Generic[T]):
     def origin(self, name: str) -> str:
         """Where a plug-in comes from: "DISTRIBUTION VERSION", or the path of a single file."""
         return self._claims(name)[0].origin
+
+    def target(self, name: str) -> object:
+        """What a name stands for, not imported: the plug-in itself, or the "module:attribute" that leads to it."""
+        return self._claims(name)[0].target
 
     def code(self, name: str) -> str | None:
         """The digest of a single-file plug-in, whose version nobody raises; None for a package's, known by its own."""
@@ -174,7 +178,7 @@ class Registry(Generic[T]):
                 return f"has {own} that are no subclass of unlearnbench.Params"
         if getattr(target, "name", None) != name:
             return f"calls itself {getattr(target, 'name', None)!r}, not {name!r}"
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return "has a name with other characters than letters, digits, '.', '_' and '-'"
         if name == "base":
             return "has the name by which --set means the finetuning of the base model"
@@ -221,11 +225,6 @@ def metric(name: str, *, reference: str | None = None, version: str | None = Non
 def family(name: str, *, reference: str | None = None) -> Callable[[C], C]:
     """Class decorator: register a `VLM` under ``name``, its models' ``model_type``; set its ``name``, ``reference``."""
     return _named(families, name, reference, None)
-
-
-def allowed(name: str) -> bool:
-    """Whether a plug-in may have that name."""
-    return bool(_NAME.fullmatch(name)) and name != "base"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from unlearnbench.cli import app as whole_app
 from unlearnbench.cli.model.score import score
 from unlearnbench.errors import DataError, UsageError
-from unlearnbench.tasks.fiubench.task import SETS_UNTOLD
+from unlearnbench.tasks.facts.task import SETS_UNTOLD
 
 app = typer.Typer()
 app.command()(score)

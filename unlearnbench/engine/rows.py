@@ -15,9 +15,9 @@ from ..results.row import (
     DataInfo,
     Environment,
     Failure,
+    MadeElsewhere,
     MethodInfo,
     ModelInfo,
-    Origin,
     Row,
     Samples,
     Score,
@@ -99,8 +99,8 @@ def _base(plan: Plan) -> dict[str, Any]:
     return {"params": {"weights": origin.digest} | _plain(plan.base), "elsewhere": _origin(origin).model_dump()}
 
 
-def _origin(found: Elsewhere) -> Origin:
-    return Origin(source=utf8(found.text), digest=found.digest)
+def _origin(found: Elsewhere) -> MadeElsewhere:
+    return MadeElsewhere(source=utf8(found.text), digest=found.digest)
 
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from .handed import checked_edit, checked_files, edit_class_of, plain_cost, plai
 from .keys import digest
 
 if TYPE_CHECKING:
-    from ..models.contract.edits import Change, Edit
+    from ..models.contract.edits import Alteration, Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run
     from .artefacts import Store
@@ -48,7 +48,7 @@ class Maker(Protocol):
         go ``aside``. Of several processes that work together all call it, each with a folder, and the first one writes.
         """
 
-    def load(self, folder: Path, model: "VLM") -> "Change":
+    def load(self, folder: Path, model: "VLM") -> "Alteration":
         """What `make` wrote, or what it found."""
 
 
@@ -166,7 +166,7 @@ class Bringing:
             notes["by_heart"] = {"answers": count, "of": of}
         return {"edit": True, "trainable_parameters": None, "cost": {"train_seconds": None}, "notes": notes}
 
-    def load(self, folder: Path, model: "VLM") -> "Change":  # noqa: D102
+    def load(self, folder: Path, model: "VLM") -> "Alteration":  # noqa: D102
         from ..models.files.replace import Replacement
 
         return Replacement(self.origin)

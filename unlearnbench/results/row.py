@@ -89,7 +89,7 @@ class Failure(_Part):
     log: Text | None = None
 
 
-class Origin(_Part):
+class MadeElsewhere(_Part):
     """A model that was made elsewhere: as it was named, and the digest of all its weights."""
 
     source: Text
@@ -113,7 +113,7 @@ class MethodInfo(_Part):
     """How many trials the default hyperparameters were chosen from; null where any was set by the command."""
     continues: "MethodInfo | None" = None
     """The method whose unlearned model this one went on with; null where it started by itself."""
-    elsewhere: Origin | None = None
+    elsewhere: MadeElsewhere | None = None
     """The model, where other code than ours made it; every seed may have one of its own."""
 
 

@@ -9,8 +9,8 @@ from ...contracts import Method
 from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.check import ADAPTER
-from ...models.files.elsewhere import Elsewhere, Named, found, named
-from ...registry import allowed, methods
+from ...models.files.elsewhere import Elsewhere, Typed, found, named
+from ...registry import NAME, methods
 from ...runtime.atomic import sha256_of
 from ..keys import digest
 from ..stages import BASE, PRETRAINED
@@ -54,7 +54,7 @@ class Brought:
         """What the method of that name has made, if it was made elsewhere."""
         return self._of(self._methods[name], like) if name in self._methods else None
 
-    def _of(self, typed: Named, like: ModelCard) -> Elsewhere:
+    def _of(self, typed: Typed, like: ModelCard) -> Elsewhere:
         if typed.whole not in self._found:
             folder, adapter = found(typed, like, fetch=self._fetch)
             content = self._digest_of(folder)
@@ -64,7 +64,7 @@ class Brought:
         return self._found[typed.whole]
 
     @staticmethod
-    def _named(config: RunConfig, option: str, text: str) -> Named:
+    def _named(config: RunConfig, option: str, text: str) -> Typed:
         if len(config.models) > 1:
             raise UsageError(
                 f"{option} {text}: it was made from one model, and --model names {len(config.models)}: give one, and "
@@ -77,5 +77,5 @@ def _check_name(name: str, config: RunConfig) -> None:
     """Raise `UsageError` for a name that is taken, or that no method can have."""
     if name in methods:
         raise UsageError(f"{AS} {name}: that is a method here; give the model from elsewhere a name of its own")
-    if not allowed(name) or name in config.tasks:
+    if not NAME.fullmatch(name) or name in (BASE, *config.tasks):
         raise UsageError(f"{AS} {name}: a method's name has letters, digits, '.', '_' and '-', and is no task's")

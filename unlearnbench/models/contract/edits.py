@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .imprint import Imprint
 
 
-class Change(ABC):
+class Alteration(ABC):
     """A change of a model."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Change(ABC):
         self.apply(model)
 
 
-class Edit(Change):
+class Edit(Alteration):
     """A change that can be saved and loaded too."""
 
     trainable_parameters: int = 0

@@ -12,7 +12,7 @@ from .source import card_for, folder_of, is_hub_id, model_type
 
 
 @dataclass(frozen=True)
-class Named:
+class Typed:
     """What was typed after an ``option``: a model, and perhaps an adapter on it; nothing is fetched yet."""
 
     option: str
@@ -39,7 +39,7 @@ class Elsewhere:
     digest: str
 
 
-def named(option: str, text: str, of: str) -> Named:
+def named(option: str, text: str, of: str) -> Typed:
     """Take ``MODEL[@ADAPTER]`` apart; without MODEL it is an adapter on the model ``of`` that name.
 
     Raises `UsageError`, which begins with the option, for what is neither a name, a folder nor a hub id.
@@ -54,10 +54,10 @@ def named(option: str, text: str, of: str) -> Named:
         card = card_for(model or of)
     except UsageError as error:
         raise UsageError(f"{option} {text}: {str(error).removeprefix('--model ')}") from None
-    return Named(option, text, card, _adapter_card(f"{option} {text}", adapter) if at else None)
+    return Typed(option, text, card, _adapter_card(f"{option} {text}", adapter) if at else None)
 
 
-def found(typed: Named, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | None]:
+def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | None]:
     """The folders of a model from elsewhere and of its adapter, fetched if ``fetch`` says so.
 
     Raises `ModelError` for what cannot take the place of the weights of the model ``like``: another family, weights

@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ...errors import ModelError
-from ..contract.edits import Adapter, Change
+from ..contract.edits import Adapter, Alteration
 from ..contract.vlm import VLM
 from .elsewhere import Elsewhere
 from .load import network
 
 
-class Replacement(Change):
+class Replacement(Alteration):
     """All weights of a model from elsewhere, and its adapter on them if it has one."""
 
     def __init__(self, origin: Elsewhere) -> None:
