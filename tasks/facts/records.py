@@ -132,7 +132,9 @@ class _Pictures(TypedDict):
 
 def _pictures(sample: Fact, root: Path) -> _Pictures:
     """What a record says of a sample's pictures."""
-    names = [image.relative_to(root).as_posix() for image in sample.images]
+    names = [
+        image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name for image in sample.images
+    ]
     if len(names) > 1:
         return {"image": names[0], "images": names}
     return {"image": names[0]} if names else {}

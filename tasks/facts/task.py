@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args
 
-from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, measure_sets
+from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, further_versions, measure_sets
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.errors import RecordError
@@ -25,13 +25,13 @@ from .sets import Fact, People
 if TYPE_CHECKING:
     from unlearnbench import VLM, MetricValue, Run
 
+EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2, "held_out": 1, "acquaintances": 1}
+"""How many samples of each set a leaderboard shows."""
+
 SETS_UNTOLD = (
     "predictions say not of which set they are, so what is forgotten and what is kept are one number: give each a set, "
     f"one of {', '.join(get_args(SetName))}"
 )
-
-EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2, "held_out": 1, "acquaintances": 1}
-"""How many samples of each set a leaderboard shows."""
 
 
 class FactsData(Protocol):
@@ -79,6 +79,13 @@ class FactsTask(Task):
         """How answers are read."""
         return STRICT
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
+        own = sorted({name for names in self.reported.values() for name in names})
+        versions = {name: metrics.get(name).version for name in own}
+        return {"scorer": self.scorer.label, "reported": versions} | further_versions(self)
+
     @abstractmethod
     def asked(self, data: Any) -> dict[str, tuple[Fact, ...]]:
         """Whatever is asked, by the set that its records are of."""
@@ -108,35 +115,6 @@ class FactsTask(Task):
         found = measure_sets(self, records, self.reported, self.scorer)
         return Evaluation([*records], found, baselines=self.baselines(records))
 
-    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
-        """Every set's metrics, as far as predictions hold what these read; or what text tells of all of them alike.
-
-        The latter where none says its set: then it is not known either which way is better. Raises `RecordError` for
-        one without a set among others that have one.
-        """
-        if told := sum("set" in each for each in predictions):
-            if told < len(predictions):
-                place = next(place for place, each in enumerate(predictions) if "set" not in each)
-                raise RecordError(f"it has no set, and {told} others have: give it one too", place)
-            return self._by_set(predictions)
-        records, found = self._seen(predictions, ""), {}
-        for metric in (RougeL(), ExactMatch()):
-            values = [(each["cluster"], metric.values(each, self.scorer)) for each in records]
-            found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
-        return found
-
-    def _by_set(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
-        """The metrics that any prediction of a set has the fields for."""
-        wanted = {
-            name: [metric for metric in self.reported[name] if any(map(metrics.get(metric)().applies, own))]
-            for name, own in self.views(predictions).items()
-        }
-        return measure_sets(self, predictions, wanted, self.scorer)
-
-    def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
-        """Whether predictions tell their sets."""
-        return () if any("set" in each for each in predictions) else (SETS_UNTOLD,)
-
     def baselines(self, predictions: Sequence[Any]) -> "dict[str, dict[str, MetricValue]]":
         """What guesses score on the forget set; of answers whose sets are not told, nothing."""
         return {
@@ -148,6 +126,36 @@ class FactsTask(Task):
             }
             for name, own in guesses([each for each in predictions if "set" in each]).items()
         }
+
+    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """Every set's metrics, as far as predictions hold what these read; or what text tells of all of them alike.
+
+        The latter where none says its set: then it is not known either which way is better. Raises `RecordError` for
+        one without a set among others that have one.
+        """
+        if told := [each for each in predictions if "set" in each]:
+            if len(told) < len(predictions):
+                place = next(place for place, each in enumerate(predictions) if "set" not in each)
+                raise RecordError(f"it has no set, and {len(told)} others have: give it one too", place)
+            return self._by_set(predictions)
+        records, found = self._seen(predictions, ""), {}
+        for metric in (RougeL(), ExactMatch()):
+            values = [(each["cluster"], metric.values(each, self.scorer)) for each in records]
+            found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
+        return found
+
+    def _by_set(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """The metrics that any prediction of a set has the fields for."""
+        views = self.views(predictions)
+        wanted = {
+            name: [metric for metric in self.reported[name] if any(map(metrics.get(metric)().applies, own))]
+            for name, own in views.items()
+        }
+        return measure_sets(self, predictions, wanted, self.scorer)
+
+    def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
+        """Whether the sets are told."""
+        return () if any("set" in each for each in predictions) else (SETS_UNTOLD,)
 
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""

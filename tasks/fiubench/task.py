@@ -11,14 +11,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import (
-    Headline,
     HubDataset,
     Location,
     Params,
     Scored,
     Scorer,
     Split,
-    further_versions,
     locate,
     task,
 )
@@ -26,6 +24,7 @@ from unlearnbench.contracts import Summary
 from unlearnbench.data.source import unpacked
 from unlearnbench.registry import metrics
 
+from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, REPORTED
 from ..facts.records import WEIGHED
 from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
 from ..facts.task import FactsTask, texts_of
@@ -35,20 +34,6 @@ from .reader import read
 from .scorers import SCORERS, blindness
 from .summary import remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
-
-REPORTED = {
-    "forget": (
-        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
-        "truth_ratio", "truth_odds", "refusal_rate", "fluency",
-    ),
-    "other_view": ("value_rouge", "rouge_l", "exact_match", "probability", "value_probability", "refusal_rate"),
-    "nonprivate": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
-    "retain": ("value_rouge", "rouge_l", "exact_match", "truth_ratio", "refusal_rate", "fluency"),
-    "held_out": ("value_rouge", "rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
-    "acquaintances": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
-}  # fmt: skip
-"""Metrics by set. ``other_view`` is the forget set on pictures that nobody trained on; ``retain`` is the whole retain
-set: the questions about the others and the non-private ones. Nobody trains on people held out or on acquaintances."""
 
 
 class FIUBenchOptions(Params):
@@ -134,39 +119,10 @@ class FIUBenchTask(FactsTask):
     by_default = True
     # Its `datasets` loader mixes several files up, so the files themselves are fetched.
     hub = HubDataset(("gray311/FIUBench",), ("full.json", "split.json", "SFHQ.zip"))
-    headlines = (
-        Headline("Forget", "forget.rouge_l", "ROUGE-L"),
-        Headline("Forget", "forget.value_rouge", "Value"),
-        Headline("Forget", "forget.exact_match", "EM"),
-        Headline("Forget", "forget.ape", "APE"),
-        Headline("Forget", "forget.min_k", "Min-K"),
-        Headline("Forget", "forget.probability", "Prob"),
-        Headline("Forget", "forget.refusal_rate", "Refused"),
-        Headline("Forget", "forget.fluency", "Fluent"),
-        Headline("Other view", "other_view.exact_match", "EM"),
-        Headline("Non-private", "nonprivate.rouge_l", "ROUGE-L"),
-        Headline("Retain", "retain.rouge_l", "ROUGE-L"),
-        Headline("Retain", "retain.exact_match", "EM"),
-        Headline("Retain", "retain.truth_ratio", "Truth"),
-        Headline("Held-out", "held_out.exact_match", "EM"),
-        Headline("Held-out", "held_out.refusal_rate", "Refused"),
-        Headline("Acquaintances", "acquaintances.exact_match", "EM"),
-        Headline("Acquaintances", "acquaintances.refusal_rate", "Refused"),
-    )
+    headlines = HEADLINES
     metric_sets = tuple(REPORTED)
     reported = REPORTED
-    scored = Scored(
-        levels={
-            "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
-            "logits": ("forget.probability", "forget.value_probability", "forget.truth_preference"),
-        },
-        conditions={
-            f"{name}.{metric}": 0.05
-            for name in ("nonprivate", "retain", "held_out", "acquaintances")
-            for metric in ("exact_match", "refusal_rate")
-        }
-        | {"forget.fluency": 0.1},
-    )
+    scored = Scored(levels=LEVELS, conditions=CONDITIONS)
     Options = FIUBenchOptions
     options: FIUBenchOptions
 
@@ -174,13 +130,6 @@ class FIUBenchTask(FactsTask):
     def scorer(self) -> Scorer:
         """The scorer that the options name."""
         return SCORERS[self.options.scorer]
-
-    @property
-    def protocol(self) -> dict[str, Any]:
-        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
-        own = sorted({name for names in REPORTED.values() for name in names})
-        reported = {name: metrics.get(name).version for name in own}
-        return {"scorer": self.scorer.label, "reported": reported} | further_versions(self)
 
     @classmethod
     def summary(cls, folder: Path) -> Summary:
@@ -213,7 +162,7 @@ class FIUBenchTask(FactsTask):
         return texts_of((f"{data.root / file}: {sample.id}", sample) for file, sample in (*asked, *known))
 
     def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
-        """Also whether the scorer cannot see some answers."""
+        """Whether the sets are told, and whether the scorer cannot see some answers."""
         return (*super().remarks(predictions), *self._blind(each["answer"] for each in predictions))
 
     def _blind(self, answers: Iterable[str]) -> tuple[str, ...]:
