@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from ...errors import UsageError
+from ...runtime.device import launched
 from ..parts import grid
+from ..parts.following import first_word
 from ..parts.options import spread
 from ..run import How, carry_out, heeded
 
@@ -55,6 +57,7 @@ def evaluate(
     if alone and asked.base_model:
         raise UsageError(f"--alone: there is no base beside it; leave out --base-model {asked.base_model}")
     chosen = heeded(asked, how)
+    first_word(quiet=quiet or dry_run or launched())
     methods = [name] if alone else [*references(), name]
     chosen = replace(chosen, method=methods, model=[of or _named_model(weights)])
     config = chosen.config(exact=how.exact).model_copy(update={"evaluated": {name: weights}, "alone": alone})
