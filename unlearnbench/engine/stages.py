@@ -160,7 +160,7 @@ class Bringing:
             if count < self.memorised * of:
                 raise ModelError(
                     f"model {self.origin.text} has not memorised what is to be forgotten: of {of} answers it gives "
-                    f"{count} word for word, and a base must give {self.memorised:.0%}: finetune it for longer, on "
+                    f"{count} word for word, and a base must give {self.memorised:.0%}: train it for longer, on "
                     "these very questions and pictures, or say what is enough with --set base.memorised=SHARE"
                 )
             notes["by_heart"] = {"answers": count, "of": of}
