@@ -32,6 +32,14 @@ class ModelError(UnlearnbenchError):
     """A model cannot be had, loaded or held in memory."""
 
 
+class OutOfMemory(UnlearnbenchError):
+    """Memory does not hold the smallest step of some work; the message says where, the engine adds what to do."""
+
+    def __init__(self, message: str, *, advised: bool = False) -> None:
+        super().__init__(message)
+        self.advised = advised
+
+
 class PluginError(UnlearnbenchError):
     """A plug-in is broken, or two claim one name."""
 

@@ -16,6 +16,7 @@ from .. import errors
 from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
+from .parts.look import look
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ def run(
     launch.heed(how.gpus, how.executor)
     if how.executor == Executor.SLURM and not asked.device:
         asked = replace(asked, device="cuda")  # not what the submitting machine has
-    config = asked.config(exact=how.exact)
+    config = look(
+        asked.config(exact=how.exact), asked.base, how.gpus, asked.gpu_memory,
+        here=not dry_run and how.executor != Executor.SLURM,
+    )  # fmt: skip
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan
     from ..results.store import RowStore

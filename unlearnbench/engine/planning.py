@@ -12,11 +12,12 @@ from ..config import Cell, RunConfig, cells, default_tasks, forgetting_task, res
 from ..contracts import Continued, Method, Params, Task, TaskData
 from ..contracts.sample import Sets, clusters
 from ..data.control_tokens import refuse_own
-from ..data.hub import cache_only
+from ..data.hub import HubDataset, cache_only
 from ..errors import PluginError, UsageError
 from ..models.files.card import ModelCard
 from ..models.files.check import check, special_tokens
 from ..models.files.source import card_for, folder_of, model_type, shadowed
+from ..models.files.wanted import obtain
 from ..registry import families, methods, tasks
 from ..results.row import SCHEMA_VERSION
 from ..runtime.atomic import sha256_of
@@ -182,6 +183,7 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = Fal
     """
     planner = _Planner(config, store, dry)
     choices = _obtainable([planner.choose(cell) for cell in cells(config)], config)
+    obtain({c.card.name: c.card for c in choices}.values(), _on_hub(choices), fetch=not dry)
     loaded = [planner.load(choice) for choice in choices]
     plans: dict[str, Plan] = {}
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
@@ -201,6 +203,13 @@ def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
         names = " and ".join(sorted(missing))
         _log.warning("%s: no dataset on the hub, left out; --data TASK=DIR brings them", names)
     return [c for c in choices if c.data_source != "hub" or c.task.hub is not None]
+
+
+def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
+    """The datasets that come from the hub, by the names of their tasks."""
+    asked = ((c.task, c.data_source) for c in choices)
+    both = (*asked, *((c.provider, c.unlearning_source) for c in choices))
+    return {task.name: task.hub for task, source in both if source == "hub" and task.hub is not None}
 
 
 @dataclass(frozen=True)
@@ -235,7 +244,7 @@ class _Planner:
         card = card_for(cell.model)
         if said := shadowed(cell.model):
             self.notices[said] = None
-        _parameters(cell, card)  # raises for wrong settings before anything is fetched
+        parameters(cell, card)  # raises for wrong settings before anything is fetched
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
         source = self.config.data or card.data
@@ -258,7 +267,7 @@ class _Planner:
     def plan(self, choice: _Choice, data: TaskData, unlearning: TaskData) -> Plan:
         """The whole plan, now that the data are known to be sound."""
         source = self._source(choice.card)  # a hub's model is of a known family from here on, which has defaults too
-        chosen, base = _parameters(choice.cell, source.card)
+        chosen, base = parameters(choice.cell, source.card)
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
         return Plan(
@@ -329,8 +338,8 @@ class _Planner:
         return self._data[key]
 
 
-def _parameters(cell: Cell, card: ModelCard) -> tuple[tuple[Chosen, ...], BaseParams]:
-    """The methods' and the base's, as set and by default for this model; raises `UsageError`."""
+def parameters(cell: Cell, card: ModelCard) -> tuple[tuple[Chosen, ...], BaseParams]:
+    """The methods' and the base's parameters, as set and by default for this model; raises `UsageError`."""
     own = cell.settings.get(BASE, {})
     if own.get("epochs") == 0:
         raise UsageError(

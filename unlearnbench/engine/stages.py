@@ -36,6 +36,14 @@ class Maker(Protocol):
     def seed(self) -> int:
         """What drives everything random in it."""
 
+    @property
+    def params(self) -> Params:
+        """What it is made with."""
+
+    @property
+    def owner(self) -> str:
+        """Whose parameters they are, as ``--set`` calls it."""
+
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:
         """Change the model that ``start`` brings, write what was changed into the empty ``folder``, tell what it took.
 
@@ -78,6 +86,7 @@ class Finetuning:
     params: BaseParams
     sets: Sets
     seed: int
+    owner: str = BASE
 
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:  # noqa: D102
         from ..runtime import distributed
@@ -103,6 +112,10 @@ class MethodMaker:
     params: Params
     sets: Sets
     seed: int
+
+    @property
+    def owner(self) -> str:  # noqa: D102
+        return self.method.name
 
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:  # noqa: D102
         from ..models.contract.imprint import Imprint

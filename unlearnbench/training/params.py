@@ -19,6 +19,9 @@ Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
 """A parameter that holds refusals: at least one, none of them empty."""
 
 
+Optimiser = Literal["adamw", "adamw-8bit", "adamw-offload"]
+"""How AdamW holds what it trains, and its states."""
+
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 
@@ -35,6 +38,12 @@ class TrainParams(Params):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     warmup_ratio: float = Field(0.03, ge=0, le=1, description="share of the steps over which the rate rises")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    optimiser: Optimiser = Field(
+        "adamw",
+        description="adamw, weights and states in float32; adamw-8bit, weights in the model's own precision and states "
+        "of 8 bits (torchao); adamw-offload, float32 weights and states in the CPU's memory",
+        exclude_if=lambda kind: kind == "adamw",  # it came later, and where it is not set nothing else has changed
+    )
 
 
 class LoRAParams(Params):
@@ -91,6 +100,7 @@ class FinetuneParams(TrainParams):
             rank=0 if self.full else self.lora.rank,
             projector=self.lora.projector == "full",
             gradient_checkpointing=self.gradient_checkpointing,
+            optimiser=self.optimiser,
             instead=instead,
         )
 
@@ -121,6 +131,23 @@ class BaseParams(FinetuneParams):
     def memorising(self, pairs: int) -> Footprint | None:
         """The footprint of learning so many pairs by heart."""
         return self.trained(self.epochs * pairs, instead="--base lora")
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind, one of `BASES`; ``weights`` where single weights are named."""
+        if self.weights:
+            return "weights"
+        own = {"full": self.full} | ({"optimiser": self.optimiser} if self.full else {})
+        return next(name for name, sets in BASES.items() if {"optimiser": "adamw", **sets}.items() >= own.items())
+
+
+BASES: dict[str, dict[str, Any]] = {
+    "full": {"full": True},
+    "8bit": {"full": True, "optimiser": "adamw-8bit"},
+    "offload": {"full": True, "optimiser": "adamw-offload"},
+    "lora": {"full": False},
+}
+"""The kinds of base, and what each sets; the first that memory holds is taken where nothing else is asked for."""
 
 
 class Stopping(Params):
