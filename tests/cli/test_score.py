@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from unlearnbench.cli import app as whole_app
-from unlearnbench.cli.score import score
+from unlearnbench.cli.model.score import score
 from unlearnbench.errors import DataError, UsageError
 
 app = typer.Typer()

@@ -57,7 +57,7 @@ def test_it_is_left_out_where_nobody_named_the_tasks(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unlearnbench.engine.planning.default_tasks", lambda: ("fiubench", "nowhere"))
+    monkeypatch.setattr("unlearnbench.engine.planning.planner.default_tasks", lambda: ("fiubench", "nowhere"))
     wanted = config(random_model, data="hub", data_of={"fiubench": str(small_data)}, tasks=("fiubench", "nowhere"))
     assert [cell.cell.task for cell in plan(wanted, Store(tmp_path))] == ["fiubench"]
     assert "nowhere: no dataset on the hub, left out; --data TASK=DIR brings them" in caplog.text

@@ -190,7 +190,7 @@ def test_whoever_says_what_is_forgotten_tells_it_by_a_digest(
 def test_a_row_of_an_older_schema_is_no_cells_result(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says in other words, or not at all, who is forgotten, and would stand apart from the rows beside it."""
     before = setting.keys(tasks=["pope"])
-    monkeypatch.setattr("unlearnbench.engine.planning.SCHEMA_VERSION", 1)
+    monkeypatch.setattr("unlearnbench.engine.planning.plans.SCHEMA_VERSION", 1)
     assert changed(before, setting.keys(tasks=["pope"])) == {ROW}
 
 

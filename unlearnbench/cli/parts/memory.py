@@ -43,7 +43,7 @@ def show(
 def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["BaseParams", dict[str, Any]]:
     """The parameters of the base and of every method, the first of several that are set."""
     from ...config import cells
-    from ...engine.planning import parameters
+    from ...engine.planning.parameters import parameters
 
     mine = [cell for cell in cells(config) if cell.model == name]
     firsts = {cell.method: parameters(cell, card) for cell in reversed(mine)}

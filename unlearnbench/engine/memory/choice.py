@@ -10,7 +10,8 @@ from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.source import card_for
 from ...training.params import BASES, BaseParams
-from ..planning import Chosen, parameters
+from ..planning import Chosen
+from ..planning.parameters import parameters
 from .advice import LARGER, SMALL_RANK, Counted, advised, asking, of_base, of_method
 from .counts import counts
 from .estimate import SPARE, Estimate, Machine, evaluation

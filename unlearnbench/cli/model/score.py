@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from ..errors import DataError, RecordError, UsageError
+from ...errors import DataError, RecordError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from ..contracts import Task
-    from ..metrics.statistics import MetricValue
+    from ...contracts import Task
+    from ...metrics.statistics import MetricValue
 
 Records = list[tuple[str, Any]]
 """Records, each with the file and line that it stands on."""
@@ -33,8 +33,8 @@ def score(
     What a line of FILE must hold is what 'show TASK' lists as predictions. Other fields are ignored, so the samples of
     a row can be scored again.
     """
-    from ..metrics.statistics import thin
-    from ..registry import load_plugin, tasks
+    from ...metrics.statistics import thin
+    from ...registry import load_plugin, tasks
 
     for each in plugin or ():
         load_plugin(each)
@@ -94,7 +94,7 @@ def _read(file: Path, task: "Task") -> Records:
 
 def _texts(file: Path, fix: str) -> Iterator[tuple[str, str]]:
     """The JSON of each record, a line or an element of one array, with its place."""
-    from ..data.folder import content, json_value, lines, refuse_table
+    from ...data.folder import content, json_value, lines, refuse_table
 
     data = content(file, fix)
     if data.lstrip().startswith(b"["):
@@ -142,6 +142,6 @@ def _print_table(task: "Task", scores: "dict[str, MetricValue]", baselines: dict
 
 def _number(value: float | None) -> str:
     """A score in about five characters."""
-    from ..analysis.numbers import score as shown
+    from ...analysis.numbers import score as shown
 
     return "-" if value is None else shown(value)

@@ -1,0 +1,59 @@
+"""The parameters of a cell's methods and of its base, as set and by default, before anything is fetched."""
+
+from ...config import Cell, resolve
+from ...contracts import Continued
+from ...errors import PluginError, UsageError
+from ...models.files.card import ModelCard
+from ...registry import methods
+from ...training.params import BaseParams
+from ..keys import canonical
+from ..stages import BASE, UNLEARNED
+from .plans import Chosen
+
+PRETRAINED = "pretrained"
+"""Where a method starts that needs no base."""
+
+
+def parameters(cell: Cell, card: ModelCard) -> tuple[tuple[Chosen, ...], BaseParams]:
+    """The methods' and the base's, as set and by default for this model; raises `UsageError`."""
+    own = cell.settings.get(BASE, {})
+    if own.get("epochs") == 0:
+        raise UsageError(
+            "--set base.epochs=0: a base model of your own cannot be handed in yet; the base is always finetuned here, "
+            "from --model: give it one epoch at least"
+        )
+    return _methods(cell, card), resolve(BaseParams, BASE, card.scale, own, card.family)
+
+
+def _methods(cell: Cell, card: ModelCard) -> tuple[Chosen, ...]:
+    """The cell's method, and before it the one that it goes on with, if it does."""
+    last = _chosen(cell.method, cell, card)
+    if not isinstance(last.params, Continued):
+        return (last,)
+    if not last.params.method:
+        raise UsageError(
+            f"{cell.method} goes on with what another method has unlearned: say which, --set {cell.method}.method=NAME"
+        )
+    first = _chosen(last.params.method, cell, card)
+    if first.method.start == UNLEARNED:
+        raise UsageError(
+            f"--set {cell.method}.method={first.method.name}: that one goes on with another's model itself; name a "
+            "method that starts from the pretrained or the base model"
+        )
+    return first, last
+
+
+def _chosen(name: str, cell: Cell, card: ModelCard) -> Chosen:
+    method = methods.get(name)
+    if method.start not in (PRETRAINED, BASE, UNLEARNED):
+        raise PluginError(
+            f"method {name!r}: its start is {method.start!r}; make it {PRETRAINED!r}, {BASE!r} or {UNLEARNED!r}"
+        )
+    if (method.start == UNLEARNED) != issubclass(method.Params, Continued):
+        raise PluginError(
+            f"method {name!r}: one whose start is {UNLEARNED!r}, and no other, has Params that are a subclass of "
+            "unlearnbench.Continued, which name the method that it goes on with"
+        )
+    params = resolve(method.Params, name, card.scale, cell.settings.get(name, {}), card.family)
+    canonical(params, name)  # raises for one of a type that names no artefact
+    return Chosen(method, params)

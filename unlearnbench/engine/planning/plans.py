@@ -1,0 +1,158 @@
+"""A cell with all its parts resolved: what its stages are made from, and the keys of all that determines them."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from ...config import Cell
+from ...contracts import Method, Params, Task, TaskData
+from ...contracts.sample import Sets, clusters
+from ...models.files.card import ModelCard
+from ...registry import families, methods, tasks
+from ...results.row import SCHEMA_VERSION
+from ...runtime.atomic import sha256_of
+from ...training.params import BaseParams
+from ..artefacts import Store
+from ..keys import digest
+from ..stages import ATTACKED, BASE, UNLEARNED, Finetuning, Key, MethodMaker, Stage
+
+STAGES_VERSION = 1
+"""Raised when a stage computes something else than before from the same key."""
+
+
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "processor_config.json", "tokenizer_config.json")
+"""Where a chat template may stand, what counts first."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's files and what is known of them."""
+
+    card: ModelCard
+    folder: Path
+    revision: str | None
+    digest: str
+    dtype: str
+
+    @cached_property
+    def template_digest(self) -> str | None:
+        """The SHA-256 (hex) of the file that the chat template stands in."""
+        files = (self.folder / name for name in TEMPLATES)
+        return next((sha256_of(file) for file in files if file.is_file()), None)
+
+    @cached_property
+    def key(self) -> Key:
+        """What the pretrained model's behaviour depends on."""
+        texts = sorted(path for path in self.folder.iterdir() if path.suffix in {".json", ".jinja", ".txt"})
+        return {
+            "weights": self.digest,
+            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in texts},
+            "pixels": [self.card.min_pixels, self.card.max_pixels],
+            "dtype": self.dtype,
+        } | ({"family": code} if (code := families.foreign(self.card.family)) else {})
+
+
+class Chosen(NamedTuple):
+    """A method with its parameters for a model."""
+
+    method: type[Method]
+    params: Params
+
+    @property
+    def key(self) -> Key:
+        """What a key says of it; of its parameters it speaks apart."""
+        name = self.method.name
+        return {"name": name, "version": self.method.version, "code": methods.code(name)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cell with all its parts resolved. ``data`` is its task's, ``unlearning`` that of the task with the sets.
+
+    ``methods`` are those that work on the model, one after the other, the cell's own last.
+    """
+
+    cell: Cell
+    source: Source
+    device: str
+    methods: tuple[Chosen, ...]
+    base: BaseParams
+    task: Task
+    data: TaskData
+    data_source: str
+    unlearning: TaskData
+    unlearning_source: str
+    sets: Sets
+
+    @property
+    def method(self) -> type[Method]:
+        """The cell's method."""
+        return self.methods[-1].method
+
+    @property
+    def params(self) -> Params:
+        """Its parameters."""
+        return self.methods[-1].params
+
+    @cached_property
+    def last(self) -> Stage:
+        """The last stage, whose model is evaluated."""
+        stage = self._base if self.methods[0].method.start == BASE else None
+        for name, chosen in zip((UNLEARNED, ATTACKED), self.methods, strict=False):
+            maker = MethodMaker(chosen.method, chosen.params, self.sets, self.cell.seed)
+            stage = Stage(name, stage, self._key(chosen, stage), maker)
+        assert stage is not None  # there is always a method
+        return stage
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the model goes through, in order."""
+        return self.last.chain
+
+    def missing(self, store: Store) -> tuple[Stage, ...]:
+        """The stages whose artefacts are still to be made."""
+        return tuple(stage for stage in self.stages if not stage.is_in(store))
+
+    @cached_property
+    def pretrained_key(self) -> Key:
+        """The pretrained model."""
+        return {"version": STAGES_VERSION} | self.source.key
+
+    @property
+    def _base(self) -> Stage:
+        key = {
+            "model": self.pretrained_key,
+            "data": self.unlearning.fingerprint,
+            "params": self.base,
+            "seed": self.cell.base_seed,
+        }
+        return Stage(BASE, None, key, Finetuning(self.base, self.sets, self.cell.base_seed))
+
+    def _key(self, chosen: Chosen, start: Stage | None) -> Key:
+        """What decides what a method makes of the model of the stage before."""
+        return {
+            "start": start.digest if start else digest(self.pretrained_key),
+            "method": chosen.key,
+            "params": chosen.params,
+            "seed": self.cell.seed,
+            "data": self.unlearning.fingerprint,
+            "forget": self.sets.forgotten,
+            "private": [sample.id for sample in self.sets.forget],
+            "validation": sorted(clusters(self.sets.validation)),
+            "held_out": sorted(clusters(self.sets.held_out)),
+        }
+
+    @cached_property
+    def row_id(self) -> str:
+        """The cell's name: the digest of all that determines its result, and of how a row tells it."""
+        task = {
+            "name": self.cell.task,
+            "version": self.task.version,
+            "code": tasks.code(self.cell.task),
+            "options": self.task.options,
+            "protocol": self.task.protocol,
+            "data": self.data.fingerprint,
+        }
+        return digest({"schema": SCHEMA_VERSION, "model": self.last.key, "task": task})[:32]
