@@ -52,7 +52,7 @@ def row_of(
         samples=samples,
         notes=last["notes"] | notes,
         baselines=_baselines(plan, evaluation),
-        base={"params": _plain(plan.base), **base.said} if base else None,
+        base={"kind": plan.base.kind, "params": _plain(plan.base), **base.said} if base else None,
         **_header(plan, started, evaluation.facts),
     )
 

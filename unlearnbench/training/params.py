@@ -1,6 +1,7 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
 import operator
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -134,11 +135,8 @@ class BaseParams(FinetuneParams):
 
     @property
     def kind(self) -> str:
-        """The name of its kind, one of `BASES`; ``weights`` where single weights are named."""
-        if self.weights:
-            return "weights"
-        own = {"full": self.full} | ({"optimiser": self.optimiser} if self.full else {})
-        return next(name for name, sets in BASES.items() if {"optimiser": "adamw", **sets}.items() >= own.items())
+        """The name of its kind, as `kind_of` has it."""
+        return kind_of({"full": self.full, "optimiser": self.optimiser, "weights": self.weights})
 
 
 BASES: dict[str, dict[str, Any]] = {
@@ -148,6 +146,16 @@ BASES: dict[str, dict[str, Any]] = {
     "lora": {"full": False},
 }
 """The kinds of base, and what each sets; the first that memory holds is taken where nothing else is asked for."""
+
+
+def kind_of(base: Mapping[str, Any]) -> str:
+    """Which of `BASES` the parameters of a base are, as a row has them; ``weights`` where single weights are named."""
+    if base.get("weights"):
+        return "weights"
+    if not base.get("full", True):
+        return "lora"
+    optimiser = base.get("optimiser", "adamw")
+    return next(name for name, sets in BASES.items() if sets["full"] and sets.get("optimiser", "adamw") == optimiser)
 
 
 class Stopping(Params):

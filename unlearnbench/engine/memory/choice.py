@@ -131,7 +131,7 @@ class _Model:
             would = [f"--base {name}" for name in fitting[:2]] + would
             said = f"its base, {kind} as asked for, does not fit"
         else:
-            said = f"no kind of base fits; the least, {kind}, does not"
+            said = f"no kind of base fits, not even {kind}"
         smaller = bases[0].lora.model_copy(update={"rank": SMALL_RANK})
         if not would and counted[0].made(BASES["lora"] | {"lora": smaller, "micro_batch_size": 1}).fits:
             would.append(" ".join(f"--set {owner}.lora.rank={SMALL_RANK}" for owner in (BASE, *alike)))

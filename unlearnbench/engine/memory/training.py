@@ -80,7 +80,8 @@ def _held(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, fl
         states = 3 * SINGLE
     if footprint.modules:  # networks beside the model are counted with their optimiser
         states += SINGLE
-    return {
+    kept = {"reference": trained * own / cut} if footprint.reference and (footprint.full or footprint.subset) else {}
+    return kept | {
         "process": machine.held,
         "weights": weights,
         "gradients": trained * (own if footprint.full or footprint.subset else SINGLE) / cut,

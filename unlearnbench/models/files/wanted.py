@@ -86,7 +86,7 @@ def _told(lacking: list[Wanted], refused: Mapping[str, str]) -> UnlearnbenchErro
     commands = [each.command for each in lacking if each.kind == "model"]
     commands += [f"unlearnbench data fetch {' '.join(tasks)}"] if tasks else []
     why = "; ".join(dict.fromkeys(refused.values()))
-    cannot = f"cannot be fetched from the hub ({why})" if refused else "this command fetches nothing"
+    cannot = f"cannot be fetched from the hub ({why})" if refused else "nothing may be downloaded now"
     local = [*(["--model FOLDER"] if commands and kind is ModelError else ()), *(f"--data {t}=DIR" for t in tasks)]
     return kind(
         f"not in the cache, and {cannot}: {whats}. Where there is a network: {'; '.join(commands)}. "

@@ -157,7 +157,9 @@ def _eight_bit(groups: Sequence[dict[str, Any]], weight_decay: float) -> torch.o
             return state
 
     made: Any = EightBit
-    return cast("torch.optim.Optimizer", made([*groups], weight_decay=weight_decay, bf16_stochastic_round=True))
+    # A schedule starts from this number, which no rounding has changed: torchao makes tensors of the rates.
+    begun = [{**group, "initial_lr": group["lr"]} for group in groups]
+    return cast("torch.optim.Optimizer", made(begun, weight_decay=weight_decay, bf16_stochastic_round=True))
 
 
 PARTS = ("codes", "scale")
