@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from ..contracts import Params
-from ..contracts.footprint import Footprint, Workload
+from ..contracts.footprint import NOTHING, Footprint, Workload
 
 
 def _not_empty(refusals: tuple[str, ...]) -> tuple[str, ...]:
@@ -156,6 +156,18 @@ def kind_of(base: Mapping[str, Any]) -> str:
         return "lora"
     optimiser = base.get("optimiser", "adamw")
     return next(name for name, sets in BASES.items() if sets["full"] and sets.get("optimiser", "adamw") == optimiser)
+
+
+class BroughtParams(Params):
+    """What is asked of a base that was made elsewhere (``--base-model``): nothing of it is trained here."""
+
+    memorised: float = Field(
+        0.5, ge=0, le=1, description="least share of the answers to be forgotten that it gives word for word"
+    )
+
+    def footprint(self, work: Workload) -> Footprint:
+        """Nothing is trained."""
+        return NOTHING
 
 
 class Stopping(Params):

@@ -39,7 +39,7 @@ def chosen(model: str, machine: Machine, methods: tuple[str, ...] = ("finetune",
     config = RunConfig(methods=methods, models=(model,), tasks=("fiubench",), settings=given)
     made, lines = choice.choose(config, {model: machine})
     card = card_for(model)
-    found = [parameters(cell, card) for cell in cells(made)]
+    found = [parameters(cell, card, made) for cell in cells(made)]
     return [(base.kind, base.micro_batch_size) for _, base in found], [each[-1].params for each, _ in found], lines
 
 

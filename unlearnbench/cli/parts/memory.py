@@ -10,12 +10,16 @@ from ...errors import UsageError
 
 if TYPE_CHECKING:
     from ...config import RunConfig
+    from ...contracts import Params
     from ...engine.memory.estimate import Estimate, Machine
     from ...models.files.card import ModelCard
-    from ...training.params import BaseParams
 
     Made = tuple[str, str, Estimate]
     """A model, the kind of its base, and what a stage of it takes."""
+
+
+ELSEWHERE = "made elsewhere"
+"""What stands for the kind of a base that is not finetuned here."""
 
 
 def show(
@@ -25,6 +29,7 @@ def show(
     from ...engine.memory.advice import stages
     from ...engine.memory.choice import choose, workload
     from ...models.files.source import card_for
+    from ...training.params import kind_of
 
     made: list[Made] = []
     for name, machine in ((name, each) for name in config.models for each in _machines(gpus, gpu_memory, config)):
@@ -33,20 +38,21 @@ def show(
             with suppress(UsageError):  # what does not fit is shown as such
                 chosen, _ = choose(config, {name: machine})
         own, methods = _first(chosen, name, card)
-        made += [(name, own.kind, each) for each in stages(card, own, methods, machine, workload(card))]
+        kind = ELSEWHERE if config.base_model else kind_of(own.model_dump())
+        made += [(name, kind, each) for each in stages(card, own, methods, machine, workload(card))]
     if as_json:
         typer.echo(json.dumps([_described(*each) for each in made], indent=1))
     else:
         _print(made)
 
 
-def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["BaseParams", dict[str, Any]]:
+def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", dict[str, Any]]:
     """The parameters of the base and of every method, the first of several that are set."""
     from ...config import cells
     from ...engine.planning.parameters import parameters
 
     mine = [cell for cell in cells(config) if cell.model == name]
-    firsts = {cell.method: parameters(cell, card) for cell in reversed(mine)}
+    firsts = {cell.method: parameters(cell, card, config) for cell in reversed(mine)}
     chosen = {method: firsts[method] for method in config.methods}
     return next(iter(chosen.values()))[1], {method: each[0][-1] for method, each in chosen.items()}
 

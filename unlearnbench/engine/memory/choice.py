@@ -1,6 +1,6 @@
 """Whether a grid fits a machine: which kind of base is taken where none is asked for, what is said, what is refused."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from ...contracts.footprint import Workload
 from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.source import card_for
-from ...training.params import BASES, BaseParams
+from ...training.params import BASES, BaseParams, kind_of
 from ..planning import Chosen
 from ..planning.parameters import parameters
 from .advice import LARGER, SMALL_RANK, Counted, advised, asking, of_base, of_method
@@ -61,7 +61,7 @@ class _Model:
     """One model of a grid on a machine."""
 
     def __init__(self, config: RunConfig, name: str, machine: Machine) -> None:
-        self.name, self.machine = name, machine
+        self.config, self.name, self.machine = config, name, machine
         self.card: ModelCard = card_for(name)
         self.count = counts(self.card)
         self.work = workload(self.card)
@@ -71,88 +71,95 @@ class _Model:
     def look(self) -> Choice:
         """Go through the stages, each once."""
         bases, methods = self._stages()
-        alike = {name: those for name, those in methods.items() if issubclass(those[0].method.Params, BaseParams)}
+        alike = [name for name, those in methods.items() if issubclass(those[0].method.Params, BaseParams)]
         starts = any(each.method.start == BASE for those in methods.values() for each in those)
-        if bases and (starts or alike):
-            self._base(bases, alike)
+        finetuned = {BASE: bases} if bases and (starts or alike) else {}
+        finetuned |= {name: self._counted(name, methods[name]) for name in alike}
+        if finetuned:
+            self._base(finetuned)
         for name, those in methods.items():
-            if name not in alike or (self._decided(name) and not self._decided(BASE)):
-                self._method(name, those)
+            if name not in alike or (self._decided(name) and not self._decided(next(iter(finetuned)))):
+                self._method(name, self._counted(name, those))
         self._asking()
         return self.found
 
-    def _stages(self) -> tuple[list[BaseParams], dict[str, list[Chosen]]]:
-        """All the parameters of the base and of every method that the grid has, each once."""
+    def _stages(self) -> tuple[list[Counted], dict[str, list[Chosen]]]:
+        """The bases that are finetuned here and the methods that the grid has, each once."""
         bases, methods = list[BaseParams](), dict[str, list[Chosen]]()
         for cell in self.cells:
-            chosen, base = parameters(cell, self.card)
-            bases += [base] * (base not in bases)
+            chosen, base = parameters(cell, self.card, self.config)
+            if isinstance(base, BaseParams) and base not in bases:
+                bases.append(base)
             for each in chosen:
                 those = methods.setdefault(each.method.name, [])
                 those += [each] * (each not in those)
-        return bases, methods
+        return [of_base(base, self.count, self.machine, self.work) for base in bases], methods
+
+    def _counted(self, name: str, those: Sequence[Chosen]) -> list[Counted]:
+        return [of_method(name, each.method, each.params, self.count, self.machine, self.work) for each in those]
 
     # ----------------------------------------------------------------------------------------------------- the base
-    def _base(self, bases: Sequence[BaseParams], alike: Mapping[str, Sequence[Chosen]]) -> None:
-        """Choose the kind of base, or check the one that is asked for; methods that train as it does go with it."""
-        counted = [of_base(base, self.count, self.machine, self.work) for base in bases]
-        decided = self._decided(BASE)
-        kinds = [bases[0].kind] if decided else [*BASES]
-        tried = [(kind, *each) for kind in kinds for each in self._tries(counted, {} if decided else BASES[kind], BASE)]
+    def _base(self, finetuned: Mapping[str, Sequence[Counted]]) -> None:
+        """Choose the kind of base, or check the one that is asked for; methods that finetune as it does go with it.
+
+        The first of those that are ``finetuned`` counts for all.
+        """
+        leader, counted = next(iter(finetuned.items()))
+        decided = self._decided(leader)
+        kinds = [kind_of(counted[0].params.model_dump())] if decided else [*BASES]
+        tried = [
+            (kind, *each) for kind in kinds for each in self._tries(counted, {} if decided else BASES[kind], leader)
+        ]
         known = [each for each in tried if each[2].known]
         if not known:
             return
         if not (fitting := next((each for each in known if each[2].fits), None)):
-            self.found.problems.append(self._no_base(bases, alike, known, decided=decided))
+            self.found.problems.append(self._no_base(finetuned, known, decided=decided))
             return
-        kind, update, made = fitting
+        update = fitting[1]
         first = min((each for each in known if each[0] == known[0][0]), key=lambda each: each[2].total)
-        self._say_base(kind, update, made, first)
-        for owner, params in ((BASE, bases[0]), *((name, those[0].params) for name, those in alike.items())):
-            if not decided and (owner == BASE or not self._decided(owner)):
-                changed = {name: (value,) for name, value in update.items() if getattr(params, name) != value}
+        self._say_base(leader, fitting, first)
+        for owner, those in finetuned.items():
+            if not self._decided(owner):
+                changed = {name: (value,) for name, value in update.items() if getattr(those[0].params, name) != value}
                 self.found.settings |= {owner: changed} if changed else {}
 
-    def _say_base(self, kind: str, update: Mapping[str, Any], made: Estimate, first: Try) -> None:
+    def _say_base(self, leader: str, fitting: Try, first: Try) -> None:
+        kind, update, made = fitting
         few = f", {update['micro_batch_size']} samples at a time" if "micro_batch_size" in update else ""
         why = "" if first[0] == kind else f"; {first[0]} would take {_gb(first[2].total)}"
-        what = f"base {kind} ({TOLD.get(kind, kind)}{few})"
+        what = f"{leader} {kind} ({TOLD.get(kind, kind)}{few})"
         self.found.lines.append(f"{self.name}: {what}: {_counted(made)}{why}")
 
-    def _no_base(
-        self, bases: Sequence[BaseParams], alike: Iterable[str], tried: Sequence[Try], *, decided: bool
-    ) -> str:
+    def _no_base(self, finetuned: Mapping[str, Sequence[Counted]], tried: Sequence[Try], *, decided: bool) -> str:
         """Why there is no base, and what would give one."""
-        counted = [of_base(base, self.count, self.machine, self.work) for base in bases]
+        leader, counted = next(iter(finetuned.items()))
         kind, _, least = min(tried, key=lambda each: each[2].total)
-        would = [f"--gpus {n}" for n in (2, 4, 8) if n > self.machine.processes and self._any_kind(counted, n)][:1]
+        gpus = (n for n in (2, 4, 8) if n > self.machine.processes)
+        cut = BASES["full"] | {"micro_batch_size": 4}
+        would = [f"--gpus {n}" for n in gpus if all(each.made(cut, n).fits for each in counted)][:1]
         if decided:
-            fitting = [name for name in BASES if name != kind and self._fits_as(counted, name)]
+            fitting = [name for name in BASES if name != kind and self._fits_as(leader, counted, name)]
             would = [f"--base {name}" for name in fitting[:2]] + would
-            said = f"its base, {kind} as asked for, does not fit"
+            said = f"its {leader}, {kind} as asked for, does not fit"
         else:
             said = f"no kind of base fits, not even {kind}"
-        smaller = bases[0].lora.model_copy(update={"rank": SMALL_RANK})
+        smaller = counted[0].params.lora.model_copy(update={"rank": SMALL_RANK})  # type: ignore[attr-defined]
         if not would and counted[0].made(BASES["lora"] | {"lora": smaller, "micro_batch_size": 1}).fits:
-            would.append(" ".join(f"--set {owner}.lora.rank={SMALL_RANK}" for owner in (BASE, *alike)))
+            would.append(" ".join(f"--set {owner}.lora.rank={SMALL_RANK}" for owner in finetuned))
         return f"{self.name}: {said} ({_counted(least)}): {', or '.join(would) or LARGER}"
 
-    def _any_kind(self, counted: Sequence[Counted], processes: int) -> bool:
-        """Whether some kind of base would fit so many GPUs."""
-        return any(each.made(BASES["full"] | {"micro_batch_size": 4}, processes).fits for each in counted[:1])
-
-    def _fits_as(self, counted: Sequence[Counted], kind: str) -> bool:
-        return any(made.fits for _, made in self._tries(counted, BASES[kind], BASE))
+    def _fits_as(self, leader: str, counted: Sequence[Counted], kind: str) -> bool:
+        return any(made.fits for _, made in self._tries(counted, BASES[kind], leader))
 
     # --------------------------------------------------------------------------------------------------- the methods
-    def _method(self, name: str, those: Sequence[Chosen]) -> None:
+    def _method(self, name: str, counted: Sequence[Counted]) -> None:
         """Check a method's training; one of all weights gets the first optimiser that fits, unless one is set."""
-        counted = [of_method(name, *each, self.count, self.machine, self.work) for each in those]
         counted = [each for each in counted if each.own and each.own.samples]
         if not counted:
             return
         full = any(each.own and each.own.full for each in counted)
-        free = full and "optimiser" not in self._set(name) and "optimiser" in type(those[0].params).model_fields
+        free = full and "optimiser" not in self._set(name) and "optimiser" in type(counted[0].params).model_fields
         updates = [sets for kind, sets in BASES.items() if kind != "lora"] if free else [{}]
         tried = [each for update in updates for each in self._tries(counted, update, name)]
         update, made = next((each for each in tried if each[1].fits), tried[0])
@@ -163,7 +170,7 @@ class _Model:
                 f"{self.name}: {name} does not fit ({_counted(least)}): {worst.advice or LARGER}"
             )
         elif update != tried[0][0]:
-            changed = {key: (value,) for key, value in update.items() if getattr(those[0].params, key) != value}
+            changed = {key: (value,) for key, value in update.items() if getattr(counted[0].params, key) != value}
             if free:
                 self.found.settings[name] = changed
             said = " ".join(f"--set {name}.{key}={value}" for key, (value,) in changed.items())
