@@ -33,11 +33,14 @@ class ModelError(UnlearnbenchError):
 
 
 class OutOfMemory(UnlearnbenchError):
-    """Memory does not hold the smallest step of some work; the message says where, the engine adds what to do."""
+    """Memory does not hold the smallest step of some work.
 
-    def __init__(self, message: str, *, advised: bool = False) -> None:
+    ``where`` is what whoever knows the stage makes another sentence of; empty once that is done.
+    """
+
+    def __init__(self, message: str, *, where: str = "") -> None:
         super().__init__(message)
-        self.advised = advised
+        self.where = where
 
 
 class PluginError(UnlearnbenchError):

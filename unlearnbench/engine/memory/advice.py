@@ -146,15 +146,15 @@ def in_a_sentence(what: str, params: Params | None = None) -> Iterator[None]:
     try:
         yield
     except OutOfMemory as error:
-        if error.advised:
+        if not error.where:
             raise
-        raise OutOfMemory(short(what, str(error), params), advised=True) from None
+        raise OutOfMemory(short(what, error.where, params)) from None
     except (RuntimeError, MemoryError) as error:
         from accelerate.utils.memory import should_reduce_batch_size
 
         if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
             raise
-        raise OutOfMemory(short(what, "", params), advised=True) from None
+        raise OutOfMemory(short(what, "", params)) from None
 
 
 def short(stage: str, where: str, params: Params | None = None) -> str:

@@ -141,7 +141,7 @@ class Trainer:
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
-            raise OutOfMemory("in the optimiser's step, which smaller batches do not help") from None
+            raise _short("in the optimiser's step, which smaller batches do not help") from None
         self.steps += 1
         self.samples += len(batch)
         self.done += 1
@@ -212,10 +212,10 @@ class Trainer:
         """Out of memory: go on with smaller micro-batches."""
         size = min(self.micro_batch_size, batch)
         if size == 1:
-            raise OutOfMemory("with one sample at a time")
+            raise _short("with one sample at a time")
         if distributed.processes() > 1 and distributed.cut_up(self.parameters):
             # The others wait for this process in the middle of the model: it cannot begin anew without them.
-            raise OutOfMemory(f"with {size} samples at a time, which cut-up weights cannot change by themselves")
+            raise _short(f"with {size} samples at a time, which cut-up weights cannot change by themselves")
         self.micro_batch_size = size // 2
         self.optimizer.zero_grad()
         gc.collect()
@@ -234,6 +234,15 @@ def _check(parts: Mapping[str, Tensor], total: Tensor, largest: float) -> None:
             parts,
             " or, where it is no likelihood, let the method's largest_loss be more",
         )
+
+
+def _short(where: str) -> OutOfMemory:
+    """The error of a training that nothing is known of but its parameters' names."""
+    return OutOfMemory(
+        f"out of memory {where}: set gradient_checkpointing=true, optimiser=adamw-8bit where all weights are trained, "
+        "or a smaller lora.rank; or take a smaller model",
+        where=where,
+    )
 
 
 def _numbers(state: Any) -> Any:
