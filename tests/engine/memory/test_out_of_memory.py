@@ -32,8 +32,8 @@ def test_what_is_advised_is_for_the_stage() -> None:
     states = OutOfMemory("", where="in the optimiser's step, which smaller batches do not help")
     base = said("base", BaseParams(**large), states)
     assert base == (
-        "base: out of memory in the optimiser's step, which smaller batches do not help: --base 8bit, or --base offload, "
-        "or --base lora, or --base lora --set base.lora.rank=16, or more GPUs (--gpus N)"
+        "base: out of memory in the optimiser's step, which smaller batches do not help: --base 8bit, or "
+        "--base offload, or --base lora, or --base lora --set base.lora.rank=16, or more GPUs (--gpus N)"
     )
     adapter = said("po-gd", PreferenceOptimisation.Params(), OutOfMemory("", where="with one sample at a time"))
     assert adapter == (
