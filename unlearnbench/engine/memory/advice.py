@@ -60,7 +60,7 @@ class Counted:
     def _remedies(self, own: Footprint) -> Iterable[Remedy]:
         for told, update in changes(self.stage, self.params, own):
             yield told, lambda update=update: self.made(update)  # type: ignore[misc]
-        if own.full:
+        if own.full and self.machine.kind != "cpu":
             for number in (2, 4, 8):
                 if number > self.machine.processes:
                     yield f"--gpus {number}", lambda number=number: self.made({}, number)  # type: ignore[misc]
@@ -107,7 +107,12 @@ def advised(made: Estimate, remedies: Iterable[Remedy]) -> Estimate:
     """The estimate with what to change, if it does not fit: the first change that helps, the mildest first."""
     if made.fits:
         return made
-    return replace(made, advice=next((told for told, changed in remedies if changed().fits), LARGER))
+    return replace(made, advice=next((told for told, changed in remedies if changed().fits), larger(made.machine)))
+
+
+def larger(machine: Machine) -> str:
+    """What is left to say where no setting helps."""
+    return LARGER if machine.kind != "cpu" else "a machine with more memory, or a smaller model"
 
 
 def changes(stage: str, params: Params, own: Footprint) -> list[tuple[str, dict[str, Any]]]:

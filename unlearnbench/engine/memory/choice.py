@@ -12,7 +12,7 @@ from ...models.files.source import card_for
 from ...training.params import BASES, BaseParams, kind_of
 from ..planning import Chosen
 from ..planning.parameters import parameters
-from .advice import LARGER, SMALL_RANK, Counted, advised, asking, of_base, of_method
+from .advice import SMALL_RANK, Counted, advised, asking, larger, of_base, of_method
 from .counts import counts
 from .estimate import SPARE, Estimate, Machine, evaluation
 from .machine import GB
@@ -135,7 +135,7 @@ class _Model:
         """Why there is no base, and what would give one."""
         leader, counted = next(iter(finetuned.items()))
         kind, _, least = min(tried, key=lambda each: each[2].total)
-        gpus = (n for n in (2, 4, 8) if n > self.machine.processes)
+        gpus = () if self.machine.kind == "cpu" else (n for n in (2, 4, 8) if n > self.machine.processes)
         cut = BASES["full"] | {"micro_batch_size": 4}
         would = [f"--gpus {n}" for n in gpus if all(each.made(cut, n).fits for each in counted)][:1]
         if decided:
@@ -147,7 +147,7 @@ class _Model:
         smaller = counted[0].params.lora.model_copy(update={"rank": SMALL_RANK})  # type: ignore[attr-defined]
         if not would and counted[0].made(BASES["lora"] | {"lora": smaller, "micro_batch_size": 1}).fits:
             would.append(" ".join(f"--set {owner}.lora.rank={SMALL_RANK}" for owner in finetuned))
-        return f"{self.name}: {said} ({_counted(least)}): {', or '.join(would) or LARGER}"
+        return f"{self.name}: {said} ({_counted(least)}): {', or '.join(would) or larger(self.machine)}"
 
     def _fits_as(self, leader: str, counted: Sequence[Counted], kind: str) -> bool:
         return any(made.fits for _, made in self._tries(counted, BASES[kind], leader))
@@ -167,7 +167,7 @@ class _Model:
             worst = max((each.advised() or made for each in counted), key=lambda one: one.total)
             least = min((each for _, each in tried), key=lambda one: one.total)
             self.found.problems.append(
-                f"{self.name}: {name} does not fit ({_counted(least)}): {worst.advice or LARGER}"
+                f"{self.name}: {name} does not fit ({_counted(least)}): {worst.advice or larger(self.machine)}"
             )
         elif update != tried[0][0]:
             changed = {key: (value,) for key, value in update.items() if getattr(counted[0].params, key) != value}
