@@ -23,8 +23,20 @@ if TYPE_CHECKING:
     from .imprint import Imprint
 
 
-class Edit(ABC):
-    """A change of a model that can be saved, loaded and applied."""
+class Alteration(ABC):
+    """A change of a model."""
+
+    @abstractmethod
+    def apply(self, model: VLM) -> None:
+        """Make the change, in place."""
+
+    def merge(self, model: VLM) -> None:
+        """Make the change part of the model, for another to be made on top of it."""
+        self.apply(model)
+
+
+class Edit(Alteration):
+    """A change that can be saved and loaded too."""
 
     trainable_parameters: int = 0
 
@@ -36,14 +48,6 @@ class Edit(ABC):
     @abstractmethod
     def load(cls, folder: Path, model: VLM) -> Self:
         """Read back what `save` wrote."""
-
-    @abstractmethod
-    def apply(self, model: VLM) -> None:
-        """Make the change, in place."""
-
-    def merge(self, model: VLM) -> None:
-        """Make the change part of the model, for another edit to be made on top of it."""
-        self.apply(model)
 
     def fault(self, start: "Imprint") -> str | None:
         """Why it could not be applied to the model that the method started from, and what to do; None where it can.
