@@ -124,4 +124,4 @@ def test_a_task_may_do_without_metrics_that_its_data_lack_and_not_without_any_ot
     for place, (change, task) in enumerate(cases):
         (tmp_path / str(place)).mkdir()
         words.append(scored(tmp_path / str(place), change, task))
-    assert words == ["leaks", "leaks", None, None, None]  # fiubench's data have all of them
+    assert words == ["leaks", "leaks", None, None, "–"]  # the data of fiubench have all of them
