@@ -37,7 +37,7 @@ Try = tuple[str, dict[str, Any], Estimate]
 
 
 @dataclass
-class Choice:
+class Findings:
     """What a look at one model has found: lines to say, settings to add, and what makes it impossible."""
 
     lines: list[str] = field(default_factory=list)
@@ -66,9 +66,9 @@ class _Model:
         self.count = counts(self.card)
         self.work = workload(self.card)
         self.cells = [cell for cell in cells(config) if cell.model == name]
-        self.found = Choice()
+        self.found = Findings()
 
-    def look(self) -> Choice:
+    def look(self) -> Findings:
         """Go through the stages, each once."""
         bases, methods = self._stages()
         alike = [name for name, those in methods.items() if issubclass(those[0].method.Params, BaseParams)]
