@@ -91,6 +91,10 @@ class Registry(Generic[T]):
         """Where a plug-in comes from: "DISTRIBUTION VERSION", or the path of a single file."""
         return self._claims(name)[0].origin
 
+    def target(self, name: str) -> object:
+        """What a name stands for, not imported: the plug-in itself, or the "module:attribute" that leads to it."""
+        return self._claims(name)[0].target
+
     def code(self, name: str) -> str | None:
         """The digest of a single-file plug-in, whose version nobody raises; None for a package's, known by its own."""
         origin = Path(self.origin(name))

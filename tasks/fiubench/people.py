@@ -1,52 +1,21 @@
 """Identities and their questions, and the forget, non-private and retain sets that they are divided into."""
 
-import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from unlearnbench import Asked, DataError, Sample, Sets, Split, UsageError
-from unlearnbench.contracts.sample import clusters
+from unlearnbench import Asked, DataError, Sets, Split, UsageError
 
+from ..facts import sets as shared
+from ..facts.sets import HELD_OUT, VALIDATION, Fact, People, Question, aside, divided, number_of, shuffled
 from . import published
 from .taxonomy import QuestionGroup
 
 Variant = Literal["github", "hf", "custom"]
 """Which ``split.json`` a dataset has: one of the two that FIUBench published, or another."""
-
-ToldBy = Literal["data", "wording", "rule"]
-"""How a question's group is known: given beside it, by a wording of FIUBench's, or guessed by a rule."""
-
-HELD_OUT = 0.1
-"""Share of the identities that no method sees unless a task says otherwise."""
-
-VALIDATION = 0.1
-"""Share of the identities that methods may look at to stop in time, unless a task says otherwise."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about the person in a picture; ``index`` is its place (0-19) among the person's questions.
-
-    ``attribute`` is what it asks for, in whatever words; by default that is the question itself.
-    """
-
-    index: int
-    question: str
-    answer: str
-    keywords: tuple[str, ...]
-    group: QuestionGroup
-    paraphrased_questions: tuple[str, ...] = ()
-    paraphrased_answer: str | None = None
-    perturbed_answers: tuple[str, ...] = ()
-    told_by: ToldBy = "wording"
-    attribute: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "attribute", self.attribute or self.question)
 
 
 @dataclass(frozen=True)
@@ -110,40 +79,6 @@ class Dataset:
         return tuple(ids for ids in shared if not {*ids}.isdisjoint(self.ids))
 
 
-@dataclass(frozen=True)
-class Fact(Sample):
-    """One question on one picture; ``question`` is all that the data have of it.
-
-    Its tags are the question's group and, where the data tell one, what it asks for in whatever words.
-    """
-
-    question: Question = field(kw_only=True)
-
-    @property
-    def image(self) -> Path:
-        """The picture of the person."""
-        return self.images[0]
-
-
-@dataclass(frozen=True)
-class People(Sets):
-    """The sets when private facts of the people ``forgotten`` are to be forgotten (arXiv 2510.07567)."""
-
-    forget: tuple[Fact, ...] = ()
-    nonprivate: tuple[Fact, ...] = ()
-    others: tuple[Fact, ...] = ()
-    validation: tuple[Fact, ...] = ()
-    held_out: tuple[Fact, ...] = ()
-    strangers: tuple[Fact, ...] = ()
-    acquaintances: tuple[Fact, ...] = ()
-
-    @property
-    def in_order(self) -> tuple[Fact, ...]:
-        """Everybody's questions in an order that does not depend on who is forgotten."""
-        everybody = self.forget + self.nonprivate + self.others + self.validation + self.held_out
-        return tuple(sorted(everybody, key=lambda fact: (fact.cluster, fact.question.index)))
-
-
 def split_sets(
     dataset: Dataset,
     forget: int | str | None,
@@ -168,16 +103,15 @@ def split_sets(
     else:
         chosen = _drawn(dataset, by_default(dataset) if forget is None else forget, seed)
     _refuse_shared_pictures(dataset, chosen)
-    unseen, looked_at = _aside(dataset, chosen, (held_out, validation), seed)
-    forgotten = [identity for identity in dataset.identities if identity.unique_id in chosen]
-    asked = samples(forgotten)
-    sets = People(
-        forget=tuple(sample for sample in asked if sample.question.group in private),
-        nonprivate=tuple(sample for sample in asked if sample.question.group not in private),
-        others=samples(each for each in dataset.identities if each.unique_id not in chosen | unseen | looked_at),
-        forgotten=tuple(identity.unique_id for identity in forgotten),
-        validation=samples(each for each in dataset.identities if each.unique_id in looked_at),
-        held_out=samples(each for each in dataset.identities if each.unique_id in unseen),
+    order = published.spared(dataset.ids) if dataset.is_fiubench else shuffled(dataset.ids, seed)[::-1]
+    left = [unique_id for unique_id in order if unique_id not in chosen]
+    unseen, looked_at = aside(left, (held_out, validation), len(dataset.identities))
+    sets = divided(
+        samples(dataset.identities),
+        chosen,
+        lambda fact: fact.question.group in private,
+        unseen,
+        looked_at,
         strangers=samples(dataset.strangers),
         acquaintances=samples(dataset.acquaintances),
     )
@@ -193,7 +127,7 @@ def split_sets(
 def by_default(dataset: Dataset) -> int:
     """How many are forgotten where nobody says it."""
     people = len(dataset.identities)
-    return people // 10 if dataset.is_fiubench else max(1, min(max(4, people * 2 // 15), people - 1))
+    return people // 10 if dataset.is_fiubench else shared.by_default(people)
 
 
 def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
@@ -211,12 +145,8 @@ def split_name(dataset: Dataset, chosen: Iterable[str]) -> str:
         taken = frozenset(published.FORGET)
     name = next((name for name, ids in dataset.splits.items() if frozenset(ids) == wanted), None)
     if name is None:
-        return _number(len(wanted))
+        return number_of(len(wanted))
     return f"{name} (this split.json's)" if name in taken else name
-
-
-def _number(people: int) -> str:
-    return "1 person" if people == 1 else f"{people} people"
 
 
 def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup], forget: int | str | None = None) -> Split:
@@ -225,16 +155,8 @@ def split_of(dataset: Dataset, sets: Sets, private: Iterable[QuestionGroup], for
     A seed may draw the very people of a split of the folder's: rows of its other seeds are of the same setting.
     """
     name = split_name(dataset, sets.forgotten)
-    drawn = name if isinstance(forget, str) else _number(len(sets.forgotten))
-    return Split.made(
-        name,
-        of=len(dataset.identities),
-        forget=sets.forgotten,
-        validation=clusters(sets.validation),
-        held_out=clusters(sets.held_out),
-        private=map(str, private),
-        drawn=None if dataset.is_fiubench else drawn,
-    )
+    drawn = name if isinstance(forget, str) else number_of(len(sets.forgotten))
+    return shared.split_of(name, len(dataset.identities), sets, private, None if dataset.is_fiubench else drawn)
 
 
 def samples(identities: Iterable[Identity]) -> tuple[Fact, ...]:
@@ -269,16 +191,10 @@ def _fact(identity: Identity, question: Question, images: tuple[Path, ...]) -> F
 
 def _drawn(dataset: Dataset, number: int, seed: int) -> frozenset[str]:
     ids = dataset.ids
-    if len(ids) == 1:
-        raise UsageError("the data has one identity, and somebody must be left to retain: give data of several")
-    if not 1 <= number < len(ids):
-        raise UsageError(
-            f"--forget {number}: the data has {len(ids)} identities, and somebody must be left to retain; "
-            f"choose a number from 1 to {len(ids) - 1}"
-        )
+    shared.refuse_number(number, len(ids))
     if dataset.is_fiubench:
         return frozenset(ids[row] for row in published.forgotten(number))
-    return frozenset(_shuffled(dataset, seed)[:number])
+    return frozenset(shuffled(dataset.ids, seed)[:number])
 
 
 def _refuse_shared_pictures(dataset: Dataset, chosen: frozenset[str]) -> None:
@@ -294,24 +210,6 @@ def _refuse_shared_pictures(dataset: Dataset, chosen: frozenset[str]) -> None:
                 f"{dataset.root}: {forgotten[0]}, who is forgotten, and {other[0]}, who is not, have the same picture, "
                 "so no model can tell whom a question is about: give each a picture of their own, or leave one out"
             )
-
-
-def _aside(dataset: Dataset, forgotten: frozenset[str], shares: Iterable[float], seed: int) -> Iterator[frozenset[str]]:
-    """Who is kept apart for each of the ``shares``, one after the other, as long as somebody is left to retain."""
-    order = published.spared(dataset.ids) if dataset.is_fiubench else _shuffled(dataset, seed)[::-1]
-    left = [unique_id for unique_id in order if unique_id not in forgotten]
-    for share in shares:
-        wanted = max(1, round(share * len(dataset.identities))) if share else 0
-        apart = left[: min(wanted, len(left) - 1)]
-        yield frozenset(apart)
-        left = left[len(apart) :]
-
-
-def _shuffled(dataset: Dataset, seed: int) -> list[str]:
-    """The identities in an order that is always the same for a seed."""
-    ids = list(dataset.ids)
-    random.Random(f"forget {seed}").shuffle(ids)
-    return ids
 
 
 def _named(dataset: Dataset, name: str) -> frozenset[str]:

@@ -26,7 +26,8 @@ from unlearnbench.data.control_tokens import refuse
 from unlearnbench.data.folder import content, files_in, fingerprint, json_records, json_value, name_of, validated
 from unlearnbench.data.pictures import picture_digests
 
-from .people import Dataset, Identity, Question, Variant
+from ..facts.sets import Question
+from .people import Dataset, Identity, Variant
 from .published import PEOPLE
 from .taxonomy import QuestionGroup, told
 

@@ -8,7 +8,8 @@ from typing import Any
 from unlearnbench import UnlearnbenchError
 from unlearnbench.contracts import Summary, SummaryTable
 
-from .people import HELD_OUT, VALIDATION, Dataset, Fact, by_default, samples, split_of, split_sets
+from ..facts.sets import HELD_OUT, VALIDATION, Fact
+from .people import Dataset, by_default, samples, split_of, split_sets
 from .reader import read
 from .taxonomy import PRIVATE, QuestionGroup, told
 

@@ -3,52 +3,43 @@
 Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other attributes: arXiv:2510.07567.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import (
-    Evaluation,
     Headline,
     HubDataset,
     Location,
     Params,
-    Record,
     Scored,
     Scorer,
     Split,
-    Task,
     further_versions,
     locate,
-    measure_sets,
     task,
 )
-from unlearnbench.contracts import EXAMPLE, Summary
-from unlearnbench.contracts.metric import record_of
+from unlearnbench.contracts import Summary
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further, measure
 from unlearnbench.metrics.statistics import over_questions
-from unlearnbench.metrics.text import ExactMatch, RougeL, ValueRouge
+from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
-from .guesses import guesses
-from .people import HELD_OUT, VALIDATION, Dataset, People, split_of, split_sets
+from ..facts.records import WEIGHED
+from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
+from ..facts.task import FactsTask, texts_of
+from .people import Dataset, on_other_pictures, split_of, split_sets
 from .published import FORGET
 from .reader import read
-from .records import Prediction, collect, explain, in_turns
 from .scorers import SCORERS, blindness
 from .summary import remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
 
 if TYPE_CHECKING:
-    from unlearnbench import VLM, MetricValue, Run
-
-T = TypeVar("T")
+    from unlearnbench import MetricValue
 
 REPORTED = {
     "forget": (
@@ -125,6 +116,11 @@ class FIUBenchData:
     """What the user should know before anything is computed."""
 
     @property
+    def root(self) -> Path:
+        """The folder within which pictures are named."""
+        return self.dataset.root
+
+    @property
     def fingerprint(self) -> str:
         """Digest of the files."""
         return self.dataset.fingerprint
@@ -136,12 +132,11 @@ class FIUBenchData:
 
 
 @task("fiubench", reference="arXiv:2411.03554")
-class FIUBenchTask(Task):
+class FIUBenchTask(FactsTask):
     """Private facts about fictitious people: asked outright, in other words, and weighed by their likelihood."""
 
     version = "2"
     by_default = True
-    provides_sets = True
     # Its `datasets` loader mixes several files up, so the files themselves are fetched.
     hub = HubDataset(("gray311/FIUBench",), ("full.json", "split.json", "SFHQ.zip"))
     headlines = (
@@ -164,6 +159,7 @@ class FIUBenchTask(Task):
         Headline("Acquaintances", "acquaintances.refusal_rate", "Refused"),
     )
     metric_sets = tuple(REPORTED)
+    reported = REPORTED
     scored = Scored(
         levels={
             "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
@@ -177,12 +173,6 @@ class FIUBenchTask(Task):
         | {"forget.fluency": 0.1},
     )
     Options = FIUBenchOptions
-    Prediction = Prediction
-    outputs = (
-        "prediction", "paraphrased_predictions", "logprobs", "value_logprobs", "paraphrased_logprobs",
-        "perturbed_logprobs", "explanation",
-    )  # fmt: skip
-
     options: FIUBenchOptions
 
     @property
@@ -216,20 +206,16 @@ class FIUBenchTask(Task):
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
         return FIUBenchData(location, dataset, sets, private, forget, notices)
 
-    def sets(self, data: FIUBenchData) -> People:
-        """Forget, non-private and other samples."""
-        return data.sets
+    def asked(self, data: FIUBenchData) -> dict[str, tuple[Fact, ...]]:
+        """All sets, and the forget set on other pictures; nobody asks about those who are for validation."""
+        named = {name: getattr(data.sets, name) for name in (*WEIGHED, "acquaintances")}
+        return named | {"other_view": on_other_pictures(data.dataset, data.sets.forget)}
 
     def texts(self, data: FIUBenchData) -> Iterator[tuple[str, str, str]]:
         """Questions and answers in all their wordings."""
         asked = [("full.json", each) for each in data.sets.in_order]
-        for file, sample in (*asked, *(("acquaintances.json", each) for each in data.sets.acquaintances)):
-            question, where = sample.question, f"{data.dataset.root / file}: {sample.id}"
-            yield where, "question", question.question
-            yield where, "answer", question.answer
-            yield from ((where, "paraphrased_question", text) for text in question.paraphrased_questions)
-            yield where, "paraphrased_answer", question.paraphrased_answer or ""
-            yield from ((where, "perturbed_answer", text) for text in question.perturbed_answers)
+        known = [("acquaintances.json", each) for each in data.sets.acquaintances]
+        return texts_of((f"{data.root / file}: {sample.id}", sample) for file, sample in (*asked, *known))
 
     def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
         """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
@@ -244,66 +230,6 @@ class FIUBenchTask(Task):
         blind = None if self.scorer.any_script else blindness([each["answer"] for each in predictions])
         return (blind,) if blind else ()
 
-    def evaluate(self, model: "VLM", data: FIUBenchData, run: "Run") -> Evaluation:
-        """Ask everything once, the forget set's questions in three more wordings, and weigh likelihoods."""
-        length, size = self.options.max_new_tokens, self.options.batch_size
-        records = collect(model, data.dataset, data.sets, run, max_new_tokens=length, batch_size=size)
-        explain(model, data.sets, records)
-        facts = {} if data.sets.validation else {"early_stopping": data.sets.early_stopping}
-        return replace(self.measured(records), facts=facts)
-
-    def measured(self, records: Sequence[Any]) -> Evaluation:
-        """Every reported metric, the further ones of the options, and what guesses score."""
-        found = measure_sets(self, records, REPORTED, self.scorer)
-        return Evaluation([*records], found, baselines=self.baselines(records))
-
-    def baselines(self, predictions: Sequence[Any]) -> "dict[str, dict[str, MetricValue]]":
-        """What guesses score on the forget set; of answers whose sets are not told, nothing."""
-        return {
-            name: {
-                f"forget.{metric.name}": measure(
-                    metric, self._seen(own, "forget"), self.scorer, set_name="forget", seed=0
-                )
-                for metric in (RougeL(), ValueRouge(), ExactMatch())
-            }
-            for name, own in guesses([each for each in predictions if "set" in each]).items()
-        }
-
-    def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
-        """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""
-        parts = {name: (name,) for name in self.metric_sets} | {"retain": ("nonprivate", "others")}
-        return {name: self._seen((each for each in records if each["set"] in of), name) for name, of in parts.items()}
-
-    def _seen(self, records: Iterable[Any], name: str) -> list[Record]:
-        """Records as metrics read them, as of the set of that name."""
-        return [record_of(each, name, each["unique_id"]) for each in records]
-
-    def by_cluster(self, records: Sequence[Any]) -> "dict[str, dict[str, tuple[float, int]]]":
-        """Every metric by person."""
-        views, found = self.views(records), dict[str, dict[str, tuple[float, int]]]()
-        for set_name, own in views.items():
-            names = dict.fromkeys((*REPORTED[set_name], *further(self)))
-            found |= by_cluster(own, names, self.scorer, among=all_of(views))
-        return found
-
-    def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
-        """By person, the forget set's metrics that make a score or a distance, and those that the options name."""
-        views = self.views(records)
-        scored = (name.partition(".")[2] for level in self.scored.levels.values() for name in level)
-        names = dict.fromkeys((*scored, "truth_odds", *further(self)))
-        return by_question(views["forget"], names, self.scorer, among=all_of(views))
-
-    def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
-        """Samples of each set, of every person another question."""
-        chosen = []
-        for name, count in EXAMPLES.items():
-            of = defaultdict[str, list[Any]](list)
-            for record in sorted((each for each in records if each["set"] == name), key=lambda each: each["id"]):
-                of[record["unique_id"]].append(record)
-            turned = (record for place, own in enumerate(of.values()) for record in own[place:] + own[:place])
-            chosen += [*islice(in_turns(turned, lambda record: record["unique_id"]), count)]
-        return [{key: record[key] for key in EXAMPLE if key in record} for record in chosen]
-
 
 def _other_people(dataset: Dataset, forget: int | str | None, sets: People) -> Iterator[str]:
     """Whether a published name means other people in this folder than in the paper."""
@@ -313,7 +239,3 @@ def _other_people(dataset: Dataset, forget: int | str | None, sets: People) -> I
             f"--forget {forget}: this folder's split.json ({dataset.variant}) gives {len(sets.forgotten)} people that "
             f"name; the paper's {forget} are {len(rows)}: --forget {len(rows)}"
         )
-
-
-EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2, "held_out": 1, "acquaintances": 1}
-"""How many samples of each set a leaderboard shows."""

@@ -9,7 +9,7 @@ METHODS = "unlearnbench.methods"
 def test_an_installed_package_adds_a_method_by_one_entry_point(installation, forgetful):
     installation.install("some-package", {METHODS: {"forgetful": "some_module:Forgetful"}}, some_module=forgetful)
     listed = json.loads(installation.run("list", "methods", "--json").stdout)["methods"]
-    assert {"name": "forgetful", "origin": "some-package 1.0"} in listed
+    assert {"name": "forgetful", "origin": "some-package 1.0", "description": "Forgets everything"} in listed
     shown = json.loads(installation.run("show", "forgetful", "--json").stdout)
     assert shown["origin"] == "some-package 1.0"
 
@@ -17,7 +17,7 @@ def test_an_installed_package_adds_a_method_by_one_entry_point(installation, for
 def test_a_single_file_adds_a_method(installation, forgetful):
     (installation.directory / "mine.py").write_text(forgetful)
     listed = json.loads(installation.run("list", "methods", "--json", "--plugin", "mine.py").stdout)["methods"]
-    assert {"name": "forgetful", "origin": "mine.py"} in listed
+    assert {"name": "forgetful", "origin": "mine.py", "description": "Forgets everything"} in listed
     found = json.loads(installation.run("show", "forgetful", "--plugin", "mine.py", "--json").stdout)
     parameters = found.pop("parameters")
     assert found == {
@@ -159,3 +159,68 @@ def test_every_plugin_of_ours_is_sound_and_can_be_shown(installation):
     assert {"cagul", "finetune", "pretrain"} <= {row["name"] for row in listed["methods"]}
     for name in ("fiubench", "tiny-qwen2.5-vl", "rouge_l"):
         assert json.loads(installation.run("show", name, "--json").stdout)["name"] == name
+
+
+def test_what_is_listed_says_what_it_is_without_being_imported(installation, forgetful):
+    """Nor are packages that plug-ins stand in; a name may be handed on by other modules."""
+    handing = {"some-package": {METHODS: {"forgetful": "handing:Known"}, "unlearnbench.models": {"own": "cards:OWN"}}}
+    loud = "raise SystemExit('imported')"
+    card = (
+        f"{loud}\nOWN = ModelCard(name='own', source='some/where', parameters=3_000_000_000, description='Ours. Big.')"
+    )
+    sources = {"handing": f"{loud}\nfrom inner import Forgetful as Known", "inner": loud + forgetful, "cards": card}
+    for package, entry_points in handing.items():
+        installation.install(package, entry_points, **sources)
+    listed = json.loads(installation.run("list", "--json").stdout)
+    about = {row["name"]: (row["description"], row.get("needs")) for rows in listed.values() for row in rows}
+    assert about["forgetful"] == ("Forgets everything", None)
+    assert about["own"] == ("Ours", "6.0 GB of files; a GPU with more memory than that (plan --memory)")
+    assert about["tiny-mllama"][1] == "nothing: it ships with its package"
+    assert about["cagul"][0].startswith("Attention-guided")  # handed on by a package of ours
+    assert all(said for said, _ in about.values())
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-vl-3b", "qwen2.5-vl-7b", "llama-3.2-11b-vision"])
+def test_a_large_model_has_the_parameters_that_its_card_says(name):
+    from unlearnbench.engine.memory.counts import counts
+    from unlearnbench.models.files.source import card_for
+
+    card = card_for(name)
+    assert card.parameters == counts(card).total
+
+
+def test_whatever_is_listed_is_shown(installation):
+    listed = json.loads(installation.run("list", "--json").stdout)
+    for rows in listed.values():
+        name = rows[-1]["name"]
+        found = json.loads(installation.run("show", name, "--json").stdout)
+        assert found["name"] == name
+    assert found["kind"] == "leaderboard"
+    assert found["references"].startswith("finetune, retrain")
+    assert "private attributes" in installation.run("show", name).stdout.lower()
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["run", "--method", "ga-"], ["ga-gd", "ga-kl"]),
+        (["run", "--method", "cagul,po"], ["cagul,po-gd"]),
+        (["plan", "--model", "tiny-q"], ["tiny-qwen2.5-vl"]),
+        (["list", "lead"], ["leaderboards"]),
+        (["show", "private-"], ["private-attributes-tiny"]),
+        (["run", "--checkp"], ["--checkpoint-minutes"]),
+    ],
+)
+def test_the_shell_completes_names(installation, typed, completed):
+    words = ["unlearnbench", *typed]
+    asked = {
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+        "_UNLEARNBENCH_COMPLETE": "complete_bash",
+    }
+    assert installation.run(**asked).stdout.split() == completed
+
+
+def test_the_shell_is_told_how_to_complete(installation):
+    assert "complete_bash" in installation.run(_UNLEARNBENCH_COMPLETE="source_bash").stdout
+    assert "--install-completion" in installation.run("--help").stdout

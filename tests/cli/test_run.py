@@ -143,6 +143,13 @@ def test_a_folder_that_cannot_be_written_is_named(place: Place, option: str, bel
     assert place.rows() == place.earlier
 
 
+def test_folders_are_made_with_their_parents(place: Place) -> None:
+    new = place.folder / "not" / "yet"
+    assert place.run(results=str(new / "results"), store=str(new / "store"), **TINY).code == 0
+    assert (new / "results" / "rows.jsonl").is_file()
+    assert (new / "store").is_dir()
+
+
 def test_rows_that_are_no_file_are_named(place: Place) -> None:
     (place.folder / "other" / "rows.jsonl").mkdir(parents=True)
     assert_one_line(place.run(results=str(place.folder / "other")), 1, "other/rows.jsonl", "--results")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from tests.place import EARLIER
 from unlearnbench.cli import app
-from unlearnbench.engine.artefacts import Store
+from unlearnbench.engine.artefacts import Store, default_store
 from unlearnbench.results.cells import Announced, Cells
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
@@ -123,6 +123,17 @@ def test_status_tells_every_state(tmp_path: Path) -> None:
     assert code == 1
     assert "step 2" in table
     assert dict(call_states(cells))["busy"] == "queued"  # whoever held it is gone
+
+
+def test_status_and_store_look_where_run_writes(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert "results is no folder" in str(CliRunner().invoke(app, ["status"]).exception)
+    Cells(RowStore(tmp_path / "results")).announce([announced("waiting")])
+    default_store().parent.mkdir()
+    store.root.rename(default_store())
+    assert [each["row_id"] for each in json.loads(call("status", "--json")[1])] == ["waiting"]
+    assert len(json.loads(call("store", "list", "--json")[1])) == 3
 
 
 def call_states(cells: Cells) -> list[tuple[str, str]]:

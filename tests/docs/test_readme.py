@@ -100,7 +100,11 @@ def shown(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("words", commands("run", "plan"), ids=" ".join)
+TYPED = [words for words in commands("run", "plan") if "--config" not in words]
+"""Those whose methods stand in a file are run by test_running_page.py."""
+
+
+@pytest.mark.parametrize("words", TYPED, ids=" ".join)
 def test_a_run_names_what_exists(words, shown):
     for file in given(words, "--plugin"):
         load_plugin(ROOT / file if (ROOT / file).exists() else shown / file)

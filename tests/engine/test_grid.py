@@ -27,7 +27,7 @@ from unlearnbench.registry import tasks as task_registry
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 from unlearnbench.runtime.run import Silent
-from unlearnbench.tasks.fiubench.records import WEIGHED
+from unlearnbench.tasks.facts.records import WEIGHED
 from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
 from unlearnbench.tasks.pope.reader import read_pope
 from unlearnbench.tasks.yes_no.reader import YesNoSet

@@ -27,7 +27,6 @@ app = typer.Typer(
     name="unlearnbench",
     help="A benchmark harness for unlearning in vision-language models.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help takes half the time, and shows [default: ...] that markup would swallow
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,4 +1,4 @@
-"""``unlearnbench show``: one plug-in, its origin, reference and parameters, read from the plug-in itself."""
+"""``unlearnbench show``: whatever `list` names: a plug-in's origin, reference and parameters, a leaderboard's rules."""
 
 import inspect
 import json
@@ -12,6 +12,8 @@ import typer
 
 from ..errors import UsageError
 from ..registry import REGISTRIES, did_you_mean, load_plugin
+from .parts.completing import LEADERBOARDS, kind_names, kinds, known, names
+from .parts.summaries import what_it_needs
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -31,17 +33,23 @@ _FACTS = {
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A method, task, model, family or metric.")],
-    kind: Annotated[str | None, typer.Option(help="Which kind, where several share the name.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(help="A method, task, model, family, metric or leaderboard.", autocompletion=names()),
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="Which kind, where several share the name.", autocompletion=kind_names)
+    ] = None,
     plugin: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.py", help="A file with plug-ins; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show a plug-in: its origin, reference, parameters and defaults."""
+    """Show what 'list' names: a plug-in's origin, reference, parameters and defaults; a leaderboard's rules."""
     for file in plugin or ():
         load_plugin(file)
-    found = _describe(_kind_of(name, kind), name)
+    of = _kind_of(name, kind)
+    found = _board(name) if of == LEADERBOARDS else _describe(of, name)
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     else:
@@ -49,15 +57,38 @@ def show(
 
 
 def _kind_of(name: str, wanted: str | None) -> str:
-    """The kind of plug-in that ``name`` is; raises `UsageError` unless there is exactly one."""
-    kinds = [kind for kind, registry in REGISTRIES.items() if name in registry and wanted in (None, kind)]
-    if len(kinds) == 1:
-        return kinds[0]
-    if kinds:
-        raise UsageError(f"{name!r} is the name of several plug-ins; add --kind {' or --kind '.join(kinds)}")
-    names = {name for registry in REGISTRIES.values() for name in registry.names()}
+    """The kind of thing that ``name`` is; raises `UsageError` unless there is exactly one."""
+    fitting = [kind for kind in kinds() if wanted in (None, kind) and name in known(kind)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UsageError(f"{name!r} is the name of several plug-ins; add --kind {' or --kind '.join(fitting)}")
+    everything = {each for kind in kinds() for each in known(kind)}
     where = f"among the {wanted}" if wanted else "of any kind"
-    raise UsageError(f"no plug-in {name!r} {where}; {did_you_mean(name, names)}see unlearnbench list")
+    raise UsageError(f"no plug-in {name!r} {where}; {did_you_mean(name, everything)}see unlearnbench list")
+
+
+def _board(name: str) -> dict[str, Any]:
+    """What a leaderboard asks of rows, and what it ranks by."""
+    from ..leaderboard.definition import find
+
+    board = find(name)
+    rules, ranking = board.definition, board.definition.ranking
+    references = rules.references
+    return {
+        "name": name,
+        "kind": "leaderboard",
+        "origin": str(board.folder),
+        "title": rules.title,
+        "description": " ".join(rules.about.split()),
+        "models": ", ".join(rules.models),
+        "tasks": ", ".join(rules.tasks),
+        "seeds": ", ".join(map(str, rules.seeds)),
+        "references": ", ".join((references.nothing, references.ideal, *references.also)),
+        "ranked_by": {level: ", ".join(metrics) for level, metrics in ranking.levels.items()},
+        "conditions": ", ".join(ranking.conditions),
+        "submissions": len(board.submissions),
+    }
 
 
 def _describe(kind: str, name: str) -> dict[str, Any]:
@@ -65,7 +96,8 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
     target = registry.get(name)
     found: dict[str, Any] = {"name": name, "kind": registry.one, "origin": registry.origin(name)}
     if kind == "models":
-        return {**found, **target.model_dump(mode="json")}
+        needs = what_it_needs(target.source, target.parameters)
+        return {**found, **target.model_dump(mode="json")} | ({"needs": needs} if needs else {})
     for attribute in ("version", "reference", *_FACTS[kind]):
         if hasattr(target, attribute):
             found[attribute] = getattr(target, attribute)

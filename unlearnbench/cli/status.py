@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..runtime.garbage import no_garbage_collection
+from .parts.grid import RESULTS
 
 if TYPE_CHECKING:
     from ..results.cells import Status
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @no_garbage_collection()  # there may be thousands of rows, which live until the end
 def status(
-    results: Annotated[Path, typer.Argument(help="The results folder of a run.")],
+    results: Annotated[Path, typer.Argument(help="The results folder of a run.")] = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
     """Show which cells are queued, running, done or failed; exits with 1 where one has failed."""

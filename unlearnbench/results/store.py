@@ -51,10 +51,7 @@ class RowStore:
         self._lock = folder / ".rows.lock"
 
     def check_writable(self) -> None:
-        """Make the folder, or raise StoreError; for the start of a run, when nothing is lost yet."""
-        if not self.folder.parent.is_dir():
-            parent = self.folder.parent
-            raise StoreError(f"{self.folder}: there is no folder {parent}: make it (mkdir -p) or change --results")
+        """Make the folder with its parents, or raise StoreError; for the start of a run, when nothing is lost yet."""
         require_writable(self.folder, "--results")
         if self.rows.exists() and not (self.rows.is_file() and os.access(self.rows, os.R_OK | os.W_OK)):
             raise StoreError(f"{self.rows}: not a file that can be written: move it away or change --results")

@@ -8,21 +8,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import UsageError
+from .completing import names
+from .from_file import read
 
 if TYPE_CHECKING:
     from ...config import RunConfig
 
 GRID = "What to run"
 WHERE = "Where"
+RESULTS = Path("results")
+"""Where rows are written, and looked for, unless the command says otherwise."""
 
-Methods = Annotated[list[str], typer.Option("--method", help="Methods; see 'list methods'.", rich_help_panel=GRID)]
+Methods = Annotated[
+    list[str],
+    typer.Option(
+        "--method", help="Methods; see 'list methods'.", autocompletion=names("methods"), rich_help_panel=GRID
+    ),
+]
 Models = Annotated[
     list[str],
-    typer.Option("--model", help="Models: names, hub ids or folders; see 'list models'.", rich_help_panel=GRID),
+    typer.Option(
+        "--model",
+        help="Models: names, hub ids or folders; see 'list models'.",
+        autocompletion=names("models"),
+        rich_help_panel=GRID,
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,
-    typer.Option("--task", help="Tasks [default: those that come with the package].", rich_help_panel=GRID),
+    typer.Option(
+        "--task",
+        help="Tasks [default: those that come with the package].",
+        autocompletion=names("tasks"),
+        rich_help_panel=GRID,
+    ),
 ]
 Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
 BaseSeed = Annotated[
@@ -78,6 +97,17 @@ Base = Annotated[
         rich_help_panel=GRID,
     ),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML or YAML file of these options, by their names without dashes; what is typed goes before it.",
+        callback=read,
+        is_eager=True,
+        rich_help_panel=GRID,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -93,11 +123,12 @@ class GridOptions:
     forget: Forget = None
     data: Data = None
     limit: Limit = None
-    results: Results = Path("results")
+    results: Results = RESULTS
     store: StoreFolder = None
     plugin: Plugins = None
     device: Device = None
     base: Base = None
+    file: ConfigFile = None
 
     def config(self, *, exact: bool = False) -> "RunConfig":
         """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""

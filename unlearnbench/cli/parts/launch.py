@@ -81,7 +81,7 @@ def relaunch(processes: int) -> None:
         max_restarts=0,
         monitor_interval=0.2,
     )
-    command = ["-m", "unlearnbench", *_without_gpus(sys.argv[1:])]
+    command = ["-m", "unlearnbench", *_without_gpus(sys.argv[1:]), "--gpus=1"]  # before what a file says
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:  # the process that failed has said why

@@ -14,7 +14,8 @@ class ModelCard(BaseModel):
     ``source`` is a Hugging Face id, a local folder, or a folder inside an installed package written
     ``package:folder``. ``min_pixels`` and ``max_pixels`` bound a picture's area and so its visual tokens; they are
     explicit because hub files and class defaults disagree by a factor of twelve. ``config`` is the model's
-    ``config.json``, or what it has other than its class' defaults, to count with where its files are not at hand.
+    ``config.json``, or what it has other than its class' defaults, to count with where its files are not at hand;
+    ``parameters`` is how many it has, for whoever lists models. Neither decides what comes of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,3 +30,4 @@ class ModelCard(BaseModel):
     max_pixels: int = 1369 * 28 * 28
     description: str = ""
     config: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
+    parameters: int | None = Field(default=None, exclude=True, repr=False)

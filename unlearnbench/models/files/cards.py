@@ -33,6 +33,7 @@ QWEN2_5_VL_3B = ModelCard(
     family="qwen2_5_vl",
     source="Qwen/Qwen2.5-VL-3B-Instruct",
     description="Qwen2.5-VL 3B Instruct from the Hugging Face hub",
+    parameters=3_754_622_976,
     config={
         "model_type": "qwen2_5_vl",
         "text_config": _QWEN_TEXT
@@ -54,6 +55,7 @@ QWEN2_5_VL_7B = ModelCard(
     family="qwen2_5_vl",
     source="Qwen/Qwen2.5-VL-7B-Instruct",
     description="Qwen2.5-VL 7B Instruct from the Hugging Face hub, the model of the CAGUL paper's second table",
+    parameters=8_292_166_656,
     config={
         "model_type": "qwen2_5_vl",
         "text_config": _QWEN_TEXT
@@ -82,6 +84,7 @@ LLAMA_3_2_11B_VISION = ModelCard(
     family="mllama",
     source="meta-llama/Llama-3.2-11B-Vision-Instruct",
     description="Llama 3.2 11B Vision Instruct from the Hugging Face hub, gated; of the CAGUL paper's main table",
+    parameters=10_670_220_835,
     config={
         "model_type": "mllama",
         "text_config": {

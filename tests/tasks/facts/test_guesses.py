@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from unlearnbench.registry import tasks
-from unlearnbench.tasks.fiubench.guesses import MAJORITY, SOMEBODY, guesses
+from unlearnbench.tasks.facts.guesses import MAJORITY, SOMEBODY, guesses
 
 
 def record(set_name, person, value, *, question="What has the person?", attribute=None):

@@ -1,15 +1,16 @@
 """What is asked about people, and what is kept of the answers: a record a sample, in FIUBench's own names."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
 from unlearnbench import Ask, Asked, Weigh, ask, value_logprobs
 
-from .people import Dataset, Fact, People, on_other_pictures
+from .sets import Fact
 
 if TYPE_CHECKING:
     from unlearnbench import VLM, Run
@@ -42,15 +43,17 @@ class FactRecord(Prediction):
     view: Literal["seen", "other"]
     """Whether the picture is one that models train on, or another of the same person."""
     image: NotRequired[str]
-    """The picture's path within the data's folder."""
+    """The picture's path within the data's folder; there is none of a question without a picture."""
+    images: NotRequired[list[str]]
+    """The paths of all pictures, of a question about several."""
     paraphrased_predictions: list[str]
     logprobs: list[float]
     value_logprobs: list[float] | None
     """Those of ``logprobs`` whose token holds a keyword; null where no keyword is in the answer."""
     paraphrased_logprobs: list[float] | None
     perturbed_logprobs: list[list[float]]
-    explanation: NotRequired[dict[str, Any]]
-    """What an edit of visual tokens did to the picture; of a few samples, and for pictures of it alone."""
+    explanation: NotRequired[dict[str, Any] | list[dict[str, Any]]]
+    """What an edit of visual tokens did to the picture, a list of several; of a few samples alone."""
 
 
 WEIGHED = ("forget", "nonprivate", "others", "held_out")
@@ -58,15 +61,25 @@ WEIGHED = ("forget", "nonprivate", "others", "held_out")
 
 
 def collect(
-    model: "VLM", data: Dataset, sets: People, run: "Run", *, max_new_tokens: int, batch_size: int | None
+    model: "VLM",
+    asked: Mapping[str, Sequence[Fact]],
+    root: Path,
+    run: "Run",
+    *,
+    what: str,
+    max_new_tokens: int,
+    batch_size: int | None,
 ) -> list[FactRecord]:
-    """One record a sample: answers and log-probabilities. Pictures are named by their paths within the folder."""
-    named = [(name, sample) for name, own in _asked(data, sets).items() for sample in own]
+    """One record a sample ``asked``, by the set that it is of: answers and log-probabilities.
+
+    Pictures are named by their paths within the folder ``root``; ``what`` is the task that shows how far it is.
+    """
+    named = [(name, sample) for name, own in asked.items() for sample in own]
     questions = [Ask((s.id, 0), s, max_new_tokens) for _, s in named]
-    questions += [request for s in sets.forget for request in _reworded(s, max_new_tokens)]
-    said = ask(model, questions, run, batch_size=batch_size, what="fiubench: asking")
+    questions += [request for s in asked.get("forget", ()) for request in _reworded(s, max_new_tokens)]
+    said = ask(model, questions, run, batch_size=batch_size, what=f"{what}: asking")
     weights = [request for name, sample in named for request in _weighed(sample, name in WEIGHED)]
-    weighed = ask(model, weights, run, batch_size=batch_size, what="fiubench: likelihoods")
+    weighed = ask(model, weights, run, batch_size=batch_size, what=f"{what}: likelihoods")
     records: list[FactRecord] = []
     for name, sample in named:
         question, logprobs = sample.question, weighed[sample.id, "answer", 0]
@@ -80,7 +93,7 @@ def collect(
                 "group": str(question.group),
                 "attribute": question.attribute,
                 "view": "other" if name == "other_view" else "seen",
-                "image": sample.image.relative_to(data.root).as_posix(),
+                **_pictures(sample, root),  # type: ignore[typeddict-item]
                 "question": question.question,
                 "answer": question.answer,
                 "keywords": list(question.keywords),
@@ -95,10 +108,17 @@ def collect(
     return records
 
 
-def _asked(data: Dataset, sets: People) -> dict[str, tuple[Fact, ...]]:
-    """Whatever is asked, by the set that its records are of; nobody asks about those who are for validation."""
-    names = (*WEIGHED, "acquaintances")
-    return {name: getattr(sets, name) for name in names} | {"other_view": on_other_pictures(data, sets.forget)}
+class _Pictures(TypedDict):
+    image: NotRequired[str]
+    images: NotRequired[list[str]]
+
+
+def _pictures(sample: Fact, root: Path) -> _Pictures:
+    """What a record says of a sample's pictures."""
+    names = [image.relative_to(root).as_posix() for image in sample.images]
+    if len(names) > 1:
+        return {"image": names[0], "images": names}
+    return {"image": names[0]} if names else {}
 
 
 def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]]]:
@@ -121,17 +141,20 @@ EXPLAINED = 8
 """How many forget samples carry what the method did to their picture."""
 
 
-def explain(model: "VLM", sets: People, records: list[FactRecord]) -> None:
-    """Add to a few forget records, one person after the other, what an edit of visual tokens did to the picture."""
-    turns = in_turns(sets.forget, lambda sample: sample.cluster)
-    chosen = {sample.id: sample for sample in islice(turns, EXPLAINED)}
-    said = model.explain(model.prepare(list(chosen.values())))
+def explain(model: "VLM", forget: Iterable[Fact], records: list[FactRecord]) -> None:
+    """Add to a few records of ``forget``, one person after the other, what an edit of visual tokens did to pictures."""
+    turns = in_turns((sample for sample in forget if sample.images), lambda sample: sample.cluster)
+    chosen = [*islice(turns, EXPLAINED)]
+    said = model.explain(model.prepare(chosen)) if chosen else None
     if said is None:
         return
-    facts = dict(zip(chosen, said, strict=True))
+    facts = iter(said)
+    own = {sample.id: [*islice(facts, len(sample.images))] for sample in chosen}
     for record in records:
-        if record["id"] in facts and record["set"] == "forget":
-            record["explanation"] = {"image": record["image"], **facts[record["id"]]}
+        if record["id"] in own and record["set"] == "forget":
+            named = zip(record.get("images", [record.get("image")]), own[record["id"]], strict=True)
+            told = [{"image": image, **each} for image, each in named]
+            record["explanation"] = told[0] if len(told) == 1 else told
 
 
 def in_turns(items: Iterable[T], whose: Callable[[T], str]) -> Iterator[T]:
