@@ -4,7 +4,9 @@ A method returns an `Edit`; the engine saves it, and later loads and applies it 
 started from. So what is evaluated is what was stored.
 """
 
+import json
 import math
+import shutil
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -189,6 +191,19 @@ class Adapter(Trained):
     def read(cls, folder: Path) -> "Adapter":  # noqa: D102
         return cls(folder=folder)
 
+    def export(self, folder: Path, base: str) -> None:
+        """Write it into ``folder`` as PEFT writes adapters, with the folder or hub id of the model that it is on."""
+        from peft import PeftConfig
+
+        assert self.folder is not None  # it was read from there
+        shutil.copyfile(self.folder / self.FILE, folder / self.FILE)
+        about = PeftConfig.from_json_file(self._settings()) | {"base_model_name_or_path": base, "revision": None}
+        (folder / PEFT_SETTINGS).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def _settings(self) -> Path:
+        assert self.folder is not None
+        return next(path for name in (self.SETTINGS, PEFT_SETTINGS) if (path := self.folder / name).is_file())
+
     def apply(self, model: VLM) -> None:  # noqa: D102
         self._put_into(model)
 
@@ -207,11 +222,9 @@ class Adapter(Trained):
     def _put_into(self, model: VLM) -> Any:
         from peft import PeftConfig, PeftModel
 
-        assert self.folder is not None  # it was read from there
-        settings = next(path for name in (self.SETTINGS, PEFT_SETTINGS) if (path := self.folder / name).is_file())
         own = {id(parameter) for parameter in model.model.parameters()}
         with quiet():
-            config = PeftConfig.from_peft_type(**PeftConfig.from_json_file(settings))
+            config = PeftConfig.from_peft_type(**PeftConfig.from_json_file(self._settings()))
             adapted = PeftModel.from_pretrained(model.model, str(self.folder), config=config)
         model.model.eval().requires_grad_(False)
         model.refresh(parameter for parameter in model.model.parameters() if id(parameter) not in own)

@@ -22,13 +22,18 @@ def card_for(name: str) -> ModelCard:
         return _card_of_folder(name, folder)
     if folder.exists():
         raise UsageError(no_model(name, folder))
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if is_hub_id(name):
         return ModelCard(name=name, family="", source=name, description="from the Hugging Face hub")
     if "/" in name:
         raise UsageError(
             f"there is no model folder {name}; check the path, or give a name of 'unlearnbench list models'"
         )
     return models.get(name)  # raises with a suggestion
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no folder's here has the form of a hub id, OWNER/NAME."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def shadowed(name: str) -> str:
