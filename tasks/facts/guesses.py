@@ -22,7 +22,7 @@ def guesses(records: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, An
     asked nothing is guessed. Equally common answers go by the alphabet, and whose answer is drawn by the record's id.
     """
     others = defaultdict[str, list[Mapping[str, Any]]](list)
-    for record in sorted(records, key=lambda each: str(each["id"])):
+    for record in sorted(records, key=_name):
         if record["set"] in _OTHERS:
             others[_asked(record)].append(record)
     forget = [record for record in records if record["set"] == "forget"]
@@ -33,6 +33,11 @@ def guesses(records: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, An
         MAJORITY: [{**record, "prediction": commonest.get(_asked(record), "")} for record in forget],
         SOMEBODY: [{**record, "prediction": _drawn(record, others.get(_asked(record), []))} for record in forget],
     }
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    """What a record goes by: its id, or in files of other hands whom and what it is about."""
+    return str(record.get("id") or (record["unique_id"], record["question"]))
 
 
 def _asked(record: Mapping[str, Any]) -> str:
@@ -52,4 +57,4 @@ def _value(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _drawn(record: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
     """The answer of one of the others; the same for a record whatever else was asked in between."""
-    return str(random.Random(f"{record['id']}").choice(others)["answer"]) if others else ""
+    return str(random.Random(_name(record)).choice(others)["answer"]) if others else ""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Prediction(TypedDict):
+SetName = Literal["forget", "nonprivate", "others", "retain", "held_out", "acquaintances", "other_view"]
+"""A set that a prediction may be of; who does not tell non-private questions from other people's says retain."""
+
+
+class Answered(TypedDict):
     """A model's answer to one question: all that the text metrics read."""
 
     unique_id: str
@@ -28,7 +32,20 @@ class Prediction(TypedDict):
     prediction: str
 
 
-class FactRecord(Prediction):
+class Prediction(Answered):
+    """The same as files of predictions have it: with its set, and with what else a row's samples hold, if they are."""
+
+    set: NotRequired[SetName]
+    id: NotRequired[str]
+    attribute: NotRequired[str]
+    paraphrased_predictions: NotRequired[list[str]]
+    logprobs: NotRequired[list[float]]
+    value_logprobs: NotRequired[list[float] | None]
+    paraphrased_logprobs: NotRequired[list[float] | None]
+    perturbed_logprobs: NotRequired[list[list[float]]]
+
+
+class FactRecord(Answered):
     """One evaluated sample. Log-probabilities are natural logarithms, one an answer token, the end token included.
 
     ``set`` is forget, nonprivate, others, held_out, acquaintances, or other_view: the forget set on pictures that
@@ -115,7 +132,9 @@ class _Pictures(TypedDict):
 
 def _pictures(sample: Fact, root: Path) -> _Pictures:
     """What a record says of a sample's pictures."""
-    names = [image.relative_to(root).as_posix() for image in sample.images]
+    names = [
+        image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name for image in sample.images
+    ]
     if len(names) > 1:
         return {"image": names[0], "images": names}
     return {"image": names[0]} if names else {}

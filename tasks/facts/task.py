@@ -6,17 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args
 
-from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, measure_sets
+from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, further_versions, measure_sets
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.contracts.metric import record_of
+from unlearnbench.errors import RecordError
 from unlearnbench.metrics.measure import all_of, by_cluster, by_question, further, measure
 from unlearnbench.metrics.scorers import STRICT
+from unlearnbench.metrics.statistics import over_questions
 from unlearnbench.metrics.text import ExactMatch, RougeL, ValueRouge
+from unlearnbench.registry import metrics
 
 from .guesses import guesses
-from .records import Prediction, collect, explain, in_turns
+from .records import Prediction, SetName, collect, explain, in_turns
 from .sets import Fact, People
 
 if TYPE_CHECKING:
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = {"forget": 4, "nonprivate": 2, "others": 2, "held_out": 1, "acquaintances": 1}
 """How many samples of each set a leaderboard shows."""
+
+SETS_UNTOLD = (
+    "predictions say not of which set they are, so what is forgotten and what is kept are one number: give each a set, "
+    f"one of {', '.join(get_args(SetName))}"
+)
 
 
 class FactsData(Protocol):
@@ -71,6 +79,13 @@ class FactsTask(Task):
         """How answers are read."""
         return STRICT
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
+        own = sorted({name for names in self.reported.values() for name in names})
+        versions = {name: metrics.get(name).version for name in own}
+        return {"scorer": self.scorer.label, "reported": versions} | further_versions(self)
+
     @abstractmethod
     def asked(self, data: Any) -> dict[str, tuple[Fact, ...]]:
         """Whatever is asked, by the set that its records are of."""
@@ -112,9 +127,39 @@ class FactsTask(Task):
             for name, own in guesses([each for each in predictions if "set" in each]).items()
         }
 
+    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """Every set's metrics, as far as predictions hold what these read; or what text tells of all of them alike.
+
+        The latter where none says its set: then it is not known either which way is better. Raises `RecordError` for
+        one without a set among others that have one.
+        """
+        if told := [each for each in predictions if "set" in each]:
+            if len(told) < len(predictions):
+                place = next(place for place, each in enumerate(predictions) if "set" not in each)
+                raise RecordError(f"it has no set, and {len(told)} others have: give it one too", place)
+            return self._by_set(predictions)
+        records, found = self._seen(predictions, ""), {}
+        for metric in (RougeL(), ExactMatch()):
+            values = [(each["cluster"], metric.values(each, self.scorer)) for each in records]
+            found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
+        return found
+
+    def _by_set(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
+        """The metrics that any prediction of a set has the fields for."""
+        views = self.views(predictions)
+        wanted = {
+            name: [metric for metric in self.reported[name] if any(map(metrics.get(metric)().applies, own))]
+            for name, own in views.items()
+        }
+        return measure_sets(self, predictions, wanted, self.scorer)
+
+    def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
+        """Whether the sets are told."""
+        return () if any("set" in each for each in predictions) else (SETS_UNTOLD,)
+
     def views(self, records: Sequence[Any]) -> dict[str, list[Record]]:
         """By set; ``retain`` is the whole retain set. Questions about one person are not independent."""
-        parts = {name: (name,) for name in self.metric_sets} | {"retain": ("nonprivate", "others")}
+        parts = {name: (name,) for name in self.metric_sets} | {"retain": ("nonprivate", "others", "retain")}
         return {name: self._seen((each for each in records if each["set"] in of), name) for name, of in parts.items()}
 
     def _seen(self, records: Iterable[Any], name: str) -> list[Record]:

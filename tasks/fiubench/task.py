@@ -3,31 +3,28 @@
 Data and metrics: Ma et al., arXiv:2411.03554; the split into private and other attributes: arXiv:2510.07567.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from unlearnbench import (
-    Headline,
     HubDataset,
     Location,
     Params,
     Scored,
     Scorer,
     Split,
-    further_versions,
     locate,
     task,
 )
 from unlearnbench.contracts import Summary
 from unlearnbench.data.source import unpacked
-from unlearnbench.metrics.statistics import over_questions
-from unlearnbench.metrics.text import ExactMatch, RougeL
 from unlearnbench.registry import metrics
 
+from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, REPORTED
 from ..facts.records import WEIGHED
 from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
 from ..facts.task import FactsTask, texts_of
@@ -37,23 +34,6 @@ from .reader import read
 from .scorers import SCORERS, blindness
 from .summary import remarks, summary
 from .taxonomy import PRIVATE, QuestionGroup
-
-if TYPE_CHECKING:
-    from unlearnbench import MetricValue
-
-REPORTED = {
-    "forget": (
-        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
-        "truth_ratio", "truth_odds", "refusal_rate", "fluency",
-    ),
-    "other_view": ("value_rouge", "rouge_l", "exact_match", "probability", "value_probability", "refusal_rate"),
-    "nonprivate": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
-    "retain": ("value_rouge", "rouge_l", "exact_match", "truth_ratio", "refusal_rate", "fluency"),
-    "held_out": ("value_rouge", "rouge_l", "exact_match", "truth_ratio", "refusal_rate"),
-    "acquaintances": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
-}  # fmt: skip
-"""Metrics by set. ``other_view`` is the forget set on pictures that nobody trained on; ``retain`` is the whole retain
-set: the questions about the others and the non-private ones. Nobody trains on people held out or on acquaintances."""
 
 
 class FIUBenchOptions(Params):
@@ -139,39 +119,10 @@ class FIUBenchTask(FactsTask):
     by_default = True
     # Its `datasets` loader mixes several files up, so the files themselves are fetched.
     hub = HubDataset(("gray311/FIUBench",), ("full.json", "split.json", "SFHQ.zip"))
-    headlines = (
-        Headline("Forget", "forget.rouge_l", "ROUGE-L"),
-        Headline("Forget", "forget.value_rouge", "Value"),
-        Headline("Forget", "forget.exact_match", "EM"),
-        Headline("Forget", "forget.ape", "APE"),
-        Headline("Forget", "forget.min_k", "Min-K"),
-        Headline("Forget", "forget.probability", "Prob"),
-        Headline("Forget", "forget.refusal_rate", "Refused"),
-        Headline("Forget", "forget.fluency", "Fluent"),
-        Headline("Other view", "other_view.exact_match", "EM"),
-        Headline("Non-private", "nonprivate.rouge_l", "ROUGE-L"),
-        Headline("Retain", "retain.rouge_l", "ROUGE-L"),
-        Headline("Retain", "retain.exact_match", "EM"),
-        Headline("Retain", "retain.truth_ratio", "Truth"),
-        Headline("Held-out", "held_out.exact_match", "EM"),
-        Headline("Held-out", "held_out.refusal_rate", "Refused"),
-        Headline("Acquaintances", "acquaintances.exact_match", "EM"),
-        Headline("Acquaintances", "acquaintances.refusal_rate", "Refused"),
-    )
+    headlines = HEADLINES
     metric_sets = tuple(REPORTED)
     reported = REPORTED
-    scored = Scored(
-        levels={
-            "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
-            "logits": ("forget.probability", "forget.value_probability", "forget.truth_preference"),
-        },
-        conditions={
-            f"{name}.{metric}": 0.05
-            for name in ("nonprivate", "retain", "held_out", "acquaintances")
-            for metric in ("exact_match", "refusal_rate")
-        }
-        | {"forget.fluency": 0.1},
-    )
+    scored = Scored(levels=LEVELS, conditions=CONDITIONS)
     Options = FIUBenchOptions
     options: FIUBenchOptions
 
@@ -179,13 +130,6 @@ class FIUBenchTask(FactsTask):
     def scorer(self) -> Scorer:
         """The scorer that the options name."""
         return SCORERS[self.options.scorer]
-
-    @property
-    def protocol(self) -> dict[str, Any]:
-        """The scorer and the metrics as they are now; under ``metrics`` those that were asked for besides."""
-        own = sorted({name for names in REPORTED.values() for name in names})
-        reported = {name: metrics.get(name).version for name in own}
-        return {"scorer": self.scorer.label, "reported": reported} | further_versions(self)
 
     @classmethod
     def summary(cls, folder: Path) -> Summary:
@@ -202,7 +146,7 @@ class FIUBenchTask(FactsTask):
         dataset = read(location.folder)
         private = frozenset(self.options.private)
         sets = split_sets(dataset, forget, private, self.options.held_out, self.options.validation, seed=seed)
-        blind = self.remarks([{"answer": sample.answer} for sample in sets.all])
+        blind = self._blind(sample.answer for sample in sets.all)
         notices = (*remarks(dataset), *_other_people(dataset, forget, sets), *blind)
         return FIUBenchData(location, dataset, sets, private, forget, notices)
 
@@ -217,17 +161,12 @@ class FIUBenchTask(FactsTask):
         known = [("acquaintances.json", each) for each in data.sets.acquaintances]
         return texts_of((f"{data.root / file}: {sample.id}", sample) for file, sample in (*asked, *known))
 
-    def score(self, predictions: Sequence[Any]) -> "dict[str, MetricValue]":
-        """What text alone tells; which set the questions are of is not known, so neither is which way is better."""
-        records, found = self._seen(predictions, ""), {}
-        for metric in (RougeL(), ExactMatch()):
-            values = [(each["cluster"], metric.values(each, self.scorer)) for each in records]
-            found[metric.name] = over_questions(values, seed=0, higher_is_better=None)
-        return found
-
     def remarks(self, predictions: Sequence[Any]) -> tuple[str, ...]:
-        """Whether the scorer cannot see some answers."""
-        blind = None if self.scorer.any_script else blindness([each["answer"] for each in predictions])
+        """Whether the sets are told, and whether the scorer cannot see some answers."""
+        return (*super().remarks(predictions), *self._blind(each["answer"] for each in predictions))
+
+    def _blind(self, answers: Iterable[str]) -> tuple[str, ...]:
+        blind = None if self.scorer.any_script else blindness([*answers])
         return (blind,) if blind else ()
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from unlearnbench.cli import app as whole_app
 from unlearnbench.cli.model.score import score
 from unlearnbench.errors import DataError, UsageError
+from unlearnbench.tasks.facts.task import SETS_UNTOLD
 
 app = typer.Typer()
 app.command()(score)
@@ -257,9 +258,47 @@ def test_the_published_scorer_says_to_how_many_answers_it_is_blind(tmp_path):
     file = write(tmp_path / "said.jsonl", records)
     strict, published = (invoke("fiubench", file, "--json", "--scorer", name) for name in ("strict", "fiubench"))
     assert json.loads(strict.stdout)["rouge_l"] == json.loads(strict.stdout)["exact_match"] == 1
-    assert strict.stderr == ""
+    assert strict.stderr == f"warning: {SETS_UNTOLD}\n"
     assert json.loads(published.stdout)["rouge_l"] == pytest.approx(1 / 3)
     assert "warning: scorer fiubench is blind to 2 of 3 true answers" in published.stderr
+
+
+def of_set(name, unique_id, *predictions, **more):
+    return [said(unique_id, text, set=name, **more) for text in predictions]
+
+
+def test_sets_are_scored_apart(tmp_path):
+    forget = of_set("forget", "a", "She has lupus.", "I do not know.")
+    others = of_set("others", "b", "She has lupus.") + of_set("others", "c", "She has flu.")
+    records = [*forget, *others, *of_set("nonprivate", "a", "She has lupus.")]
+    got = json.loads(invoke("fiubench", write(tmp_path / "said.jsonl", records), "--json").stdout)
+    assert (got["forget.exact_match"], got["nonprivate.exact_match"]) == (0.5, 1)
+    assert got["retain.exact_match"] == pytest.approx(2 / 3)  # all that is kept: non-private and others' questions
+    assert got["forget.refusal_rate"] == 0.5
+    assert "exact_match" not in got
+    assert not [name for name in got if "held_out" in name or "probability" in name], "no prediction has these"
+    assert {*got["baselines"]} == {"majority guess", "another person"}
+    assert got["baselines"]["majority guess"]["forget.exact_match"] == 1
+
+
+def test_who_knows_no_more_than_forget_and_retain_says_these(tmp_path):
+    file = write(tmp_path / "said.jsonl", of_set("forget", "a", "No.") + of_set("retain", "b", "She has lupus."))
+    done = invoke("fiubench", file, "--json")
+    got = json.loads(done.stdout)
+    assert (got["forget.exact_match"], got["retain.exact_match"]) == (0, 1)
+    assert "set" not in done.stderr
+    shown = invoke("fiubench", file).stdout
+    assert "forget.exact_match" in shown
+    assert "retain.exact_match" in shown
+
+
+def test_sets_are_told_of_all_or_of_none(tmp_path):
+    file = write(tmp_path / "said.jsonl", [*of_set("forget", "a", "No."), said("b", "She has lupus.")])
+    with pytest.raises(DataError, match=r"said\.jsonl:2: it has no set, and 1 others have: give it one too"):
+        score("fiubench", file)
+    write(file, of_set("forgotten", "a", "No."))
+    with pytest.raises(DataError, match=r"said\.jsonl:1: field set: Input should be 'forget', 'nonprivate', 'others'"):
+        score("fiubench", file)
 
 
 @pytest.mark.parametrize(
@@ -272,4 +311,6 @@ def test_the_published_scorer_says_to_how_many_answers_it_is_blind(tmp_path):
 )
 def test_show_lists_what_a_line_must_hold(task, fields):
     shown = CliRunner().invoke(whole_app, ["show", task, "--json"])
-    assert json.loads(shown.stdout)["predictions"] == fields
+    found = json.loads(shown.stdout)
+    assert found["predictions"] == fields
+    assert found.get("predictions_may_have", "").startswith("set, id" if task == "fiubench" else "")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.test_choice_benchmark import PLUGIN, write
+from tests.tasks.qa.tables import pictures, rows, write_csv
 from unlearnbench import Evaluation, task
 from unlearnbench.registry import load_plugin, tasks
 from unlearnbench.testing import CheckError, check_task
@@ -16,6 +17,12 @@ from unlearnbench.testing import CheckError, check_task
 @pytest.mark.parametrize("name", ["fiubench", "mme", "pope"])
 def test_ours_pass(name: str, small_data: Path) -> None:
     check_task(name, small_data)
+
+
+def test_tables_of_one_s_own_pass(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    write_csv(tmp_path / "t.csv", [{**each, "private": "yes"} for each in rows()])
+    check_task("qa", tmp_path, forget=1)
 
 
 @pytest.fixture

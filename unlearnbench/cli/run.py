@@ -1,33 +1,30 @@
 """``unlearnbench run``: compute every cell of a grid that has no row yet, and show the rows."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import errors
 from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
+from .parts.following import Ended, displaying, first_word, follow
 from .parts.options import spread
 
 if TYPE_CHECKING:
     from ..config import RunConfig
     from ..engine.artefacts import Store
     from ..engine.executors.job import Job
-    from ..engine.executors.local import Shown
-    from ..engine.grid import Finished
     from ..engine.planning import Plan
     from ..results.row import Row
     from ..results.store import RowStore
-    from ..runtime.run import Progress
 
 
 class Executor(StrEnum):
@@ -114,6 +111,7 @@ def run(
     launch.heed(how.gpus, how.executor)
     if how.executor == Executor.SLURM and not asked.device:
         asked = replace(asked, device="cuda")  # not what the submitting machine has
+    first_word(quiet=quiet or dry_run or launched())
     config = asked.config(exact=how.exact)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan
@@ -158,14 +156,10 @@ def _job(asked: grid.GridOptions, how: How, config: "RunConfig", store: "Store")
     )
 
 
-Ended = tuple[list["Row"], bool]
-"""The rows of the cells in the order in which they were finished, and whether one failed."""
-
-
 def _compute(job: "Job", how: How, plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     """Have every cell computed by whoever is to do it; None in a process that only helped another."""
     if how.executor == Executor.SLURM:
-        return _on_slurm(job, plans, how)
+        return _on_slurm(job, plans, how, quiet=quiet)
     if how.executor == Executor.INLINE or launched():
         return _inline(job, plans, quiet=quiet)
     from ..engine.executors.local import Local
@@ -175,7 +169,8 @@ def _compute(job: "Job", how: How, plans: "list[Plan]", *, quiet: bool) -> Ended
 
     limits = Limits(how.jobs, how.gpus, how.seconds, launch.check(how.gpus, plans[0].device, how.jobs))
     announce(plans, RowStore(job.results))
-    return _told(Local(job, plans, limits, _shown(how.jobs, quiet=quiet)).run(), job.results)
+    with displaying(plans, how.jobs, quiet=quiet) as display:
+        return follow(Local(job, plans, limits, display).run(), display, job.results)
 
 
 def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
@@ -205,6 +200,7 @@ def _warn_of_thin(rows: "list[Row]") -> None:
 def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     """Compute in this process, together with those that a launcher has started beside it; None in the latter."""
     from ..engine.artefacts import Store
+    from ..engine.executors.display import InThisProcess
     from ..engine.grid import announce
     from ..engine.grid import run as run_grid
     from ..results.store import RowStore
@@ -213,8 +209,10 @@ def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     with launch.joined(plans[0].device, job.join_seconds) as first, results_of(rows, first) as kept:
         if first:
             announce(plans, rows)
-        work = run_grid(plans, kept, Store(job.store), _progress(quiet or not first), job.checkpoint_seconds)
-        ended = _told(work, rows.folder, told=first)
+        with displaying(plans, 1, quiet=quiet or not first) as display:
+            progress, begins = InThisProcess(display), partial(display.begins, 0)
+            work = run_grid(plans, kept, Store(job.store), progress, job.checkpoint_seconds, begins)
+            ended = follow(work, display, rows.folder, told=first)
         if first:
             return ended
     if ended[1]:
@@ -222,7 +220,7 @@ def _inline(job: "Job", plans: "list[Plan]", *, quiet: bool) -> Ended | None:
     return None
 
 
-def _on_slurm(job: "Job", plans: "list[Plan]", how: How) -> Ended:
+def _on_slurm(job: "Job", plans: "list[Plan]", how: How, *, quiet: bool) -> Ended:
     """Submit and wait; an interruption asks what becomes of the jobs."""
     from ..engine.executors.process import Limits
     from ..engine.executors.slurm import Cluster, Slurm
@@ -236,7 +234,8 @@ def _on_slurm(job: "Job", plans: "list[Plan]", how: How) -> Ended:
     cluster = Cluster(gpus, {name: value for name, _, value in pairs})
     slurm = Slurm(job, plans, Limits(1, how.gpus, how.seconds), cluster)
     try:
-        return _told(slurm.run(), job.results)
+        with displaying(plans, len(plans), quiet=quiet) as display:
+            return follow(slurm.run(), display, job.results)
     except KeyboardInterrupt:
         if slurm.jobs and typer.confirm(f"cancel the {len(slurm.jobs)} jobs that are not done?", err=True):
             slurm.cancel()
@@ -253,55 +252,3 @@ def results_of(rows: "RowStore", first: bool) -> "Iterator[RowStore]":
         return
     with TemporaryDirectory() as scratch:
         yield type(rows)(Path(scratch))
-
-
-def _told(work: "Iterator[Finished]", folder: Path, *, told: bool = True) -> Ended:
-    """Go through the cells, each trouble ``told`` once."""
-    finished, troubles = [], set[str]()
-    for cell in work:
-        finished.append(cell.row)
-        if cell.row.error and cell.row.error.message not in troubles:  # cells often fail of one cause
-            troubles.add(cell.row.error.message)
-            if told:
-                typer.echo(f"error: {_why(cell.row)}", err=True)
-                _show_log(folder, cell.row)
-    return finished, bool(troubles)
-
-
-def _show_log(folder: Path, row: "Row") -> None:
-    """With ``--debug``, the end of a failed cell's log: its traceback."""
-    if row.error and row.error.log and logging.getLogger("unlearnbench").isEnabledFor(logging.DEBUG):
-        text = (folder / row.error.log).read_text("utf-8", "replace")
-        typer.echo("\n".join(text.splitlines()[-100:]), err=True)
-
-
-def _why(row: "Row") -> str:
-    """What failed, and why; errors of ours say all that there is to say."""
-    assert row.error is not None
-    ours = hasattr(errors, row.error.type)
-    why = row.error.message if ours else f"{row.error.type}: {row.error.message}"
-    log = f" (log: {row.error.log})" if row.error.log and not ours else ""
-    return f"{row.method.name} on {row.task.name}: {why}{log}"
-
-
-def _progress(quiet: bool) -> "Progress":
-    if quiet:
-        from ..runtime.run import Silent
-
-        return Silent()
-    from rich.console import Console
-
-    from ..report.progress import TerminalProgress
-
-    return TerminalProgress(Console(stderr=True))
-
-
-def _shown(jobs: int, *, quiet: bool) -> "Shown | None":
-    if quiet:
-        return None
-    from rich.console import Console
-
-    from ..report.progress import OneWorker, SeveralWorkers
-
-    console = Console(stderr=True)
-    return OneWorker(console) if jobs == 1 else SeveralWorkers(console)

@@ -102,7 +102,10 @@ def _describe(kind: str, name: str) -> dict[str, Any]:
         if hasattr(target, attribute):
             found[attribute] = getattr(target, attribute)
     if kind == "tasks" and target.Prediction:
-        found["predictions"] = ", ".join(get_type_hints(target.Prediction))
+        fields, required = get_type_hints(target.Prediction), target.Prediction.__required_keys__
+        found["predictions"] = ", ".join(name for name in fields if name in required)
+        if more := [name for name in fields if name not in required]:
+            found["predictions_may_have"] = ", ".join(more)
     found["description"] = inspect.cleandoc(target.__doc__ or "")
     if kind in _PARAMETERS:
         from ..config import variants_of

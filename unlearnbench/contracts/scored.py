@@ -13,3 +13,6 @@ class Scored:
     likelihoods show. Of each, `Task.by_question` gives the values of single questions."""
     conditions: Mapping[str, float] = field(default_factory=dict)
     """Metrics that a method must keep, with how far each may fall below the references, in its own unit."""
+    if_any: frozenset[str] = frozenset()
+    """Metrics of ``levels`` that count only where the data have what they are taken from, and are left out elsewhere;
+    of any other, a lack of values means that there is no score."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,9 +47,11 @@ def run(
     store: Store,
     progress: "Progress",
     checkpoint_seconds: float | None = None,
+    begins: Callable[[Plan], None] = lambda plan: None,
 ) -> Iterator[Finished]:
     """Evaluate the cells one after the other in this process, yielding each as its row is written.
 
+    ``begins`` is told of each that has to be computed.
     A cell that fails gets an error row and the grid goes on; running again retries it. Cells that another run is
     computing are left to it and looked at last.
     """
@@ -61,10 +63,13 @@ def run(
                 yield found
                 continue
             with _claimed(cells, plan, wait=wait) as mine:
-                if mine:
-                    yield grid.done(plan) or grid.compute(plan)
-                else:
+                if not mine:
                     left.append(plan)
+                elif found := grid.done(plan):
+                    yield found
+                else:
+                    begins(plan)
+                    yield grid.compute(plan)
 
 
 def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | None = None) -> None:

@@ -107,9 +107,11 @@ class Runner:
 
     def _pushed(self, plan: Plan, made: Sequence[Made]) -> VLM:
         """A fresh pretrained model that has gone through these stages."""
-        model = load(plan.source.card, plan.device)
-        for each in made:
-            each.put_on(model, to_stay=True)
+        with self.progress.bar("loading the model", 1) as bar:
+            model = load(plan.source.card, plan.device)
+            for each in made:
+                each.put_on(model, to_stay=True)
+            bar.advance()
         return model
 
     def _finish(self, plan: Plan, model: VLM, last: Made) -> dict[str, Any]:

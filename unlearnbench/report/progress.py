@@ -1,103 +1,215 @@
-"""Progress bars on the terminal: what is going on, how far it is, how long it will take, and its losses."""
+"""What a run is at, on the terminal: its cells, what is done for each, how far that is and what time is left."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as Remaining
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress import Progress
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
 
+from .time_left import TimeLeft, spelt
 
-class TerminalProgress:
-    """Shows one bar at a time on ``console``; a finished one leaves a line behind."""
+if TYPE_CHECKING:
+    from ..engine.grid import Finished
+    from ..engine.planning import Plan
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+WIDEST, NARROWEST = 24, 6
+"""Columns of a bar; where there is less room it is left out, as what it says stands beside it in numbers."""
 
-    @contextmanager
-    def bar(self, what: str, total: int) -> Iterator["TerminalBar"]:
-        """A bar of ``total`` steps that calls itself ``what``."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            Remaining(),
-            TextColumn("[dim]{task.fields[figures]}"),
-        )
-        with Progress(*columns, console=self.console, refresh_per_second=4) as progress:
-            yield TerminalBar(progress, progress.add_task(escape(what), total=total, figures=""))
+SECONDS = 600.0
+"""How far back steps are looked at to tell how long the rest takes: those of large models take half a minute."""
+
+Clock = Callable[[], float]
 
 
 class TerminalBar:
-    """One running bar."""
+    """Something of ``total`` steps, shown in a line, or in two where its texts do not fit into one."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, what: str, total: int, clock: Clock) -> None:
+        self.what, self.total = what, total
+        self.figures: dict[str, float] = {}
+        self._counted = Progress(auto_refresh=False, speed_estimate_period=SECONDS, get_time=clock)
+        self._counted.add_task("", total=total)
+        self._ended: bool | None = None
 
-    def advance(self, steps: int = 1, **figures: float) -> None:
-        """Move on by ``steps``, showing ``figures``."""
-        shown = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        self._progress.update(self._task, advance=steps, figures=escape(shown))
+    @property
+    def steps(self) -> int:
+        """How far it is; processes that share work may count more than there is."""
+        return min(self.total, int(self._counted.tasks[0].completed))
+
+    def advance(self, steps: int, figures: dict[str, float]) -> None:
+        """Move on."""
+        self._counted.advance(self._counted.task_ids[0], steps)
+        self.figures = figures
+
+    def end(self, *, done: bool) -> None:
+        """It is over: ``done``, be it before the last step, or cut off."""
+        self._counted.stop_task(self._counted.task_ids[0])
+        self._ended = done
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Called by rich with the width to fill; what does not fit beside the bar goes below, and no text is cut."""
+        name, numbers = Text(f"  {self.what}"), Text(self._numbers)
+        figures = Text(" ".join(f"{name} {value:.3f}" for name, value in self.figures.items()), "dim")
+        taken = cell_len(name.plain) + cell_len(numbers.plain) + 2
+        beside = cell_len(figures.plain) + 1 if figures else 0
+        fits = options.max_width - taken - beside >= NARROWEST
+        parts: list[RenderableType] = [name, numbers, figures] if fits and figures else [name, numbers]
+        room = options.max_width - taken - beside * fits
+        if room >= NARROWEST:
+            parts.insert(1, self._bar(min(WIDEST, room)))
+            line = Table.grid(padding=(0, 1, 0, 0))
+            line.add_row(*parts)
+            yield line
+        else:
+            yield Text(" ").join([name, numbers])
+        if figures and not fits:
+            yield Text("    ").append(figures)
+
+    def _bar(self, width: int) -> ProgressBar:
+        whole = self.steps if self._ended else self.total
+        return ProgressBar(total=max(1, whole), completed=max(self.steps, whole == 0), width=width)
+
+    @property
+    def _numbers(self) -> str:
+        """Steps and times."""
+        task, count = self._counted.tasks[0], f"{self.steps}/{self.total}"
+        took = spelt(task.elapsed)
+        if self._ended is None:
+            return f"{count} {took}, {spelt(task.time_remaining)} left"
+        if self._ended and self.steps < self.total:
+            return f"done after {self.steps} of {self.total}, {took}"
+        return f"{count} {took}" if self._ended else f"{count} {took}, cut off"
 
 
-class OneWorker:
-    """The bars of a single worker process, one after the other."""
+@dataclass
+class Work:
+    """What a worker is at: a cell, the ``number`` that it is of all, and a running bar if there is one."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._progress = console, TerminalProgress(console)
-        self._open = ExitStack()
-        self._bar: TerminalBar | None = None
+    plan: "Plan"
+    number: int
+    since: float
+    told: bool = False
+    """Whether the cell's own line was left on the terminal."""
+    bar: TerminalBar | None = None
+    doing: str = "starting"
+    """What there is to say where no bar runs."""
+
+
+class TerminalDisplay:
+    """Shows cells on ``console`` while they are computed (`unlearnbench.engine.executors.display`), each line in full.
+
+    Of a single worker every finished bar leaves a line behind, under the cell's own; of several only the cells do. On
+    what is no terminal these lines are all that is written.
+    """
+
+    def __init__(
+        self, console: Console, plans: "Sequence[Plan]", workers: int = 1, clock: Clock = time.monotonic
+    ) -> None:
+        self.console, self._total, self._workers, self._clock = console, len(plans), workers, clock
+        self._left = TimeLeft(plans)
+        self._at: dict[int, Work] = {}
+        self._ended, self._begun = 0, clock()
+        self._spinner = Spinner("line")
+        self._live = Live(self, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "TerminalDisplay":
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------- what is told
+    def begins(self, place: int, plan: "Plan") -> None:
+        """A worker has been given a cell."""
+        others = sum(at != place for at in self._at)
+        self._at[place] = Work(plan, self._ended + others + 1, self._clock())
 
     def bar(self, place: int, what: str, total: int) -> None:
-        """Begin one; one that was cut off is left as it is."""
-        self.over(place)
-        self._bar = self._open.enter_context(self._progress.bar(what, total))
+        """It has begun something."""
+        if work := self._at.get(place):
+            work.bar, work.doing = TerminalBar(what, total, self._clock), "at work"
 
     def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
-        """Move on."""
-        if self._bar:
-            self._bar.advance(steps, **figures)
+        """It has moved on."""
+        if (work := self._at.get(place)) and work.bar:
+            work.bar.advance(steps, figures)
 
-    def over(self, place: int) -> None:
-        """End it."""
-        self._open.close()
-        self._bar = None
+    def over(self, place: int, *, done: bool) -> None:
+        """That is over; what has a single step, as loading has, leaves no line."""
+        work = self._at.get(place)
+        if work is None or work.bar is None:
+            return
+        bar, work.bar = work.bar, None
+        bar.end(done=done)
+        if self._workers == 1 and bar.total > 1:
+            self._tell(work)
+            self.console.print(bar)
 
-    def warning(self, line: str) -> None:
-        """A line above the bars."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def ended(self, finished: "Finished") -> None:
+        """A cell has its row."""
+        self._ended += 1
+        self._left.ended(finished.plan)
+        place = next((at for at, work in self._at.items() if work.plan.row_id == finished.plan.row_id), None)
+        if place is None:
+            return
+        self.over(place, done=False)
+        work = self._at.pop(place)
+        if finished.row.status == "ok":
+            took = self._clock() - work.since
+            self._left.took(work.plan, took)
+            self._tell(work, f" - {spelt(took)}" if self._workers > 1 else "")
 
+    def say(self, line: str) -> None:
+        """A line above the bars, which the terminal alone breaks."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-class SeveralWorkers:
-    """The bars of worker processes side by side; what is finished leaves no line."""
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._live.stop()
 
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, TextColumn("[dim]{task.fields[figures]}"), console=console, transient=True)
-        self._tasks: dict[int, TaskID] = {}
+    def _tell(self, work: Work, more: str = "") -> None:
+        """Leave a cell's own line behind, once."""
+        if not work.told:
+            work.told = True
+            self.console.print(self._cell(work).append(more))
 
-    def bar(self, place: int, what: str, total: int) -> None:
-        """Begin one."""
-        self.over(place)
-        self._progress.start()
-        self._tasks[place] = self._progress.add_task(escape(f"{place + 1}: {what}"), total=total, figures="")
+    # ------------------------------------------------------------------------------------------------ what is shown
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The cells that are being computed, and the grid's own line."""
+        now = self._clock()
+        for _, work in sorted([*self._at.items()]):
+            yield from self._shown(work, now)
+        if self._total > 1:
+            yield self._grid(now)
 
-    def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
-        """Move on."""
-        if place in self._tasks:
-            shown = " ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            self._progress.update(self._tasks[place], advance=steps, figures=escape(shown))
+    def _shown(self, work: Work, now: float) -> Iterator[RenderableType]:
+        if not work.told:
+            yield self._cell(work)
+        if bar := work.bar:
+            yield bar
+        else:
+            line = Table.grid(padding=(0, 1, 0, 0))
+            line.add_row(" ", self._spinner, Text(f"{work.doing}, {spelt(now - work.since)}", "dim"))
+            yield line
 
-    def over(self, place: int) -> None:
-        """End it."""
-        if place in self._tasks:
-            self._progress.remove_task(self._tasks.pop(place))
-        if not self._tasks:
-            self._progress.stop()
+    def _cell(self, work: Work) -> Text:
+        cell = work.plan.cell
+        settings = f", {cell.typed}" if cell.typed else ""
+        name = f"{cell.method} on {cell.task}, {cell.model}, seed {cell.seed}{settings}"
+        return Text(f"cell {work.number} of {self._total}: {name}")
 
-    def warning(self, line: str) -> None:
-        """A line above the bars."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _grid(self, now: float) -> Text:
+        working = {work.plan.row_id: now - work.since for work in [*self._at.values()]}
+        left = self._left.seconds(working, self._workers)
+        told = f", about {spelt(left)} left" if left is not None else ""
+        return Text(f"{self._ended} of {self._total} cells done in {spelt(now - self._begun)}{told}", "dim")

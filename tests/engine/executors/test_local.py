@@ -98,6 +98,15 @@ class Place:
         out, err = process.communicate()
         return process.returncode, json.loads(out) if out else [], err
 
+    def told(self, methods: str, *words: str) -> list[str]:
+        """What a run says on standard error that is not asked to be quiet."""
+        command = [word for word in self.words(methods, *words) if word != "--quiet"]
+        environment = os.environ | {"NOTES": str(self.notes), "COLUMNS": "300"}
+        done = subprocess.run(
+            [sys.executable, "-m", "unlearnbench", *command], capture_output=True, text=True, env=environment
+        )
+        return done.stderr.splitlines()
+
     @property
     def rows(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "results" / "rows.jsonl").read_text().splitlines()]
@@ -139,6 +148,17 @@ def test_a_cell_that_ends_its_process_takes_no_other_along(place: Place) -> None
     assert (code, [row["status"] for row in rows]) == (0, ["ok", "ok"])
     assert len(place.noted("fine")) == 1  # only what failed was tried again
     assert [row["status"] for row in place.rows] == ["error", "error", "ok", "ok"]
+
+
+def test_a_run_says_which_cell_it_is_at(place: Place) -> None:
+    first, asking, failed, *_ = place.told("fine,dies")
+    assert first.startswith(f"cell 1 of 2: fine on pope, {place.model}, seed 0")
+    assert asking.startswith("  pope: asking ")
+    assert failed.startswith("error: dies on pope: ")
+    Path(f"{place.notes}.mended").touch()
+    again, asking, *_ = place.told("fine,dies")
+    assert again.startswith("cell 2 of 2: dies on pope, ")  # the other has its row
+    assert asking.startswith("  pope: asking ")
 
 
 def test_a_cell_that_takes_too_long_is_ended(place: Place) -> None:

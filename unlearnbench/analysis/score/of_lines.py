@@ -61,8 +61,10 @@ def _of(trio: Trio, beside: References) -> tuple[dict[str, float], float | None]
 
     Raises as reading samples does, and `DataError` where the three were not asked the same.
     """
-    rule = tasks.get(trio.own.task.name).scored.levels
+    scored = tasks.get(trio.own.task.name).scored
     own, nothing, ideal = (beside.values(row) for row in trio.three)
+    unasked = {name for name in scored.if_any if not any(each.get(name) for each in (own, nothing, ideal))}
+    rule = {level: [name for name in of if name not in unasked] for level, of in scored.levels.items()}
     names = [name for metrics in rule.values() for name in metrics]
     if not all(each.get(name) for each in (own, nothing, ideal) for name in names):
         return {}, None

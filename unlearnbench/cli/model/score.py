@@ -75,16 +75,17 @@ def _with_scorer(name: str, kind: "type[Task]", scorer: str | None) -> "Task":
 
 
 def _whole(task: "Task", scores: "dict[str, MetricValue]") -> dict[str, float | None]:
-    """Scores by their names without the task's, those of parts (subtasks, splits) left out."""
+    """Scores by their names without the task's, those of its parts (subtasks, splits) left out."""
     names = {name: name.removeprefix(f"{task.name}.") for name in scores}
-    return {short: scores[name].value for name, short in names.items() if "." not in short}
+    return {short: scores[name].value for name, short in names.items() if short == name or "." not in short}
 
 
 def _read(file: Path, task: "Task") -> Records:
     """The records of a file of JSON Lines, blank ones passed over, or of a JSON array, each checked."""
     from pydantic import TypeAdapter
 
-    fix = f"give a JSON Lines file of predictions, each with {', '.join(get_type_hints(task.Prediction))}"
+    needed = (name for name in get_type_hints(task.Prediction) if name in task.Prediction.__required_keys__)
+    fix = f"give a JSON Lines file of predictions, each with {', '.join(needed)}"
     adapter = TypeAdapter(task.Prediction)
     records = [(where, _parse(text, adapter, where, fix)) for where, text in _texts(file, fix)]
     if not records:

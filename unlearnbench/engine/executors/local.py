@@ -1,14 +1,13 @@
 """The local executor: worker processes compute the cells, so that the end of one is not the end of the grid."""
 
 import selectors
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock
 
@@ -17,6 +16,7 @@ from ...results.store import RowStore
 from ..artefacts import Store
 from ..grid import Finished, Grid
 from ..planning import Plan
+from .display import Display, NoDisplay
 from .job import Job
 from .process import Limits, Worker, threads_each
 
@@ -27,32 +27,15 @@ STARTS = 2
 """How often in a row a worker may end before it has begun."""
 
 
-class Shown(Protocol):
-    """Where the parent shows what its workers are at."""
-
-    def bar(self, place: int, what: str, total: int) -> None:
-        """A worker has begun something."""
-
-    def advance(self, place: int, steps: int, figures: dict[str, float]) -> None:
-        """It has moved on."""
-
-    def over(self, place: int) -> None:
-        """It is done."""
-
-    def warning(self, line: str) -> None:
-        """Something that the user should know."""
-
-
 class Local:
     """Hands out cells until every one has a row.
 
     Cells of one model go to one worker, which keeps it in memory. Of cells that lack the same stage, one goes ahead
-    while it is made. What another run is computing is left to it and looked at again. Where nothing is ``shown``,
-    warnings go to standard error.
+    while it is made. What another run is computing is left to it and looked at again.
     """
 
-    def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, shown: Shown | None = None) -> None:
-        self.job, self.limits, self.shown = job, limits, shown
+    def __init__(self, job: Job, plans: Sequence[Plan], limits: Limits, display: Display | None = None) -> None:
+        self.job, self.limits, self.display = job, limits, display or NoDisplay()
         self.results, self.store = RowStore(job.results), Store(job.store)
         self.cells, self.grid = Cells(self.results), Grid(self.results)
         self._pending = list(plans)
@@ -94,6 +77,7 @@ class Local:
                     folder / "job.json", place, self._environment(place), self.limits
                 )
             worker.take(plan, self.cells.log(plan.row_id))
+            self.display.begins(place, plan)
 
     def _next(self, last: Plan | None) -> Plan | None:
         """The next cell that can be computed now, claimed; the rest of the model that is in memory goes first."""
@@ -153,19 +137,15 @@ class Local:
             yield from self._lost(worker, "ProcessError", worker.why())
 
     def _show(self, place: int, what: str, facts: dict[str, Any]) -> None:
-        match self.shown, what:
-            case None, "warning":
-                sys.stderr.write(f"{facts['line']}\n")
-            case None, _:
-                pass
-            case shown, "bar":
-                shown.bar(place, **facts)
-            case shown, "advance":
-                shown.advance(place, **facts)
-            case shown, "bar over":
-                shown.over(place)
-            case shown, "warning":
-                shown.warning(facts["line"])
+        match what:
+            case "bar":
+                self.display.bar(place, **facts)
+            case "advance":
+                self.display.advance(place, **facts)
+            case "bar over":
+                self.display.over(place, **facts)
+            case "warning":
+                self.display.say(facts["line"])
 
     def _finished(self, worker: Worker) -> Finished:
         plan = worker.leave()
@@ -183,7 +163,7 @@ class Local:
             worker.leave_word(why)
         worker.kill()
         del self._workers[worker.place]
-        self._show(worker.place, "bar over", {})
+        self.display.over(worker.place, done=False)
         if plan is None:
             return
         if again:
@@ -210,8 +190,8 @@ class Local:
         self._claims.pop(plan.row_id).release()
 
     def _end_all(self) -> None:
+        self.display.close()  # first, so that an interrupted terminal is left as it was
         for worker in self._workers.values():
-            self._show(worker.place, "bar over", {})  # first, so that an interrupted terminal is left as it was
             worker.end() if worker.plan is None else worker.kill()
         for claim in self._claims.values():
             claim.release()

@@ -49,12 +49,13 @@ class Reporter:
     def bar(self, what: str, total: int) -> Iterator["ReportedBar"]:
         """A bar that the parent shows."""
         self.say("bar", what=what, total=total)
-        bar = ReportedBar(self)
+        bar, done = ReportedBar(self), False
         try:
             yield bar
+            done = True
         finally:
             bar.flush()
-            self.say("bar over")
+            self.say("bar over", done=done)
 
 
 class ReportedBar:

@@ -1,0 +1,1 @@
+"""Questions and answers of your own, in tables of any layout."""
