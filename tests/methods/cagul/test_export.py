@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText
 
 from tests.export.alone import said
 from unlearnbench.contracts.sample import Asked
+from unlearnbench.errors import UsageError
 from unlearnbench.export.folder import write_beside
 from unlearnbench.export.processor import write_processor
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.models.contract.prompt import chat
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for, folder_of
@@ -110,7 +114,7 @@ def test_the_guard_stays_in_float32_in_a_model_of_half_precision(small_data: Pat
 
 
 @pytest.mark.parametrize(("name", "value"), [("selection", "random"), ("encoder", "noise")])
-def test_what_draws_by_file_names_is_not_exported(tiny: VLM, name: str, value: str) -> None:
-    guard = Guard(tiny, CAGULParams.model_validate({name: value}))
+def test_what_draws_by_file_names_is_not_exported(model: VLM, name: str, value: str) -> None:
+    guard = Guard(model, CAGULParams.model_validate({name: value}))
     with pytest.raises(UsageError, match=f"cagul with {name}={value} draws by the names of pictures' files"):
-        guard.beside(tiny)
+        guard.beside(model)
