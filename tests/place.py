@@ -32,8 +32,8 @@ class Place:
         RowStore(self.results).append(Row.model_validate(EARLIER))
         self.earlier = self.rows()
 
-    def words(self, *words: str, **options: str) -> list[str]:
-        given = {
+    def words(self, *words: str, **options: str | None) -> list[str]:
+        given: dict[str, str | None] = {
             "method": "finetune",
             "model": str(self.model),
             "data": str(self.data),
@@ -44,9 +44,9 @@ class Place:
         } | options
         if words[0] == "run":  # what workers do is asked in tests/engine/test_local.py
             given = {"executor": "inline"} | given
-        return [*words, *(word for name, value in given.items() for word in (f"--{name}", value))]
+        return [*words, *(word for name, value in given.items() if value for word in (f"--{name}", value))]
 
-    def run(self, *words: str, **options: str) -> Done:
+    def run(self, *words: str, **options: str | None) -> Done:
         self._monkeypatch.setattr(sys, "argv", ["unlearnbench", *self.words(*(words or ("run",)), **options)])
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as end:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import product
 from typing import Any, NoReturn, TypeVar
 
@@ -69,6 +70,12 @@ class RunConfig(BaseModel):
     limit: int | None = Field(None, ge=1)
     """How many questions the tasks ask that can ask fewer: those with an option ``limit``."""
     settings: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
+    base_model: str | None = None
+    """A base that was made elsewhere, ``MODEL[@ADAPTER]``; none: it is finetuned here."""
+    evaluated: dict[str, str] = Field(default_factory=dict)
+    """Methods whose models were made elsewhere, ``MODEL[@ADAPTER]`` by the name in the grid."""
+    alone: bool = False
+    """Whether those are evaluated without the base that they were made from."""
     device: str | None = None
     exact: bool = False
     """Whether models are asked the plain way, each prompt read from its start; the maths is the same."""
@@ -121,7 +128,7 @@ def cells(config: RunConfig) -> list[Cell]:
             model=model,
             task=task,
             seed=seed,
-            base_seed=seed if config.base_seed is None else config.base_seed,
+            base_seed=_base_seed(config, seed),
             forget=forget,
             settings=base | before | own | asked,
             exact=config.exact,
@@ -132,6 +139,27 @@ def cells(config: RunConfig) -> list[Cell]:
         for asked in _variants(config, config.tasks)
         for task in config.tasks
     ]
+
+
+def _base_seed(config: RunConfig, seed: int) -> int:
+    """The seed of the base's training; all seeds share a base that was made elsewhere, with a seed that nobody told."""
+    if config.base_seed is not None:
+        return config.base_seed
+    return seed if config.base_model is None else 0
+
+
+def references() -> tuple[str, ...]:
+    """The references that a leaderboard measures by: what does nothing, and what never saw the forget set.
+
+    One that cannot be imported is left out.
+    """
+    found = []
+    for name in methods.names():
+        with suppress(PluginError):
+            kind = methods.get(name)
+            if kind.role == "reference" and (kind.nothing or kind.ideal):
+                found.append((kind.ideal, name))
+    return tuple(name for _, name in sorted(found))
 
 
 def all_methods(config: RunConfig) -> tuple[str, ...]:

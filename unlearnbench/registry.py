@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +178,7 @@ class Registry(Generic[T]):
                 return f"has {own} that are no subclass of unlearnbench.Params"
         if getattr(target, "name", None) != name:
             return f"calls itself {getattr(target, 'name', None)!r}, not {name!r}"
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return "has a name with other characters than letters, digits, '.', '_' and '-'"
         if name == "base":
             return "has the name by which --set means the finetuning of the base model"

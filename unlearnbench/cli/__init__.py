@@ -17,7 +17,7 @@ from ..errors import UnlearnbenchError
 from ..runtime import startup
 from . import data, doctor, leaderboard, plan, report, run, show, status, store
 from . import list as listing
-from .model import ask, export, score
+from .model import ask, evaluate, export, score
 from .parts import terminal
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
 app.command("list")(listing.list_plugins)
 app.command("show")(show.show)

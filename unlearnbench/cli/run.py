@@ -108,11 +108,23 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as a JSON list, progress on stderr.")] = False,
 ) -> None:
     """Run methods on models and evaluate them. The same command again resumes."""
+    asked = heeded(asked, how)
+    first_word(quiet=quiet or dry_run or launched())
+    carry_out(asked, how, asked.config(exact=how.exact), dry_run=dry_run, quiet=quiet, as_json=as_json)
+
+
+def heeded(asked: grid.GridOptions, how: How) -> grid.GridOptions:
+    """The options, as a launch and the machine that computes would have them."""
     launch.heed(how.gpus, how.executor)
     if how.executor == Executor.SLURM and not asked.device:
-        asked = replace(asked, device="cuda")  # not what the submitting machine has
-    first_word(quiet=quiet or dry_run or launched())
-    config = asked.config(exact=how.exact)
+        return replace(asked, device="cuda")  # not what the submitting machine has
+    return asked
+
+
+def carry_out(
+    asked: grid.GridOptions, how: How, config: "RunConfig", *, dry_run: bool, quiet: bool, as_json: bool
+) -> None:
+    """Compute the cells of a grid and show their rows; the exit code is 1 where one failed."""
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan
     from ..results.store import RowStore

@@ -56,7 +56,7 @@ def fetch(dataset: HubDataset, task: str) -> Snapshot:
     """
     pinned = re.fullmatch(r"[0-9a-f]{40}", dataset.revision) is not None
     reason = "nothing may be downloaded now"
-    if _may_download.get() and not (pinned and _cached(dataset)):
+    if _may_download.get() and not (pinned and cached(dataset)):
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         for repository in dataset.repositories:
@@ -67,7 +67,7 @@ def fetch(dataset: HubDataset, task: str) -> Snapshot:
             except Exception as error:  # the client and the libraries beneath it raise many kinds
                 reason = _reason(error)
                 break
-    if snapshot := _cached(dataset):
+    if snapshot := cached(dataset):
         return snapshot
     raise DataError(
         f"dataset {dataset.repositories[0]} is not in the cache and cannot be fetched from the hub ({reason}): run "
@@ -75,7 +75,7 @@ def fetch(dataset: HubDataset, task: str) -> Snapshot:
     )
 
 
-def _cached(dataset: HubDataset) -> Snapshot | None:
+def cached(dataset: HubDataset) -> Snapshot | None:
     """What the cache has of the dataset, under whichever name, if it is all there."""
     for repository in dataset.repositories:
         with suppress(Exception):  # whatever is wrong with the cache, a download mends

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from ..models.files.elsewhere import Elsewhere
 from ..registry import methods, tasks
 from ..results.row import (
     Cost,
     DataInfo,
     Environment,
     Failure,
+    MadeElsewhere,
     MethodInfo,
     ModelInfo,
     Row,
@@ -44,7 +46,7 @@ def row_of(
     evaluating: Cost,
 ) -> Row:
     """The row of a cell that went well; ``notes`` and the cost of ``evaluating`` are the evaluation's own."""
-    last, base = made[-1].said, next((each for each in made if each.stage.name == BASE), None)
+    last, base = made[-1].said, next((each.said for each in made if each.stage.name == BASE), None)
     return Row(
         status="ok",
         metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
@@ -52,7 +54,7 @@ def row_of(
         samples=samples,
         notes=last["notes"] | notes,
         baselines=_baselines(plan, evaluation),
-        base={"params": _plain(plan.base), **base.said} if base else None,
+        base=_base(plan) | base if base else None,
         **_header(plan, started, evaluation.facts),
     )
 
@@ -88,6 +90,17 @@ def _cost(said: dict[str, Any], evaluating: Cost) -> Cost:
         examples=cost.get("examples") if edited else {},
         epoch=cost.get("epoch"),
     )
+
+
+def _base(plan: Plan) -> dict[str, Any]:
+    """How the base came about: by what hyperparameters, or from where."""
+    if not (origin := plan.base_elsewhere):
+        return {"params": _plain(plan.base)}
+    return {"params": {"weights": origin.digest} | _plain(plan.base), "elsewhere": _origin(origin).model_dump()}
+
+
+def _origin(found: Elsewhere) -> MadeElsewhere:
+    return MadeElsewhere(source=utf8(found.text), digest=found.digest)
 
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -126,18 +139,20 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
 
 def _method(plan: Plan, chosen: Sequence[Chosen]) -> MethodInfo:
     """What a row says of the last of the methods that were ``chosen``, and of those before it."""
-    *before, (method, params) = chosen
+    *before, last = chosen
+    method, params, elsewhere = last
     settings, name = plan.cell.settings.get(method.name), method.name
     return MethodInfo(
         name=name,
         version=method.version,
-        origin=utf8(methods.origin(name)),
-        code=methods.code(name),
+        origin="elsewhere" if elsewhere else utf8(methods.origin(name)),
+        code=last.code,
         params=_plain(params),
         role=method.role,
         frozen_weights=method.frozen_weights,
         n_trials_tuned=None if settings else params.trials.get(plan.source.card.scale),
         continues=_method(plan, before) if before else None,
+        elsewhere=_origin(elsewhere) if elsewhere else None,
     )
 
 

@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..contracts import Method, Params
-from ..contracts.sample import Sets
+from ..contracts.sample import Sample, Sets
+from ..errors import ModelError
+from ..models.files.elsewhere import Elsewhere
 from ..training.params import BaseParams
 from .handed import checked_edit, checked_files, edit_class_of, plain_cost, plain_notes
 from .keys import digest
 
 if TYPE_CHECKING:
-    from ..models.contract.edits import Edit
+    from ..models.contract.edits import Alteration, Edit
     from ..models.contract.vlm import VLM
     from ..runtime.run import Run
     from .artefacts import Store
 
 Key = dict[str, Any]
+
+PRETRAINED = "pretrained"
+"""Where a method starts that needs no base."""
 
 STAGES = BASE, UNLEARNED, ATTACKED = "base", "unlearned", "attacked"
 """The stages' names, in order: what the store calls their artefacts."""
@@ -43,8 +48,8 @@ class Maker(Protocol):
         go ``aside``. Of several processes that work together all call it, each with a folder, and the first one writes.
         """
 
-    def load(self, folder: Path, model: "VLM") -> "Edit":
-        """What `make` wrote."""
+    def load(self, folder: Path, model: "VLM") -> "Alteration":
+        """What `make` wrote, or what it found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +134,42 @@ class MethodMaker:
 
     def load(self, folder: Path, model: "VLM") -> "Edit":  # noqa: D102
         return edit_class_of(self.method).load(folder, model)
+
+
+@dataclass(frozen=True)
+class Bringing:
+    """Makes a stage of a model from elsewhere, whose weights stay where they are: the store has only what it is.
+
+    ``known`` are samples of which it must give the share ``memorised`` word for word.
+    """
+
+    origin: Elsewhere
+    seed: int
+    known: tuple[Sample, ...] = ()
+    memorised: float = 0.0
+
+    def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:
+        """Look whether it knows what it must; raises `ModelError` where it does not."""
+        from ..training.base import by_heart
+
+        notes: dict[str, Any] = {}
+        if self.known:
+            model = start()
+            self.load(folder, model).merge(model)
+            count, of = by_heart(model, self.known, run), len(self.known)
+            if count < self.memorised * of:
+                raise ModelError(
+                    f"model {self.origin.text} has not memorised what is to be forgotten: of {of} answers it gives "
+                    f"{count} word for word, and a base must give {self.memorised:.0%}: train it for longer, on "
+                    "these very questions and pictures, or say what is enough with --set base.memorised=SHARE"
+                )
+            notes["by_heart"] = {"answers": count, "of": of}
+        return {"edit": True, "trainable_parameters": None, "cost": {"train_seconds": None}, "notes": notes}
+
+    def load(self, folder: Path, model: "VLM") -> "Alteration":  # noqa: D102
+        from ..models.files.replace import Replacement
+
+        return Replacement(self.origin)
 
 
 def changes(metadata: Mapping[str, Any]) -> bool:

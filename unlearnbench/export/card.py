@@ -38,7 +38,7 @@ def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str) -> str
     from huggingface_hub import ModelCard, ModelCardData
 
     row, source = kept.row, kept.card.source
-    method = methods.get(row.method.name)
+    method = None if row.method.elsewhere else methods.get(row.method.name)
     data = ModelCardData(
         base_model=source if is_hub_id(source) else None,
         library_name="peft" if kind == "adapter" else "transformers",
@@ -51,8 +51,8 @@ def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str) -> str
         name=name,
         kind=kind,
         row=row,
-        about=(method.__doc__ or "").strip().partition("\n")[0],
-        reference=method.reference,
+        about=(method.__doc__ or "").strip().partition("\n")[0] if method else "code other than unlearnbench's",
+        reference=method.reference if method else None,
         params=_listed(row.method.params),
         base=_listed(row.base["params"]) if row.base and "params" in row.base else "",
         source=source if is_hub_id(source) else row.model.name,

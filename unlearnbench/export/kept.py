@@ -1,23 +1,26 @@
 """A cell's model once more, from its row and the store: nothing is trained, and no data are read."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine.artefacts import Artefact, Store
 from ..engine.handed import edit_class_of
 from ..engine.keys import digest, weights_digest
+from ..engine.planning.brought import digested
 from ..engine.planning.plans import row_id
 from ..engine.stages import BASE, STAGES, changes
 from ..errors import ModelError, StoreError
 from ..models.files.card import ModelCard
+from ..models.files.elsewhere import Elsewhere, named
 from ..models.files.source import card_for, folder_of
 from ..registry import methods, models, tasks
-from ..results.row import Row
+from ..results.row import MadeElsewhere, Row
 
 if TYPE_CHECKING:
-    from ..models.contract.edits import Edit
+    from ..models.contract.edits import Alteration
     from ..models.contract.vlm import VLM
 
 
@@ -27,16 +30,22 @@ class Link:
 
     name: str
     artefact: Artefact
+    origin: Elsewhere | None = None
+    """Where its model was made, if not here."""
 
     @property
     def changes(self) -> bool:
         """Whether it has made an edit."""
         return changes(self.artefact.manifest.metadata)
 
-    def edit(self, model: "VLM") -> "Edit":
-        """The edit that it has made."""
+    def edit(self, model: "VLM") -> "Alteration":
+        """What it has made of a model."""
         from ..models.contract.edits import Trained
 
+        if self.origin:
+            from ..models.files.replace import Replacement
+
+            return Replacement(self.origin)
         if self.name == BASE:
             return Trained.load(self.artefact.folder, model)
         method = methods.get(self.artefact.manifest.key["method"]["name"])
@@ -61,7 +70,7 @@ class Kept:
         """The stages that the method started from and that changed the model, in their order."""
         return tuple(link for link in self.links[:-1] if link.changes)
 
-    def start(self, device: str | None) -> "tuple[VLM, list[Edit]]":
+    def start(self, device: str | None) -> "tuple[VLM, list[Alteration]]":
         """The model that the cell's method started from, as precise as the cell had it, and the edits that made it."""
         from ..models.files.load import load
 
@@ -75,14 +84,27 @@ class Kept:
 def kept(row: Row, store: Store) -> Kept:
     """The model of a ``row``; raises `StoreError` where the store lacks it, `ModelError` for another pretrained one."""
     card = _card(row)
-    links = _links(row, store)
-    found = weights_digest(folder_of(card)[0], store.root / "digests", remember=False)
+    digest_of = partial(weights_digest, cache=store.root / "digests", remember=False)
+    links = tuple(replace(link, origin=_origin(link.name, row, card, digest_of)) for link in _links(row, store))
+    found = digest_of(folder_of(card)[0])
     if row.model.weights_digest not in (None, found):
         raise ModelError(
             f"model {row.model.name}: the weights at {card.source} are not those that cell {row.row_id} was computed "
             "with: bring these back"
         )
     return Kept(row, card, links)
+
+
+def _origin(stage: str, row: Row, card: ModelCard, digest_of: Callable[[Path], str]) -> Elsewhere | None:
+    """The model from elsewhere that a stage has put in place, if it has."""
+    base = row.base.get("elsewhere") if row.base else None
+    told = (MadeElsewhere.model_validate(base) if base else None) if stage == BASE else row.method.elsewhere
+    if told is None:
+        return None
+    found = digested(named(f"cell {row.row_id}:", told.source, row.model.name), card, digest_of, fetch=True)
+    if found.digest != told.digest:
+        raise ModelError(f"{told.source} is not the model that cell {row.row_id} was computed with: bring that back")
+    return found
 
 
 def _card(row: Row) -> ModelCard:

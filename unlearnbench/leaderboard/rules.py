@@ -265,7 +265,8 @@ class _Together:
             if row.base is not None and as_text(row.base.get("params")) != as_text(base):
                 what = f"its base was trained with other hyperparameters than that of {nothing.method!r}"
                 yield Problem(self.where[row.row_id], what)
-        if base is not None and as_text(ideal.rows[0].method.params) != as_text(base):
+        known = base is not None and not (nothing.rows[0].base or {}).get("elsewhere")  # else nobody can tell
+        if known and as_text(ideal.rows[0].method.params) != as_text(base):
             what = f"trained with other hyperparameters than the base of {nothing.method!r}: it is no ideal for that"
             yield Problem(self._where(ideal), what)
 

@@ -185,12 +185,13 @@ class TerminalDisplay:
 
     # ------------------------------------------------------------------------------------------------ what is shown
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The cells that are being computed, and the grid's own line."""
+        """The cells that are being computed, and the grid's own line: first where many cells may fill the terminal."""
         now = self._clock()
+        grid = [self._grid(now)] if self._total > 1 else []
+        yield from grid if self._workers > 1 else ()
         for _, work in sorted([*self._at.items()]):
             yield from self._shown(work, now)
-        if self._total > 1:
-            yield self._grid(now)
+        yield from grid if self._workers == 1 else ()
 
     def _shown(self, work: Work, now: float) -> Iterator[RenderableType]:
         if not work.told:

@@ -89,6 +89,13 @@ class Failure(_Part):
     log: Text | None = None
 
 
+class MadeElsewhere(_Part):
+    """A model that was made elsewhere: as it was named, and the digest of all its weights."""
+
+    source: Text
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class MethodInfo(_Part):
     """The method that made the model; ``origin`` is the package or file that it came from."""
 
@@ -106,6 +113,8 @@ class MethodInfo(_Part):
     """How many trials the default hyperparameters were chosen from; null where any was set by the command."""
     continues: "MethodInfo | None" = None
     """The method whose unlearned model this one went on with; null where it started by itself."""
+    elsewhere: MadeElsewhere | None = None
+    """The model, where other code than ours made it; every seed may have one of its own."""
 
 
 class ModelInfo(_Part):

@@ -1,7 +1,11 @@
-"""Memorising: a pretrained model is finetuned until it knows people. So the base is made, and a retrained reference."""
+"""Memorising: a pretrained model is finetuned until it knows people, as the base is and a retrained reference is.
+
+And whether a base that was made elsewhere knows them.
+"""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..contracts.sample import Sample
@@ -14,6 +18,9 @@ from .loop import Shuffled, fit
 from .losses import answer_nll
 from .params import BaseParams
 from .seeing import see_all
+
+AT_A_TIME = 16
+"""Answers that are looked at together."""
 
 
 def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run) -> Trained:
@@ -47,3 +54,19 @@ def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run
         )
     run.notes["training"] = outcome.note
     return trainee.edit()
+
+
+@torch.no_grad()
+def by_heart(model: VLM, samples: Sequence[Sample], run: Run) -> int:
+    """Of how many samples ``model`` would give the true answer word for word: each token, the end's too, is likeliest.
+
+    Pictures are looked at as they come, a few at a time.
+    """
+    known = 0
+    with run.progress.bar("base: what it knows by heart", len(samples)) as bar:
+        for start in range(0, len(samples), AT_A_TIME):
+            part = samples[start : start + AT_A_TIME]
+            batch = model.prepare(part, [sample.answer for sample in part])
+            known += sum(bool(facts.is_argmax.all()) for facts in model.answer_token_facts(batch))
+            bar.advance(len(part))
+    return known

@@ -123,6 +123,14 @@ class BaseParams(FinetuneParams):
         return self.trained(self.epochs * pairs, instead="--base lora")
 
 
+class BroughtParams(Params):
+    """What is asked of a base that was made elsewhere (``--base-model``): nothing of it is trained here."""
+
+    memorised: float = Field(
+        0.5, ge=0, le=1, description="least share of the answers to be forgotten that it gives word for word"
+    )
+
+
 class Stopping(Params):
     """When a training that raises the loss on the forget set has gone far enough.
 

@@ -148,9 +148,11 @@ def test_folders_that_are_no_models_say_what_they_are(model: Path, tmp_path: Pat
         assert str(name) in str(caught.value)
 
 
-def test_a_base_of_ones_own_cannot_be_handed_in_yet(tmp_path: Path) -> None:
+def test_a_base_without_epochs_is_one_of_ones_own(tmp_path: Path) -> None:
     settings = {"base": {"epochs": (0,)}}
-    with pytest.raises(UsageError, match=r"--set base\.epochs=0: a base model of your own cannot be handed in yet"):
+    with pytest.raises(
+        UsageError, match=r"--set base\.epochs=0: .* finetuned already with --base-model MODEL\[@ADAPTER\]"
+    ):
         planned("tiny-qwen2.5-vl", tmp_path, settings=settings)
 
 

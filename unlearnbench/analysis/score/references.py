@@ -49,12 +49,15 @@ class References:
         base = (row.base or {}).get("params")
         beside = (each for each in self._nothing if self._beside(row, each))
         nothing = next((each for each in beside if base is None or _trained_as(each) == as_text(base)), None)
-        ideal = None if nothing is None else self._retrained(row, _trained_as(nothing))
+        ideal = None if nothing is None else self._retrained(row, _retrained_as(nothing))
         return None if nothing is None or ideal is None else Trio(row, nothing, ideal)
 
     def ideal(self, row: Row) -> Row | None:
-        """The retrained model on the row's seeds, trained as its base was; None where there is none."""
-        return self._retrained(row, _trained_as(row) if row.base else None)
+        """The retrained model on the row's seeds, trained as its base was; None where there is none.
+
+        How a base from elsewhere was trained nobody knows: to it any is the ideal.
+        """
+        return self._retrained(row, _retrained_as(row) if row.base else None)
 
     def _retrained(self, row: Row, params: str | None) -> Row | None:
         beside = (each for each in self._ideal if self._beside(row, each))
@@ -92,6 +95,11 @@ def task_of(row: Row) -> Task:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise DataError(f"task.options.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _retrained_as(row: Row) -> str | None:
+    """How its ideal is to be trained: as its base was, where that is known."""
+    return None if (row.base or {}).get("elsewhere") else _trained_as(row)
 
 
 def _trained_as(row: Row) -> str:

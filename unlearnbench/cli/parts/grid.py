@@ -97,6 +97,16 @@ Base = Annotated[
         rich_help_panel=GRID,
     ),
 ]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--base-model",
+        metavar="MODEL[@ADAPTER]",
+        help="A base that was made elsewhere from --model: a folder or hub id, with an adapter of PEFT on it if there "
+        "is one [default: it is finetuned here].",
+        rich_help_panel=GRID,
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -128,11 +138,12 @@ class GridOptions:
     plugin: Plugins = None
     device: Device = None
     base: Base = None
+    base_model: BaseModel = None
     file: ConfigFile = None
 
     def config(self, *, exact: bool = False) -> "RunConfig":
         """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
-        from ...config import RunConfig, all_methods, parse_settings
+        from ...config import BASE, RunConfig, all_methods, parse_settings
         from ...registry import load_plugin, methods
 
         for file in self.plugin or ():
@@ -147,6 +158,7 @@ class GridOptions:
             models=listed(self.model),
             base_seed=None if self.base_seed is None else _integer("--base-seed", self.base_seed),
             limit=self.limit,
+            base_model=self.base_model,
             device=self.device,
             exact=exact,
             **_sources(self.data or ()),
@@ -154,11 +166,12 @@ class GridOptions:
         )
         owners = (*config.owners, *methods.names())  # a method that another goes on with may be set too
         typed = config.model_copy(update={"settings": parse_settings(self.settings or (), owners)})
-        chosen = (*_finetuned(self.base, all_methods(typed)), *(self.settings or ()))
+        trained = all_methods(typed) if self.base_model else (BASE, *all_methods(typed))
+        chosen = (*_finetuned(self.base, trained), *(self.settings or ()))
         return config.model_copy(update={"settings": parse_settings(chosen, owners)})
 
 
-def _finetuned(base: str | None, names: Sequence[str]) -> tuple[str, ...]:
+def _finetuned(base: str | None, owners: Sequence[str]) -> tuple[str, ...]:
     """``--base`` as the settings that it is short for: of the base, and of methods that finetune as it does."""
     from ...config import BASE
     from ...registry import methods
@@ -168,8 +181,9 @@ def _finetuned(base: str | None, names: Sequence[str]) -> tuple[str, ...]:
         return ()
     if base not in ("full", "lora"):
         raise UsageError(f"--base {base}: choose one of: full, lora")
-    alike = [name for name in names if issubclass(methods.get(name).Params, BaseParams)]
-    return tuple(f"{owner}.full={str(base == 'full').lower()}" for owner in (BASE, *alike))
+    ours = [name for name in owners if name in methods and issubclass(methods.get(name).Params, BaseParams)]
+    alike = [name for name in owners if name == BASE or name in ours]
+    return tuple(f"{owner}.full={str(base == 'full').lower()}" for owner in alike)
 
 
 def _sources(options: Sequence[str]) -> dict[str, Any]:

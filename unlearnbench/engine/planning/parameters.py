@@ -1,28 +1,41 @@
 """The parameters of a cell's methods and of its base, as set and by default, before anything is fetched."""
 
-from ...config import Cell, resolve
-from ...contracts import Continued
+from ...config import Cell, RunConfig, resolve
+from ...contracts import Continued, Params
 from ...errors import PluginError, UsageError
 from ...models.files.card import ModelCard
 from ...registry import methods
-from ...training.params import BaseParams
+from ...training.params import BaseParams, BroughtParams
 from ..keys import canonical
-from ..stages import BASE, UNLEARNED
+from ..stages import BASE, PRETRAINED, UNLEARNED
+from .brought import evaluated
 from .plans import Chosen
 
-PRETRAINED = "pretrained"
-"""Where a method starts that needs no base."""
 
-
-def parameters(cell: Cell, card: ModelCard) -> tuple[tuple[Chosen, ...], BaseParams]:
+def parameters(cell: Cell, card: ModelCard, config: RunConfig) -> tuple[tuple[Chosen, ...], BaseParams | BroughtParams]:
     """The methods' and the base's, as set and by default for this model; raises `UsageError`."""
+    if kind := evaluated(cell.method, config):
+        if own := cell.settings.get(cell.method):
+            raise UsageError(f"--set {cell.method}.{next(iter(own))}: that model was made elsewhere: leave it out")
+        return (Chosen(kind, Params()),), _base(cell, card, config)
+    return _methods(cell, card), _base(cell, card, config)
+
+
+def _base(cell: Cell, card: ModelCard, config: RunConfig) -> BaseParams | BroughtParams:
     own = cell.settings.get(BASE, {})
+    if config.base_model is not None:
+        if trained := [name for name in own if name in BaseParams.model_fields]:
+            raise UsageError(
+                f"--set base.{trained[0]}: nothing of the base is trained with --base-model {config.base_model}; "
+                "leave one of the two out"
+            )
+        return resolve(BroughtParams, BASE, card.scale, own)
     if own.get("epochs") == 0:
         raise UsageError(
-            "--set base.epochs=0: a base model of your own cannot be handed in yet; the base is always finetuned here, "
-            "from --model: give it one epoch at least"
+            "--set base.epochs=0: a base is finetuned for one epoch at least; give one that is finetuned already with "
+            "--base-model MODEL[@ADAPTER]"
         )
-    return _methods(cell, card), resolve(BaseParams, BASE, card.scale, own, card.family)
+    return resolve(BaseParams, BASE, card.scale, own, card.family)
 
 
 def _methods(cell: Cell, card: ModelCard) -> tuple[Chosen, ...]:

@@ -17,6 +17,7 @@ from ...runtime.device import DTYPES, choose
 from ..artefacts import Store
 from ..handed import checked_data, checked_sets
 from ..keys import canonical, digest, weights_digest
+from .brought import Brought
 from .parameters import parameters
 from .plans import Plan, Source
 
@@ -78,6 +79,7 @@ class _Planner:
         self._data: dict[str, TaskData] = {}
         self._own_tokens: dict[str, set[str]] = {}
         self._checked: set[tuple[str, str]] = set()
+        self._brought = Brought(config, self._digest, fetch=not dry)
         self.notices: dict[str, None] = {}
         """What is worth saying once the plan stands, each once."""
 
@@ -86,7 +88,7 @@ class _Planner:
         card = card_for(cell.model)
         if said := shadowed(cell.model):
             self.notices[said] = None
-        parameters(cell, card)  # raises for wrong settings before anything is fetched
+        parameters(cell, card, self.config)  # raises for wrong settings before anything is fetched
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
         source = self.config.data or card.data
@@ -109,14 +111,15 @@ class _Planner:
     def plan(self, choice: _Choice, data: TaskData, unlearning: TaskData) -> Plan:
         """The whole plan, now that the data are known to be sound."""
         source = self._source(choice.card)  # a hub's model is of a known family from here on, which has defaults too
-        chosen, base = parameters(choice.cell, source.card)
+        chosen, base = parameters(choice.cell, source.card, self.config)
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
+        method = self._brought.method
         return Plan(
             cell=choice.cell,
             source=source,
             device=self.device,
-            methods=chosen,
+            methods=tuple(each._replace(elsewhere=method(each.method.name, source.card)) for each in chosen),
             base=base,
             task=choice.task,
             data=data,
@@ -124,6 +127,7 @@ class _Planner:
             unlearning=unlearning,
             unlearning_source=choice.unlearning_source,
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
+            base_elsewhere=self._brought.base(source.card),
         )
 
     def _source(self, card: ModelCard) -> Source:

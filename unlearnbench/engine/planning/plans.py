@@ -12,13 +12,14 @@ from ...config import Cell
 from ...contracts import Method, Params, Task, TaskData
 from ...contracts.sample import Sets, clusters
 from ...models.files.card import ModelCard
+from ...models.files.elsewhere import Elsewhere
 from ...registry import families, methods, tasks
 from ...results.row import SCHEMA_VERSION
 from ...runtime.atomic import sha256_of
-from ...training.params import BaseParams
+from ...training.params import BaseParams, BroughtParams
 from ..artefacts import Store
 from ..keys import digest
-from ..stages import ATTACKED, BASE, UNLEARNED, Finetuning, Key, MethodMaker, Stage
+from ..stages import ATTACKED, BASE, UNLEARNED, Bringing, Finetuning, Key, Maker, MethodMaker, Stage
 
 STAGES_VERSION = 1
 """Raised when a stage computes something else than before from the same key."""
@@ -72,16 +73,28 @@ def _behaviour(path: Path) -> bytes:
 
 
 class Chosen(NamedTuple):
-    """A method with its parameters for a model."""
+    """A method with its parameters for a model; ``elsewhere`` is what it made, if it was run by other code."""
 
     method: type[Method]
     params: Params
+    elsewhere: Elsewhere | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The digest of a single-file plug-in."""
+        return None if self.elsewhere else methods.code(self.method.name)
 
     @property
     def key(self) -> Key:
         """What a key says of it; of its parameters it speaks apart."""
-        name = self.method.name
-        return {"name": name, "version": self.method.version, "code": methods.code(name)}
+        key = {"name": self.method.name, "version": self.method.version, "code": self.code}
+        return key | ({"weights": self.elsewhere.digest} if self.elsewhere else {})
+
+    def maker(self, sets: Sets, seed: int) -> Maker:
+        """What makes its stage."""
+        if self.elsewhere:
+            return Bringing(self.elsewhere, seed)
+        return MethodMaker(self.method, self.params, sets, seed)
 
 
 @dataclass(frozen=True)
@@ -95,13 +108,15 @@ class Plan:
     source: Source
     device: str
     methods: tuple[Chosen, ...]
-    base: BaseParams
+    base: BaseParams | BroughtParams
     task: Task
     data: TaskData
     data_source: str
     unlearning: TaskData
     unlearning_source: str
     sets: Sets
+    base_elsewhere: Elsewhere | None = None
+    """The base, if it was made elsewhere; ``base`` is then what is asked of it."""
 
     @property
     def method(self) -> type[Method]:
@@ -118,8 +133,7 @@ class Plan:
         """The last stage, whose model is evaluated."""
         stage = self._base if self.methods[0].method.start == BASE else None
         for name, chosen in zip((UNLEARNED, ATTACKED), self.methods, strict=False):
-            maker = MethodMaker(chosen.method, chosen.params, self.sets, self.cell.seed)
-            stage = Stage(name, stage, self._key(chosen, stage), maker)
+            stage = Stage(name, stage, self._key(chosen, stage), chosen.maker(self.sets, self.cell.seed))
         assert stage is not None  # there is always a method
         return stage
 
@@ -139,6 +153,8 @@ class Plan:
 
     @property
     def _base(self) -> Stage:
+        if isinstance(self.base, BroughtParams):
+            return self._brought_base(self.base)
         key = {
             "model": self.pretrained_key,
             "data": self.unlearning.fingerprint,
@@ -146,6 +162,18 @@ class Plan:
             "seed": self.cell.base_seed,
         }
         return Stage(BASE, None, key, Finetuning(self.base, self.sets, self.cell.base_seed))
+
+    def _brought_base(self, asked: BroughtParams) -> Stage:
+        """A base from elsewhere, looked at once for each forget set."""
+        assert self.base_elsewhere is not None  # as there is something asked of it
+        key = {
+            "model": self.pretrained_key,
+            "weights": self.base_elsewhere.digest,
+            "data": self.unlearning.fingerprint,
+            "forget": [sample.id for sample in self.sets.forget],
+            "params": asked,
+        }
+        return Stage(BASE, None, key, Bringing(self.base_elsewhere, 0, self.sets.forget, asked.memorised))
 
     def _key(self, chosen: Chosen, start: Stage | None) -> Key:
         """What decides what a method makes of the model of the stage before."""

@@ -44,8 +44,27 @@ class Beside:
     config: Mapping[str, Any]
 
 
-class Edit(ABC):
-    """A change of a model that can be saved, loaded and applied."""
+class Alteration(ABC):
+    """A change of a model."""
+
+    @abstractmethod
+    def apply(self, model: VLM) -> None:
+        """Make the change, in place."""
+
+    def merge(self, model: VLM) -> None:
+        """Make the change part of the model, for another to be made on top of it."""
+        self.apply(model)
+
+    def beside(self, model: VLM) -> Beside | None:
+        """What runs it where `unlearnbench` is not; None where `merge` leaves all of it in the model's own weights.
+
+        Asked of a ``model`` on which it is; raises `UsageError` for a change that cannot be run elsewhere.
+        """
+        return None
+
+
+class Edit(Alteration):
+    """A change that can be saved and loaded too."""
 
     trainable_parameters: int = 0
 
@@ -58,19 +77,8 @@ class Edit(ABC):
     def load(cls, folder: Path, model: VLM) -> Self:
         """Read back what `save` wrote."""
 
-    @abstractmethod
-    def apply(self, model: VLM) -> None:
-        """Make the change, in place."""
-
-    def merge(self, model: VLM) -> None:
-        """Make the change part of the model, for another edit to be made on top of it."""
-        self.apply(model)
-
     def beside(self, model: VLM) -> Beside | None:
-        """What runs it where `unlearnbench` is not; None where `merge` leaves all of it in the model's own weights.
-
-        Asked of a ``model`` on which it is; raises `UsageError` for an edit that cannot be run elsewhere.
-        """
+        """As of any alteration; an edit that is not `Trained` must say it."""
         raise UsageError(
             f"an edit of the class {type(self).__name__} cannot be exported: it does not say how it is run without "
             "unlearnbench; define its method beside (unlearnbench.Edit)"

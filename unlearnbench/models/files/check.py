@@ -37,6 +37,12 @@ _OTHER_FORMATS = {
 
 def check(card: ModelCard, folder: Path) -> None:
     """Raise `ModelError` for the first thing that keeps the model in ``folder`` from being run here."""
+    config = check_weights(card, folder)
+    _check_texts(card, folder, str(config.get("_name_or_path") or ""))
+
+
+def check_weights(card: ModelCard, folder: Path) -> dict[str, Any]:
+    """Raise `ModelError` for the first thing that is wrong with configuration or weights; returns the former."""
     if said := adapter(card.name, folder):
         raise ModelError(said)
     config = _json(folder / "config.json")
@@ -50,20 +56,40 @@ def check(card: ModelCard, folder: Path) -> None:
             f"model {card.name} is quantised ({method}): such weights can be neither trained nor edited here; give the "
             "model that it was made from"
         )
-    _check_texts(card, folder, str(config.get("_name_or_path") or ""))
+    return config
+
+
+def check_adapter(whole: str, folder: Path) -> None:
+    """Raise `ModelError`, which begins with ``whole``, for an adapter that could not be put on a model here."""
+    about = _json(folder / ADAPTER)
+    if not about:
+        raise ModelError(f"{whole}: {folder / ADAPTER} is missing or no JSON object; save the adapter again")
+    if (kind := str(about.get("peft_type", "")).upper()) != "LORA":
+        raise ModelError(f"{whole}: an adapter of the kind {kind or 'unknown'}, and only LoRA is put on here: merge it")
+    file = folder / "adapter_model.safetensors"
+    if not file.is_file():
+        raise ModelError(f"{whole}: {folder} holds no {file.name}: save the adapter with PEFT, as safetensors")
+    try:
+        _numbers(file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{whole}: {file} is no safetensors file ({error}); copy or download it again") from None
 
 
 def adapter(name: str, folder: Path) -> str:
     """What to do about a folder that holds an adapter instead of a model; empty where it does not."""
     if not (folder / ADAPTER).is_file() or _weights(folder):
         return ""
-    about = _json(folder / ADAPTER)
-    base = about.get("base_model_name_or_path") or "a model that it does not name"
+    about, base = _json(folder / ADAPTER), base_of(folder) or "a model that it does not name"
     return (
         f"model {name} is an adapter ({about.get('peft_type', 'PEFT')}) of {base}, no whole model: merge the two with "
         f"PEFT (PeftModel.from_pretrained(BASE, {str(folder)!r}).merge_and_unload().save_pretrained(NEW)), save the "
         "base's processor to NEW too, and give --model NEW"
     )
+
+
+def base_of(folder: Path) -> str:
+    """The model that the adapter in ``folder`` says it was trained on; empty where it does not."""
+    return str(_json(folder / ADAPTER).get("base_model_name_or_path") or "")
 
 
 def no_model(name: str, folder: Path) -> str:

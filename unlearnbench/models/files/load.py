@@ -1,5 +1,7 @@
 """From a model's files to a `VLM` on the device at hand."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,32 +34,42 @@ def load(card: ModelCard, device: str | None = None, dtype: str | None = None) -
 
 def _load_family(name: str, card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> VLM:
     family = families.get(name)  # first: a plug-in may tell `transformers` of its classes
+    with _fit_to_load(card.name):
+        processor = load_processor(family, card, folder)
+    return family(network(card.name, folder, dtype).to(device), processor)
+
+
+def network(name: str, folder: Path, dtype: torch.dtype) -> Any:
+    """The model in ``folder`` as `transformers` loads it, on the CPU; raises `ModelError` unless every weight fits."""
     from transformers import AutoModelForImageTextToText
 
-    try:
-        with _Quiet():
-            processor = load_processor(family, card, folder)
-            model, report = AutoModelForImageTextToText.from_pretrained(
-                folder,
-                dtype=dtype,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused below, with the model's name
-            )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ModelError(f"model {card.name} cannot be loaded ({reason}); save or download the model again") from error
+    with _fit_to_load(name):
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with the model's name
+        )
     if others := sorted(each if isinstance(each, str) else each[0] for each in report["mismatched_keys"]):
         raise ModelError(
-            f"weights of {card.name} do not fit its config.json, {others[0]} for one ({len(others)} in all); save or "
+            f"weights of {name} do not fit its config.json, {others[0]} for one ({len(others)} in all); save or "
             "download the model again"
         )
-    lost = sorted(report["missing_keys"])
-    if lost:
-        raise ModelError(
-            f"weights of {card.name} lack {lost[0]} ({len(lost)} in all); save or download the model again"
-        )
-    return family(model.to(device), processor)
+    if lost := sorted(report["missing_keys"]):
+        raise ModelError(f"weights of {name} lack {lost[0]} ({len(lost)} in all); save or download the model again")
+    return model
+
+
+@contextmanager
+def _fit_to_load(name: str) -> Iterator[None]:
+    """Without what `transformers` says meanwhile; what it raises over files becomes a `ModelError`."""
+    try:
+        with _Quiet():
+            yield
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelError(f"model {name} cannot be loaded ({reason}); save or download the model again") from error
 
 
 def load_processor(family: type[VLM], card: ModelCard, folder: Path) -> Any:

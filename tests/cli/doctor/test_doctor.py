@@ -7,8 +7,9 @@ import pytest
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
-from unlearnbench.cli import app, doctor
-from unlearnbench.cli.parts import imports
+from unlearnbench.cli import app
+from unlearnbench.cli.doctor import imports, installed
+from unlearnbench.registry import tasks
 
 
 def report():
@@ -85,7 +86,7 @@ def test_a_hub_that_answers_is_reachable(monkeypatch):
 
 
 def test_a_hub_that_never_answers_does_not_hold_it_up(monkeypatch):
-    monkeypatch.setattr(doctor, "HUB_SECONDS", 0.3)
+    monkeypatch.setattr(installed, "HUB_SECONDS", 0.3)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -150,3 +151,27 @@ def test_a_broken_torch_is_not_imported_to_find_that_out(offline, monkeypatch):
     shown = CliRunner().invoke(app, ["doctor"]).stdout
     assert "missing: torch that can be imported (the process was ended by SIGILL)" in shown
     assert shown.count("cannot be imported") == 2
+
+
+def test_says_which_data_are_here_and_what_is_free(offline, monkeypatch, tmp_path):
+    """In a cache that holds the files of one dataset, and at places of which one is yet to be made."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    fiubench = tasks.get("fiubench").hub
+    cache = tmp_path / "datasets--gray311--FIUBench"
+    (cache / "snapshots" / commit).mkdir(parents=True)
+    (cache / "refs").mkdir()
+    (cache / "refs" / fiubench.revision).write_text(commit)
+    for name in fiubench.files:
+        (cache / "snapshots" / commit / name).touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new"))
+    monkeypatch.chdir(tmp_path)
+    found = report()
+    assert found["data"]["embedded"] == "installed"
+    assert found["data"]["fiubench"] == "cached: gray311/FIUBench at 0123456789ab"
+    assert found["data"]["mme"] == "not cached: unlearnbench data fetch mme"
+    assert found["disk"]["store"]["folder"] == str(tmp_path / "new" / "unlearnbench")
+    assert found["disk"]["results"]["folder"] == str(tmp_path / "results")
+    assert found["disk"]["hub cache"]["folder"] == str(tmp_path)
+    assert all(each["free_bytes"] > 0 for each in found["disk"].values())
+    assert f"free in {tmp_path / 'results'}" in CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "300"}).stdout

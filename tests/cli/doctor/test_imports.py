@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearnbench.cli.parts import imports
+from unlearnbench.cli.doctor import imports
 
 
 def test_what_never_ends_is_named_and_the_others_are_tried(tmp_path, monkeypatch):

@@ -1,11 +1,7 @@
-"""``unlearnbench doctor``: what this machine can run, what is missing and how to get it."""
+"""What this machine is and has: packages, those that cannot be imported, devices, the hub, a cluster."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -23,32 +19,10 @@ class Missing:
     required: bool
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Say what this machine can run, what is missing and how to get it."""
-    missing: list[Missing] = []
-    packages = _packages(missing)
-    broken = _broken(packages, missing)
-    report = {
-        "system": _system(broken),
-        "packages": packages,
-        "broken": broken,
-        "torch": None if {"torch"} & broken.keys() else _torch(missing),
-        "hub": {"state": "unreachable"} if "huggingface_hub" in broken else _hub(missing),
-        "slurm": _slurm(missing),
-        "models": _models(missing),
-    }
-    if as_json:
-        typer.echo(json.dumps({**report, "missing": [asdict(item) for item in missing]}, indent=2))
-    else:
-        _print(report, missing)
-    if any(item.required for item in missing):
-        raise typer.Exit(1)
-
-
-def _broken(packages: dict[str, str | None], missing: list[Missing]) -> dict[str, str]:
+def broken(packages: dict[str, str | None], missing: list[Missing]) -> dict[str, str]:
     """Why each package that is installed but cannot be imported cannot; and modules of ours, of which that is true."""
-    from ..registry import families
-    from .parts import imports
+    from ...registry import families
+    from . import imports
 
     names = _modules()
     modules = {
@@ -83,7 +57,8 @@ def _modules() -> dict[str, list[str]]:
     return of
 
 
-def _system(broken: dict[str, str]) -> dict[str, Any]:
+def system(broken: dict[str, str]) -> dict[str, Any]:
+    """Python, the operating system, CPUs, and memory in bytes unless psutil is among what is ``broken``."""
     import os
     import platform
 
@@ -92,13 +67,13 @@ def _system(broken: dict[str, str]) -> dict[str, Any]:
         return system
     try:
         import psutil
-    except ImportError:  # `_packages` says so
+    except ImportError:  # `packages` says so
         return system
     memory = psutil.virtual_memory()
     return {**system, "memory_bytes": memory.total, "memory_free_bytes": memory.available}
 
 
-def _packages(missing: list[Missing]) -> dict[str, str | None]:
+def packages(missing: list[Missing]) -> dict[str, str | None]:
     """Installed version of everything that the distribution requires; None for what is absent."""
     from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
@@ -137,7 +112,7 @@ def _installed(requirement: "Requirement") -> str | None:
         return None
 
 
-def _torch(missing: list[Missing]) -> dict[str, Any] | None:
+def torch(missing: list[Missing]) -> dict[str, Any] | None:
     """Version and devices; None if torch cannot be imported."""
     import shutil
 
@@ -158,11 +133,11 @@ def _torch(missing: list[Missing]) -> dict[str, Any] | None:
     return {"version": str(torch.__version__), "devices": devices}
 
 
-def _hub(missing: list[Missing]) -> dict[str, str]:
+def hub(missing: list[Missing]) -> dict[str, str]:
     """Whether models can be downloaded: "offline" (by HF_HUB_OFFLINE), "reachable" or "unreachable"."""
     try:
         from huggingface_hub import constants
-    except ImportError:  # `_packages` says so
+    except ImportError:  # `packages` says so
         return {"state": "unreachable"}
     hub = {"endpoint": constants.ENDPOINT, "cache": constants.HF_HUB_CACHE}
     if constants.HF_HUB_OFFLINE:
@@ -198,7 +173,7 @@ def _answers(url: str) -> bool:
     return answered.is_set()
 
 
-def _slurm(missing: list[Missing]) -> dict[str, str]:
+def slurm(missing: list[Missing]) -> dict[str, str]:
     """Whether jobs can be submitted from here, and to which partitions."""
     import importlib.util
     import shutil
@@ -214,79 +189,3 @@ def _slurm(missing: list[Missing]) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError) as error:
         return {"state": f"installed, but does not answer ({type(error).__name__})"}
     return {"state": "answers", "partitions": ", ".join(dict.fromkeys(done.stdout.split()))}
-
-
-def _models(missing: list[Missing]) -> dict[str, str]:
-    """Where each registered model's files are: "installed", "cached", "not cached", or what is wrong with it."""
-    from ..errors import UnlearnbenchError
-    from ..registry import models
-
-    found = {}
-    for name in models.names():
-        try:
-            found[name] = _state(models.get(name).source)
-        except UnlearnbenchError as error:
-            found[name] = str(error)
-        if found[name] == "absent":
-            missing.append(Missing(f"the files of {name}", "reinstall the package that brings it", required=True))
-    return found
-
-
-def _state(source: str) -> str:
-    from importlib.resources import files
-    from pathlib import Path
-
-    package, _, folder = source.partition(":")
-    if folder:
-        return "installed" if (files(package) / folder / "model.safetensors").is_file() else "absent"
-    if Path(source).is_dir():
-        return "installed"
-    try:
-        from huggingface_hub import try_to_load_from_cache
-    except Exception:  # `_broken` has said so
-        return "not cached"
-    return "cached" if isinstance(try_to_load_from_cache(source, "config.json"), str) else "not cached"
-
-
-def _print(report: dict[str, Any], missing: list[Missing]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    for part, key, value in _lines(report):
-        table.add_row(part, key, Text(value))
-    console = Console()
-    console.print(table)
-    console.print()
-    if not missing:
-        console.print("Nothing is missing.")
-    for item in missing:
-        needed = "missing" if item.required else "optional"
-        console.print(Text(f"{needed}: {item.what} - {item.fix}"), soft_wrap=True)
-
-
-def _lines(report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Part, name and value of everything reported; the part only where it begins."""
-    torch = report["torch"] or {"version": "absent", "devices": []}
-    devices = {device["device"]: _device(device) for device in torch["devices"]}
-    parts = {**report, "torch": {"version": torch["version"], **devices}}
-    parts["packages"] = {
-        name: f"{version}, cannot be imported" if name in report["broken"] else version
-        for name, version in report["packages"].items()
-    }
-    del parts["broken"]  # said below
-    for part, values in parts.items():
-        for index, (key, value) in enumerate(values.items()):
-            shown = _gib(value) if key.endswith("_bytes") else str(value or "absent")
-            yield ("" if index else part), key.removesuffix("_bytes"), shown
-
-
-def _device(device: dict[str, Any]) -> str:
-    memory = f", {_gib(device['memory_bytes'])}" if "memory_bytes" in device else ""
-    return f"{device['name']}{memory}"
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"

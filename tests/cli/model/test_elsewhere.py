@@ -1,0 +1,185 @@
+"""Models from elsewhere that cannot be taken: what ``--base-model`` and ``evaluate`` say, in one line, of each."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.place import Done, Place, assert_one_line
+from unlearnbench.results.store import RowStore
+
+SMALL = ("--set", "fiubench.max_new_tokens=2")
+
+
+def with_base(place: Place, base: str, *more: str, **options: str) -> Done:
+    return place.run("run", *SMALL, *more, **{"task": "fiubench", "base-model": base} | options)
+
+
+def an_adapter(folder: Path, base: str = "some/base", kind: str = "LORA") -> Path:
+    """A folder as PEFT writes it, of an adapter that fits nothing."""
+    folder.mkdir()
+    about = {"peft_type": kind, "base_model_name_or_path": base, "r": 2, "lora_alpha": 4, "target_modules": ["nothing"]}
+    (folder / "adapter_config.json").write_text(json.dumps(about))
+    save_file({"base_model.model.nothing.lora_A.weight": torch.zeros(2, 2)}, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def folders(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """What the words below name, in the folder where they are given."""
+    monkeypatch.chdir(place.folder)
+    an_adapter(place.folder / "adapter")
+    (place.folder / "empty").mkdir()
+    (place.folder / "file").touch()
+    return place
+
+
+WORDS = {
+    "./nowhere": "there is no model folder ./nowhere",
+    "tiny-qwen": "no model 'tiny-qwen'; did you mean 'tiny-qwen2.5-vl'?",
+    "file": "file is a file; give the folder that save_pretrained has written",
+    "empty": "model folder empty has no config.json",
+    "adapter": "that is an adapter; name the model that it is on too: some/base@adapter",
+    "tiny-qwen2.5-vl@": "name an adapter after the @",
+    "tiny-qwen2.5-vl@empty": "empty holds no adapter_config.json: give the folder that PEFT's save_pretrained has",
+    "@./nowhere": "there is no adapter folder ./nowhere; check the path",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_wrong_word_is_named_before_anything_is_read(folders: Place, name: str) -> None:
+    assert_one_line(with_base(folders, name), 2, f"--base-model {name}: {WORDS[name]}")
+    done = evaluate(folders, name)
+    assert_one_line(done, 2, f"evaluate {name}: {WORDS[name]}")
+    assert folders.rows() == folders.earlier
+
+
+def evaluate(place: Place, *words: str, **options: str) -> Done:
+    given: dict[str, str | None] = {"method": None, "as": "theirs", "executor": "inline", "task": "fiubench"}
+    return place.run("evaluate", *words, **given | options)
+
+
+OPTIONS: dict[str, tuple[dict[str, str], str]] = {
+    "two models": (
+        {"model": "tiny-qwen2.5-vl,tiny-mllama"},
+        "--base-model tiny-qwen2.5-vl: it was made from one model, and --model names 2",
+    ),
+    "hyperparameters": (
+        {"set": "base.epochs=3"},
+        "--set base.epochs: nothing of the base is trained with --base-model tiny-qwen2.5-vl",
+    ),
+    "no share": ({"set": "base.memorised=2"}, "--set base.memorised=2: Input should be less than or equal to 1"),
+    "no parameter": (
+        {"set": "base.memorized=1"},
+        "--set base.memorized: base has no such parameter; did you mean",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_that_do_not_go_with_a_base_of_ones_own(folders: Place, name: str) -> None:
+    options, said = OPTIONS[name]
+    assert_one_line(with_base(folders, "tiny-qwen2.5-vl", **options), 2, said)
+
+
+EVALUATE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
+    "taken": (
+        (),
+        {"as": "cagul"},
+        "--as cagul: that is a method here; give the model from elsewhere a name",
+    ),
+    "no name": ((), {"as": "a b"}, "--as a b: a method's name has letters, digits, '.', '_' and '-'"),
+    "seeds": (
+        (),
+        {"seed": "0,1"},
+        "--seed 0,1: one model was made with one seed; evaluate that of each seed",
+    ),
+    "alone": (("--alone",), {"base-model": "x"}, "--alone: there is no base beside it; leave out --base-model x"),
+    "set": ((), {"set": "theirs.epochs=1"}, "--set theirs.epochs: that model was made elsewhere: leave it out"),
+}
+
+
+@pytest.mark.parametrize("name", EVALUATE)
+def test_what_cannot_be_evaluated_so(folders: Place, name: str) -> None:
+    words, options, said = EVALUATE[name]
+    done = evaluate(folders, "tiny-qwen2.5-vl", *words, **options)
+    assert_one_line(done, 2, said)
+
+
+def changed(file: Path, change: Callable[[Any], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def quantised(folder: Path) -> None:
+    changed(folder / "config.json", lambda config: config.update(quantization_config={"quant_method": "awq"}))
+
+
+def of_another_family(folder: Path) -> None:
+    changed(folder / "config.json", lambda config: config.update(model_type="mllama"))
+
+
+def without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def cut_short(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+FILES = {
+    quantised: "is quantised (awq)",
+    of_another_family: "is of the family 'mllama', and --model {model} of 'qwen2_5_vl': give --model the",
+    without_weights: "holds no *.safetensors",
+    cut_short: "is no safetensors file (cut short",
+}
+
+
+@pytest.mark.parametrize("spoil", FILES)
+def test_files_that_are_no_base_are_named_before_anything_is_computed(
+    folders: Place, spoil: Callable[[Path], None]
+) -> None:
+    spoil(shutil.copytree(folders.model, folders.folder / "own"))
+    said = FILES[spoil].format(model=folders.model)
+    assert_one_line(with_base(folders, "own"), 1, said)
+    assert_one_line(evaluate(folders, "own"), 1, said)
+    assert folders.rows() == folders.earlier
+
+
+def test_adapters_that_cannot_be_put_on(folders: Place) -> None:
+    base = str(folders.model)
+    an_adapter(folders.folder / "prompts", kind="PROMPT_TUNING")
+    assert_one_line(with_base(folders, f"{base}@prompts"), 1, "an adapter of the kind PROMPT_TUNING, and only LoRA")
+    (an_adapter(folders.folder / "pickled") / "adapter_model.safetensors").unlink()
+    assert_one_line(
+        with_base(folders, f"{base}@pickled"), 1, "holds no adapter_model.safetensors: save the adapter with PEFT"
+    )
+    done = with_base(folders, f"{base}@adapter")
+    assert done.code == 1
+    assert f"error: finetune on fiubench: the adapter of {base}@adapter does not fit the model" in done.err
+
+
+def test_a_model_of_another_shape_and_one_that_knows_nobody_give_rows_that_say_so(folders: Place) -> None:
+    own = shutil.copytree(folders.model, folders.folder / "own")
+    done = with_base(folders, "own")
+    assert done.code == 1
+    said = "model own has not memorised what is to be forgotten: of 24 answers it gives 0 word for word"
+    assert said in done.err
+    row = RowStore(folders.results).read()[-1]
+    assert row.error is not None
+    assert row.error.message.startswith(said)
+    assert with_base(folders, "own", "--set", "base.memorised=0").code == 0, "who asks for nothing gets it"
+
+    weights = load_file(own / "model.safetensors")
+    name = next(name for name in weights if name.endswith("mlp.gate_proj.weight"))
+    save_file(weights | {name: weights[name][:-1].contiguous()}, own / "model.safetensors", {"format": "pt"})
+    done = with_base(folders, "own")
+    assert done.code == 1
+    assert "error: finetune on fiubench: weights of own do not fit its config.json" in done.err

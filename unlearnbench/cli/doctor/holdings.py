@@ -1,0 +1,86 @@
+"""What is here to run: models, data and room for them, and what of it the memory holds."""
+
+from pathlib import Path
+from typing import Any
+
+from .installed import Missing
+
+
+def models(missing: list[Missing]) -> dict[str, str]:
+    """Where each registered model's files are: "installed", "cached", "not cached", or what is wrong with it."""
+    from ...errors import UnlearnbenchError
+    from ...registry import models as registered
+
+    found = {}
+    for name in registered.names():
+        try:
+            found[name] = _state(registered.get(name).source)
+        except UnlearnbenchError as error:
+            found[name] = str(error)
+        if found[name] == "absent":
+            missing.append(Missing(f"the files of {name}", "reinstall the package that brings it", required=True))
+    return found
+
+
+def _state(source: str) -> str:
+    from importlib.resources import files
+
+    package, _, folder = source.partition(":")
+    if folder:
+        return "installed" if (files(package) / folder / "model.safetensors").is_file() else "absent"
+    if Path(source).is_dir():
+        return "installed"
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except Exception:  # `_broken` has said so
+        return "not cached"
+    return "cached" if isinstance(try_to_load_from_cache(source, "config.json"), str) else "not cached"
+
+
+def data() -> dict[str, str]:
+    """Where the data that ship with the package are, and each task's on the hub: in the cache, or how to get them."""
+    from ...data.hub import cached
+    from ...data.source import locate
+    from ...errors import UnlearnbenchError
+    from ...registry import tasks
+
+    found = {"embedded": "installed" if locate("embedded", "").folder.is_dir() else "absent"}
+    for name in tasks.names():
+        try:
+            dataset = tasks.get(name).hub
+        except UnlearnbenchError as error:
+            found[name] = str(error)
+            continue
+        if dataset is None:
+            found[name] = f"not on the hub: --data {name}=DIR"
+        elif snapshot := cached(dataset):
+            found[name] = f"cached: {snapshot.repository} at {snapshot.revision[:12]}"
+        else:
+            found[name] = f"not cached: unlearnbench data fetch {name}"
+    return found
+
+
+def disk() -> dict[str, dict[str, Any]]:
+    """What is free where things are written: the folder, and bytes."""
+    import shutil
+    import tempfile
+
+    from ...engine.artefacts import default_store
+    from ..parts.grid import RESULTS
+
+    places = {"store": default_store(), "results": RESULTS.resolve(), "temporary": Path(tempfile.gettempdir())}
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        places["hub cache"] = Path(HF_HUB_CACHE)
+    except Exception:  # noqa: S110 - what is wrong with it is said elsewhere
+        pass
+    return {
+        name: {"folder": str(folder), "free_bytes": shutil.disk_usage(_there(folder)).free}
+        for name, folder in places.items()
+    }
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest above it that there is."""
+    return next(each for each in (folder, *folder.parents) if each.exists())

@@ -1,0 +1,108 @@
+"""A model from elsewhere, ``MODEL[@ADAPTER]``: its files are found and looked at by name and header, without torch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import ModelError, UsageError
+from ...registry import models
+from .card import ModelCard
+from .check import ADAPTER, base_of, check_adapter, check_weights
+from .source import card_for, folder_of, is_hub_id, model_type
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed after an ``option``: a model, and perhaps an adapter on it; nothing is fetched yet."""
+
+    option: str
+    text: str
+    model: ModelCard
+    adapter: ModelCard | None
+
+    @property
+    def whole(self) -> str:
+        """The option with its value, as errors begin."""
+        return f"{self.option} {self.text}"
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A model from elsewhere on this disk: ``folder`` has its weights, ``adapter`` is PEFT's folder if there is one.
+
+    ``digest`` is that of all weights, the adapter's with what it says of them included.
+    """
+
+    text: str
+    folder: Path
+    adapter: Path | None
+    digest: str
+
+
+def named(option: str, text: str, of: str) -> Typed:
+    """Take ``MODEL[@ADAPTER]`` apart; without MODEL it is an adapter on the model ``of`` that name.
+
+    Raises `UsageError`, which begins with the option, for what is neither a name, a folder nor a hub id.
+    """
+    model, at, adapter = _parts(text)
+    if at and not adapter:
+        raise UsageError(f"{option} {text}: name an adapter after the @, PEFT's folder or a hub id, or leave out the @")
+    if not at and _is_adapter(Path(text).expanduser()):
+        base = base_of(Path(text).expanduser()) or "MODEL"
+        raise UsageError(f"{option} {text}: that is an adapter; name the model that it is on too: {base}@{text}")
+    try:
+        card = card_for(model or of)
+    except UsageError as error:
+        raise UsageError(f"{option} {text}: {str(error).removeprefix('--model ')}") from None
+    return Typed(option, text, card, _adapter_card(f"{option} {text}", adapter) if at else None)
+
+
+def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | None]:
+    """The folders of a model from elsewhere and of its adapter, fetched if ``fetch`` says so.
+
+    Raises `ModelError` for what cannot take the place of the weights of the model ``like``: another family, weights
+    that are missing, damaged, quantised or in another format, an adapter of another kind than LoRA.
+    """
+    folder, _ = folder_of(typed.model, fetch=fetch)
+    check_weights(typed.model, folder)
+    if (family := typed.model.family or model_type(folder)) != like.family:
+        raise ModelError(
+            f"{typed.whole} is of the family {family!r}, and --model {like.name} of {like.family!r}: give --model the "
+            "pretrained model that it was made from"
+        )
+    if typed.adapter is None:
+        return folder, None
+    adapter, _ = folder_of(typed.adapter, fetch=fetch)
+    check_adapter(typed.whole, adapter)
+    return folder, adapter
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Model, ``@``, adapter: at the first ``@`` with a model before it, as folders too may have one in their names."""
+    if Path(text).expanduser().exists():
+        return text, "", ""
+    return next((parts for parts in _splits(text) if _is_model(parts[0])), text.partition("@"))
+
+
+def _splits(text: str) -> Iterator[tuple[str, str, str]]:
+    for place in (place for place, letter in enumerate(text) if letter == "@"):
+        yield text[:place], "@", text[place + 1 :]
+
+
+def _is_model(name: str) -> bool:
+    return name in models.names() or (Path(name).expanduser() / "config.json").is_file()
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
+
+
+def _adapter_card(whole: str, name: str) -> ModelCard:
+    folder = Path(name).expanduser()
+    if (folder / ADAPTER).is_file():
+        return ModelCard(name=name, family="", source=str(folder.resolve()))
+    if folder.exists():
+        raise UsageError(f"{whole}: {name} holds no {ADAPTER}: give the folder that PEFT's save_pretrained has written")
+    if is_hub_id(name):
+        return ModelCard(name=name, family="", source=name)
+    raise UsageError(f"{whole}: there is no adapter folder {name}; check the path")
