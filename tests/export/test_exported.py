@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from tests.export.conftest import Folder, documented
 from tests.place import assert_one_line
@@ -75,6 +77,30 @@ def test_the_documented_exports_answer_without_this_package(folder: Folder, tmp_
         if model.visual_edit:
             assert {each["flagged"] for each in model.explain(model.prepare(few)) or ()} == {True, False}
     assert len({tuple(answers) for answers in by_method.values()}) == 3  # so that none can stand for another
+
+
+def test_an_exported_model_comes_back_and_goes_again(folder: Folder, tmp_path: Path) -> None:
+    """As one from elsewhere it scores as it did; what is exported of that cell are the same weights."""
+    assert folder.run("export", "po-gd", str(tmp_path / "out")).code == 0
+    places = ["--results", str(tmp_path / "results")]
+    words = ["--model", "tiny-qwen2.5-vl", "--data", "people", "--forget", "2", "--task", "pope", "--device", "cpu"]
+    came = ["evaluate", str(tmp_path / "out"), "--as", "theirs", "--alone", "--executor", "inline"]
+    assert folder.run(*came, *words, *places).code == 0
+    back, before = cell_called(RowStore(tmp_path / "results"), "theirs"), row_of(folder.path, "po-gd")
+    assert {name: score.value for name, score in back.metrics.items()} == {
+        name: score.value for name, score in before.metrics.items()
+    }
+    assert folder.run("export", "theirs", str(tmp_path / "again"), *places).code == 0
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "again"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert "made by code other than unlearnbench's: " in " ".join(
+        (tmp_path / "again" / "README.md").read_text().split()
+    )
+    base = as_evaluated(folder.path, "finetune")
+    base.model.save_pretrained(tmp_path / "out")
+    done = folder.run("export", "theirs", str(tmp_path / "third"), *places)
+    assert_one_line(done, 1, "out is not the model that cell", "was computed with: bring that back")
 
 
 def test_an_adapter_names_the_base_that_it_is_on(folder: Folder, tmp_path: Path) -> None:

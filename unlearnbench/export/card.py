@@ -30,10 +30,10 @@ class Number:
     better: str
 
 
-def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str) -> str:
+def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str, *, trust: bool) -> str:
     """The ``README.md`` of a cell's model that ``kind`` of files was written of and that is called ``name``.
 
-    ``rows`` are all that evaluated the model, one a task.
+    ``rows`` are all that evaluated the model, one a task; ``trust`` says that the processor's class is in the folder.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -57,19 +57,12 @@ def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str) -> str
         base=_listed(row.base["params"]) if row.base and "params" in row.base else "",
         source=source if is_hub_id(source) else row.model.name,
         numbers=[*_numbers(rows)],
-        trained=amount(row.cost.trainable_parameters or 0),
+        trained=None if row.cost.trainable_parameters is None else amount(row.cost.trainable_parameters),
         half=row.model.dtype != "float32",
-        trust=kind == "code" or not _known_processor(row),
+        trust=trust,
         command=" ".join(row.command),
     )
     return str(card).rstrip() + "\n"
-
-
-def _known_processor(row: Row) -> bool:
-    """Whether `transformers` has the class of the family's processor by itself."""
-    from ..registry import families
-
-    return families.get(row.model.family).processor_class is None
 
 
 def _listed(params: dict[str, object]) -> str:

@@ -54,8 +54,8 @@ def write(kept: Kept, wanted: Wanted, rows: Sequence[Row]) -> Kind:
         kind, model = _adapter(kept, folder, wanted) if wanted.adapter else _whole(kept, folder)
         source, _ = folder_of(kept.card)
         for place in (folder, folder / BASE) if kind == "adapter" else (folder,):
-            write_processor(model, kept.card, source, place)
-        text = card_text(kept, kind, rows, wanted.hub or target.name)
+            trust = write_processor(model, kept.card, source, place)
+        text = card_text(kept, kind, rows, wanted.hub or target.name, trust=trust)
         (folder / "README.md").write_text(text, encoding="utf-8")
     return kind
 

@@ -17,17 +17,18 @@ _KINDS = {".json", ".txt", ".jinja", ".model"}
 _OF_THE_MODEL = {"config.json", "generation_config.json", "training.json"}
 
 
-def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -> None:
+def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -> bool:
     """Write what `AutoProcessor` reads into ``folder``: the files of ``source``, or of a class of ours with its code.
 
-    Pictures are bounded as they were for the model here, where its family takes any size.
+    Pictures are bounded as they were for the model here, where its family takes any size. Returns whether the class is
+    one whose code lies there, which is to be trusted.
     """
     import transformers
 
     named = next((name for file in NAMING if (name := _json(source / file).get("processor_class"))), None)
     if named is None or named not in dir(transformers):
         model.processor.save_pretrained(folder)
-        return
+        return True
     for path in sorted(source.iterdir()):
         if path.suffix in _KINDS and path.name not in _OF_THE_MODEL and not path.name.endswith(".index.json"):
             shutil.copyfile(path, folder / path.name)
@@ -35,6 +36,7 @@ def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -
         shutil.copytree(templates, folder / templates.name)
     if type(model).any_size:
         _bound(folder, card)
+    return False
 
 
 def _bound(folder: Path, card: ModelCard) -> None:
