@@ -56,6 +56,10 @@ def test_it_says_which_cell_of_how_many_and_how_far_that_is() -> None:
     screen.end(0, cached=True)
     screen.display.begins(0, screen.plans[1])
     assert "starting" in screen.shown()
+    screen.bar("loading the model", 1)
+    assert screen.shown().splitlines()[1] == "  loading the model 0:00:00"
+    screen.display.over(0, done=True)
+    assert "at work" in screen.shown()
     screen.bar("unlearning", 120, (10.0, 20), (10.0, 20), forget=1.25)
     lines = screen.shown().splitlines()
     assert lines[0] == "cell 2 of 3: npo-gd on fiubench, tiny-qwen2.5-vl, seed 7"
@@ -158,7 +162,7 @@ def test_the_time_left_is_what_like_cells_took() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0:00:00"), (59.6, "0:01:00"), (3_725, "1:02:05"), (400_000, "111:06:40"), (None, "-:--:--")],
+    [(0, "0:00:00"), (59.6, "0:01:00"), (3_725, "1:02:05"), (400_000, "111:06:40")],
 )
-def test_times_are_spelt_as_by_a_clock(seconds: float | None, text: str) -> None:
+def test_times_are_spelt_as_by_a_clock(seconds: float, text: str) -> None:
     assert spelt(seconds) == text

@@ -158,7 +158,7 @@ def _method(plan: Plan, chosen: Sequence[Chosen]) -> MethodInfo:
 
 def _data(source: str, data: "TaskData") -> DataInfo:
     return DataInfo(
-        source=source if source in ("embedded", "hub") else "folder",
+        source="hub" if data.location.revision else source if source == "embedded" else "folder",
         id=utf8(data.location.id),
         revision=data.location.revision,
         fingerprint=data.fingerprint,

@@ -63,7 +63,7 @@ class TerminalBar:
         fits = options.max_width - taken - beside >= NARROWEST
         parts: list[RenderableType] = [name, numbers, figures] if fits and figures else [name, numbers]
         room = options.max_width - taken - beside * fits
-        if room >= NARROWEST:
+        if room >= NARROWEST and self.total > 1:
             parts.insert(1, self._bar(min(WIDEST, room)))
             line = Table.grid(padding=(0, 1, 0, 0))
             line.add_row(*parts)
@@ -81,9 +81,11 @@ class TerminalBar:
     def _numbers(self) -> str:
         """Steps and times."""
         task, count = self._counted.tasks[0], f"{self.steps}/{self.total}"
-        took = spelt(task.elapsed)
+        took, left = spelt(task.elapsed or 0.0), task.time_remaining
+        if self.total == 1:
+            return took
         if self._ended is None:
-            return f"{count} {took}, {spelt(task.time_remaining)} left"
+            return f"{count} {took}" + (f", {spelt(left)} left" if left is not None else "")
         if self._ended and self.steps < self.total:
             return f"done after {self.steps} of {self.total}, {took}"
         return f"{count} {took}" if self._ended else f"{count} {took}, cut off"

@@ -46,9 +46,7 @@ def _kinds(plan: "Plan") -> Iterator[Kind]:
     yield from ((cell.model, cell.method, cell.task), (cell.method, cell.task), (cell.task,), ())
 
 
-def spelt(seconds: float | None) -> str:
-    """Hours, minutes and seconds as a clock has them; dashes for what is not known."""
-    if seconds is None:
-        return "-:--:--"
+def spelt(seconds: float) -> str:
+    """Hours, minutes and seconds as a clock has them."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -61,7 +61,8 @@ Data = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[TASK=]SOURCE",
-        help="embedded, hub, or a folder in the data's layout, of all tasks or of one [default: the model's].",
+        help="embedded, hub, or what the task reads: a folder, a table, a hub id; of all tasks or of one "
+        "[default: the model's].",
         rich_help_panel=WHERE,
     ),
 ]
