@@ -44,7 +44,7 @@ def _bound(folder: Path, card: ModelCard) -> None:
     for name in NAMING[:2]:
         found = _json(folder / name)
         part = found.get("image_processor", found if name == NAMING[1] else None)
-        if part is None:
+        if not part:
             continue
         part["size"] = {"shortest_edge": card.min_pixels, "longest_edge": card.max_pixels}
         for older in {"min_pixels", "max_pixels"} & {*part}:
