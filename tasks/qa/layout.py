@@ -1,25 +1,22 @@
 """Which tables are read, and what their columns are called: by the command, by a TOML file, by their own names."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unlearnbench import DataError, HubDataset, Location, UsageError
+from unlearnbench import DataError, Location, UsageError
 from unlearnbench.data.folder import content, validated
-from unlearnbench.data.hub import fetch
+from unlearnbench.data.source import is_hub_id, of_hub
 from unlearnbench.data.tables import SUFFIXES, TableRows, hub_table, table, tables_in
 
 FILE = "qa.toml"
 """The map that is read where a folder is given."""
 
-_HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _NEEDED = "give --data qa=SOURCE: a table, a folder of tables, a map (.toml), or a dataset's id on the hub"
 
 Names = tuple[str, ...] | str | None
@@ -119,7 +116,7 @@ def located(source: str, columns: Columns, subset: str | None = None, split: str
         return _files(path.parent, [path], Map(), columns)
     if path.is_dir():
         return _mapped(path / FILE, columns) if (path / FILE).is_file() else _files(path, [], Map(), columns)
-    if _HUB.fullmatch(source) and path.suffix.lower() not in (*SUFFIXES, ".toml"):
+    if is_hub_id(source) and path.suffix.lower() not in (*SUFFIXES, ".toml"):
         return _of_hub(source, columns, subset, split)
     raise UsageError(f"--data {source}: no such file or folder; {_NEEDED}")
 
@@ -148,11 +145,7 @@ def _files(folder: Path, files: list[Path], map_: Map, columns: Columns, named: 
 
 def _of_hub(source: str, columns: Columns, subset: str | None, split: str | None) -> Tables:
     """A dataset of the hub; where its files hold a map, that is read and its tables are."""
-    repository, _, revision = source.partition("@")
-    fetched = fetch(HubDataset((repository,), ("*",), revision or "main"), "qa")
-    location = Location(fetched.folder, fetched.repository, fetched.revision)
-    if (fetched.folder / FILE).is_file():
-        mapped = _mapped(fetched.folder / FILE, columns)
-        return Tables(location, mapped.tables, mapped.pictures, mapped.splits, mapped.named)
-    whole = partial(hub_table, fetched.folder, source, subset, split, "qa")
-    return Tables(location, ((whole(), columns),), fetched.folder)
+    location = of_hub(source, "qa")
+    if (location.folder / FILE).is_file():
+        return replace(_mapped(location.folder / FILE, columns), location=location)
+    return Tables(location, ((hub_table(location.folder, source, subset, split, "qa"), columns),), location.folder)

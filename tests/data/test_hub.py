@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.data_folders import picture
+from tests.tasks.qa.tables import pictures, rows, write_parquet
 from unlearnbench.data import hub
 from unlearnbench.errors import DataError
 from unlearnbench.tasks.mme.task import MMETask
@@ -137,6 +138,30 @@ def test_what_was_fetched_is_all_that_a_run_needs(tmp_path: Path, files: dict[st
     assert row["metrics"]["mme.accuracy"]["n"] == 4
 
 
+def test_a_dataset_of_any_owner_is_a_table_with_pictures_in_it(tmp_path: Path, served: list[Hub]) -> None:
+    pictures(tmp_path / "pictures")
+    write_parquet(tmp_path / "table.parquet", rows(), tmp_path / "pictures")
+    shards = {f"data/{split}-00000-of-00001.parquet": (tmp_path / "table.parquet").read_bytes() for split in ("a", "b")}
+    configs = "\n".join(f"  - split: {split}\n    path: data/{split}-*" for split in ("a", "b"))
+    readme = f"---\nconfigs:\n- config_name: default\n  data_files:\n{configs}\n---\n"
+    served.append(hub := Hub({"ann/people": {"README.md": readme.encode(), **shards}}))
+    fetched = command(tmp_path / "hf", hub.url, "data", "fetch", "qa", "ann/people")
+    assert fetched.returncode == 0, fetched.stderr
+    words = ("run", "--method", "pretrain", "--model", "tiny-qwen2.5-vl", "--task", "qa", "--data", "ann/people")
+    words += ("--results", str(tmp_path / "results"), "--store", str(tmp_path / "store"), "--json", "--quiet")
+    words += ("--executor", "inline", "--set", "qa.max_new_tokens=2", "--forget", "1")
+    many = command(tmp_path / "hf", hub.url, *words, offline=True)
+    assert (many.returncode, many.stderr) == (
+        2, "error: --data ann/people: choose a split with --set qa.split=NAME: a, b\n",
+    )  # fmt: skip
+    ran = command(tmp_path / "hf", hub.url, *words, "--set", "qa.split=b", offline=True)
+    assert ran.returncode == 0, ran.stderr
+    data = json.loads(ran.stdout)[0]["task"]["data"]
+    assert data | {"fingerprint": ""} == {
+        "source": "hub", "id": "ann/people", "revision": PINNED, "fingerprint": "",
+    }  # fmt: skip
+
+
 def test_an_unfinished_download_is_finished(tmp_path: Path, files: dict[str, bytes], served: list[Hub]) -> None:
     served.append(hub := Hub({NEW: files}))
     assert command(tmp_path / "hf", hub.url, "data", "fetch", "mme").returncode == 0
@@ -165,3 +190,19 @@ def test_a_plan_downloads_nothing(tmp_path: Path, files: dict[str, bytes], serve
     assert not [line for line in server.asked if "/resolve/" in line]
     with hub.cache_only(), pytest.raises(DataError):
         hub.fetch(hub.HubDataset(("nobody/nothing",), ("*.parquet",)), "nothing")
+
+
+def test_all_that_lacks_is_said_before_any_of_it_is_fetched(
+    tmp_path: Path, files: dict[str, bytes], served: list[Hub]
+) -> None:
+    """MME is to be had, and stays where it is as long as POPE and the model are not."""
+    served.append(server := Hub({NEW: files}))
+    words = ("run", "--method", "pretrain", "--model", "nobody/some-model", "--task", "mme,pope", "--data", "hub")
+    places = ("--results", str(tmp_path / "results"), "--store", str(tmp_path / "store"), "--data", "fiubench=embedded")
+    refused = command(tmp_path / "hf", server.url, *words, *places)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.strip().splitlines()
+    assert "model nobody/some-model, data of pope" in line
+    assert "hf download nobody/some-model; unlearnbench data fetch pope" in line
+    assert "data of mme" not in line
+    assert not [asked for asked in server.asked if "/resolve/" in asked and asked.endswith(".parquet")]

@@ -30,7 +30,7 @@ from unlearnbench.tasks.fiubench.reader import read
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 from unlearnbench.tasks.mme.scores import mme
 from unlearnbench.tasks.pope.scores import pope
-from unlearnbench.training.params import BaseParams
+from unlearnbench.training.params import BaseParams, BroughtParams
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -67,7 +67,8 @@ def names(words: list[str], option: str) -> tuple[str, ...]:
 
 def test_every_verb_is_shown():
     assert {words[0] for words in commands()} == {
-        "run", "plan", "list", "show", "score", "report", "status", "store", "data", "leaderboard", "doctor"
+        "run", "plan", "list", "show", "score", "report", "status", "store", "data", "leaderboard", "doctor",
+        "evaluate", "export", "ask",
     }  # fmt: skip
 
 
@@ -111,7 +112,8 @@ def test_a_run_names_what_exists(words, shown):
     for kind in ("method", "model", "task"):
         named = {name for name in names(words, f"--{kind}") if not name.startswith("./")}  # a folder of the reader's
         assert named <= set(REGISTRIES[f"{kind}s"].names())
-    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"))
+    asked = {"tasks": of_tasks} if (of_tasks := names(words, "--task")) else {}
+    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"), **asked)
     settings = parse_settings(given(words, "--set"), config.owners)
     for cell in cells(config.model_copy(update={"settings": settings})):
         resolve(methods.get(cell.method).Params, cell.method, "tiny", cell.settings.get(cell.method, {}))
@@ -125,8 +127,9 @@ def test_a_setting_is_a_parameter(setting):
     owners |= {name: tasks.get(name).Options for name in tasks.names()}
     [(owner, parameters)] = parse_settings([setting], [*owners]).items()
     for name, values in parameters.items():
+        kind = BroughtParams if owner == "base" and name in BroughtParams.model_fields else owners[owner]
         for value in values:
-            resolve(owners[owner], owner, "tiny", {name: value})
+            resolve(kind, owner, "tiny", {name: value})
 
 
 def test_the_two_commands_are_those_of_the_workflow():

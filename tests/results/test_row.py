@@ -25,7 +25,7 @@ def test_the_fields_have_the_published_names(row, fields):
         "notes": {},
         "baselines": {},
         "task": fields["task"] | {"protocol": {}, "code": None, "split": fields["task"]["split"] | {"drawn": None}},
-        "method": fields["method"] | {"frozen_weights": None, "code": None, "continues": None},
+        "method": fields["method"] | {"frozen_weights": None, "code": None, "continues": None, "elsewhere": None},
         "model": fields["model"] | {"template_digest": None},
         "environment": fields["environment"] | {"processes": 1, "exact": False},
         "cost": fields["cost"] | {"examples": None, "epoch": None},

@@ -56,6 +56,9 @@ def make(
 @app.command()
 def fetch(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Task whose data to download.")],
+    source: Annotated[
+        str, typer.Argument(metavar="ID", help="A dataset on the hub, for tasks that read any: OWNER/NAME[@REVISION].")
+    ] = "hub",
     plugin: Annotated[
         list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.")
     ] = None,
@@ -64,12 +67,14 @@ def fetch(
 
     With HF_HUB_OFFLINE=1 runs never ask for it.
     """
+    from ..data.source import of_hub
     from ..registry import load_plugin, tasks
 
     for file in plugin or ():
         load_plugin(file)
     kind = tasks.get(task)
-    location = kind(kind.Options()).load("hub", None, 0).location
+    # What any other dataset holds is checked once a run says how to read it.
+    location = kind(kind.Options()).load("hub", None, 0).location if source == "hub" else of_hub(source, task)
     typer.echo(f"{location.id} at revision {location.revision} is in {location.folder}")
 
 

@@ -48,6 +48,23 @@ def locate(source: str, task: str, dataset: HubDataset | None = None) -> Locatio
     return Location(folder, folder.resolve().name)
 
 
+def of_hub(source: str, task: str) -> Location:
+    """All files of a dataset on the hub, OWNER/NAME or OWNER/NAME@REVISION, for a ``task`` that reads any.
+
+    Raises `UsageError` for what is no such id, `DataError` where the hub cannot give it.
+    """
+    if not is_hub_id(source):
+        raise UsageError(f"{source} is no dataset's id on the hub: write OWNER/NAME or OWNER/NAME@REVISION")
+    repository, _, revision = source.partition("@")
+    snapshot = fetch(HubDataset((repository,), ("*",), revision or "main"), f"{task} {source}")
+    return Location(snapshot.folder, snapshot.repository, snapshot.revision)
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether this may be a dataset's id on the hub."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", source) is not None
+
+
 def already_unpacked(repository: str, revision: str) -> Path | None:
     """Where `unpacked` has laid that snapshot out, if it has; nothing is made, whatever the names."""
     from huggingface_hub.constants import HF_ASSETS_CACHE

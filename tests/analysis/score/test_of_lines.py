@@ -64,15 +64,15 @@ def test_a_seed_without_references_has_no_score(run):
     assert columns["verdict"].text(places["retrain"]) == "erased"
 
 
-def scored(tmp_path, change):
-    """The words of a run in which ``change`` was done to the records of the method "half" and, told so, of others."""
+def scored(tmp_path, change, task="fiubench"):
+    """The word of "half" in a run in which ``change`` was done to its records and, told so, to those of others."""
     store = new_results(tmp_path / "changed")
     for method, forget in (("finetune", 1.0), ("retrain", 0.1), ("half", 0.5)):
         role = "method" if method == "half" else "reference"
         for seed in (0, 1):
             records = change(method, seed, fiubench_records(forget, 1.0, seed))
             params = BASE if method == "retrain" else {}
-            store.append(row_of(store, method, "fiubench", records, seed, role=role, params=params))
+            store.append(row_of(store, method, task, records, seed, role=role, params=params))
     _, places, columns = shown(store.read(), store)
     return columns["verdict"].text(places["half"]) if "verdict" in columns else None
 
@@ -98,3 +98,30 @@ def test_likelihoods_that_are_no_numbers_leave_a_line_without_a_score(tmp_path):
         return records
 
     assert scored(tmp_path, broken) == "–"
+
+
+def bare(method, seed, records):
+    """The records of tables without paraphrases and false answers."""
+    without = {"paraphrased_predictions": [], "paraphrased_logprobs": None, "perturbed_logprobs": []}
+    return [each | without for each in records]
+
+
+def test_a_task_may_do_without_metrics_that_its_data_lack_and_not_without_any_other(tmp_path):
+    def spoiled(method, seed, records):
+        return [each | {"value_logprobs": None} for each in bare(method, seed, records)]
+
+    def spoiled_half(method, seed, records):
+        return bare(method, seed, records) if method == "half" else records
+
+    cases = (
+        (bare, "qa"),
+        (lambda method, seed, own: own, "qa"),
+        (bare, "fiubench"),
+        (spoiled, "qa"),
+        (spoiled_half, "qa"),
+    )
+    words = []
+    for place, (change, task) in enumerate(cases):
+        (tmp_path / str(place)).mkdir()
+        words.append(scored(tmp_path / str(place), change, task))
+    assert words == ["leaks", "leaks", None, None, "–"]  # the data of fiubench have all of them

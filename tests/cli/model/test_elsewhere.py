@@ -125,6 +125,10 @@ def of_another_family(folder: Path) -> None:
     changed(folder / "config.json", lambda config: config.update(model_type="mllama"))
 
 
+def with_code(folder: Path) -> None:
+    changed(folder / "config.json", lambda config: config.update(auto_map={"AutoModel": "modeling.Guarded"}))
+
+
 def without_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
@@ -137,6 +141,7 @@ def cut_short(folder: Path) -> None:
 FILES = {
     quantised: "is quantised (awq)",
     of_another_family: "is of the family 'mllama', and --model {model} of 'qwen2_5_vl': give --model the",
+    with_code: "comes with code of its own (auto_map in its config.json), which is not run here",
     without_weights: "holds no *.safetensors",
     cut_short: "is no safetensors file (cut short",
 }

@@ -56,11 +56,7 @@ class Brought:
 
     def _of(self, typed: Typed, like: ModelCard) -> Elsewhere:
         if typed.whole not in self._found:
-            folder, adapter = found(typed, like, fetch=self._fetch)
-            content = self._digest_of(folder)
-            if adapter:
-                content = digest([content, self._digest_of(adapter), sha256_of(adapter / ADAPTER)])
-            self._found[typed.whole] = Elsewhere(typed.text, folder, adapter, content)
+            self._found[typed.whole] = digested(typed, like, self._digest_of, fetch=self._fetch)
         return self._found[typed.whole]
 
     @staticmethod
@@ -71,6 +67,15 @@ class Brought:
                 "run once for each"
             )
         return named(option, text, config.models[0])
+
+
+def digested(typed: Typed, like: ModelCard, digest_of: Callable[[Path], str], *, fetch: bool) -> Elsewhere:
+    """A model from elsewhere, found, with the digest of all its weights."""
+    folder, adapter = found(typed, like, fetch=fetch)
+    content = digest_of(folder)
+    if adapter:
+        content = digest([content, digest_of(adapter), sha256_of(adapter / ADAPTER)])
+    return Elsewhere(typed.text, folder, adapter, content)
 
 
 def _check_name(name: str, config: RunConfig) -> None:

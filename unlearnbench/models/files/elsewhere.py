@@ -61,10 +61,14 @@ def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | N
     """The folders of a model from elsewhere and of its adapter, fetched if ``fetch`` says so.
 
     Raises `ModelError` for what cannot take the place of the weights of the model ``like``: another family, weights
-    that are missing, damaged, quantised or in another format, an adapter of another kind than LoRA.
+    that are missing, damaged, quantised or in another format, code of its own, an adapter of another kind than LoRA.
     """
     folder, _ = folder_of(typed.model, fetch=fetch)
-    check_weights(typed.model, folder)
+    if check_weights(typed.model, folder).get("auto_map"):
+        raise ModelError(
+            f"{typed.whole} comes with code of its own (auto_map in its config.json), which is not run here: its "
+            "weights alone are another model"
+        )
     if (family := typed.model.family or model_type(folder)) != like.family:
         raise ModelError(
             f"{typed.whole} is of the family {family!r}, and --model {like.name} of {like.family!r}: give --model the "
