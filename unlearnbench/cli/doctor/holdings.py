@@ -96,7 +96,7 @@ def _fits(card: "ModelCard", methods: tuple[str, ...]) -> str:
     if card.scale == "large" and not there:
         return "no GPU here, and this takes one: plan --memory --gpu-memory 80 counts for one of 80 GB"
     machine = gpu_machine(1, None) if there else cpu_machine([card.name])
-    _, lines = choose(RunConfig(methods=methods, models=(card.name,)), {card.name: machine})
+    _, lines = choose(RunConfig(methods=methods, models=(card.name,), limit=None), {card.name: machine})
     said = [line.removeprefix(f"{card.name}: ") for line in lines]
     return "; ".join(["yes", *said])
 
