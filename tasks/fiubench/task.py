@@ -52,8 +52,8 @@ T = TypeVar("T")
 
 REPORTED = {
     "forget": (
-        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
-        "truth_ratio", "truth_odds", "refusal_rate", "fluency",
+        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference",
+        "truth_choice", "min_k", "truth_ratio", "truth_odds", "refusal_rate", "fluency",
     ),
     "other_view": ("value_rouge", "rouge_l", "exact_match", "probability", "value_probability", "refusal_rate"),
     "nonprivate": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
@@ -167,7 +167,12 @@ class FIUBenchTask(Task):
     scored = Scored(
         levels={
             "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
-            "logits": ("forget.probability", "forget.value_probability", "forget.truth_preference"),
+            "logits": (
+                "forget.probability",
+                "forget.value_probability",
+                "forget.truth_preference",
+                "forget.truth_choice",
+            ),
         },
         conditions={
             f"{name}.{metric}": 0.05
