@@ -172,7 +172,7 @@ def test_samples_that_are_cut_short_or_of_another_form(sound, form):
 
 def test_samples_whose_unpacking_takes_too_much_memory(sound, monkeypatch):
     monkeypatch.setattr(submission_module, "LARGEST_DICTIONARY", 2**20)
-    refused(sound, "its samples are damaged (Memory usage limit was exceeded)")
+    refused(sound, "its samples are damaged (Memory usage limit exceeded)")
 
 
 def test_samples_that_are_larger_than_the_limit(sound, monkeypatch):
