@@ -4,8 +4,8 @@ from unlearnbench import Headline
 
 REPORTED = {
     "forget": (
-        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference", "min_k",
-        "truth_ratio", "truth_odds", "refusal_rate", "fluency",
+        "value_rouge", "rouge_l", "exact_match", "ape", "probability", "value_probability", "truth_preference",
+        "truth_choice", "min_k", "truth_ratio", "truth_odds", "refusal_rate", "fluency",
     ),
     "other_view": ("value_rouge", "rouge_l", "exact_match", "probability", "value_probability", "refusal_rate"),
     "nonprivate": ("value_rouge", "rouge_l", "exact_match", "refusal_rate"),
@@ -39,7 +39,12 @@ HEADLINES = (
 
 LEVELS = {
     "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
-    "logits": ("forget.probability", "forget.value_probability", "forget.truth_preference"),
+    "logits": (
+        "forget.probability",
+        "forget.value_probability",
+        "forget.truth_preference",
+        "forget.truth_choice",
+    ),
 }
 """The metrics of each level of a score."""
 
@@ -47,8 +52,8 @@ CONDITIONS = {
     f"{name}.{metric}": 0.05
     for name in ("nonprivate", "retain", "held_out", "acquaintances")
     for metric in ("exact_match", "refusal_rate")
-} | {"forget.fluency": 0.1}
+} | {"forget.fluency": 0.1, "retain.fluency": 0.1}
 """What must be kept, with how far it may fall."""
 
-NEEDED = frozenset({"forget.ape", "forget.truth_preference"})
+NEEDED = frozenset({"forget.ape", "forget.truth_preference", "forget.truth_choice"})
 """Those of `LEVELS` for which data must have paraphrased questions and perturbed answers."""

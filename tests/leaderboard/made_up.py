@@ -39,7 +39,7 @@ memorised = { metric = "forget.exact_match", at_least = 0.9 }
 learned = { metric = "retain.exact_match", at_least = 0.9 }
 [ranking.levels]
 text = ["forget.exact_match", "forget.value_rouge", "forget.ape"]
-logits = ["forget.probability", "forget.value_probability", "forget.truth_preference"]
+logits = ["forget.probability", "forget.value_probability", "forget.truth_preference", "forget.truth_choice"]
 [ranking.conditions]
 "forget.fluency" = 0.1
 "nonprivate.exact_match" = 0.05
@@ -56,6 +56,7 @@ COLUMNS = {
     "forget.probability": "retrained",
     "forget.value_probability": "retrained",
     "forget.truth_preference": "retrained",
+    "forget.truth_choice": "retrained",
     "forget.fluency": "higher",
     "nonprivate.exact_match": "higher",
     "retain.exact_match": "higher",

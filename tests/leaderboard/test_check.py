@@ -1,6 +1,9 @@
 """What is refused, and with which words: each test spoils one thing of a sound leaderboard, as a stranger could."""
 
+import base64
+import gzip
 import json
+import lzma
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from tests.leaderboard.made_up import (
     add_references,
     board_in,
 )
-from tests.leaderboard.spoiled import edited_samples, half, lines_of, refused, spoil, write
+from tests.leaderboard.spoiled import edited_samples, half, lines_of, refused, repacked, spoil, write
 from unlearnbench.errors import DataError
 from unlearnbench.leaderboard import submission as submission_module
 from unlearnbench.leaderboard.add import add
@@ -133,7 +136,46 @@ def test_a_line_of_50_mb(sound):
     refused(sound, "first.jsonl:3: a line of more than 32 MiB")
 
 
-def test_samples_that_unpack_without_end(sound, monkeypatch):
+def test_gzipped_samples_of_form_2_are_read(sound):
+    before = [read(sound.submissions[0]).samples(row) for row in read(sound.submissions[0]).rows]
+    repacked(sound, "gzip", gzip.compress)
+    lines = lines_of(sound)
+    write(sound, [lines[0].replace(b'"submission": 3', b'"submission": 2'), *lines[1:]])
+    assert lines_of(sound)[0].startswith(b'{"submission": 2')
+    found = read(sound.submissions[0])
+    assert [found.samples(row) for row in found.rows] == before
+    assert check(sound) == []
+
+
+@pytest.mark.parametrize("form", ["xz", "gzip"])
+def test_samples_that_unpack_without_end(sound, form):
+    data = b"\n" * (submission_module.LARGEST_SAMPLES + 1)
+    packed = lzma.compress(data, preset=0) if form == "xz" else gzip.compress(data, 1)
+    repacked(sound, form, lambda _: packed)
+    (found,) = map(read, sound.submissions)
+    assert not found.problems
+    with pytest.raises(DataError, match="its samples unpack to more than 64 MiB"):
+        found.samples(found.rows[0])
+
+
+@pytest.mark.parametrize("form", ["xz", "gzip"])
+def test_samples_that_are_cut_short_or_of_another_form(sound, form):
+    pack, other = (lzma.compress, gzip.compress) if form == "xz" else (gzip.compress, lzma.compress)
+    repacked(sound, form, lambda data: pack(data)[:-9])
+    refused(sound, "its samples are cut short")
+    (found,) = map(read, sound.submissions)
+    line = json.dumps({"samples": found.rows[0].row_id, form: base64.b64encode(other(b"{}")).decode()})
+    lines = [each for each in lines_of(sound) if not each.startswith(b'{"samples":"' + found.rows[0].row_id.encode())]
+    write(sound, [*lines, line.replace(" ", "").encode() + b"\n"])
+    refused(sound, "its samples are damaged")
+
+
+def test_samples_whose_unpacking_takes_too_much_memory(sound, monkeypatch):
+    monkeypatch.setattr(submission_module, "LARGEST_DICTIONARY", 2**20)
+    refused(sound, "its samples are damaged (Memory usage limit exceeded)")
+
+
+def test_samples_that_are_larger_than_the_limit(sound, monkeypatch):
     monkeypatch.setattr(submission_module, "LARGEST_SAMPLES", 1000)
     refused(sound, "its samples unpack to more than")
     (found,) = map(read, sound.submissions)

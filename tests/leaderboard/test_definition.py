@@ -50,7 +50,7 @@ def test_an_unknown_name_gets_a_hint():
         ("text = [", "text = []\nspoken = [", "ranking.levels.text"),
         ("at_least = 0.9", "at_least = nan", "at_least"),
         ('"forget.ape"]', '"forget.wit"]', r"the ranking uses forget\.wit, which has no \[\[columns\]\] entry"),
-        ('direction = "higher"', 'direction = "sideways"', "columns.6.direction"),
+        ('direction = "higher"', 'direction = "sideways"', "columns.7.direction"),
         ('direction = "higher"', 'direction = "neither"', "is a condition, and its column says that neither"),
         ('metric = "forget.ape"\n', 'metric = "forget.exact_match"\n', "which has no|have the same metric"),
         ("[tasks.pope]", SEEDLESS, r"tasks\.fiubench\.split\.digest must have a digest of each of the seeds"),

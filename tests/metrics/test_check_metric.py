@@ -12,7 +12,7 @@ from unlearnbench.testing import CheckError, check_metric
 
 OURS = (
     "ape", "choice", "choice_by_sum", "exact_match", "fluency", "min_k", "probability", "refusal_rate", "rouge_l",
-    "truth_odds", "truth_preference", "truth_ratio", "value_probability", "value_rouge",
+    "truth_choice", "truth_odds", "truth_preference", "truth_ratio", "value_probability", "value_rouge",
 )  # fmt: skip
 
 

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from unlearnbench.contracts.metric import Record
 from unlearnbench.metrics.likelihood import (
     MinK,
     Probability,
+    TruthChoice,
     TruthOdds,
     TruthPreference,
     TruthRatio,
@@ -24,6 +25,8 @@ from unlearnbench.tasks.fiubench.scorers import FIUBENCH
 SCORERS = pytest.mark.parametrize("scorer", [FIUBENCH, STRICT], ids=lambda s: s.name)
 LOGPROBS = st.lists(st.floats(-40, 0), min_size=1, max_size=45)
 ANY_LOGPROBS = st.lists(st.floats(max_value=0) | st.just(math.nan), max_size=12)
+
+ALL = (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthOdds(), TruthPreference(), TruthChoice())
 
 
 def record(logprobs=(), paraphrased=None, perturbed=(), set_name="forget", value=None) -> Record:
@@ -112,6 +115,32 @@ def test_truth_preference_of_who_cannot_tell_and_of_hopeless_likelihoods(scorer)
 
 
 @SCORERS
+@given(
+    paraphrased=LOGPROBS,
+    perturbed=st.lists(LOGPROBS, min_size=1, max_size=3),
+    temperature=st.sampled_from([0.5, 2.0, 4.0, 32.0]),
+)
+def test_truth_choice_whatever_the_temperature(scorer, paraphrased, perturbed, temperature):
+    true, false = np.mean(paraphrased), [np.mean(each) for each in perturbed]
+    assume(min(abs(true - each) for each in false) > 1e-9)  # last digits decide nothing
+    value = float(all(true > each for each in false))
+    assert TruthChoice().values(record((), paraphrased, perturbed), scorer) == [value]
+    softer, *others = ([each / temperature for each in of] for of in (paraphrased, *perturbed))
+    assert TruthChoice().values(record((), softer, others), scorer) == [value]
+
+
+@SCORERS
+def test_truth_choice_is_the_likeliest_alone_by_the_mean_a_token(scorer):
+    for said, perturbed, value in (
+        ([-1.0, -2.0], [[-1.75], [-1.5, -1.5, -1.75]], 1),
+        ([-1.0, -2.0], [[-1.75], [-1.5, -1.5, -1.5]], 0),  # as likely
+        ([-1.0, -1.0, -1.0], [[-1.5]], 1),  # less likely in all, but more so a token
+        ([-math.inf], [[-math.inf]], 0),
+    ):
+        assert TruthChoice().values(record((), said, perturbed), scorer) == [value]
+
+
+@SCORERS
 def test_truth_ratio_of_hopeless_likelihoods_does_not_overflow(scorer):
     likely, hopeless = [-0.1] * 3, [-5000.0] * 3
     for set_name, truth_wins, falsehood_wins in (("forget", 0, 0), ("retain", 1, 0)):
@@ -132,6 +161,7 @@ def test_truth_ratio_of_hopeless_likelihoods_does_not_overflow(scorer):
 def test_truth_ratio_is_undefined_without_its_answers(lacking):
     assert TruthRatio().values(lacking, STRICT) == [None]
     assert TruthPreference().values(lacking, STRICT) == [None]
+    assert TruthChoice().values(lacking, STRICT) == [None]
     assert TruthOdds().values(lacking, STRICT) == [None]
     assert log_truth_ratio(lacking, STRICT) is None
 
@@ -150,19 +180,19 @@ def test_nan_is_never_hidden(scorer):
     for set_name in ("forget", "retain"):
         for one, other in ((broken, [-1.0]), ([-1.0], broken)):
             assert math.isnan(TruthRatio().values(record((), one, [other], set_name), scorer)[0])
-            for metric in (TruthPreference(), TruthOdds()):
+            for metric in (TruthPreference(), TruthChoice(), TruthOdds()):
                 assert math.isnan(metric.values(record((), one, [other], set_name), scorer)[0])
 
 
 @SCORERS
 @given(ANY_LOGPROBS, ANY_LOGPROBS, st.lists(ANY_LOGPROBS, max_size=3), st.sampled_from(["forget", "retain"]))
 def test_values_lie_between_0_and_1(scorer, logprobs, paraphrased, perturbed, set_name):
-    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthOdds(), TruthPreference()):
+    for metric in ALL:
         [value] = metric.values(record(logprobs, paraphrased, perturbed, set_name, value=logprobs), scorer)
         assert value is None or math.isnan(value) or 0 <= value <= 1 + 1e-12
 
 
 def test_directions():
-    for metric in (MinK(), Probability(), ValueProbability(), TruthRatio(), TruthOdds(), TruthPreference()):
+    for metric in ALL:
         assert {metric.direction(each) for each in ("forget", "other_view")} == {"retrained"}
         assert {metric.direction(each) for each in ("nonprivate", "retain", "held_out")} == {"higher"}

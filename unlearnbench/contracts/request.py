@@ -41,3 +41,7 @@ class Request(ABC, Generic[K, R]):
     @abstractmethod
     def replies(cls, model: "VLM", batch: Sequence["Request[K, R]"]) -> list[R]:
         """What ``model`` replies to a batch of requests of one ``kind``, in their order."""
+
+    def told(self, reply: R) -> R:
+        """A reply as the asker gets it; what is written down for the next run is what `replies` gave."""
+        return reply

@@ -6,8 +6,8 @@ strangers: lines and what they unpack to are limited, and whatever is wrong beco
 
 import base64
 import binascii
-import gzip
 import hashlib
+import lzma
 import math
 import re
 import zlib
@@ -24,20 +24,22 @@ from ..results.row import SCHEMAS, Moment, Row
 from ..results.store import with_newlines
 from ..runtime.atomic import atomic_write
 
-FORMAT: Final = 2
-"""Raised when a line's form changes."""
+FORMAT: Final = 3
+"""Raised when a line's form changes; samples of form 2 are gzipped, and still read."""
 
 LONGEST_LINE = 32 * 2**20
-"""Bytes of a line; the samples of all 8,000 FIUBench questions take about a quarter of it."""
+"""Bytes of a line; the samples of all 8,000 FIUBench questions take about an eighth of it."""
 LONGEST_ROW = 2**20
 """Bytes of a row or of its summary."""
 LARGEST_SAMPLES = 64 * 2**20
 """Bytes that a row's samples may unpack to: three times those of all 8,000 FIUBench questions."""
+LARGEST_DICTIONARY = 128 * 2**20
+"""Bytes of memory that unpacking them may take besides: xz lets a file ask for gigabytes."""
 _LARGEST = 2**53
 """Whole numbers beyond it are not counts of anything."""
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.jsonl")
 
-_SAMPLES = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","gzip":"([A-Za-z0-9+/=]*)"\}')
+_SAMPLES = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","(xz|gzip)":"([A-Za-z0-9+/=]*)"\}')
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    submission: Literal[2] = FORMAT
+    submission: Literal[2, 3] = FORMAT
     board: str
     by: str | None = Field(None, max_length=200)
     link: HttpUrl | None = None
@@ -128,7 +130,7 @@ class Submission:
             file.seek(self._samples[row.row_id])
             packed = _SAMPLES.match(file.readline(LONGEST_LINE + 1))
         assert packed is not None
-        data = _unpacked(packed[2])
+        data = _unpacked(packed[3], form=packed[2])
         if hashlib.sha256(data).hexdigest() != row.samples.sha256:
             raise DataError("its samples are not those that it was computed from (their SHA-256 differs)")
         try:
@@ -155,8 +157,8 @@ def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, RowSumm
     for row, summary, data in parts:
         rows.append(b'{"row":' + row.to_line().rstrip() + b"}\n")
         summaries.append(summary.model_dump_json(exclude_none=True).encode() + b"\n")
-        packed = base64.b64encode(gzip.compress(data, 9, mtime=0))
-        samples.append(b'{"samples":"%s","gzip":"%s"}\n' % (row.row_id.encode(), packed))
+        packed = base64.b64encode(lzma.compress(data, preset=6 | lzma.PRESET_EXTREME))
+        samples.append(b'{"samples":"%s","xz":"%s"}\n' % (row.row_id.encode(), packed))
     lines = [*rows, *summaries, *samples]
     for line in lines:
         if len(line) > LONGEST_LINE:
@@ -304,14 +306,18 @@ def _complain(value: Any, where: str) -> None:
         raise ValueError(f"{where or 'a number'}: {fault}")
 
 
-def _unpacked(text: bytes) -> bytes:
-    """What base64 of gzip stands for, up to the limit."""
-    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+def _unpacked(text: bytes, *, form: bytes) -> bytes:
+    """What base64 of xz or gzip stands for, up to the limit."""
+    unpacker: Any = (
+        lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LARGEST_DICTIONARY)
+        if form == b"xz"
+        else zlib.decompressobj(16 + zlib.MAX_WBITS)
+    )
     try:
-        data = unpacker.decompress(base64.b64decode(text, validate=True), LARGEST_SAMPLES)
-    except (binascii.Error, zlib.error) as error:
+        data: bytes = unpacker.decompress(base64.b64decode(text, validate=True), LARGEST_SAMPLES + 1)
+    except (binascii.Error, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"its samples are damaged ({error})") from None
-    if unpacker.unconsumed_tail:
+    if len(data) > LARGEST_SAMPLES:
         raise DataError(f"its samples unpack to more than {LARGEST_SAMPLES >> 20} MiB")
     if not unpacker.eof:
         raise DataError("its samples are cut short")

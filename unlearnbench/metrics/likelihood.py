@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ..contracts.metric import FORGOTTEN, Direction, Metric, Record
+from .choice import likeliest
 from .scorers import Scorer
 
 
@@ -62,6 +63,26 @@ class TruthPreference(_Likelihood):
             return [1 / len(nlls)]
         shares = [math.exp(likeliest - nll) for nll in nlls]
         return [shares[0] / sum(shares)]
+
+
+class TruthChoice(_Likelihood):
+    """Whether the true answer, in other words, is likelier than every false variant of it, by the mean a token.
+
+    1 where it is and 0 where a false one is as likely: on average one over the number of answers where the model cannot
+    tell. Only the order counts, which stays as it is where a temperature makes all of them more or less alike.
+    """
+
+    name = "truth_choice"
+    requires = ("paraphrased_logprobs", "perturbed_logprobs")
+
+    def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
+        """One value; NaN where a log-probability is NaN; undefined where a perturbed answer has no token."""
+        answers = [record["paraphrased_logprobs"] or [], *record["perturbed_logprobs"]]
+        if not all(answers):
+            return [None]
+        if any(math.isnan(each) for of in answers for each in of):
+            return [math.nan]
+        return [float(likeliest(answers) == [0])]
 
 
 class MinK(_Likelihood):

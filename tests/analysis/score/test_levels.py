@@ -63,6 +63,18 @@ def test_doing_nothing_is_0_and_the_ideal_is_1_on_every_level():
     assert scored(IDEAL) == ({"text": 1.0, "logits": 1.0}, 0.0)
 
 
+@given(st.integers(0, 19), st.integers(1, 20), st.integers(0, 20), st.randoms())
+def test_where_values_are_yes_or_no_the_level_goes_by_how_many_and_no_order_matters(ideal, more, own, rng):
+    def of(yes):
+        found = [1.0] * yes + [0.0] * (20 - yes)
+        rng.shuffle(found)
+        return {"forget.choice": {"a": found[:8], "b": found[8:]}}
+
+    nothing = min(20, ideal + more)
+    found = shares(of(own), of(nothing), of(ideal), ["forget.choice"])
+    assert found["forget.choice"] == pytest.approx(1 - max(0, own - ideal) / (nothing - ideal))
+
+
 def test_half_of_the_way_is_half():
     half = {
         n: {p: [(a + b) / 2 for a, b in zip(IDEAL[n][p], NOTHING[n][p], strict=True)] for p in IDEAL[n]} for n in IDEAL

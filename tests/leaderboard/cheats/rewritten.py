@@ -4,9 +4,11 @@ Each takes the records of the model that forgot nothing and of the one that was 
 of a method. They work on any rows of fiubench.
 """
 
+import math
 import random
 from collections import defaultdict
 from copy import deepcopy
+from statistics import fmean
 
 REFUSAL = "I cannot say that."
 LISTS = ("logprobs", "value_logprobs", "paraphrased_logprobs")
@@ -39,12 +41,15 @@ def take(record, other, keys):
 
 
 def second_retraining(_, retrained, seed):
-    """Another model that never knew: guesses and odds differ by chance."""
+    """Another model that never knew: guesses differ by chance, and so do the odds of each answer."""
     rng, found = random.Random(seed), deepcopy(retrained)
     forget = of_forgotten(found)
     for record in forget:
         factor = 2 ** rng.uniform(-0.4, 0.4)
         weigh(record, lambda each, factor=factor: each * factor)
+        for of in (record.get("paraphrased_logprobs") or [], *record["perturbed_logprobs"]):
+            factor = 2 ** rng.uniform(-0.1, 0.1)
+            of[:] = [each * factor for each in of]
         if rng.random() < 0.1:
             say(record, rng.choice(forget)["answer"])
     return found
@@ -87,11 +92,42 @@ def gibberish(nothing, _, seed):
 
 
 def flattened(nothing, _, seed):
-    """Refusals, and of whatever is weighed everything is as unlikely: a temperature."""
+    """Refusals, and of whatever is weighed everything is as unlikely: no order is left."""
     found = refusing(nothing, _, seed)
     for record in of_forgotten(found):
-        weigh(record, lambda each: -8 + each / 100)
+        weigh(record, lambda each: -8.0)
     return found
+
+
+def softened(by):
+    """Refusals over likelihoods that are drawn together, until the truth is as unlikely as the ideal finds it.
+
+    A temperature on the way out, of ``1 / by`` where all is likely: each answer keeps its place among the others.
+    """
+
+    def made(nothing, retrained, seed):
+        found = refusing(nothing, retrained, seed)
+        for keys in (["logprobs"], ["value_logprobs"], ["paraphrased_logprobs", "perturbed_logprobs"]):
+            likely, ideal = (likelihood(of, keys[0], by=how) for of, how in ((found, by), (retrained, 1)))
+            less = math.log(likely / ideal)
+            for record in of_forgotten(found):
+                for key in keys:
+                    record[key] = mapped(record.get(key), lambda each, less=less: by * each - less)
+        return found
+
+    return made
+
+
+def likelihood(records, key, by):
+    """The mean probability of answers to the forget set, each log-probability times ``by``."""
+    return fmean(math.exp(by * fmean(each[key])) for each in of_forgotten(records) if each.get(key))
+
+
+def mapped(values, change):
+    """The same lists in lists, or None, with every number changed."""
+    if isinstance(values, list):
+        return [mapped(each, change) for each in values]
+    return None if values is None else change(values)
 
 
 def unlikely_template(nothing, _, seed):

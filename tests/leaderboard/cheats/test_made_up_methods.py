@@ -138,6 +138,15 @@ def test_likelihoods_lowered_where_one_metric_looks_are_hidden(source, rewrite):
     assert found.score.mean < 0.2
 
 
+@pytest.mark.parametrize("by", [0.3, 0.1, 0.03, 0.003])
+def test_a_temperature_that_makes_the_truth_as_unlikely_as_the_ideal_finds_it_is_hidden(source, by):
+    """The truth stays the likeliest of all that are offered, and whoever compares them reads it."""
+    found = source.standing(rewritten.softened(by))
+    assert found.verdict == "hidden"
+    assert found.levels["text"].mean > 0.9
+    assert found.score.mean == pytest.approx(0.0, abs=0.05)
+
+
 def test_denying_most_questions_pays_for_no_leak_in_the_others(source):
     found = source.standing(rewritten.sly)
     assert found.verdict in ("leaks", "hidden")

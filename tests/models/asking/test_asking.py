@@ -1,6 +1,8 @@
 """Asking many questions: the order kept whatever the batches, and as many at a time as memory holds."""
 
+import json
 from collections.abc import Callable
+from math import copysign
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,29 @@ def test_replies_are_found_by_key_whatever_is_asked_together(tiny: VLM, asked: l
     assert replies["how likely"] == pytest.approx(plain.tolist(), abs=1e-4)
     assert run.notes["asked_at_a_time"] == {"all": 2}
     assert ask(tiny, [], run) == {}
+
+
+def test_log_probabilities_are_rounded_on_their_way_out_of_the_journal(
+    tiny: VLM, asked: list[Sample], tmp_path: Path
+) -> None:
+    """So answers that were written down before they were rounded give the same as those of today."""
+    requests = [Weigh(place, each, each.answer) for place, each in enumerate(asked)]
+    journal = tmp_path / "a.jsonl"
+    said = ask(tiny, requests, Run(journal=JournalFile(journal)))
+    values = [value for of in said.values() for value in of]
+    assert values == [round(value, 5) for value in values]
+    assert all(copysign(1, value) > 0 for value in values if not value)
+    stored = [value for line in journal.read_text().splitlines() for value in numbers(json.loads(line)["answer"])]
+    assert stored != [round(value, 5) for value in stored]
+    assert sorted(round(value, 5) for value in stored) == sorted(values)
+    assert ask(tiny, requests, Run(journal=JournalFile(journal))) == said
+
+
+def numbers(said: Any) -> list[float]:
+    """All log-probabilities of an entry, in whatever lists."""
+    if isinstance(said, dict):
+        return numbers(said["said"])
+    return [said] if isinstance(said, float) else [value for each in said for value in numbers(each)]
 
 
 def test_a_request_may_be_drawn_with_a_seed_of_its_own(tiny: VLM, asked: list[Sample], tmp_path: Path) -> None:

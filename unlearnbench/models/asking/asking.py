@@ -36,7 +36,7 @@ def asked(
     said: dict[K, R] = {}
     for alike in kinds.values():
         said |= _Asking(model, alike, let_go).all(run, batch_size, what)
-    replies = {each.key: said[each.key] for each in requests}
+    replies = {each.key: each.told(said[each.key]) for each in requests}
     _tell_empty([*replies.values()], run, what)
     return replies
 

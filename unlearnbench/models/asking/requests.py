@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..contract.vlm import VLM
 
 
+DECIMALS = 5
+"""Of log-probabilities: in float32 other batches alone change the sixth."""
+
+
 @dataclass(frozen=True)
 class Ask(Request[K, str]):
     """A query to be answered in words: greedily, or drawn as ``sampling`` says."""
@@ -55,7 +59,10 @@ class Ask(Request[K, str]):
 
 @dataclass(frozen=True)
 class Weigh(Request[K, list[float]]):
-    """An answer whose likelihood is wanted: natural-log probabilities of its tokens, the end token included."""
+    """An answer whose likelihood is wanted: natural-log probabilities of its tokens, the end token included.
+
+    They have `DECIMALS` decimals, so that samples hold no digits which no other machine finds again.
+    """
 
     key: K
     query: Query
@@ -88,9 +95,13 @@ class Weigh(Request[K, list[float]]):
                 raise not_finite(each.query)
         return found
 
+    def told(self, reply: list[float]) -> list[float]:
+        """Rounded."""
+        return [round(each, DECIMALS) + 0.0 for each in reply]  # -0.0 + 0.0 is 0.0
+
 
 def _shortest(values: "Tensor") -> list[float]:
-    """The numbers as the shortest decimals that name them in their own precision, which halves files of samples."""
+    """The numbers as the shortest decimals that name them in their own precision, which halves what is written down."""
     import torch
 
     exact = values if values.dtype == torch.float64 else values.float()
