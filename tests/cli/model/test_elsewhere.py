@@ -111,6 +111,15 @@ def test_what_cannot_be_evaluated_so(folders: Place, name: str) -> None:
     assert_one_line(done, 2, said)
 
 
+@pytest.mark.parametrize("name", ["nobody/nothing", "tiny-qwen2.5-vl@nobody/nothing"])
+def test_what_cannot_be_fetched_is_named_with_the_option(folders: Place, name: str) -> None:
+    options = {"model": "tiny-qwen2.5-vl", "task": "fiubench", "base-model": name}
+    done = folders.run("plan", **options)
+    assert_one_line(
+        done, 1, f"--base-model {name}: model nobody/nothing is neither cached nor", "give --base-model a local"
+    )
+
+
 def changed(file: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(file.read_text())
     change(content)
