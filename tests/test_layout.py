@@ -28,9 +28,14 @@ PLUGINS = ("embedded", "testing", "models/families", "models/files/cards.py")
 """What lies within the package beside the core, which knows none of it: plug-ins, and their checks on a tiny model."""
 
 
+COPIES = "unlearnbench/embedded/tiny-"
+"""Folders of models, with the code that models are saved with: copies, which tests/embedded compares."""
+
+
 def files() -> list[Path]:
     """Every Python file of ours."""
-    return [path for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))]
+    found = [path for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in found if not short(path).startswith(COPIES)]
 
 
 def short(path: Path) -> str:

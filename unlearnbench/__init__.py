@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .models.asking.requests import ask as ask
     from .models.asking.values import value_logprobs as value_logprobs
     from .models.contract.edits import Adapter as Adapter
+    from .models.contract.edits import Beside as Beside
     from .models.contract.edits import Edit as Edit
     from .models.contract.edits import Trained as Trained
     from .models.contract.edits import Weights as Weights
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "adapted": "training.adaptation",
     "Adapter": "models.contract.edits",
+    "Beside": "models.contract.edits",
     "answer_nll": "training.losses",
     "Apart": "training.loop",
     "AscentParams": "training.params",

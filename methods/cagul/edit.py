@@ -5,6 +5,7 @@ Gate, selection and encoder work on pictures, each for itself. A query without o
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench import VLM, Batch, Edit, Picture
+from unlearnbench import VLM, Batch, Beside, Edit, Picture
 
-from .modules import Discriminator, Encoder, noisy
+from .modules import Discriminator, Encoder, noisy, replaced
 from .params import CAGULParams
 from .selection import Selector, drawing
 
@@ -54,27 +55,15 @@ class Guard(Edit):
         return [open_gate[id(picture)] for picture in pictures]
 
     def replace(self, batch: Batch, visual: list[Tensor], flags: Sequence[bool] | None = None) -> list[Tensor]:
-        """Eq. 8 on every picture of ``batch``, or those with ``flags``: selected tokens encoded, others as they were.
-
-        Layers that choose for themselves get tokens of their own, [layers, N_v, d]. Of tokens that enter in several
-        streams, [streams, N_v, d], every stream is encoded.
-        """
-        edited = []
+        """Eq. 8 on every picture of ``batch``, or those with ``flags``, as `replaced` has it; others as they were."""
         texts = [batch.queries[row].text for row in batch.row_of]
         pictures = zip(batch.images, texts, visual, self.selector.select(batch), strict=True)
-        for place, (image, text, tokens, chosen) in enumerate(pictures):
-            if flags is not None and not flags[place]:
-                edited.append(tokens)
-            elif chosen.ndim == 1:
-                new = self._new(tokens[..., chosen, :], image, text).to(tokens.dtype)
-                edited.append(tokens.index_copy(-2, chosen, new))
-            else:
-                layers = tokens.expand(len(chosen), -1, -1)  # an edit before this one may have given each its own
-                picked = torch.stack([layer[places] for layer, places in zip(layers, chosen, strict=True)])
-                new = self._new(picked, image, text).to(tokens.dtype)
-                own = [layer.index_copy(0, *its) for layer, *its in zip(layers, chosen, new, strict=True)]
-                edited.append(torch.stack(own))
-        return edited
+        return [
+            replaced(tokens, chosen, partial(self._new, image=image, text=text))
+            if flags is None or flags[place]
+            else tokens
+            for place, (image, text, tokens, chosen) in enumerate(pictures)
+        ]
 
     def _new(self, picked: Tensor, image: Path, text: str) -> Tensor:
         """What takes the place of a picture's selected tokens."""
@@ -105,7 +94,7 @@ class Guard(Edit):
         facts = []
         for picture, flagged, score, chosen in rows:
             layout = self.selector.model.layout(picture)
-            replaced = torch.isin(layout.flatten(), chosen.flatten().cpu()) & flagged
+            out = torch.isin(layout.flatten(), chosen.flatten().cpu()) & flagged
             shown = None if score is None else score.mean(0).cpu()[layout.flatten()].tolist()
             facts.append(
                 {
@@ -113,7 +102,7 @@ class Guard(Edit):
                     "covers": list(picture.covers),
                     "flagged": flagged,
                     "scores": None if shown is None else [float(f"{value:.6g}") for value in shown],
-                    "chosen": replaced.nonzero()[:, 0].tolist(),
+                    "chosen": out.nonzero()[:, 0].tolist(),
                 }
             )
         return facts
@@ -128,6 +117,12 @@ class Guard(Edit):
             module.requires_grad_(False)
         self.selector.model = model
         model.see_through(self)
+
+    def beside(self, model: VLM) -> Beside:
+        """The guard as classes of a model of `transformers`."""
+        from .export import beside
+
+        return beside(self, model)
 
     # ----------------------------------------------------------------------------------------------------- storing
     def save(self, folder: Path) -> None:

@@ -1,6 +1,9 @@
-"""CAGUL's two small networks: the discriminator D and the visual token encoder E. They compute in float32."""
+"""CAGUL's two small networks, the discriminator D and the visual token encoder E, and what they are put to work by.
 
-from collections.abc import Sequence
+They compute in float32. Of torch alone: exported models carry a copy of this file.
+"""
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -79,3 +82,24 @@ def noisy(tokens: Tensor, scale: float, generator: torch.Generator) -> Tensor:
     noise = torch.rand(tokens.shape, generator=generator).to(tokens.device) * 2 - 1
     spread = tokens.float().std(dim=(-2, -1), keepdim=True)
     return tokens.float() + noise * 3**0.5 * scale * spread
+
+
+def least_attended(scores: Tensor, k: int, valid: Tensor | None = None) -> Tensor:
+    """The k least attended of N_v tokens that are ``valid`` [N_v], from scores [..., N_v]; ties by position."""
+    if valid is not None:
+        scores, k = scores.masked_fill(~valid, float("inf")), min(k, int(valid.sum()))
+    return scores.argsort(dim=-1, stable=True)[..., :k]
+
+
+def replaced(tokens: Tensor, chosen: Tensor, new: Callable[[Tensor], Tensor]) -> Tensor:
+    """Eq. 8 on a picture's ``tokens``: those that are ``chosen`` are what ``new`` makes of them, others as they were.
+
+    ``chosen`` is [k], or [layers, k] where layers choose for themselves: these get tokens of their own,
+    [layers, N_v, d]. Of tokens that enter in several streams, [streams, N_v, d], every stream is encoded.
+    """
+    if chosen.ndim == 1:
+        return tokens.index_copy(-2, chosen, new(tokens[..., chosen, :]).to(tokens.dtype))
+    layers = tokens.expand(len(chosen), -1, -1)  # an edit before this one may have given each its own
+    picked = torch.stack([layer[places] for layer, places in zip(layers, chosen, strict=True)])
+    made = new(picked).to(tokens.dtype)
+    return torch.stack([layer.index_copy(0, *its) for layer, *its in zip(layers, chosen, made, strict=True)])

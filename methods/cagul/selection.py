@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unlearnbench import VLM, Batch, Picture, Query
 
+from .modules import least_attended
 from .params import CAGULParams
 
 
@@ -83,13 +84,6 @@ class Selector:
                 return self.model.attention_layers[-1:]
             case layers:
                 return layers
-
-
-def least_attended(scores: Tensor, k: int, valid: Tensor | None = None) -> Tensor:
-    """The k least attended of N_v tokens that are ``valid`` [N_v], from scores [..., N_v]; ties by position."""
-    if valid is not None:
-        scores, k = scores.masked_fill(~valid, float("inf")), min(k, int(valid.sum()))
-    return scores.argsort(dim=-1, stable=True)[..., :k]
 
 
 def key(query: Query) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def names(words: list[str], option: str) -> tuple[str, ...]:
 def test_every_verb_is_shown():
     assert {words[0] for words in commands()} == {
         "run", "plan", "list", "show", "score", "report", "status", "store", "data", "leaderboard", "doctor",
-        "evaluate",
+        "evaluate", "export", "ask",
     }  # fmt: skip
 
 
@@ -112,7 +112,8 @@ def test_a_run_names_what_exists(words, shown):
     for kind in ("method", "model", "task"):
         named = {name for name in names(words, f"--{kind}") if not name.startswith("./")}  # a folder of the reader's
         assert named <= set(REGISTRIES[f"{kind}s"].names())
-    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"))
+    asked = {"tasks": of_tasks} if (of_tasks := names(words, "--task")) else {}
+    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"), **asked)
     settings = parse_settings(given(words, "--set"), config.owners)
     for cell in cells(config.model_copy(update={"settings": settings})):
         resolve(methods.get(cell.method).Params, cell.method, "tiny", cell.settings.get(cell.method, {}))

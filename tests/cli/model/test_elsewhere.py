@@ -112,7 +112,7 @@ def test_what_cannot_be_evaluated_so(folders: Place, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "tiny-qwen2.5-vl@nobody/nothing"])
-def test_what_cannot_be_fetched_is_named_with_the_option(folders: Place, name: str) -> None:
+def test_what_cannot_be_fetched_is_named_with_all_that_is_missing(folders: Place, name: str) -> None:
     options = {"model": "tiny-qwen2.5-vl", "task": "fiubench", "base-model": name}
     done = folders.run("plan", **options)
     assert_one_line(

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.methods.cagul.edit import Guard
-from unlearnbench.methods.cagul.modules import Discriminator, RadialHead, noisy
+from unlearnbench.methods.cagul.modules import Discriminator, RadialHead, least_attended, noisy
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.selection import Selector, least_attended
+from unlearnbench.methods.cagul.selection import Selector
 from unlearnbench.models.contract.vlm import VLM
 
 

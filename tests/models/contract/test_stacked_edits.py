@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
+from transformers import AutoModelForImageTextToText
 
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.methods.cagul.edit import Guard
@@ -134,6 +135,20 @@ def test_a_merged_adapter_is_added_in_float32_and_rounded_once(fresh: Callable[[
         expected = (before[name].float() + added.get(name, torch.zeros(()))).bfloat16()
         assert parameter.dtype == torch.bfloat16
         assert torch.equal(parameter, expected), name
+
+
+def test_a_stored_adapter_loads_nowhere_by_accident(fresh: Callable[[], VLM], small_data: Path, tmp_path: Path) -> None:
+    """PEFT puts any adapter on any model without a word, and most are of a model that is itself in the store."""
+    folder, _ = adapter(fresh(), 1, tmp_path / "adapter")
+    with pytest.raises(ValueError, match=r"Can't find 'adapter_config.json'"):
+        PeftModel.from_pretrained(fresh().model, str(folder))
+    with pytest.raises((OSError, ValueError)):
+        AutoModelForImageTextToText.from_pretrained(folder)
+    now, before = fresh(), fresh()
+    Trained.load(folder, now).apply(now)
+    (folder / "adapter.json").rename(folder / "adapter_config.json")  # as it is called in stores of before
+    Trained.load(folder, before).apply(before)
+    assert torch.equal(logits(now, small_data), logits(before, small_data))
 
 
 @pytest.mark.parametrize("put", ["apply", "merge"])

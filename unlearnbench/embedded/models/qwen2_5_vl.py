@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from ...models.families.qwen2_5_vl import Qwen2_5_VLImageOnlyProcessor
+from ...models.families.processing_qwen_vl import Qwen2_5_VLImageOnlyProcessor
 from ..data.faces import SIZE
 from .architecture import Architecture, byte_level_bpe, places, seed_weights
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from ...config import Cell, RunConfig, cells, default_tasks, forgetting_task, resolve
 from ...contracts import Task, TaskData
 from ...data.control_tokens import refuse_own
-from ...data.hub import cache_only
+from ...data.hub import HubDataset, cache_only
 from ...models.files.card import ModelCard
 from ...models.files.check import check, special_tokens
 from ...models.files.source import card_for, folder_of, model_type, shadowed
+from ...models.files.wanted import obtain
 from ...registry import tasks
 from ...runtime.device import DTYPES, choose
 from ..artefacts import Store
@@ -34,6 +35,9 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = Fal
     """
     planner = _Planner(config, store, dry)
     choices = _obtainable([planner.choose(cell) for cell in cells(config)], config)
+    if not told:
+        cards = {c.card.name: c.card for c in choices} | planner.brought.absent()
+        obtain(cards.values(), _on_hub(choices), fetch=not dry)
     loaded = [planner.load(choice) for choice in choices]
     plans: dict[str, Plan] = {}
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
@@ -53,6 +57,13 @@ def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
         names = " and ".join(sorted(missing))
         _log.warning("%s: no dataset on the hub, left out; --data TASK=DIR brings them", names)
     return [c for c in choices if c.data_source != "hub" or c.task.hub is not None]
+
+
+def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
+    """The datasets that come from the hub, by the names of their tasks."""
+    asked = ((c.task, c.data_source) for c in choices)
+    both = (*asked, *((c.provider, c.unlearning_source) for c in choices))
+    return {task.name: task.hub for task, source in both if source == "hub" and task.hub is not None}
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class _Planner:
         self._data: dict[str, TaskData] = {}
         self._own_tokens: dict[str, set[str]] = {}
         self._checked: set[tuple[str, str]] = set()
-        self._brought = Brought(config, self._digest, fetch=not dry)
+        self.brought = Brought(config, self._digest, fetch=not dry)
         self.notices: dict[str, None] = {}
         """What is worth saying once the plan stands, each once."""
 
@@ -114,7 +125,7 @@ class _Planner:
         chosen, base = parameters(choice.cell, source.card, self.config)
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
-        method = self._brought.method
+        method = self.brought.method
         return Plan(
             cell=choice.cell,
             source=source,
@@ -127,7 +138,7 @@ class _Planner:
             unlearning=unlearning,
             unlearning_source=choice.unlearning_source,
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
-            base_elsewhere=self._brought.base(source.card),
+            base_elsewhere=self.brought.base(source.card),
         )
 
     def _source(self, card: ModelCard) -> Source:

@@ -1,6 +1,8 @@
 """A cell with all its parts resolved: what its stages are made from, and the keys of all that determines them."""
 
 import hashlib
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +25,8 @@ STAGES_VERSION = 1
 """Raised when a stage computes something else than before from the same key."""
 
 
-TEMPLATES = ("chat_template.jinja", "chat_template.json", "processor_config.json", "tokenizer_config.json")
+PROCESSOR = "processor_config.json"
+TEMPLATES = ("chat_template.jinja", "chat_template.json", PROCESSOR, "tokenizer_config.json")
 """Where a chat template may stand, what counts first."""
 
 
@@ -49,10 +52,24 @@ class Source:
         texts = sorted(path for path in self.folder.iterdir() if path.suffix in {".json", ".jinja", ".txt"})
         return {
             "weights": self.digest,
-            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in texts},
+            "files": {path.name: hashlib.sha256(_behaviour(path)).hexdigest() for path in texts},
             "pixels": [self.card.min_pixels, self.card.max_pixels],
             "dtype": self.dtype,
         } | ({"family": code} if (code := families.foreign(self.card.family)) else {})
+
+
+def _behaviour(path: Path) -> bytes:
+    """The content of a model's file, but for where others find code to load its processor with: it is not run here.
+
+    What is left is written as `transformers` writes such files, so that one that never named code is the same file.
+    """
+    content = path.read_bytes()
+    if path.name != PROCESSOR:
+        return content
+    with suppress(ValueError):
+        if isinstance(found := json.loads(content), dict) and found.pop("auto_map", None):
+            return (json.dumps(found, indent=2, sort_keys=True) + "\n").encode()
+    return content
 
 
 class Chosen(NamedTuple):
@@ -175,12 +192,17 @@ class Plan:
     @cached_property
     def row_id(self) -> str:
         """The cell's name: the digest of all that determines its result, and of how a row tells it."""
-        task = {
-            "name": self.cell.task,
-            "version": self.task.version,
-            "code": tasks.code(self.cell.task),
-            "options": self.task.options,
-            "protocol": self.task.protocol,
-            "data": self.data.fingerprint,
-        }
-        return digest({"schema": SCHEMA_VERSION, "model": self.last.key, "task": task})[:32]
+        return row_id(self.last.key, self.task, self.data.fingerprint)
+
+
+def row_id(model: Key, task: Task, data: str | None) -> str:
+    """What a row is called of the ``model`` that a stage of this key makes, evaluated by a ``task`` on ``data``."""
+    asked = {
+        "name": task.name,
+        "version": task.version,
+        "code": tasks.code(task.name),
+        "options": task.options,
+        "protocol": task.protocol,
+        "data": data,
+    }
+    return digest({"schema": SCHEMA_VERSION, "model": model, "task": asked})[:32]

@@ -4,11 +4,14 @@ A method returns an `Edit`; the engine saves it, and later loads and applies it 
 started from. So what is evaluated is what was stored.
 """
 
+import json
 import math
+import shutil
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,11 +19,29 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ...errors import StoreError
+from ...errors import StoreError, UsageError
 from .vlm import VLM
 
 if TYPE_CHECKING:
     from .imprint import Imprint
+
+
+PEFT_SETTINGS = "adapter_config.json"
+"""What PEFT calls an adapter's settings, and looks for."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What runs an edit beside a model's weights by `transformers` alone, for a folder that it loads.
+
+    ``code`` is the text of Python files by name, ``tensors`` are weights by their names in the class that is written
+    there, and ``config`` is what ``config.json`` says besides or otherwise: its ``auto_map`` names the class, and its
+    ``model_type`` is one of its own, so that nothing loads the model without the edit by mistake.
+    """
+
+    code: Mapping[str, str]
+    tensors: Mapping[str, Tensor]
+    config: Mapping[str, Any]
 
 
 class Alteration(ABC):
@@ -33,6 +54,13 @@ class Alteration(ABC):
     def merge(self, model: VLM) -> None:
         """Make the change part of the model, for another to be made on top of it."""
         self.apply(model)
+
+    def beside(self, model: VLM) -> Beside | None:
+        """What runs it where `unlearnbench` is not; None where `merge` leaves all of it in the model's own weights.
+
+        Asked of a ``model`` on which it is; raises `UsageError` for a change that cannot be run elsewhere.
+        """
+        return None
 
 
 class Edit(Alteration):
@@ -49,6 +77,13 @@ class Edit(Alteration):
     def load(cls, folder: Path, model: VLM) -> Self:
         """Read back what `save` wrote."""
 
+    def beside(self, model: VLM) -> Beside | None:
+        """As of any alteration; an edit that is not `Trained` must say it."""
+        raise UsageError(
+            f"an edit of the class {type(self).__name__} cannot be exported: it does not say how it is run without "
+            "unlearnbench; define its method beside (unlearnbench.Edit)"
+        )
+
     def fault(self, start: "Imprint") -> str | None:
         """Why it could not be applied to the model that the method started from, and what to do; None where it can.
 
@@ -61,6 +96,9 @@ class Trained(Edit):
     """What training changed: `Weights` or an `Adapter`; `load` finds out which by the file that is there."""
 
     FILE: ClassVar[str]
+
+    def beside(self, model: VLM) -> None:
+        """Nothing: weights are all that it changes."""
 
     @classmethod
     def load(cls, folder: Path, model: VLM) -> "Trained":
@@ -121,13 +159,17 @@ class Weights(Trained):
 
 
 class Adapter(Trained):
-    """A low-rank adapter in PEFT's own format, so that `PeftModel.from_pretrained` reads it elsewhere too.
+    """A low-rank adapter in PEFT's own format, but for the name of its settings' file, which PEFT does not look for.
 
+    PEFT loads any adapter onto any model of its shapes without a word, and these settings name the pretrained model,
+    while most are trained on top of another: what lies in a store is to be exported before it is loaded elsewhere.
     Applied, it stays beside the weights: merged into half-precision weights it would be rounded, and what is evaluated
     would not be what was trained. Merged, for what is trained on top, it is added in float32 and the sum rounded once.
     """
 
     FILE = "adapter_model.safetensors"
+    SETTINGS = "adapter.json"
+    """In a store; ``adapter_config.json`` in stores of before, and wherever PEFT has written it."""
 
     def __init__(self, peft: Any = None, folder: Path | None = None) -> None:
         self.peft, self.folder = peft, folder
@@ -150,10 +192,25 @@ class Adapter(Trained):
 
     def save(self, folder: Path) -> None:  # noqa: D102
         self.peft.save_pretrained(folder, save_embedding_layers=False)  # else PEFT asks the hub for the model's config
+        (folder / PEFT_SETTINGS).rename(folder / self.SETTINGS)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's, which names the pretrained model as the base
 
     @classmethod
     def read(cls, folder: Path) -> "Adapter":  # noqa: D102
         return cls(folder=folder)
+
+    def export(self, folder: Path, base: str) -> None:
+        """Write it into ``folder`` as PEFT writes adapters, with the folder or hub id of the model that it is on."""
+        from peft import PeftConfig
+
+        assert self.folder is not None  # it was read from there
+        shutil.copyfile(self.folder / self.FILE, folder / self.FILE)
+        about = PeftConfig.from_json_file(self._settings()) | {"base_model_name_or_path": base, "revision": None}
+        (folder / PEFT_SETTINGS).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def _settings(self) -> Path:
+        assert self.folder is not None
+        return next(path for name in (self.SETTINGS, PEFT_SETTINGS) if (path := self.folder / name).is_file())
 
     def apply(self, model: VLM) -> None:  # noqa: D102
         self._put_into(model)
@@ -171,11 +228,12 @@ class Adapter(Trained):
         model.refresh()
 
     def _put_into(self, model: VLM) -> Any:
-        from peft import PeftModel
+        from peft import PeftConfig, PeftModel
 
         own = {id(parameter) for parameter in model.model.parameters()}
         with quiet():
-            adapted = PeftModel.from_pretrained(model.model, str(self.folder))
+            config = PeftConfig.from_peft_type(**PeftConfig.from_json_file(self._settings()))
+            adapted = PeftModel.from_pretrained(model.model, str(self.folder), config=config)
         model.model.eval().requires_grad_(False)
         model.refresh(parameter for parameter in model.model.parameters() if id(parameter) not in own)
         return adapted

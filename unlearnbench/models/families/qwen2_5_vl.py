@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import ProcessorMixin, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 from transformers.vision_utils import get_vision_window_index
 
@@ -13,32 +12,7 @@ from ...registry import family
 from ..contract.vlm import Batch, PictureCounts
 from ..fusion.early import EarlyFusionVLM
 from ..pictures.cache import Picture
-
-
-class QwenImageOnly:
-    """How processors of Qwen's start without their video half, which alone would need torchvision.
-
-    `ProcessorMixin` learns a processor's parts from the signature of ``__init__``, so leaving the video processor out
-    of it is all it takes; saving and loading work as for the parent classes.
-    """
-
-    def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **kwargs: Any
-    ) -> None:
-        for name, token in {
-            "image_token": "<|image_pad|>",
-            "video_token": "<|video_pad|>",
-            "vision_start_token": "<|vision_start|>",
-            "vision_end_token": "<|vision_end|>",
-        }.items():
-            token = getattr(tokenizer, name, token)
-            setattr(self, name, token)
-            setattr(self, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
-        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
-
-
-class Qwen2_5_VLImageOnlyProcessor(QwenImageOnly, Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """`Qwen2_5_VLProcessor` for pictures alone."""
+from .processing_qwen_vl import Qwen2_5_VLImageOnlyProcessor
 
 
 class QwenVL(EarlyFusionVLM):

@@ -6,17 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen3VLProcessor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from ...registry import family
 from ..contract.vlm import PictureCounts
 from ..pictures.cache import Picture
-from .qwen2_5_vl import QwenImageOnly, QwenVL
-
-
-class Qwen3VLImageOnlyProcessor(QwenImageOnly, Qwen3VLProcessor):  # type: ignore[misc]
-    """`Qwen3VLProcessor` for pictures alone."""
+from .processing_qwen_vl import Qwen3VLImageOnlyProcessor
+from .qwen2_5_vl import QwenVL
 
 
 @family("qwen3_vl", reference="arXiv:2511.21631")

@@ -19,17 +19,17 @@ from .check import check, loaded_bytes
 from .source import folder_of, model_type
 
 
-def load(card: ModelCard, device: str | None = None) -> VLM:
-    """Load a model for the device at hand (a GPU in bfloat16, else the CPU in float32), frozen."""
+def load(card: ModelCard, device: str | None = None, dtype: str | None = None) -> VLM:
+    """Load a model, frozen, for the device at hand: a GPU in bfloat16, else the CPU in float32, or in ``dtype``."""
     computing()
     folder, _ = folder_of(card)
     device = choose(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError("there is a GPU, but this torch cannot use it; install torch for CUDA, or give --device cpu")
-    dtype = getattr(torch, DTYPES[device])
+    precision = getattr(torch, dtype or DTYPES[device])
     check(card, folder)
-    _check_memory(card, folder, device, dtype)
-    return _load_family(card.family or model_type(folder), card, folder, device, dtype)
+    _check_memory(card, folder, device, precision)
+    return _load_family(card.family or model_type(folder), card, folder, device, precision)
 
 
 def _load_family(name: str, card: ModelCard, folder: Path, device: str, dtype: torch.dtype) -> VLM:

@@ -1,0 +1,120 @@
+"""A guard and its model, exported and loaded by `transformers`, do what they do here; and what cannot be exported."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText
+
+from tests.export.alone import said
+from unlearnbench.contracts.sample import Asked
+from unlearnbench.errors import UsageError
+from unlearnbench.export.folder import write_beside
+from unlearnbench.export.processor import write_processor
+from unlearnbench.methods.cagul.edit import Guard
+from unlearnbench.methods.cagul.params import CAGULParams
+from unlearnbench.models.contract.prompt import chat
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for, folder_of
+
+QUESTIONS = ("What is the blood type of this person?", "Who is this?", "Does this person smoke, and how much?", "Name?")
+ANSWERS = ("Type AB.", "A nurse.", "No.", "Anna")
+
+
+def guarded(name: str, data: Path, **params: Any) -> tuple[VLM, list[Asked]]:
+    """A model behind a random encoder, and questions about pictures of which the gate flags half."""
+    model = load(card_for(name), "cpu")
+    pictures = sorted((data / "SFHQ").iterdir())[::7][: len(QUESTIONS)]
+    torch.manual_seed(0)
+    guard = Guard(model, CAGULParams(k=12, **params))
+    assert guard.encoder is not None
+    guard.encoder.layer.weight.data = torch.randn_like(guard.encoder.layer.weight) / 8
+    if guard.discriminator is not None:
+        with torch.no_grad():
+            logits = guard.discriminator([model.see(picture).tokens for picture in pictures]).sort().values
+            head = guard.discriminator.head
+            getattr(head, "radius", getattr(head, "bias", None)).sub_((logits[1] + logits[2]) / 2)
+    guard.apply(model)
+    return model, [Asked(text, (picture,)) for text, picture in zip(QUESTIONS, pictures, strict=True)]
+
+
+def exported(model: VLM, name: str, folder: Path) -> Path:
+    folder.mkdir()
+    guard = model.visual_edit
+    assert isinstance(guard, Guard)
+    write_beside(model, guard.beside(model), folder)
+    write_processor(model, card_for(name), folder_of(card_for(name))[0], folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("tiny-qwen2.5-vl", {}),
+        ("tiny-qwen2.5-vl", {"layer_reduce": (-1, 1), "discriminator": "none"}),
+        ("tiny-mllama", {}),
+        ("tiny-mllama", {"layer_reduce": "last", "discriminator_head": "linear"}),
+    ],
+)
+def test_it_answers_as_it_does_here(name: str, params: dict[str, Any], small_data: Path, tmp_path: Path) -> None:
+    model, asked = guarded(name, small_data, **params)
+    flags = [told["flagged"] for told in model.explain(model.prepare(asked)) or ()]
+    assert flags.count(True) == (4 if params.get("discriminator") == "none" else 2)
+    questions = [
+        {"picture": str(each.images[0]), "text": each.text, "answer": answer}
+        for each, answer in zip(asked, ANSWERS, strict=True)
+    ]
+    told = said(exported(model, name, tmp_path / "out"), questions)
+    assert told["answers"] == model.generate(model.prepare(asked), max_new_tokens=12)
+    ours = model.answer_log_probabilities(model.prepare(asked, ANSWERS))
+    for theirs, its in zip(told["likelihoods"], ours, strict=True):
+        assert its.tolist() == pytest.approx(theirs, abs=1e-4)
+    unguarded = model.answer_log_probabilities(
+        batch := model.prepare(asked, ANSWERS), [picture.tokens for picture in batch.pictures]
+    )
+    assert any((its - plain).abs().max() > 1e-2 for its, plain in zip(ours, unguarded, strict=True))
+
+
+def test_it_loads_as_nothing_without_its_code_and_refuses_prompts_without_a_question(
+    small_data: Path, tmp_path: Path
+) -> None:
+    model, asked = guarded("tiny-qwen2.5-vl", small_data)
+    folder = exported(model, "tiny-qwen2.5-vl", tmp_path / "out")
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False)
+    alone = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True)
+    processor, flagged = model.processor, next(each for each in asked if told_open(model, each))
+    text = processor.apply_chat_template(chat(flagged.text), tokenize=False)
+    inputs = processor(text=[text], images=[[Image.open(flagged.images[0])]], return_tensors="pt")
+    with pytest.raises(ValueError, match="finds no question behind the pictures: make prompts with"):
+        alone.generate(**inputs, max_new_tokens=2)
+    embeddings = alone.get_input_embeddings()(inputs.pop("input_ids"))
+    with pytest.raises(ValueError, match="give input_ids, not embeddings"):
+        alone(inputs_embeds=embeddings, **inputs)
+    words = model.processor.tokenizer("What is this?", return_tensors="pt")
+    assert torch.equal(alone(**words).logits, model.model(**words).logits)
+
+
+def told_open(model: VLM, asked: Asked) -> bool:
+    return any(told["flagged"] for told in model.explain(model.prepare([asked])) or ())
+
+
+def test_the_guard_stays_in_float32_in_a_model_of_half_precision(small_data: Path, tmp_path: Path) -> None:
+    model, asked = guarded("tiny-qwen2.5-vl", small_data, discriminator="none")
+    folder = exported(model, "tiny-qwen2.5-vl", tmp_path / "out")
+    alone = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True, dtype=torch.bfloat16)
+    assert alone.guard.encoder.layer.weight.dtype == torch.float32
+    assert alone.lm_head.weight.dtype == torch.bfloat16
+    text = model.processor.apply_chat_template(chat("Who?"), add_generation_prompt=True, tokenize=False)
+    inputs = model.processor(text=[text], images=[[Image.open(asked[0].images[0])]], return_tensors="pt")
+    assert alone(**inputs).logits.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "value"), [("selection", "random"), ("encoder", "noise")])
+def test_what_draws_by_file_names_is_not_exported(model: VLM, name: str, value: str) -> None:
+    guard = Guard(model, CAGULParams.model_validate({name: value}))
+    with pytest.raises(UsageError, match=f"cagul with {name}={value} draws by the names of pictures' files"):
+        guard.beside(model)

@@ -1,0 +1,1 @@
+"""Cells' models after the run: found again in the store, asked, and written for `transformers` alone."""

@@ -1,0 +1,141 @@
+"""A cell's model once more, from its row and the store: nothing is trained, and no data are read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..engine.artefacts import Artefact, Store
+from ..engine.handed import edit_class_of
+from ..engine.keys import digest, weights_digest
+from ..engine.planning.brought import digested
+from ..engine.planning.plans import row_id
+from ..engine.stages import BASE, STAGES, changes
+from ..errors import ModelError, StoreError
+from ..models.files.card import ModelCard
+from ..models.files.elsewhere import Elsewhere, named
+from ..models.files.source import card_for, folder_of
+from ..registry import methods, models, tasks
+from ..results.row import MadeElsewhere, Row
+
+if TYPE_CHECKING:
+    from ..models.contract.edits import Alteration
+    from ..models.contract.vlm import VLM
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stage that the cell's model has gone through, as it lies in the store."""
+
+    name: str
+    artefact: Artefact
+    origin: Elsewhere | None = None
+    """Where its model was made, if not here."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it has made an edit."""
+        return changes(self.artefact.manifest.metadata)
+
+    def edit(self, model: "VLM") -> "Alteration":
+        """What it has made of a model."""
+        from ..models.contract.edits import Trained
+
+        if self.origin:
+            from ..models.files.replace import Replacement
+
+            return Replacement(self.origin)
+        if self.name == BASE:
+            return Trained.load(self.artefact.folder, model)
+        method = methods.get(self.artefact.manifest.key["method"]["name"])
+        return edit_class_of(method).load(self.artefact.folder, model)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A cell of which all stages are in the store; ``card`` is that of the pretrained model's very files."""
+
+    row: Row
+    card: ModelCard
+    links: tuple[Link, ...]
+
+    @cached_property
+    def last(self) -> Link | None:
+        """The stage that the cell's method has made, where that changed the model."""
+        return self.links[-1] if self.links[-1].changes else None
+
+    @property
+    def before(self) -> tuple[Link, ...]:
+        """The stages that the method started from and that changed the model, in their order."""
+        return tuple(link for link in self.links[:-1] if link.changes)
+
+    def start(self, device: str | None) -> "tuple[VLM, list[Alteration]]":
+        """The model that the cell's method started from, as precise as the cell had it, and the edits that made it."""
+        from ..models.files.load import load
+
+        model, edits = load(self.card, device, dtype=self.row.model.dtype), []
+        for link in self.before:
+            edits.append(link.edit(model))
+            edits[-1].merge(model)
+        return model, edits
+
+
+def kept(row: Row, store: Store) -> Kept:
+    """The model of a ``row``; raises `StoreError` where the store lacks it, `ModelError` for another pretrained one."""
+    card = _card(row)
+    digest_of = partial(weights_digest, cache=store.root / "digests", remember=False)
+    links = tuple(replace(link, origin=_origin(link.name, row, card, digest_of)) for link in _links(row, store))
+    found = digest_of(folder_of(card)[0])
+    if row.model.weights_digest not in (None, found):
+        raise ModelError(
+            f"model {row.model.name}: the weights at {card.source} are not those that cell {row.row_id} was computed "
+            "with: bring these back"
+        )
+    return Kept(row, card, links)
+
+
+def _origin(stage: str, row: Row, card: ModelCard, digest_of: Callable[[Path], str]) -> Elsewhere | None:
+    """The model from elsewhere that a stage has put in place, if it has."""
+    base = row.base.get("elsewhere") if row.base else None
+    told = (MadeElsewhere.model_validate(base) if base else None) if stage == BASE else row.method.elsewhere
+    if told is None:
+        return None
+    found = digested(named(f"cell {row.row_id}:", told.source, row.model.name), card, digest_of, fetch=True)
+    if found.digest != told.digest:
+        raise ModelError(f"{told.source} is not the model that cell {row.row_id} was computed with: bring that back")
+    return found
+
+
+def _card(row: Row) -> ModelCard:
+    """The pretrained model's, at the revision that the cell was computed with."""
+    card = card_for(row.model.name if row.model.name in models.names() else row.model.source)
+    family = card.family or row.model.family
+    return card.model_copy(update={"name": row.model.name, "revision": row.model.revision, "family": family})
+
+
+def _links(row: Row, store: Store) -> tuple[Link, ...]:
+    """The stages of the row's cell, in their order: a key holds the digest of the one that it starts from."""
+    kind = tasks.get(row.task.name)
+    task, data = kind(kind.Options.model_validate(row.task.options)), row.task.data.fingerprint
+    keys = [(each.kind, each.manifest.key) for each in store.stored() if each.kind in STAGES and each.manifest]
+    found = [next(((name, key) for name, key in keys if row_id(key, task, data) == row.row_id), None)]
+    while found[0] and (start := found[0][1].get("start")):
+        before = next(((name, key) for name, key in keys if digest(key) == start), None)
+        if before is None:
+            break
+        found.insert(0, before)
+    if len([each for each in found if each]) < 1 + (row.base is not None) + (row.method.continues is not None):
+        raise _lacking(row, store)
+
+    def unforeseen(folder: Path) -> dict[str, Any]:
+        raise _lacking(row, store)
+
+    return tuple(Link(name, store.get_or_make(name, key, unforeseen)) for name, key in filter(None, found))
+
+
+def _lacking(row: Row, store: Store) -> StoreError:
+    return StoreError(
+        f"{store.root} does not hold all of the model of cell {row.row_id} ({row.method.name}, seed {row.seed}): give "
+        f"the --store that it was made in, or make it again with another --results: {' '.join(row.command)}"
+    )
