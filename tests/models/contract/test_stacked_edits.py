@@ -167,7 +167,7 @@ class Scrambling(Edit):
 
 
 def test_an_edit_that_does_not_say_how_it_is_run_elsewhere_cannot_be_exported(fresh: Callable[[], VLM]) -> None:
-    with pytest.raises(UsageError, match="of the class Scrambling cannot be exported: .*; define its method beside"):
+    with pytest.raises(UsageError, match=r"of the class Scrambling cannot be exported: .*; define its method beside"):
         Scrambling().beside(fresh())
     assert Weights({}).beside(fresh()) is None
 
