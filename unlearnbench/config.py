@@ -70,6 +70,8 @@ class RunConfig(BaseModel):
     limit: int | None = Field(None, ge=1)
     """How many questions the tasks ask that can ask fewer: those with an option ``limit``."""
     settings: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
+    of_model: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = Field(default_factory=dict)
+    """Further settings of single models, by their names: what memory made of a grid."""
     base_model: str | None = None
     """A base that was made elsewhere, ``MODEL[@ADAPTER]``; none: it is finetuned here."""
     evaluated: dict[str, str] = Field(default_factory=dict)
@@ -121,7 +123,19 @@ def cells(config: RunConfig) -> list[Cell]:
                 f"--set {owner}.…: {owner!r} is not part of this run; {did_you_mean(owner, owners)}"
                 f"choose one of: {', '.join(owners)}"
             )
-    grid = product(config.models, config.seeds, config.forget, _variants(config, (BASE,)), config.methods)
+    return [cell for model in config.models for cell in _cells_of(model, _for_model(config, model))]
+
+
+def _for_model(config: RunConfig, model: str) -> RunConfig:
+    """The grid with the settings that are this model's alone."""
+    further = config.of_model.get(model, {})
+    settings = {owner: config.settings.get(owner, {}) | further.get(owner, {}) for owner in config.settings | further}
+    return config.model_copy(update={"settings": settings}) if further else config
+
+
+def _cells_of(model: str, config: RunConfig) -> list[Cell]:
+    """A model's cells, with settings that are its own."""
+    grid = product(config.seeds, config.forget, _variants(config, (BASE,)), config.methods)
     return [
         Cell(
             method=method,
@@ -133,7 +147,7 @@ def cells(config: RunConfig) -> list[Cell]:
             settings=base | before | own | asked,
             exact=config.exact,
         )
-        for model, seed, forget, base, method in grid
+        for seed, forget, base, method in grid
         for own in _variants(config, (method,))
         for before in _variants(config, continued(method, own))
         for asked in _variants(config, config.tasks)

@@ -32,6 +32,17 @@ class ModelError(UnlearnbenchError):
     """A model cannot be had, loaded or held in memory."""
 
 
+class OutOfMemory(UnlearnbenchError):
+    """Memory does not hold the smallest step of some work.
+
+    ``where`` is what whoever knows the stage makes another sentence of; empty once that is done.
+    """
+
+    def __init__(self, message: str, *, where: str = "") -> None:
+        super().__init__(message)
+        self.where = where
+
+
 class PluginError(UnlearnbenchError):
     """A plug-in is broken, or two claim one name."""
 

@@ -190,3 +190,19 @@ def test_a_plan_downloads_nothing(tmp_path: Path, files: dict[str, bytes], serve
     assert not [line for line in server.asked if "/resolve/" in line]
     with hub.cache_only(), pytest.raises(DataError):
         hub.fetch(hub.HubDataset(("nobody/nothing",), ("*.parquet",)), "nothing")
+
+
+def test_all_that_lacks_is_said_before_any_of_it_is_fetched(
+    tmp_path: Path, files: dict[str, bytes], served: list[Hub]
+) -> None:
+    """MME is to be had, and stays where it is as long as POPE and the model are not."""
+    served.append(server := Hub({NEW: files}))
+    words = ("run", "--method", "pretrain", "--model", "nobody/some-model", "--task", "mme,pope", "--data", "hub")
+    places = ("--results", str(tmp_path / "results"), "--store", str(tmp_path / "store"), "--data", "fiubench=embedded")
+    refused = command(tmp_path / "hf", server.url, *words, *places)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.strip().splitlines()
+    assert f"model nobody/some-model, data of pope ({POPETask.hub.repositories[0]})" in line
+    assert "hf download nobody/some-model; unlearnbench data fetch pope" in line
+    assert "data of mme" not in line
+    assert not [asked for asked in server.asked if "/resolve/" in asked and asked.endswith(".parquet")]

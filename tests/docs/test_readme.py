@@ -112,7 +112,8 @@ def test_a_run_names_what_exists(words, shown):
     for kind in ("method", "model", "task"):
         named = {name for name in names(words, f"--{kind}") if not name.startswith("./")}  # a folder of the reader's
         assert named <= set(REGISTRIES[f"{kind}s"].names())
-    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"))
+    asked = {"tasks": of_tasks} if (of_tasks := names(words, "--task")) else {}
+    config = RunConfig(methods=names(words, "--method"), models=names(words, "--model"), **asked)
     settings = parse_settings(given(words, "--set"), config.owners)
     for cell in cells(config.model_copy(update={"settings": settings})):
         resolve(methods.get(cell.method).Params, cell.method, "tiny", cell.settings.get(cell.method, {}))

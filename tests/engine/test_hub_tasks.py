@@ -37,6 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, small_data: Path) -> list[str]:
         return Snapshot(small_data, dataset.repositories[0], dataset.revision)
 
     monkeypatch.setattr("unlearnbench.data.source.fetch", fetch)
+    monkeypatch.setattr("unlearnbench.models.files.wanted.cached", lambda dataset: True)  # so it is all there
     return names
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .parts import grid
+from .parts.look import look
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ def plan(
         bool, typer.Option("--memory", help="Memory and time of every stage instead of cells; needs no files.")
     ] = False,
     gpus: Annotated[
-        list[str] | None, typer.Option(help="With --memory: numbers of GPUs to count for [default: those here].")
-    ] = None,
-    gpu_memory: Annotated[
-        float | None, typer.Option(min=1, help="With --memory: GB of each GPU [default: those of the GPUs here].")
+        list[str] | None,
+        typer.Option(
+            help="GPUs that work on every cell together; with --memory several numbers [default: those here]."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
@@ -36,8 +37,9 @@ def plan(
     if memory:
         from .parts import memory as estimates
 
-        estimates.show(config, grid.listed(gpus), gpu_memory, as_json=as_json)
+        estimates.show(config, asked.base, grid.integers("--gpus", gpus), asked.gpu_memory, as_json=as_json)
         return
+    config = look(config, asked.base, next(iter(grid.integers("--gpus", gpus)), 1), asked.gpu_memory, here=False)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan as make_plans
     from ..results.store import RowStore

@@ -16,6 +16,7 @@ from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
 from .parts.following import Ended, displaying, first_word, follow
+from .parts.look import look
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def carry_out(
     asked: grid.GridOptions, how: How, config: "RunConfig", *, dry_run: bool, quiet: bool, as_json: bool
 ) -> None:
     """Compute the cells of a grid and show their rows; the exit code is 1 where one failed."""
+    config = look(config, asked.base, how.gpus, asked.gpu_memory, here=not dry_run and how.executor != Executor.SLURM)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan
     from ..results.store import RowStore

@@ -71,6 +71,8 @@ class Footprint:
     What is trained is one of these: all weights of language model and projector (``full``, cut up among processes); an
     adapter of some ``rank``, with ``projector`` all of the projector's weights beside it; ``subset`` many of the
     model's own weights; or ``modules`` weights of networks that edit visual tokens before a frozen model.
+    ``optimiser`` says how AdamW holds them (`unlearnbench.TrainParams.optimiser`), ``reference``
+    whether the model's own weights are kept as they were before, beside those that are trained.
     ``instead`` is what to type to train an adapter in place of all weights, where that is not ``full=false``.
     """
 
@@ -85,6 +87,8 @@ class Footprint:
     subset: int = 0
     modules: int = 0
     gradient_checkpointing: bool = False
+    optimiser: str = "adamw"
+    reference: bool = False
     instead: str = ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import DataError
 
-_PATIENCE = 20.0
+PATIENCE = 20.0
 """Seconds to wait for the hub's first answer."""
 
 _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
@@ -63,9 +63,9 @@ def fetch(dataset: HubDataset, task: str) -> Snapshot:
             try:
                 return _download(dataset, repository)
             except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-                reason = _reason(error)  # perhaps the next name is known
+                reason = why_not(error)  # perhaps the next name is known
             except Exception as error:  # the client and the libraries beneath it raise many kinds
-                reason = _reason(error)
+                reason = why_not(error)
                 break
     if snapshot := cached(dataset):
         return snapshot
@@ -86,9 +86,9 @@ def cached(dataset: HubDataset) -> Snapshot | None:
 def _download(dataset: HubDataset, repository: str) -> Snapshot:
     from huggingface_hub import HfApi
 
-    with _quiet_client():
+    with quiet_client():
         # Asked first, as it fails at once where there is no network; the download would try again for half a minute.
-        HfApi().dataset_info(repository, revision=dataset.revision, timeout=_PATIENCE)
+        HfApi().dataset_info(repository, revision=dataset.revision, timeout=PATIENCE)
         return _snapshot(dataset, repository, cached=False)
 
 
@@ -106,7 +106,7 @@ def _snapshot(dataset: HubDataset, repository: str, *, cached: bool) -> Snapshot
 
 
 @contextmanager
-def _quiet_client() -> Iterator[None]:
+def quiet_client() -> Iterator[None]:
     """Without a network the client would report each of its attempts."""
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 
@@ -129,5 +129,6 @@ def _complete(dataset: HubDataset, repository: str, folder: Path) -> Snapshot:
     return Snapshot(folder, repository, folder.name)
 
 
-def _reason(error: Exception) -> str:
+def why_not(error: Exception) -> str:
+    """Why the hub gives nothing, in a line."""
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"

@@ -148,12 +148,14 @@ class Computing(Grid):
     def _evaluated(self, plan: Plan, started: datetime) -> Row:
         """The row of a cell that goes well. Getting at the runner imports torch and what is built on it."""
         from ..runtime.run import Run
+        from .memory.advice import in_a_sentence
 
         ready = self._runner.ready(plan)
         run = Run(0, self.progress, journal=ready.journal)
         with PeakMemory(plan.device) as memory:
             start = time.perf_counter()
-            found = plan.task.evaluate(ready.model, plan.data, run)
+            with in_a_sentence(f"asking {plan.cell.task}"):
+                found = plan.task.evaluate(ready.model, plan.data, run)
             seconds = time.perf_counter() - start
         evaluation = checked_evaluation(plan.task, found)
         samples = self.results.write_samples(plan.row_id, evaluation.records)

@@ -27,6 +27,7 @@ from ..results.row import (
 from ..runtime.device import launch
 from ..runtime.plain import Plain, utf8
 from ..runtime.startup import command
+from ..training.params import kind_of
 from .planning import Chosen, Plan
 from .provenance import environment
 from .stages import BASE, changes
@@ -95,7 +96,7 @@ def _cost(said: dict[str, Any], evaluating: Cost) -> Cost:
 def _base(plan: Plan) -> dict[str, Any]:
     """How the base came about: by what hyperparameters, or from where."""
     if not (origin := plan.base_elsewhere):
-        return {"params": _plain(plan.base)}
+        return {"kind": kind_of(plan.base.model_dump()), "params": _plain(plan.base)}
     return {"params": {"weights": origin.digest} | _plain(plan.base), "elsewhere": _origin(origin).model_dump()}
 
 

@@ -19,6 +19,7 @@ from .artefacts import Artefact, Store
 from .handed import idle
 from .journal import JournalFile
 from .keys import digest
+from .memory.advice import in_a_sentence
 from .planning import Plan
 from .stages import BASE, Stage, changes
 
@@ -107,7 +108,7 @@ class Runner:
 
     def _pushed(self, plan: Plan, made: Sequence[Made]) -> VLM:
         """A fresh pretrained model that has gone through these stages."""
-        with self.progress.bar("loading the model", 1) as bar:
+        with in_a_sentence(f"loading {plan.source.card.name}"), self.progress.bar("loading the model", 1) as bar:
             model = load(plan.source.card, plan.device)
             for each in made:
                 each.put_on(model, to_stay=True)
@@ -142,7 +143,8 @@ class Runner:
         if name in self._failed:
             raise self._failed[name]
         try:
-            artefact = self._together(stage, make)
+            with in_a_sentence(stage.maker.owner, stage.maker.params):
+                artefact = self._together(stage, make)
         except Exception as error:
             self._failed[name] = error
             raise

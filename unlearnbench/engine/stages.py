@@ -41,6 +41,14 @@ class Maker(Protocol):
     def seed(self) -> int:
         """What drives everything random in it."""
 
+    @property
+    def params(self) -> Params | None:
+        """What it is made with; None where nothing is trained."""
+
+    @property
+    def owner(self) -> str:
+        """Whose parameters they are, as ``--set`` calls it; else what an error calls it."""
+
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:
         """Change the model that ``start`` brings, write what was changed into the empty ``folder``, tell what it took.
 
@@ -83,6 +91,7 @@ class Finetuning:
     params: BaseParams
     sets: Sets
     seed: int
+    owner: str = BASE
 
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:  # noqa: D102
         from ..runtime import distributed
@@ -108,6 +117,10 @@ class MethodMaker:
     params: Params
     sets: Sets
     seed: int
+
+    @property
+    def owner(self) -> str:  # noqa: D102
+        return self.method.name
 
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:  # noqa: D102
         from ..models.contract.imprint import Imprint
@@ -147,6 +160,11 @@ class Bringing:
     seed: int
     known: tuple[Sample, ...] = ()
     memorised: float = 0.0
+    params: None = None
+
+    @property
+    def owner(self) -> str:  # noqa: D102
+        return self.origin.text
 
     def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:
         """Look whether it knows what it must; raises `ModelError` where it does not."""

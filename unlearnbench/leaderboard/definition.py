@@ -41,6 +41,8 @@ class ModelRule(_Entry):
     dtype: str | None = None
     base: dict[str, Any] = Field(default_factory=dict)
     """Hyperparameters of the base model that are prescribed."""
+    bases: list[Literal["full", "8bit", "offload", "lora"]] = Field(default_factory=list)
+    """The kinds of base that count (`--base`); all where none is named."""
 
 
 def _several(value: object) -> object:

@@ -11,6 +11,7 @@ from ..analysis.lines import Line, Replicate, replicate
 from ..analysis.score.levels import knowing, leaks_by_cluster
 from ..metrics.direction import direction_of
 from ..results.row import Row
+from ..training.params import kind_of
 from .definition import AtLeast, Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
 from .standings import essential, lines
 from .submission import Problem, RowSummary, Submission
@@ -107,6 +108,8 @@ def _unlike_model(rule: ModelRule, row: Row) -> Iterator[str]:
     for name, wanted in rule.base.items():
         if params is not None:
             yield from _unlike(f"base.{name}", wanted, _dotted(params, name))
+    if rule.bases and isinstance(params, dict):
+        yield from _none_of("base.kind", rule.bases, kind_of(params))
 
 
 def _unlike_task(rule: TaskRule, row: Row) -> Iterator[str]:

@@ -6,6 +6,7 @@ to it, and `computing` for wherever torch computes, a notebook's first model inc
 
 import getpass
 import io
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def console() -> None:
     which is no place for trained models: `home` does not count it.
     """
     global _lent
+    _hush()
     try:
         Path.home()
     except RuntimeError:
@@ -41,6 +43,7 @@ def worker(parent: int, hurry: Callable[[], None]) -> None:
     In a SLURM job, warnings go to every process and are the parent's to deal with: at the one that comes before the end
     (`SIGUSR2`, with submitit) ``hurry`` is called.
     """
+    _hush()
     if sys.platform == "linux":
         import ctypes
 
@@ -53,6 +56,12 @@ def worker(parent: int, hurry: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):  # logs are UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _hush() -> None:
+    """Let torchao, which `transformers` imports where it is, not tell of its kernels for GPUs that are not here."""
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def computing() -> None:

@@ -146,15 +146,16 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     may_share = not model.checkpoints_activations
     if params.weights:  # whole in every process, as an adapter is
         named = weights_called(model, params.weights)
-        with model.training(named):
+        with model.training(named, widened=params.optimiser == "adamw"):
             yield OwnWeights(model, named, may_share=may_share)
         return
     if params.full:
-        if distributed.processes() > 1:
+        wide = params.optimiser == "adamw"
+        if cut := wide and distributed.processes() > 1:
             _cut_up(model)
         named = {**model.language_parameters(), **model.projector_parameters()}
-        with model.training(named):
-            yield OwnWeights(model, named, may_share=may_share and distributed.processes() == 1)
+        with model.training(named, widened=wide):
+            yield OwnWeights(model, named, may_share=may_share and not cut)
         return
     peft = low_rank(model, params.lora)
     model.model.train()

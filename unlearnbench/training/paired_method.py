@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ..contracts import Method
@@ -11,6 +12,7 @@ from .params import DIVERGED, UnlearnParams
 if TYPE_CHECKING:
     from torch.nn import Parameter
 
+    from ..contracts.footprint import Counts, Footprint, Workload
     from ..contracts.sample import Sets
     from ..models.contract.edits import Trained
     from ..models.contract.vlm import VLM
@@ -51,6 +53,11 @@ class PairedMethod(Method):
     def refusals(self) -> Sequence[str]:
         """Of which one is drawn for each forget sample (`Pairs.refusals`)."""
         return ("",)
+
+    def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
+        """What its parameters say, and where all weights are trained the copy of them that it may need."""
+        made = self.params.footprint(work)
+        return replace(made, reference=self.needs_reference) if made else None
 
     def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> "Trained":
         """Train; see `unlearnbench.training.unlearning`."""

@@ -1,12 +1,13 @@
 """Hyperparameters that trainings share, apart from their code so that planning imports no torch."""
 
 import operator
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from ..contracts import Params
-from ..contracts.footprint import Footprint, Workload
+from ..contracts.footprint import NOTHING, Footprint, Workload
 
 
 def _not_empty(refusals: tuple[str, ...]) -> tuple[str, ...]:
@@ -18,6 +19,9 @@ def _not_empty(refusals: tuple[str, ...]) -> tuple[str, ...]:
 Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
 """A parameter that holds refusals: at least one, none of them empty."""
 
+
+Optimiser = Literal["adamw", "adamw-8bit", "adamw-offload"]
+"""How AdamW holds what it trains, and its states."""
 
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
@@ -35,6 +39,12 @@ class TrainParams(Params):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     warmup_ratio: float = Field(0.03, ge=0, le=1, description="share of the steps over which the rate rises")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    optimiser: Optimiser = Field(
+        "adamw",
+        description="adamw, weights and states in float32; adamw-8bit, weights in the model's own precision and states "
+        "of 8 bits (torchao); adamw-offload, float32 weights and states in the CPU's memory",
+        exclude_if=lambda kind: kind == "adamw",  # it came later, and where it is not set nothing else has changed
+    )
 
 
 class LoRAParams(Params):
@@ -91,6 +101,7 @@ class FinetuneParams(TrainParams):
             rank=0 if self.full else self.lora.rank,
             projector=self.lora.projector == "full",
             gradient_checkpointing=self.gradient_checkpointing,
+            optimiser=self.optimiser,
             instead=instead,
         )
 
@@ -122,6 +133,30 @@ class BaseParams(FinetuneParams):
         """The footprint of learning so many pairs by heart."""
         return self.trained(self.epochs * pairs, instead="--base lora")
 
+    @property
+    def kind(self) -> str:
+        """The name of its kind, as `kind_of` has it."""
+        return kind_of({"full": self.full, "optimiser": self.optimiser, "weights": self.weights})
+
+
+BASES: dict[str, dict[str, Any]] = {
+    "full": {"full": True},
+    "8bit": {"full": True, "optimiser": "adamw-8bit"},
+    "offload": {"full": True, "optimiser": "adamw-offload"},
+    "lora": {"full": False},
+}
+"""The kinds of base, and what each sets; the first that memory holds is taken where nothing else is asked for."""
+
+
+def kind_of(base: Mapping[str, Any]) -> str:
+    """Which of `BASES` the parameters of a base are, as a row has them; ``weights`` where single weights are named."""
+    if base.get("weights"):
+        return "weights"
+    if not base.get("full", True):
+        return "lora"
+    optimiser = base.get("optimiser", "adamw")
+    return next(name for name, sets in BASES.items() if sets["full"] and sets.get("optimiser", "adamw") == optimiser)
+
 
 class BroughtParams(Params):
     """What is asked of a base that was made elsewhere (``--base-model``): nothing of it is trained here."""
@@ -129,6 +164,10 @@ class BroughtParams(Params):
     memorised: float = Field(
         0.5, ge=0, le=1, description="least share of the answers to be forgotten that it gives word for word"
     )
+
+    def footprint(self, work: Workload) -> Footprint:
+        """Nothing is trained."""
+        return NOTHING
 
 
 class Stopping(Params):

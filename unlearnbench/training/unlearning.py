@@ -253,7 +253,8 @@ def unlearn(
         state = Unlearning(trainee)
         stopping = None
         if params.stops:
-            measure = lambda samples: state.measured_nll(samples, params.batch_size)  # noqa: E731
+            at_once = params.micro_batch_size or params.batch_size
+            measure = lambda samples: state.measured_nll(samples, at_once)  # noqa: E731
             stopping = EarlyStopping(params.stops, sets, measure, run)
         outcome = fit(
             trainee.parameters,

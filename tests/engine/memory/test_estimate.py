@@ -81,7 +81,7 @@ def large(name: str, processes: int, memory: float, **base: Any) -> dict[str, An
 def test_a_full_finetune_wants_four_gpus_and_the_rest_one(name: str) -> None:
     one, four = large(name, 1, 80), large(name, 4, 80)
     assert not one["base"].fits
-    assert one["base"].advice == "--base lora"
+    assert one["base"].advice == "--base 8bit"
     assert four["base"].fits
     assert large(name, 1, 80, full=False)["base"].fits
     assert all(one[stage].fits for stage in ("ga", "cagul", "evaluation"))
@@ -93,7 +93,9 @@ def test_a_full_finetune_wants_four_gpus_and_the_rest_one(name: str) -> None:
 def test_the_mildest_change_that_helps_is_told() -> None:
     assert large("qwen2.5-vl-7b", 1, 24)["evaluation"].advice == "--set TASK.batch_size=4 for every task"
     assert large("qwen2.5-vl-7b", 1, 40)["cagul"].advice == "--set cagul.micro_batch_size=1"
-    assert large("qwen2.5-vl-7b", 2, 80, full=True)["base"].advice == "--base lora"
+    assert large("qwen2.5-vl-7b", 2, 80, full=True)["base"].advice == "--base 8bit"
+    assert large("qwen2.5-vl-7b", 1, 48, full=True)["base"].advice == "--base offload"
+    assert large("llama-3.2-11b-vision", 1, 48, full=True)["base"].advice == "--base lora"
     roomy = large("qwen2.5-vl-3b", 1, 80, gradient_checkpointing=False, batch_size=16)["base"]
     assert roomy.advice == "--set base.gradient_checkpointing=true"
     assert large("llama-3.2-11b-vision", 1, 24)["cagul"].advice == "a larger GPU, or a smaller model"
@@ -161,12 +163,15 @@ def test_the_estimate_is_near_what_a_gpu_took(name: str) -> None:
 
 def test_the_command_says_what_to_change() -> None:
     options = ["--method", "cagul", "--model", "qwen2.5-vl-7b", "--memory", "--json"]
-    done = unlearnbench("plan", *options, "--gpus", "1,8", "--gpu-memory", "80")
+    done = unlearnbench("plan", *options, "--base", "full", "--gpus", "1,8", "--gpu-memory", "80")
     base = [stage for stage in json.loads(done.stdout) if stage["stage"] == "base"]
     assert [(stage["processes"], stage["fits"], stage["change"]) for stage in base] == [
-        (1, False, "--base lora"),
+        (1, False, "--base 8bit"),
         (8, True, None),
     ]
+    by_itself = unlearnbench("plan", *options, "--gpus", "1,8", "--gpu-memory", "80")
+    base = [stage for stage in json.loads(by_itself.stdout) if stage["stage"] == "base"]
+    assert [(stage["base"], stage["fits"]) for stage in base] == [("8bit", True), ("full", True)]
     refused = unlearnbench("plan", *options, "--gpus", "few")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1

@@ -1,5 +1,6 @@
 """The options that `run` and `plan` share, and what they say together: a grid."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,11 +93,16 @@ Device = Annotated[
 Base = Annotated[
     str | None,
     typer.Option(
-        metavar="full|lora",
-        help="How base models, and a retrained one, are finetuned: all weights, or an adapter that is merged "
-        "[default: full].",
+        metavar="auto|full|8bit|offload|lora",
+        help="How base models, and a retrained one, are finetuned: all weights with AdamW in float32, with 8-bit "
+        "states, with states in the CPU's memory, or an adapter that is merged; auto: the first that fits [default: "
+        "auto for large models, full for tiny ones].",
         rich_help_panel=GRID,
     ),
+]
+GPUMemory = Annotated[
+    float | None,
+    typer.Option(min=1, help="GB to count for of each GPU [default: those of the GPUs here].", rich_help_panel=WHERE),
 ]
 BaseModel = Annotated[
     str | None,
@@ -139,6 +145,7 @@ class GridOptions:
     plugin: Plugins = None
     device: Device = None
     base: Base = None
+    gpu_memory: GPUMemory = None
     base_model: BaseModel = None
     file: ConfigFile = None
 
@@ -176,15 +183,16 @@ def _finetuned(base: str | None, owners: Sequence[str]) -> tuple[str, ...]:
     """``--base`` as the settings that it is short for: of the base, and of methods that finetune as it does."""
     from ...config import BASE
     from ...registry import methods
-    from ...training.params import BaseParams
+    from ...training.params import BASES, BaseParams
 
-    if base is None:
+    if base in (None, "auto"):
         return ()
-    if base not in ("full", "lora"):
-        raise UsageError(f"--base {base}: choose one of: full, lora")
+    if base not in BASES:
+        raise UsageError(f"--base {base}: choose one of: auto, {', '.join(BASES)}")
     ours = [name for name in owners if name in methods and issubclass(methods.get(name).Params, BaseParams)]
     alike = [name for name in owners if name == BASE or name in ours]
-    return tuple(f"{owner}.full={str(base == 'full').lower()}" for owner in alike)
+    sets = [f"{name}={json.dumps(value)}" for name, value in BASES[base].items()]
+    return tuple(f"{owner}.{each}" for owner in alike for each in sets)
 
 
 def _sources(options: Sequence[str]) -> dict[str, Any]:

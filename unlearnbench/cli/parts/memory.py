@@ -1,7 +1,7 @@
 """What ``plan --memory`` shows: memory and time of each stage, counted from a model's configuration."""
 
 import json
-from importlib import import_module
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,72 +10,74 @@ from ...errors import UsageError
 
 if TYPE_CHECKING:
     from ...config import RunConfig
+    from ...contracts import Params
     from ...engine.memory.estimate import Estimate, Machine
+    from ...models.files.card import ModelCard
 
-GB = 1e9
+    Made = tuple[str, str, Estimate]
+    """A model, the kind of its base, and what a stage of it takes."""
 
 
-def show(config: "RunConfig", gpus: tuple[str, ...], gpu_memory: float | None, *, as_json: bool) -> None:
-    """Print the estimates for every model of the grid on every number of GPUs."""
-    from ...config import BASE, cells, resolve
-    from ...contracts.footprint import Workload
+ELSEWHERE = "made elsewhere"
+"""What stands for the kind of a base that is not finetuned here."""
+
+
+def show(
+    config: "RunConfig", base: str | None, gpus: tuple[int, ...], gpu_memory: float | None, *, as_json: bool
+) -> None:
+    """Print the estimates for every model of the grid on every number of GPUs, with the base that each would take."""
     from ...engine.memory.advice import stages
+    from ...engine.memory.choice import choose, workload
     from ...models.files.source import card_for
-    from ...registry import methods
-    from ...training.params import BaseParams
+    from ...training.params import kind_of
 
-    machines = _machines(gpus, gpu_memory, config)
-    made = []
-    for name in config.models:
-        card = card_for(name)
-        settings = next(cell for cell in cells(config) if cell.model == name).settings
-        chosen = {}
-        for method in config.methods:
-            kind, own = methods.get(method), settings.get(method, {})
-            chosen[method] = kind, resolve(kind.Params, method, card.scale, own, card.family)
-        base = resolve(BaseParams, BASE, card.scale, settings.get(BASE, {}), card.family)
-        work = Workload(pairs=400, forget=24, pictures=20, flagged=2) if card.data == "embedded" else Workload()
-        made += [(name, estimate) for machine in machines for estimate in stages(card, base, chosen, machine, work)]
+    made: list[Made] = []
+    for name, machine in ((name, each) for name in config.models for each in _machines(gpus, gpu_memory, config)):
+        card, chosen = card_for(name), config
+        if base == "auto" or card.scale == "large":
+            with suppress(UsageError):  # what does not fit is shown as such
+                chosen, _ = choose(config, {name: machine})
+        own, methods = _first(chosen, name, card)
+        kind = ELSEWHERE if config.base_model else kind_of(own.model_dump())
+        made += [(name, kind, each) for each in stages(card, own, methods, machine, workload(card))]
     if as_json:
-        typer.echo(json.dumps([_described(model, estimate) for model, estimate in made], indent=1))
+        typer.echo(json.dumps([_described(*each) for each in made], indent=1))
     else:
         _print(made)
 
 
-def _machines(gpus: tuple[str, ...], gpu_memory: float | None, config: "RunConfig") -> "list[Machine]":
+def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", dict[str, Any]]:
+    """The parameters of the base and of every method, the first of several that are set."""
+    from ...config import cells
+    from ...engine.planning.parameters import parameters
+
+    mine = [cell for cell in cells(config) if cell.model == name]
+    firsts = {cell.method: parameters(cell, card, config) for cell in reversed(mine)}
+    chosen = {method: firsts[method] for method in config.methods}
+    return next(iter(chosen.values()))[1], {method: each[0][-1] for method, each in chosen.items()}
+
+
+def _machines(gpus: tuple[int, ...], gpu_memory: float | None, config: "RunConfig") -> "list[Machine]":
     """What to count for: GPUs as asked, else those that are here, else this machine's memory."""
-    import psutil
-    import torch
+    from ...engine.memory.machine import cpu_machine, gpu_machine, gpus_here
 
-    from ...engine.memory.counts import counts
-    from ...engine.memory.estimate import CONTEXT, PEAK, Machine
-    from ...models.files.source import card_for
-
-    there = torch.cuda.device_count() if config.device != "cpu" else 0
+    there = gpus_here(config.device)
     if not there and not gpus and gpu_memory is None:
-        import_module("unlearnbench.engine.runner")  # a run holds this in memory too
-        for name in config.models:
-            counts(card_for(name))
-        return [Machine(1, psutil.virtual_memory().total, "cpu", held=psutil.Process().memory_info().rss)]
-    try:
-        numbers = [int(number) for number in gpus] or [there or 1]
-    except ValueError:
-        raise UsageError(f"--gpus {','.join(gpus)}: give whole numbers") from None
-    name = torch.cuda.get_device_name() if there else "H100"
-    kind = next((kind for kind in PEAK if kind in name), "H100")
-    own = torch.cuda.get_device_properties(0).total_memory if there else 80 * GB
-    return [Machine(number, gpu_memory * GB if gpu_memory else own, kind, CONTEXT) for number in numbers]
+        return [cpu_machine(config.models)]
+    return [gpu_machine(number, gpu_memory, config.device) for number in gpus or (there or 1,)]
 
 
-def _described(model: str, estimate: "Estimate") -> dict[str, Any]:
+def _described(model: str, base: str, estimate: "Estimate") -> dict[str, Any]:
     machine = estimate.machine
     return {
         "model": model,
         "stage": estimate.stage,
+        "base": base,
         "processes": machine.processes,
         "device": machine.kind,
         "memory_bytes": machine.memory,
         "needed_bytes": round(estimate.total) if estimate.known else None,
+        "cpu_bytes": round(estimate.beside),
         "parts": {name: round(size) for name, size in estimate.parts.items()},
         "seconds": round(estimate.seconds, 1) if estimate.known else None,
         "fits": estimate.fits if estimate.known else None,
@@ -83,10 +85,13 @@ def _described(model: str, estimate: "Estimate") -> dict[str, Any]:
     }
 
 
-def _print(made: "list[tuple[str, Estimate]]") -> None:
+def _print(made: "list[Made]") -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from ...config import BASE
+    from ...engine.memory.machine import GB
 
     table = Table(box=None, header_style="bold")
     for name in ("model", "device", "stage"):
@@ -94,12 +99,12 @@ def _print(made: "list[tuple[str, Estimate]]") -> None:
     for name in ("GB each", "of", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fits")
-    for model, estimate in made:
+    for model, base, estimate in made:
         machine = estimate.machine
         table.add_row(
             escape(model),
             f"{machine.processes} x {machine.kind}" if machine.kind != "cpu" else "cpu",
-            escape(estimate.stage),
+            escape(f"{BASE} ({base})" if estimate.stage == BASE else estimate.stage),
             f"{estimate.total / GB:.1f}" if estimate.known else "",
             f"{(machine.memory or 0) / GB:.0f}",
             _time(estimate.seconds) if estimate.known else "",

@@ -32,6 +32,8 @@ class Machine:
     kind: str = "H100"
     held: float = CONTEXT
     """Bytes in use before any model is there."""
+    host: float | None = None
+    """Bytes of the memory of the CPU beside GPUs; None where it is not checked."""
 
     @property
     def size(self) -> int:
@@ -48,6 +50,8 @@ class Estimate:
     seconds: float
     machine: Machine
     advice: str = ""
+    beside: float = 0.0
+    """Bytes of the CPU's memory that all processes need beside that of their GPUs."""
 
     @property
     def known(self) -> bool:
@@ -61,9 +65,10 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        """Whether one process' memory is enough."""
-        memory = self.machine.memory
-        return memory is None or self.total <= memory * (1 - SPARE)
+        """Whether one process' memory is enough, and that beside the GPUs."""
+        machine = self.machine
+        enough = machine.memory is None or self.total <= machine.memory * (1 - SPARE)
+        return enough and (machine.host is None or self.beside <= machine.host * (1 - SPARE))
 
 
 # ------------------------------------------------------------------------------------------------------- activations

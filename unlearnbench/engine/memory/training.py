@@ -15,20 +15,26 @@ from .estimate import (
     step_activations,
 )
 
+WIDE, OFFLOADED = "adamw", "adamw-offload"
+LIGHT = {"adamw-8bit": "8bit", OFFLOADED: "offload"}
+"""The optimisers that need less, by what `unlearnbench.training.params.BASES` calls a base that is trained so."""
+STATES = {WIDE: 2.0 * SINGLE, "adamw-8bit": 2 * (1 + SINGLE / 256), OFFLOADED: 0.0}
+"""Bytes of the two moments of each number that is trained; of 8-bit ones there is a scale for 256."""
+
 
 def training(stage: str, count: Counts, footprint: Footprint, machine: Machine, work: Workload) -> Estimate:
     """One training: of the model's own weights, of an adapter, or of networks before a frozen model."""
     frozen = bool(footprint.modules)
     parts = _held(count, footprint, machine) | {"pictures": picture_cache(count, work.pictures, machine)}
     parts |= _copies(count, footprint, machine) | _activations(count, footprint, machine)
-    if footprint.full and machine.processes > 1:  # whole weights come first, and embeddings are widened in one piece
+    if _is_cut_up(footprint, machine):  # whole weights come first, and embeddings are widened in one piece
         loading = machine.held + count.total * machine.size
         loading += (count.language / machine.processes + count.embeddings) * SINGLE
         parts["loading"] = max(0.0, loading - sum(parts.values()))
     passes = (2 if frozen else 3) + (1 if footprint.gradient_checkpointing else 0)
     operations = passes * forward_operations(count) * footprint.samples
     operations += encoding_operations(count, work.pictures)
-    return Estimate(stage, parts, seconds(operations, machine), machine)
+    return Estimate(stage, parts, seconds(operations, machine), machine, beside=_beside(count, footprint, machine))
 
 
 def adapter_size(count: Counts, rank: int, *, projector: bool = False) -> int:
@@ -45,29 +51,47 @@ def _trained(count: Counts, footprint: Footprint) -> int:
     return adapter + footprint.subset + footprint.modules
 
 
+def _is_cut_up(footprint: Footprint, machine: Machine) -> bool:
+    """Whether each process has a part of the weights, which only AdamW in float32 changes."""
+    return footprint.full and footprint.optimiser == WIDE and machine.processes > 1
+
+
+def _beside(count: Counts, footprint: Footprint, machine: Machine) -> float:
+    """Bytes of the CPU's memory that all processes need of it: float32 weights, two moments, a gradient at a time."""
+    if footprint.optimiser != OFFLOADED or machine.kind == "cpu":
+        return 0.0
+    return machine.processes * SINGLE * (3 * _trained(count, footprint) + count.embeddings)
+
+
 def _held(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:
-    """What stays from step to step. All weights are cut up among the processes, anything else stands in each."""
+    """What stays from step to step. Weights in float32 are cut up among the processes, anything else stands in each."""
     size, trained = machine.size, _trained(count, footprint)
-    cut, weights = 1, float(count.total * size)
+    own = SINGLE if footprint.optimiser == WIDE else size  # bytes of each number of the model's own that is trained
+    cut = machine.processes if _is_cut_up(footprint, machine) else 1
+    weights = float(count.total * size)
     if footprint.full:
-        cut = machine.processes
-        weights = count.tower * size + count.projector * SINGLE + count.language * SINGLE / cut
+        weights = count.tower * size + count.projector * own + count.language * own / cut
     elif footprint.subset:
-        weights += footprint.subset * (SINGLE - size)
+        weights += footprint.subset * (own - size)
     elif not footprint.modules:
         weights += trained * SINGLE
-    moments = 3 if footprint.modules else 2  # networks beside the model are counted with their optimiser
-    return {
+    states = STATES[footprint.optimiser]
+    if footprint.optimiser == OFFLOADED and machine.kind == "cpu":
+        states = 3 * SINGLE
+    if footprint.modules:  # networks beside the model are counted with their optimiser
+        states += SINGLE
+    kept = {"reference": trained * own / cut} if footprint.reference and (footprint.full or footprint.subset) else {}
+    return kept | {
         "process": machine.held,
         "weights": weights,
-        "gradients": trained * SINGLE / cut,
-        "optimiser": moments * trained * SINGLE / cut,
+        "gradients": trained * (own if footprint.full or footprint.subset else SINGLE) / cut,
+        "optimiser": states * trained / cut,
     }
 
 
 def _copies(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:
     """What stands beside all weights while a step needs it."""
-    if not footprint.full:
+    if not footprint.full or footprint.optimiser != WIDE:
         return {}
     if machine.processes > 1:
         return {"gathered": (2 * count.largest_layer + count.embeddings) * (machine.size + SINGLE)}

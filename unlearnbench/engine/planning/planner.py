@@ -8,10 +8,11 @@ from pathlib import Path
 from ...config import Cell, RunConfig, cells, default_tasks, forgetting_task, resolve
 from ...contracts import Task, TaskData
 from ...data.control_tokens import refuse_own
-from ...data.hub import cache_only
+from ...data.hub import HubDataset, cache_only
 from ...models.files.card import ModelCard
 from ...models.files.check import check, special_tokens
 from ...models.files.source import card_for, folder_of, model_type, shadowed
+from ...models.files.wanted import obtain
 from ...registry import tasks
 from ...runtime.device import DTYPES, choose
 from ..artefacts import Store
@@ -34,6 +35,8 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = Fal
     """
     planner = _Planner(config, store, dry)
     choices = _obtainable([planner.choose(cell) for cell in cells(config)], config)
+    if not told:
+        obtain({c.card.name: c.card for c in choices}.values(), _on_hub(choices), fetch=not dry)
     loaded = [planner.load(choice) for choice in choices]
     plans: dict[str, Plan] = {}
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
@@ -53,6 +56,13 @@ def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
         names = " and ".join(sorted(missing))
         _log.warning("%s: no dataset on the hub, left out; --data TASK=DIR brings them", names)
     return [c for c in choices if c.data_source != "hub" or c.task.hub is not None]
+
+
+def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
+    """The datasets that come from the hub, by the names of their tasks."""
+    asked = ((c.task, c.data_source) for c in choices)
+    both = (*asked, *((c.provider, c.unlearning_source) for c in choices))
+    return {task.name: task.hub for task, source in both if source == "hub" and task.hub is not None}
 
 
 @dataclass(frozen=True)

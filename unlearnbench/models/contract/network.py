@@ -82,14 +82,16 @@ class Network(ABC):
         }
 
     @contextmanager
-    def training(self, parameters: dict[str, nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    def training(self, parameters: dict[str, nn.Parameter], *, widened: bool = True) -> Iterator[list[nn.Parameter]]:
         """Let exactly ``parameters`` receive gradients; at the end freeze them again and keep nothing of the old ones.
 
         Within, weights of a half-precision model are held in float32 and computed with in half precision: an update of
-        1e-5 would be lost in the rounding of bfloat16.
+        1e-5 would be lost in the rounding of bfloat16. Not ``widened``, they keep their precision, for an optimiser
+        that loses nothing by it.
         """
         for parameter in parameters.values():
-            parameter.data = parameter.data.float()
+            if widened:
+                parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
         self.model.train()
         try:

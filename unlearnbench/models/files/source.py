@@ -13,6 +13,10 @@ TINY_BYTES = 200 * 2**20
 """A local model with less than this in its weight files counts as tiny when defaults are chosen."""
 
 
+WANTED = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
+"""Patterns of the files that a model is loaded from."""
+
+
 def card_for(name: str) -> ModelCard:
     """The card of a registered name, a local model folder, or a hub id; raises `UsageError` for anything else."""
     if name in models.names():
@@ -86,10 +90,9 @@ def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
     try:
         found = snapshot_download(
-            card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not fetch
+            card.source, revision=card.revision, allow_patterns=list(WANTED), local_files_only=not fetch
         )
     except HFValidationError:
         raise UsageError(

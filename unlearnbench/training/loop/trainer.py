@@ -14,13 +14,14 @@ from torch import Tensor
 from transformers import get_cosine_schedule_with_warmup
 
 from ...contracts.sample import Sample
-from ...errors import UnlearnbenchError
+from ...errors import OutOfMemory, UnlearnbenchError
 from ...models.contract.vlm import hearing
 from ...runtime import distributed
 from ...runtime.run import Checkpoint, Run
 from ..params import DIVERGED, TrainParams
 from .examples import by_set, once_each
 from .gradients import Apart, GradientHook, Parts, checked, masked
+from .optimisers import optimiser_of
 from .terms import Group, Loss, Outcome, Stop, kept
 
 KEPT = (
@@ -63,7 +64,7 @@ class Trainer:
             for part in (distributed.whole(group.parameters), distributed.cut_up(group.parameters))
             if part
         ]
-        optimizer = torch.optim.AdamW(parts, weight_decay=params.weight_decay)
+        optimizer = optimiser_of(params.optimiser, parts, params.weight_decay)
         distributed.same_start(self.parameters)
         schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
@@ -109,7 +110,7 @@ class Trainer:
 
     def save(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Keep all that the training needs to go on from here."""
-        facts = {name: getattr(self, name) for name in KEPT} | {"schedule": self.schedule.state_dict()}
+        facts = {name: getattr(self, name) for name in KEPT} | {"schedule": _numbers(self.schedule.state_dict())}
         checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": kept(stop)} if stop else {}))
 
     def go_on(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
@@ -135,6 +136,22 @@ class Trainer:
                 if not should_reduce_batch_size(error):
                     raise
                 self._halve(len(batch))
+        try:
+            self._update()
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            raise _short("in the optimiser's step, which smaller batches do not help") from None
+        self.steps += 1
+        self.samples += len(batch)
+        self.done += 1
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.working += time.perf_counter() - start
+        return self.means
+
+    def _update(self) -> None:
+        """Change the weights by the gradients that have been accumulated."""
         for parameter in self.parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -149,13 +166,6 @@ class Trainer:
                 torch.nn.utils.clip_grads_with_norm_(some, group.clip_norm, norm)
         self.optimizer.step()
         self.schedule.step()
-        self.steps += 1
-        self.samples += len(batch)
-        self.done += 1
-        for name, value in parts.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.working += time.perf_counter() - start
-        return self.means
 
     def _accumulate(self, batch: list[Any]) -> dict[str, float]:
         """Gradients of the batch's mean loss, a micro-batch at a time, each process its part of the batch.
@@ -202,13 +212,10 @@ class Trainer:
         """Out of memory: go on with smaller micro-batches."""
         size = min(self.micro_batch_size, batch)
         if size == 1:
-            raise UnlearnbenchError(
-                "out of memory with one sample at a time: set gradient_checkpointing=true, full=false or a smaller "
-                "lora.rank, or take a smaller model"
-            )
+            raise _short("with one sample at a time")
         if distributed.processes() > 1 and distributed.cut_up(self.parameters):
             # The others wait for this process in the middle of the model: it cannot begin anew without them.
-            raise UnlearnbenchError(f"out of memory with {size} samples at a time: set micro_batch_size={size // 2}")
+            raise _short(f"with {size} samples at a time, which cut-up weights cannot change by themselves")
         self.micro_batch_size = size // 2
         self.optimizer.zero_grad()
         gc.collect()
@@ -227,6 +234,24 @@ def _check(parts: Mapping[str, Tensor], total: Tensor, largest: float) -> None:
             parts,
             " or, where it is no likelihood, let the method's largest_loss be more",
         )
+
+
+def _short(where: str) -> OutOfMemory:
+    """The error of a training that nothing is known of but its parameters' names."""
+    return OutOfMemory(
+        f"out of memory {where}: set gradient_checkpointing=true, optimiser=adamw-8bit where all weights are trained, "
+        "or a smaller lora.rank; or take a smaller model",
+        where=where,
+    )
+
+
+def _numbers(state: Any) -> Any:
+    """A schedule's state in JSON's types: learning rates may be tensors."""
+    if isinstance(state, Tensor):
+        return state.item()
+    if isinstance(state, dict):
+        return {name: _numbers(value) for name, value in state.items()}
+    return [_numbers(value) for value in state] if isinstance(state, list | tuple) else state
 
 
 def _diverged(why: str, parts: Mapping[str, Tensor] | None = None, else_: str = "") -> UnlearnbenchError:

@@ -43,8 +43,8 @@ def fit(
     them go samples in the order of ``together``, by which those stand side by side that have something to share.
     ``seen`` gives the samples of a batch, where they are not just those that stand in its items, and ``epoch`` says
     what an epoch is: the run's cost tells both. A training that was interrupted goes on from the run's checkpoint.
-    Raises `UnlearnbenchError` when the training diverges, a part of its loss being beyond ``largest_loss`` for one, or
-    a single sample does not fit.
+    Raises `UnlearnbenchError` when the training diverges, a part of its loss being beyond ``largest_loss`` for one, and
+    `OutOfMemory` where not a single sample fits, or not the optimiser's states.
     """
     if stop:
         kept(stop)

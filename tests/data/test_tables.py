@@ -1,0 +1,63 @@
+"""Tables in files: read as they stand, or refused with the row and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from unlearnbench.data.tables import table, tables_in
+from unlearnbench.errors import DataError
+
+
+def rows(path: Path) -> list[tuple[str, dict[str, object]]]:
+    with table(path) as found:
+        return [(where.removeprefix(f"{path}, "), fields) for where, fields in found.rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("t.csv", b'q,a\n"x, y",007\n"two\nlines",NA\n', [("row 2", "x, y", "007"), ("row 3", "two\nlines", "NA")]),
+        ("t.csv", b"q;a\nx,y;1\n\nz;\n", [("row 2", "x,y", "1"), ("row 4", "z", "")]),
+        ("t.tsv", b"q\ta\nx, y; z\t1\n", [("row 2", "x, y; z", "1")]),
+        ("t.CSV", "q,a\nä,1985-04-12\n".encode("utf-16"), [("row 2", "ä", "1985-04-12")]),
+        ("t.csv", b"\xef\xbb\xbfq,a\nx,1\n", [("row 2", "x", "1")]),
+        ("t.jsonl", b'{"q": "x", "a": 1}\n{"q": "1.10", "a": "y"}\n', [("line 1", "x", 1), ("line 2", "1.10", "y")]),
+        ("t.json", b'[{"q": "x", "a": null}]', [("record 1", "x", None)]),
+    ],
+)  # fmt: skip
+def test_cells_stay_what_they_are(
+    tmp_path: Path, name: str, data: bytes, expected: list[tuple[str, object, object]]
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert [(where, fields["q"], fields["a"]) for where, fields in rows(tmp_path / name)] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("t.csv", b"q,a\n1,2\n1,2,3\n", "is no readable table .*Expected 2 fields in line 3, saw 3"),
+        ("t.csv", b"q,a\n1,2,3\n4,5,6\n", "is no readable table .*does not match length of data"),
+        ("t.csv", b"q,a\n\xe4,1\n", "line 2: not UTF-8 text: save the file as UTF-8"),
+        ("t.csv", b"q,q\n1,2\n", "row 1: two columns are called 'q'"),
+        ("t.csv", b"q,a\n", "has no row"),
+        ("t.csv", b"", "has no row"),
+        ("t.csv", b"PK\x03\x04", "a ZIP archive or an Excel sheet"),
+        ("t.jsonl", b'{"q": 1}\n{"q":\n', "line 2: not valid JSON"),
+        ("t.json", b"[1]", r"record 1: a row is an object"),
+        ("t.parquet", b"PAR1", "is no readable table"),
+        ("t.xlsx", b"", "is no table that can be read: give one of .csv"),
+    ],
+)
+def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=message) as raised:
+        rows(tmp_path / name)
+    assert str(raised.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(raised.value)
+
+
+def test_the_tables_of_a_folder_are_found_by_their_names(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.JSONL", ".c.csv", "picture.png", "qa.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / "d.csv").mkdir()
+    assert [path.name for path in tables_in(tmp_path)] == ["a.JSONL", "b.csv"]

@@ -1,0 +1,93 @@
+"""What `run` and `plan` look at before anything is fetched: whether the grid fits, and which kind of base it takes."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import typer
+
+from ...errors import ModelError, UsageError
+from ...runtime.device import launch
+
+if TYPE_CHECKING:
+    from ...config import RunConfig
+    from ...engine.memory.estimate import Machine
+    from ...models.files.card import ModelCard
+
+AUTO = "auto"
+
+
+def look(config: "RunConfig", base: str | None, processes: int, gpu_memory: float | None, *, here: bool) -> "RunConfig":
+    """The grid as it fits: said in a line for each large model, and for any where ``--base auto`` asks for it.
+
+    ``here`` is whether it is computed on this machine, and now. Raises `UsageError` where something cannot fit, and
+    where a large model meets no GPU.
+    """
+    from ...models.files.source import card_for
+
+    us = launch()
+    processes = us.processes if us else processes
+    cards = {name: card_for(name) for name in config.models}
+    looked = {name: card for name, card in cards.items() if base == AUTO or card.scale == "large"}
+    if not (looked := {name: card for name, card in looked.items() if _is_known(card)}):
+        return config
+    machine = _machine(config, looked, processes, gpu_memory, here=here)
+    from ...engine.memory.choice import choose
+    from ...engine.memory.machine import gpus_here
+
+    chosen, lines = choose(config, dict.fromkeys(looked, machine))
+    if lines and machine.kind != "cpu" and not gpu_memory and not gpus_here(config.device):
+        lines = ["no GPU here: counted for one of 80 GB; --gpu-memory GB for another, or --device cpu", *lines]
+    for line in lines if us is None or us.rank == 0 else ():
+        typer.echo(line, err=True)
+    _check_torchao(chosen, here=here)
+    return chosen
+
+
+def _is_known(card: "ModelCard") -> bool:
+    """Whether a model's configuration is here or can be had; of what cannot, the run says so by itself."""
+    from ...models.files.source import folder_of
+
+    if card.config is not None:
+        return True
+    with suppress(ModelError, UsageError):
+        folder_of(card, fetch=False)
+        return True
+    with suppress(Exception):  # the client and the libraries beneath it raise many kinds
+        from huggingface_hub import snapshot_download
+
+        snapshot_download(card.source, revision=card.revision, allow_patterns=["config.json", "*processor_config.json"])
+        return True
+    return False
+
+
+def _machine(
+    config: "RunConfig", looked: "dict[str, ModelCard]", processes: int, gpu_memory: float | None, *, here: bool
+) -> "Machine":
+    """What to count for."""
+    from ...engine.memory.machine import cpu_machine, gpu_machine, gpus_here
+
+    large = [name for name, card in looked.items() if card.scale == "large"]
+    there = gpus_here(config.device)
+    if there or (config.device != "cpu" and gpu_memory and not here):
+        return gpu_machine(processes, gpu_memory, config.device)
+    if config.device == "cpu" or not large:
+        return cpu_machine(looked, processes)
+    if here:
+        raise UsageError(
+            f"{', '.join(large)}: there is no GPU here, and this takes one: --device cpu computes it all the same, for "
+            "days; --dry-run --gpu-memory 80 says what a GPU of 80 GB would do"
+        )
+    return gpu_machine(processes, 80.0, config.device)
+
+
+def _check_torchao(config: "RunConfig", *, here: bool) -> None:
+    """Raise `UsageError` where 8-bit states are wanted and torchao is not installed."""
+    from importlib.util import find_spec
+
+    settings = [config.settings, *config.of_model.values()]
+    wanted = any("adamw-8bit" in own.get("optimiser", ()) for each in settings for own in each.values())
+    if wanted and here and find_spec("torchao") is None:
+        raise UsageError(
+            "8-bit states need torchao, which is not installed: pip install 'unlearnbench[torchao]', or choose --base "
+            "offload or --base lora"
+        )
