@@ -50,7 +50,8 @@ def cell_called(results: RowStore, name: str, narrowed: Narrowed | None = None) 
         raise UsageError(f"no cell {name!r}{_of(limits)} in {results.rows}; there are: {there}")
     if len({one_model(row) for row in good}) > 1:
         raise UsageError(
-            f"{name!r} is the name of several models; give one's id, or narrow it down with --model or --seed: {_listed(good, settings)}"
+            f"{name!r} is the name of several models; give one's id, or narrow it down with --model or --seed: "
+            f"{_listed(good, settings)}"
         )
     return good[0]
 
