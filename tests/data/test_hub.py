@@ -202,7 +202,7 @@ def test_all_that_lacks_is_said_before_any_of_it_is_fetched(
     refused = command(tmp_path / "hf", server.url, *words, *places)
     assert refused.returncode == 1
     (line,) = refused.stderr.strip().splitlines()
-    assert "model nobody/some-model, data of pope" in line
+    assert f"model nobody/some-model, data of pope ({POPETask.hub.repositories[0]})" in line
     assert "hf download nobody/some-model; unlearnbench data fetch pope" in line
     assert "data of mme" not in line
     assert not [asked for asked in server.asked if "/resolve/" in asked and asked.endswith(".parquet")]

@@ -8,7 +8,8 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from unlearnbench.cli import app
-from unlearnbench.cli.doctor import imports, installed
+from unlearnbench.cli.doctor import holdings, imports, installed
+from unlearnbench.engine.memory import machine
 from unlearnbench.registry import tasks
 
 
@@ -18,8 +19,9 @@ def report():
 
 @pytest.fixture(autouse=True)
 def all_is_well(monkeypatch):
-    """What is imported has tests of its own: it takes as long as starting torch does."""
+    """What is imported has tests of its own: it takes as long as starting torch does; what fits, one below."""
     monkeypatch.setattr(imports, "broken", lambda modules: {})
+    monkeypatch.setattr(holdings, "fits", lambda broken: {})
 
 
 @pytest.fixture
@@ -175,3 +177,26 @@ def test_says_which_data_are_here_and_what_is_free(offline, monkeypatch, tmp_pat
     assert found["disk"]["hub cache"]["folder"] == str(tmp_path)
     assert all(each["free_bytes"] > 0 for each in found["disk"].values())
     assert f"free in {tmp_path / 'results'}" in CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "300"}).stdout
+
+
+FITS = holdings.fits
+
+
+@pytest.mark.parametrize(("gigabytes", "said"), [(80, "yes; base 8bit ("), (24, "no: no kind of base fits")])
+def test_says_what_fits_a_gpu(offline, monkeypatch, gigabytes, said):
+    """As `run` would choose; on a machine of which it is pretended that it has one."""
+    gpu = machine.Machine(1, gigabytes * 1e9, "H100", machine.CONTEXT)
+    monkeypatch.setattr(machine, "gpus_here", lambda device: 1)
+    monkeypatch.setattr(machine, "gpu_machine", lambda processes, memory, device=None: gpu)
+    monkeypatch.setattr(holdings, "fits", FITS)
+    found = report()["fits"]
+    assert found["qwen2.5-vl-7b"].startswith(said)
+    assert found["llama-3.2-11b-vision"].startswith(said)
+
+
+def test_without_a_gpu_large_models_take_one(offline, monkeypatch):
+    monkeypatch.setattr(machine, "gpus_here", lambda device: 0)
+    found = FITS({})
+    assert found["tiny-mllama"].startswith("yes; base full")
+    assert found["qwen2.5-vl-7b"].startswith("no GPU here")
+    assert FITS({"torch": "the process was ended by SIGILL"}) == {}

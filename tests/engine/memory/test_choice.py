@@ -120,11 +120,9 @@ def test_a_large_model_without_a_gpu_asks_for_one(tmp_path: Path, monkeypatch: p
     pretended = unlearnbench("run", *options, "--dry-run", "--gpu-memory", "80")
     choice_line, lacking = pretended.stderr.strip().splitlines()
     assert choice_line.startswith(f"{QWEN}: base 8bit")
-    assert "model Qwen/Qwen2.5-VL-7B-Instruct, data of fiubench, data of mme, data of pope" in lacking
+    assert all(f"data of {task} (" in lacking for task in ("fiubench", "mme", "pope"))
+    assert "model Qwen/Qwen2.5-VL-7B-Instruct" in lacking
     assert not (tmp_path / "results").exists()
-    few = unlearnbench("run", *options, "--base", "full", "--gpu-memory", "80", "--dry-run")
-    assert (few.returncode, few.stderr.count("\n")) == (2, 1)
-    assert "--base 8bit" in few.stderr
     assert unlearnbench("run", *options, "--base", "4bit").stderr.startswith(
         "error: --base 4bit: choose one of: auto, "
     )

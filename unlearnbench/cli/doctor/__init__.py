@@ -24,6 +24,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         "hub": {"state": "unreachable"} if "huggingface_hub" in broken else installed.hub(missing),
         "slurm": installed.slurm(missing),
         "models": holdings.models(missing),
+        "fits": holdings.fits(broken),
         "data": holdings.data(),
         "disk": holdings.disk(),
     }

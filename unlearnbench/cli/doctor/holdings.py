@@ -1,9 +1,14 @@
 """What is here to run: models, data and room for them, and what of it the memory holds."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .imports import OURS
 from .installed import Missing
+
+if TYPE_CHECKING:
+    from ...models.files.card import ModelCard
 
 
 def models(missing: list[Missing]) -> dict[str, str]:
@@ -58,6 +63,42 @@ def data() -> dict[str, str]:
         else:
             found[name] = f"not cached: unlearnbench data fetch {name}"
     return found
+
+
+def fits(broken: Mapping[str, str]) -> dict[str, str]:
+    """What a run of all methods would take of each model on the GPUs here, or else the CPU; or what does not fit.
+
+    Nothing where what counts it is ``broken``, and where there are no methods.
+    """
+    if {"torch", "transformers", "psutil", *OURS} & broken.keys():
+        return {}
+    from ...errors import UnlearnbenchError
+    from ...registry import methods
+    from ...registry import models as registered
+
+    sound = tuple(name for name, why in methods.check().items() if why is None)
+    found = {}
+    for name in registered.names() if sound else ():
+        try:
+            found[name] = _fits(registered.get(name), sound)
+        except UnlearnbenchError as error:
+            found[name] = f"no: {str(error).replace(f'{name}: ', '')}"
+    return found
+
+
+def _fits(card: "ModelCard", methods: tuple[str, ...]) -> str:
+    """What would be chosen; raises `UsageError` for what does not fit."""
+    from ...config import RunConfig
+    from ...engine.memory.choice import choose
+    from ...engine.memory.machine import cpu_machine, gpu_machine, gpus_here
+
+    there = gpus_here(None)
+    if card.scale == "large" and not there:
+        return "no GPU here, and this takes one: plan --memory --gpu-memory 80 counts for one of 80 GB"
+    machine = gpu_machine(1, None) if there else cpu_machine([card.name])
+    _, lines = choose(RunConfig(methods=methods, models=(card.name,), limit=None), {card.name: machine})
+    said = [line.removeprefix(f"{card.name}: ") for line in lines]
+    return "; ".join(["yes", *said])
 
 
 def disk() -> dict[str, dict[str, Any]]:

@@ -32,8 +32,11 @@ def look(config: "RunConfig", base: str | None, processes: int, gpu_memory: floa
         return config
     machine = _machine(config, looked, processes, gpu_memory, here=here)
     from ...engine.memory.choice import choose
+    from ...engine.memory.machine import gpus_here
 
     chosen, lines = choose(config, dict.fromkeys(looked, machine))
+    if lines and machine.kind != "cpu" and not gpu_memory and not gpus_here(config.device):
+        lines = ["no GPU here: counted for one of 80 GB; --gpu-memory GB for another, or --device cpu", *lines]
     for line in lines if us is None or us.rank == 0 else ():
         typer.echo(line, err=True)
     _check_torchao(chosen, here=here)
@@ -74,7 +77,6 @@ def _machine(
             f"{', '.join(large)}: there is no GPU here, and this takes one: --device cpu computes it all the same, for "
             "days; --dry-run --gpu-memory 80 says what a GPU of 80 GB would do"
         )
-    typer.echo("no GPU here: counted for one of 80 GB; --gpu-memory GB for another, or --device cpu", err=True)
     return gpu_machine(processes, 80.0, config.device)
 
 

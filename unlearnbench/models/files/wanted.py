@@ -20,15 +20,15 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A repository of the hub that is not here: under its names, which files of it, and the command that fetches it."""
+class Absent:
+    """A repository of the hub that is not here: its names, which files of it, and the ``task`` whose data they are."""
 
     what: str
     names: tuple[str, ...]
     kind: str
     files: tuple[str, ...]
     revision: str | None
-    command: str
+    task: str = ""
 
     def size(self) -> int:
         """Bytes to be fetched, as the hub says; raises what the hub's client does where it can't be had."""
@@ -78,28 +78,28 @@ def obtain(cards: Iterable[ModelCard], datasets: Mapping[str, HubDataset], *, fe
     _log.warning("to be fetched: %s", listed)
 
 
-def _told(lacking: list[Wanted], refused: Mapping[str, str]) -> UnlearnbenchError:
+def _told(lacking: list[Absent], refused: Mapping[str, str]) -> UnlearnbenchError:
     """The error that names everything that lacks, and the commands that bring it."""
     kind = ModelError if any(each.kind == "model" for each in lacking) else DataError
     whats = ", ".join(each.what for each in lacking)
-    tasks = [each.what.removeprefix("data of ") for each in lacking if each.kind == "dataset"]
-    commands = [each.command for each in lacking if each.kind == "model"]
+    models = [each for each in lacking if each.kind == "model"]
+    tasks = [each.task for each in lacking if each.task]
+    commands = [f"hf download {each.names[0]}" for each in models]
     commands += [f"unlearnbench data fetch {' '.join(tasks)}"] if tasks else []
     why = "; ".join(dict.fromkeys(refused.values()))
     cannot = f"cannot be fetched from the hub ({why})" if refused else "nothing may be downloaded now"
-    local = [*(["--model FOLDER"] if commands and kind is ModelError else ()), *(f"--data {t}=DIR" for t in tasks)]
+    local = ["--model a local folder"] * bool(models) + ["--data DIR (of one task: --data TASK=DIR)"] * bool(tasks)
     return kind(
-        f"not in the cache, and {cannot}: {whats}. Where there is a network: {'; '.join(commands)}. "
-        f"Or give {' '.join(local)}"
+        f"not in the cache, and {cannot}: {whats}: where there is a network, {'; '.join(commands)}; or give "
+        f"{' and '.join(local)}"
     )
 
 
-def _models(cards: Iterable[ModelCard]) -> Iterable[Wanted]:
+def _models(cards: Iterable[ModelCard]) -> Iterable[Absent]:
     for card in cards:
         if Path(card.source).is_dir() or ":" in card.source or _is_here(card):
             continue
-        command = f"hf download {card.source}"
-        yield Wanted(f"model {card.source}", (card.source,), "model", WANTED, card.revision, command)
+        yield Absent(f"model {card.source}", (card.source,), "model", WANTED, card.revision)
 
 
 def _is_here(card: ModelCard) -> bool:
@@ -113,11 +113,11 @@ def _is_here(card: ModelCard) -> bool:
     return True
 
 
-def _data(datasets: Mapping[str, HubDataset]) -> Iterable[Wanted]:
+def _data(datasets: Mapping[str, HubDataset]) -> Iterable[Absent]:
     for task, dataset in datasets.items():
         if not cached(dataset):
-            command = f"unlearnbench data fetch {task}"
-            yield Wanted(f"data of {task}", dataset.repositories, "dataset", dataset.files, dataset.revision, command)
+            names, what = dataset.repositories, f"data of {task} ({dataset.repositories[0]})"
+            yield Absent(what, names, "dataset", dataset.files, dataset.revision, task)
 
 
 def _free() -> int | None:
