@@ -59,7 +59,7 @@ def test_what_is_ambiguous_is_listed_by_ids_and_settings(results: RowStore) -> N
     with pytest.raises(UsageError) as told:
         cell_called(results, "cagul")
     assert str(told.value) == (
-        "'cagul' is the name of several models; give one's id: "
+        "'cagul' is the name of several models; give one's id, or narrow it down with --model or --seed: "
         "aa11 (cagul, tiny-qwen2.5-vl, seed 0, cagul.k=4), aa22 (cagul, tiny-qwen2.5-vl, seed 1, cagul.k=4)"
     )
 

@@ -49,7 +49,10 @@ def cell_called(results: RowStore, name: str, narrowed: Narrowed | None = None) 
         there = _listed([row for row in meant or rows if row.status == "ok"], settings)
         raise UsageError(f"no cell {name!r}{_of(limits)} in {results.rows}; there are: {there}")
     if len({one_model(row) for row in good}) > 1:
-        raise UsageError(f"{name!r} is the name of several models; give one's id: {_listed(good, settings)}")
+        raise UsageError(
+            f"{name!r} is the name of several models; give one's id, or narrow it down with --model or --seed: "
+            f"{_listed(good, settings)}"
+        )
     return good[0]
 
 

@@ -111,6 +111,14 @@ def test_what_cannot_be_evaluated_so(folders: Place, name: str) -> None:
     assert_one_line(done, 2, said)
 
 
+@pytest.mark.parametrize("name", ["nobody/nothing", "tiny-qwen2.5-vl@nobody/nothing"])
+def test_what_cannot_be_fetched_is_named_with_all_that_is_missing(folders: Place, name: str) -> None:
+    options = {"model": "tiny-qwen2.5-vl", "task": "fiubench", "base-model": name}
+    done = folders.run("plan", **options)
+    said = "not in the cache, and nothing may be downloaded now: model nobody/nothing"
+    assert_one_line(done, 1, said, "hf download nobody/nothing")
+
+
 def changed(file: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(file.read_text())
     change(content)

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
 from unlearnbench.contracts.sample import Asked, Sample
+from unlearnbench.errors import UsageError
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase
@@ -149,6 +150,26 @@ def test_a_stored_adapter_loads_nowhere_by_accident(fresh: Callable[[], VLM], sm
     (folder / "adapter.json").rename(folder / "adapter_config.json")  # as it is called in stores of before
     Trained.load(folder, before).apply(before)
     assert torch.equal(logits(now, small_data), logits(before, small_data))
+
+
+class Scrambling(Edit):
+    """One of a user's own, that does not say how it is run elsewhere."""
+
+    def save(self, folder: Path) -> None:
+        pass
+
+    @classmethod
+    def load(cls, folder: Path, model: VLM) -> "Scrambling":
+        return cls()
+
+    def apply(self, model: VLM) -> None:
+        pass
+
+
+def test_an_edit_that_does_not_say_how_it_is_run_elsewhere_cannot_be_exported(fresh: Callable[[], VLM]) -> None:
+    with pytest.raises(UsageError, match=r"of the class Scrambling cannot be exported: .*; define its method beside"):
+        Scrambling().beside(fresh())
+    assert Weights({}).beside(fresh()) is None
 
 
 @pytest.mark.parametrize("put", ["apply", "merge"])

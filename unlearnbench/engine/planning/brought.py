@@ -6,10 +6,11 @@ from typing import ClassVar, cast
 
 from ...config import RunConfig
 from ...contracts import Method
-from ...errors import UsageError
+from ...errors import ModelError, UsageError
 from ...models.files.card import ModelCard
 from ...models.files.check import ADAPTER
 from ...models.files.elsewhere import Elsewhere, Typed, found, named
+from ...models.files.source import folder_of
 from ...registry import NAME, methods
 from ...runtime.atomic import sha256_of
 from ..keys import digest
@@ -46,6 +47,12 @@ class Brought:
         for name in self._methods:
             _check_name(name, config)
 
+    def absent(self) -> dict[str, ModelCard]:
+        """Those that are to be fetched, adapters too, by their names."""
+        typed = [*([self._base] if self._base else ()), *self._methods.values()]
+        cards = [card for each in typed for card in (each.model, each.adapter) if card]
+        return {card.name: card for card in cards if not _is_here(card)}
+
     def base(self, like: ModelCard) -> Elsewhere | None:
         """The base, if it was made elsewhere."""
         return self._of(self._base, like) if self._base else None
@@ -76,6 +83,14 @@ def digested(typed: Typed, like: ModelCard, digest_of: Callable[[Path], str], *,
     if adapter:
         content = digest([content, digest_of(adapter), sha256_of(adapter / ADAPTER)])
     return Elsewhere(typed.text, folder, adapter, content)
+
+
+def _is_here(card: ModelCard) -> bool:
+    try:
+        folder_of(card, fetch=False)
+    except ModelError:
+        return False
+    return True
 
 
 def _check_name(name: str, config: RunConfig) -> None:

@@ -36,7 +36,8 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = Fal
     planner = _Planner(config, store, dry)
     choices = _obtainable([planner.choose(cell) for cell in cells(config)], config)
     if not told:
-        obtain({c.card.name: c.card for c in choices}.values(), _on_hub(choices), fetch=not dry)
+        cards = {c.card.name: c.card for c in choices} | planner.brought.absent()
+        obtain(cards.values(), _on_hub(choices), fetch=not dry)
     loaded = [planner.load(choice) for choice in choices]
     plans: dict[str, Plan] = {}
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
@@ -89,7 +90,7 @@ class _Planner:
         self._data: dict[str, TaskData] = {}
         self._own_tokens: dict[str, set[str]] = {}
         self._checked: set[tuple[str, str]] = set()
-        self._brought = Brought(config, self._digest, fetch=not dry)
+        self.brought = Brought(config, self._digest, fetch=not dry)
         self.notices: dict[str, None] = {}
         """What is worth saying once the plan stands, each once."""
 
@@ -124,7 +125,7 @@ class _Planner:
         chosen, base = parameters(choice.cell, source.card, self.config)
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
-        method = self._brought.method
+        method = self.brought.method
         return Plan(
             cell=choice.cell,
             source=source,
@@ -137,7 +138,7 @@ class _Planner:
             unlearning=unlearning,
             unlearning_source=choice.unlearning_source,
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
-            base_elsewhere=self._brought.base(source.card),
+            base_elsewhere=self.brought.base(source.card),
         )
 
     def _source(self, card: ModelCard) -> Source:

@@ -63,7 +63,7 @@ def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | N
     Raises `ModelError` for what cannot take the place of the weights of the model ``like``: another family, weights
     that are missing, damaged, quantised or in another format, code of its own, an adapter of another kind than LoRA.
     """
-    folder, _ = folder_of(typed.model, fetch=fetch)
+    folder = _folder(typed, typed.model, fetch)
     if check_weights(typed.model, folder).get("auto_map"):
         raise ModelError(
             f"{typed.whole} comes with code of its own (auto_map in its config.json), which is not run here: its "
@@ -76,9 +76,16 @@ def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | N
         )
     if typed.adapter is None:
         return folder, None
-    adapter, _ = folder_of(typed.adapter, fetch=fetch)
+    adapter = _folder(typed, typed.adapter, fetch)
     check_adapter(typed.whole, adapter)
     return folder, adapter
+
+
+def _folder(typed: Typed, card: ModelCard, fetch: bool) -> Path:
+    try:
+        return folder_of(card, fetch=fetch)[0]
+    except ModelError as error:
+        raise ModelError(f"{typed.whole}: {str(error).replace('--model', typed.option)}") from error
 
 
 def _parts(text: str) -> tuple[str, str, str]:
