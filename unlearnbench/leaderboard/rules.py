@@ -12,6 +12,7 @@ from ..analysis.score.levels import knowing, leaks_by_cluster
 from ..metrics.direction import direction_of
 from ..results.row import Row
 from .definition import AtLeast, Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
+from .editions import on_several, trained_elsewhere
 from .standings import essential, lines
 from .submission import Problem, RowSummary, Submission
 from .values import Values
@@ -37,6 +38,8 @@ def problems(board: Board, submissions: Sequence[Submission]) -> list[Problem]:
         return found
     summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
     where = {row.row_id: at for at, row in placed}
+    if found := [*on_several(board.definition, placed)]:
+        return found
     for model, of in lines(row for _, row in placed).items():
         found += _Together(board, model, of, where, summaries).problems()
     return found
@@ -72,6 +75,7 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
         return
     yield from _unlike_model(model, row)
     yield from _unlike_task(task, row)
+    yield from trained_elsewhere(board.definition, row)
     for column in board.definition.columns:
         yield from _unlike_column(column, row)
 
