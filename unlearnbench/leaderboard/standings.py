@@ -71,8 +71,8 @@ class Standing:
     @property
     def verdict(self) -> Verdict:
         """What it did, in a word."""
-        said = {name: mean.mean or 0.0 for name, mean in self.levels.items()}
-        return verdict(said, self.trace.mean if self.trace else None, kept=self.keeps_utility)
+        levels = {name: [*of.values()] for name, of in self.by_level.items()}
+        return verdict(levels, self.trace.mean if self.trace else None, kept=self.keeps_utility)
 
     @property
     def why_not(self) -> str | None:
