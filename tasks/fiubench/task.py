@@ -179,7 +179,7 @@ class FIUBenchTask(Task):
             for name in ("nonprivate", "retain", "held_out", "acquaintances")
             for metric in ("exact_match", "refusal_rate")
         }
-        | {"forget.fluency": 0.1},
+        | {"forget.fluency": 0.1, "retain.fluency": 0.1},
     )
     Options = FIUBenchOptions
     Prediction = Prediction
