@@ -42,7 +42,7 @@ def test_likelihoods_that_are_no_numbers_are_named_and_nothing_is_written(board,
         records[0]["logprobs"] = [math.nan] * 5
         results.append(row_of(results, "odd", "fiubench", records, seed))
         results.append(row_of(results, "odd", "pope", pope_records(1.0, 1000 * seed + 7), seed))
-    with pytest.raises(DataError, match="odd fiubench seed 0: its samples give no values .* with --method"):
+    with pytest.raises(DataError, match=r"odd fiubench seed 0: its samples give no values .* with --method"):
         add(board, results, board.rows / "first.jsonl")
     assert not board.submissions
 
