@@ -103,7 +103,7 @@ class ReferenceRule(_Entry):
     """Further references that are shown."""
 
     @model_validator(mode="after")
-    def _several(self) -> Self:
+    def _each_once(self) -> Self:
         names = (self.nothing, self.ideal, *self.also)
         if len({*names}) < len(names):
             raise ValueError("a method stands there twice: nothing, ideal and also are methods of their own")

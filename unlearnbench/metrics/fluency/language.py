@@ -62,8 +62,8 @@ class Language:
             letters = {*filter(str.isalnum, found[0])}
             if len(letters) > 2 and not "".join(letters).isdigit():  # else it is no word, or a row of numbers
                 return f"spells out letter by letter: {found[0][:30]!r}"
-        if found := _alphabets().search(text):
-            return f"mixes alphabets in a word: {found[0][:30]!r}"
+        if mixed := _alphabets().search(text):
+            return f"mixes alphabets in a word: {mixed[0][:30]!r}"
         odd = [word for word in text.split() if self._runs_on(word)]
         if len(odd) * _ODD > len(text.split()):
             return f"runs words together: {odd[0][:30]!r}"
