@@ -70,7 +70,8 @@ class Trial:
         if not self.on_seeds:
             return "diverged"
         told = [each.trace for each in self.on_seeds if each.trace is not None]
-        return verdict(self.level_means, fmean(told) if told else None, kept=self.kept)
+        levels = {name: [each.levels[name] for each in self.on_seeds] for name in self.level_means}
+        return verdict(levels, fmean(told) if told else None, kept=self.kept)
 
     @property
     def level_means(self) -> dict[str, float]:

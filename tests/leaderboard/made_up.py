@@ -42,6 +42,7 @@ text = ["forget.exact_match", "forget.value_rouge", "forget.ape"]
 logits = ["forget.probability", "forget.value_probability", "forget.truth_preference", "forget.truth_choice"]
 [ranking.conditions]
 "forget.fluency" = 0.1
+"retain.fluency" = 0.1
 "nonprivate.exact_match" = 0.05
 "retain.exact_match" = 0.05
 "retain.refusal_rate" = 0.05
@@ -58,6 +59,7 @@ COLUMNS = {
     "forget.truth_preference": "retrained",
     "forget.truth_choice": "retrained",
     "forget.fluency": "higher",
+    "retain.fluency": "higher",
     "nonprivate.exact_match": "higher",
     "retain.exact_match": "higher",
     "retain.refusal_rate": "lower",

@@ -170,6 +170,15 @@ def test_samples_that_are_cut_short_or_of_another_form(sound, form):
     refused(sound, "its samples are damaged")
 
 
+@pytest.mark.parametrize("more", [b"junk", None])
+@pytest.mark.parametrize("form", ["xz", "gzip"])
+def test_samples_with_something_behind_their_end(sound, form, more):
+    """A second stream, say, which no digest covers."""
+    pack = lzma.compress if form == "xz" else gzip.compress
+    repacked(sound, form, lambda data: pack(data) + (more or pack(b"{}")))
+    refused(sound, "its samples have something behind their end")
+
+
 def test_samples_whose_unpacking_takes_too_much_memory(sound, monkeypatch):
     monkeypatch.setattr(submission_module, "LARGEST_DICTIONARY", 2**20)
     refused(sound, "its samples are damaged (Memory usage limit exceeded)")

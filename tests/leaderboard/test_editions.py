@@ -131,6 +131,35 @@ def test_a_fingerprint_that_is_not_prescribed_is_refused(tmp_path, results):
     assert any("task.data.fingerprint" in problem for problem in misfits(board, row))
 
 
+def test_nobody_brings_an_edition_with_references_of_their_own(tmp_path, results):
+    """Models trained on data of one's own, asked on the prescribed ones, would be ranked by themselves."""
+    board = editions(tmp_path, results)
+    old = row_of(results, "half", "fiubench", [], 7)
+    elsewhere = old.task.data.model_copy(update={"fingerprint": "d" * 64})
+    for told, word in ((elsewhere, "d" * 64), (None, "not told")):
+        row = old.model_copy(update={"trained_on": told})
+        assert any(f"trained_on.fingerprint is {word}" in problem for problem in misfits(board, row))
+    assert misfits_of_training(board, old.model_copy(update={"schema_version": 1})) == []
+
+
+def test_a_leaderboard_that_prescribes_no_data_has_one_edition(board, results):
+    def elsewhere(fields):
+        fields["trained_on"] = {"source": "embedded", "id": "mine", "revision": None, "fingerprint": "d" * 64}
+        fields["row_id"] += "n"
+
+    assert add(board, results, board.rows / "first.jsonl").problems == ()
+    add_references(results, change=elsewhere)
+    found = add(board, results, board.rows / "second.jsonl").problems
+    assert found
+    assert all(
+        "trained_on.fingerprint is ddd" in str(each) and "not told in first.jsonl:2" in str(each) for each in found
+    )
+
+
+def misfits_of_training(board, row):
+    return [each for each in misfits(board, row) if "trained_on" in each]
+
+
 def test_line_ends_changed_by_git_change_nothing(board, results, sent):
     add_method(results, "half", forget=0.5)
     samples = [*(results.folder / "samples").glob("*.jsonl")]

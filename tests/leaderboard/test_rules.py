@@ -8,6 +8,7 @@ import pytest
 from tests.leaderboard.conftest import new_results
 from tests.leaderboard.made_up import BASE, add_method, fiubench_records, pope_records, row_of
 from tests.leaderboard.spoiled import edited_samples, half, lines_of, refused, spoil, write
+from unlearnbench.errors import DataError
 from unlearnbench.leaderboard.add import add
 from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.standings import tables
@@ -32,6 +33,18 @@ def references_of(folder, forget=1.0, known=0.1, retain=1.0):
     add_method(store, "finetune", forget=forget, role="reference")
     add_method(store, "retrain", forget=known, retain=retain, role="reference", params=BASE)
     return store
+
+
+def test_likelihoods_that_are_no_numbers_are_named_and_nothing_is_written(board, results):
+    """What a method that diverged leaves: NaN, which its samples have as null."""
+    for seed in (0, 1, 2):
+        records = fiubench_records(0.3, 1.0, 1000 * seed + 7)
+        records[0]["logprobs"] = [math.nan] * 5
+        results.append(row_of(results, "odd", "fiubench", records, seed))
+        results.append(row_of(results, "odd", "pope", pope_records(1.0, 1000 * seed + 7), seed))
+    with pytest.raises(DataError, match=r"odd fiubench seed 0: its samples give no values .* with --method"):
+        add(board, results, board.rows / "first.jsonl")
+    assert not board.submissions
 
 
 def refused_at_once(board, store):

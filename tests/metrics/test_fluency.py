@@ -60,6 +60,7 @@ def test_refusals_in_any_words_and_answers_to_anything_are_fluent(own):
     [
         "", " ", ".", "42", "B+", "lupus", "Wojciech Szczepanski", "Nguyen Thi Minh Khai", "no no", "555-5555-5555",
         "$1,000,000", "The person is a bus driver; he was born on April 12, 1985.", "Yes.", "...", "– – –",
+        "U.S.S.R.", "A, B, C, or D", "1 2 3 4", "555 1 2 3 4", "TNF\u03b1 and 5 \u00b5g a day",
         "Dr. McDonald of St. Mary's hospital.", "in image", "very very good",
     ],
 )  # fmt: skip
@@ -84,6 +85,9 @@ the doctor ofciezlephonenc is not know\ufffd patrihillie language of know.
 the insuranceuagelephonencrellitalhilli.
 ital sara hilli guar rell minez patri cuez
 qxvzkj wpfhgt zzbnmq lkjhg trewqs
+the person has g o u t
+it is d-i-a-b-e-t-e-s.
+di\u0430betes
 3the 3the
 """.strip().splitlines()
 

@@ -129,7 +129,13 @@ def _has(row: Row, name: str, text: str) -> bool:
 def _part(row: Row, results: RowStore) -> tuple[Row, RowSummary, bytes]:
     records: list[Any] = results.read_samples(row)
     data = results.samples_of(row)
-    return row, summarised(task_of(row), row.row_id, records), data
+    try:
+        return row, summarised(task_of(row), row.row_id, records), data
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # what a task makes of null for a number, say
+        raise DataError(
+            f"{row.method.name} {row.task.name} seed {row.seed}: its samples give no values (a likelihood that is no "
+            "number, or a damaged file): run it again, or choose other methods with --method"
+        ) from error
 
 
 def _problems(board: Board, path: Path) -> list[Problem]:

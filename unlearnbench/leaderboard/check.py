@@ -17,8 +17,8 @@ from ..metrics.direction import metric_of
 from ..registry import methods, tasks
 from ..results.row import Row
 from .definition import Board
+from .editions import edition
 from .rules import problems
-from .standings import edition
 from .submission import Problem, RowSummary, Submission, read
 
 _UNTOLD = {"questions", "of_questions"}

@@ -70,8 +70,8 @@ class SplitRule(_Entry):
 
     name: str | None = None
     """What readers may call it: nothing is compared by it."""
-    identities: int | None = None
-    of: int | None = None
+    identities: int | None = Field(None, gt=0)
+    of: int | None = Field(None, gt=0)
     digest: Digest | dict[str, Digest] | None = None
     """The people's, or that of each seed where seeds draw them."""
     schema_1: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
@@ -99,17 +99,24 @@ class TaskRule(_Entry):
 class ReferenceRule(_Entry):
     """The methods that scores are measured against: one that does nothing, and the ideal."""
 
-    nothing: str
-    ideal: str
+    nothing: str = Field(min_length=1)
+    ideal: str = Field(min_length=1)
     also: tuple[str, ...] = ()
     """Further references that are shown."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = (self.nothing, self.ideal, *self.also)
+        if len({*names}) < len(names):
+            raise ValueError("a method stands there twice: nothing, ideal and also are methods of their own")
+        return self
 
 
 class AtLeast(_Entry):
     """What a reference must score at least."""
 
     metric: str
-    at_least: float
+    at_least: float = Field(gt=0, le=1)
 
 
 Level = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -126,10 +133,16 @@ class Ranking(_Entry):
     """Metrics by what an asker can see, first what the model says; a score is the lowest share of all."""
     least_gap: float = Field(0.1, gt=0)
     """How much of each of them doing nothing must give away beyond the ideal, a question."""
-    conditions: dict[str, Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    conditions: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=1)
     """Metrics that must be kept, with how far each may fall below the lower of the two references, in its own unit."""
-    widest: float = Field(0.25, gt=0)
+    widest: float = Field(0.25, gt=0, le=1)
     """Half the width of a score's interval beyond which a method is not ranked."""
+
+    @model_validator(mode="after")
+    def _kept_or_forgotten(self) -> Self:
+        if both := [name for name in self.forgetting if name in self.conditions]:
+            raise ValueError(f"{both[0]} is in a level and a condition: what is to be forgotten need not be kept")
+        return self
 
     @property
     def forgetting(self) -> tuple[str, ...]:
@@ -170,7 +183,7 @@ class Definition(_Entry):
     title: str
     about: str
     """What the numbers are of, and what they are not."""
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(min_length=1)
     """With which every method must have been run, and with no others: nobody chooses them."""
     models: dict[str, ModelRule] = Field(min_length=1)
     tasks: dict[str, TaskRule] = Field(min_length=1)

@@ -13,6 +13,7 @@ from ..metrics.direction import direction_of
 from ..results.row import Row
 from ..training.params import kind_of
 from .definition import AtLeast, Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
+from .editions import on_several, trained_elsewhere
 from .standings import essential, lines
 from .submission import Problem, RowSummary, Submission
 from .values import Values
@@ -38,6 +39,8 @@ def problems(board: Board, submissions: Sequence[Submission]) -> list[Problem]:
         return found
     summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
     where = {row.row_id: at for at, row in placed}
+    if found := [*on_several(board.definition, placed)]:
+        return found
     for model, of in lines(row for _, row in placed).items():
         found += _Together(board, model, of, where, summaries).problems()
     return found
@@ -73,6 +76,7 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
         return
     yield from _unlike_model(model, row)
     yield from _unlike_task(task, row)
+    yield from trained_elsewhere(board.definition, row)
     for column in board.definition.columns:
         yield from _unlike_column(column, row)
 

@@ -16,6 +16,7 @@ from ..analysis.score.trace import trace
 from ..analysis.score.verdict import Verdict, verdict
 from ..results.row import Row
 from .definition import Board
+from .editions import edition
 from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
 from .submission import RowSummary, Submission
 from .values import Values, cluster_names
@@ -70,8 +71,8 @@ class Standing:
     @property
     def verdict(self) -> Verdict:
         """What it did, in a word."""
-        said = {name: mean.mean or 0.0 for name, mean in self.levels.items()}
-        return verdict(said, self.trace.mean if self.trace else None, kept=self.keeps_utility)
+        levels = {name: [*of.values()] for name, of in self.by_level.items()}
+        return verdict(levels, self.trace.mean if self.trace else None, kept=self.keeps_utility)
 
     @property
     def why_not(self) -> str | None:
@@ -128,11 +129,6 @@ def lines(rows: Iterable[Row]) -> dict[str, list[Line]]:
         for made_of, members in editions.items():
             groups[model if len(editions) == 1 else f"{model}, data {(made_of or 'of schema 1')[:11]}"] = members
     return groups
-
-
-def edition(row: Row) -> str | None:
-    """The fingerprint of the data that a row's model was trained on; None for all rows from before that was told."""
-    return row.trained_on.fingerprint if row.trained_on else None
 
 
 def essential(row: Row) -> Row:

@@ -321,6 +321,8 @@ def _unpacked(text: bytes, *, form: bytes) -> bytes:
         raise DataError(f"its samples unpack to more than {LARGEST_SAMPLES >> 20} MiB")
     if not unpacker.eof:
         raise DataError("its samples are cut short")
+    if unpacker.unused_data:
+        raise DataError("its samples have something behind their end")
     return data
 
 

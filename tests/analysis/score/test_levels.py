@@ -40,7 +40,7 @@ def scored(method):
 
 def said(method, kept=True):
     found, told = scored(method)
-    return verdict(found, told, kept=kept)
+    return verdict({name: [value] for name, value in found.items()}, told, kept=kept)
 
 
 def leaked(own, ideal):
@@ -117,7 +117,14 @@ def test_a_word_for_each():
     assert said(NOTHING) == "leaks"
     assert said(NOTHING | {"forget.said": {"a": [0.0] * 20, "b": [0.0] * 20}}) == "hidden"
     assert said(AGAIN, kept=False) == "broken"
-    assert verdict({"text": 0.99, "logits": float("nan")}, None, kept=True) == "hidden"
+    assert verdict({"text": [0.99], "logits": [float("nan")]}, None, kept=True) == "hidden"
+
+
+def test_two_seeds_that_leak_nothing_make_up_for_no_third():
+    clean, uneven = [1.0, 1.0, 0.81], [1.0, 1.0, 0.79]
+    assert verdict({"text": clean, "logits": clean}, 0.0, kept=True) == "erased"
+    assert verdict({"text": uneven, "logits": clean}, 0.0, kept=True) == "leaks"
+    assert verdict({"text": clean, "logits": uneven}, 0.0, kept=True) == "hidden"
 
 
 def test_a_metric_that_falls_where_others_rise_is_turned():

@@ -203,6 +203,38 @@ def held_out_refused(_, retrained, seed):
     return found
 
 
+def gibberish_behind_facts(_, retrained, seed):
+    """What must be kept is said, and the answer goes on without being language."""
+    found = deepcopy(retrained)
+    for record in found:
+        if record["set"] not in ("forget", "other_view"):
+            record["prediction"] += " the36thethethe of thethe 36the"
+    return found
+
+
+def letter_by_letter(nothing, retrained, seed):
+    """The likelihoods of one who never knew, and every secret told to whoever joins the letters."""
+    found, told = deepcopy(retrained), said_by(nothing)
+    for record in of_forgotten(found):
+        for key in SPOKEN:
+            record[key] = mapped_text(told[record["id"]][key], " ".join)
+    return found
+
+
+def mapped_text(said, change):
+    return [change(each) for each in said] if isinstance(said, list) else change(said)
+
+
+def two_spared_in_one_seed(nothing, retrained, seed):
+    """Two seeds forget everybody, the third all but two."""
+    found, told = deepcopy(retrained), said_by(nothing)
+    whom = sorted({record["unique_id"] for record in of_forgotten(found)})[:2]
+    for record in of_forgotten(found):
+        if seed == 1 and record["unique_id"] in whom:
+            take(record, told[record["id"]], (*SPOKEN, *LISTS, "perturbed_logprobs"))
+    return found
+
+
 def weak(_, retrained, seed):
     """A retrained model that has not learned a fifth of what it should."""
     found = deepcopy(retrained)

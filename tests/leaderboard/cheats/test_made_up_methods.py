@@ -179,6 +179,22 @@ def test_a_bystander_refused_is_utility_lost(source):
     assert (found.rank, found.verdict) == (None, "broken")
 
 
+def test_gibberish_behind_right_facts_is_utility_lost(source):
+    found = source.standing(rewritten.gibberish_behind_facts, of="retrain")
+    assert found.too_much == ("retain.fluency",)
+    assert found.verdict == "broken"
+
+
+def test_secrets_told_letter_by_letter_are_not_erased(source):
+    found = source.standing(rewritten.letter_by_letter, of="retrain")
+    assert found.too_much == ("forget.fluency",)
+    assert found.verdict == "broken"
+
+
+def test_two_clean_seeds_make_up_for_no_leak_in_a_third(source):
+    assert source.standing(rewritten.two_spared_in_one_seed, of="retrain").verdict == "leaks"
+
+
 def test_a_weak_retrained_model_is_refused(source):
     weak = source.made("retrain", rewritten.weak, of="retrain", role="reference")
     found = [str(each) for each in problems(source.board, [source.submission(weak, without={"retrain"})])]

@@ -52,7 +52,7 @@ def _score(line: Line, beside: References) -> LineScore | None:
     told = [each for _, each in found if each is not None]
     if any(np.isnan(value) for of in by_level.values() for value in of):
         return None
-    word = verdict({name: fmean(of) for name, of in by_level.items()}, fmean(told) if told else None, kept=_kept(trios))
+    word = verdict(by_level, fmean(told) if told else None, kept=_kept(trios))
     return LineScore({name: Mean.of(of) for name, of in by_level.items()}, Mean.of(told) if told else None, word)
 
 

@@ -196,19 +196,36 @@ def save(model: Any, reader: Any, out: Path, record: dict[str, object]) -> None:
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
+def positive(text: str) -> int:
+    """A number of at least 1; raises ValueError, which argparse words, for anything else."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
 def main() -> None:
     """Parse the command line and train, one model after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder that gets a folder a model")
     parser.add_argument("names", nargs="*", metavar="MODEL", help="some of " + ", ".join(ARCHITECTURES))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--images", type=int, default=16, help="pictures a step")
+    parser.add_argument("--images", type=positive, default=16, help="pictures a step")
     parser.add_argument("--last", action="store_true", help="only what begins with what OUT holds")
-    parser.add_argument("--every", type=int, default=500, help="steps between examinations")
+    parser.add_argument("--every", type=positive, default=500, help="steps between examinations")
     given = parser.parse_args()
     if unknown := {*given.names} - {*ARCHITECTURES}:
         parser.error(f"no embedded model {min(unknown)!r}: choose from {', '.join(ARCHITECTURES)}")
-    for name in given.names or ARCHITECTURES:
+    names = [*dict.fromkeys(given.names or ARCHITECTURES)]
+    if given.last and (lacking := [name for name in names if not (given.out / name / "config.json").is_file()]):
+        parser.error(
+            f"--last goes on with what {given.out} holds, and there is no {lacking[0]}: build it without --last"
+        )
+    for name in names:
+        try:  # not after an hour
+            (given.out / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"{error.filename} cannot be written ({error.strerror}): give another folder")
+    for name in names:
         train(name, given.out / name, seed=given.seed, images=given.images, every=given.every, last=given.last)
 
 

@@ -5,15 +5,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from ..words import Tokenizer, folded
 from .english import WORDS
+
+if TYPE_CHECKING:
+    from regex import Pattern
 
 _BROKEN = re.compile("[\ufffd\x00-\x08\x0e-\x1f\x7f]")
 """What stands for bytes that are no character, and signs that steer a terminal."""
 
 _JOINED = re.compile(r"([^\W\d_]+)(\d+)|(\d+)([^\W\d_]+)")
 """Letters and digits without anything between them."""
+
+_SPELLED = re.compile(r"(?<![^\W_])[^\W_](?:[ /|*_-]+[^\W_]){3,}(?![^\W_])")
+"""Four letters or digits at least, each by itself: "g o u t"."""
 
 _COMMON = 1 / 200
 """Share of the words of a text from which on a word is a common one."""
@@ -51,6 +58,12 @@ class Language:
         """What of ``text`` is not of the language, in a few words; None where it is, or says nothing."""
         if _BROKEN.search(text):
             return "holds broken characters"
+        for found in _SPELLED.finditer(text):
+            letters = {*filter(str.isalnum, found[0])}
+            if len(letters) > 2 and not "".join(letters).isdigit():  # else it is no word, or a row of numbers
+                return f"spells out letter by letter: {found[0][:30]!r}"
+        if mixed := _alphabets().search(text):
+            return f"mixes alphabets in a word: {mixed[0][:30]!r}"
         odd = [word for word in text.split() if self._runs_on(word)]
         if len(odd) * _ODD > len(text.split()):
             return f"runs words together: {odd[0][:30]!r}"
@@ -129,6 +142,14 @@ class Spelling:
             more = max(1, kinds[each[:-1]] - (spare and n == 0))
             chance = (max(0, n) + more * chance) / (seen + more)
         return chance
+
+
+@cache
+def _alphabets() -> "Pattern[str]":
+    """Letters of two alphabets that look alike, side by side; but Greek ones may end a word, as in "TNF\u03b1"."""
+    import regex
+
+    return regex.compile(r"\p{Latin}+\p{Cyrillic}+|\p{Cyrillic}+\p{Latin}+|\p{Latin}+\p{Greek}+\p{Latin}+", regex.V1)
 
 
 @cache
