@@ -20,7 +20,7 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Absent:
     """A repository of the hub that is not here: its names, which files of it, and the ``task`` whose data they are."""
 
     what: str
@@ -78,7 +78,7 @@ def obtain(cards: Iterable[ModelCard], datasets: Mapping[str, HubDataset], *, fe
     _log.warning("to be fetched: %s", listed)
 
 
-def _told(lacking: list[Wanted], refused: Mapping[str, str]) -> UnlearnbenchError:
+def _told(lacking: list[Absent], refused: Mapping[str, str]) -> UnlearnbenchError:
     """The error that names everything that lacks, and the commands that bring it."""
     kind = ModelError if any(each.kind == "model" for each in lacking) else DataError
     whats = ", ".join(each.what for each in lacking)
@@ -95,11 +95,11 @@ def _told(lacking: list[Wanted], refused: Mapping[str, str]) -> UnlearnbenchErro
     )
 
 
-def _models(cards: Iterable[ModelCard]) -> Iterable[Wanted]:
+def _models(cards: Iterable[ModelCard]) -> Iterable[Absent]:
     for card in cards:
         if Path(card.source).is_dir() or ":" in card.source or _is_here(card):
             continue
-        yield Wanted(f"model {card.source}", (card.source,), "model", WANTED, card.revision)
+        yield Absent(f"model {card.source}", (card.source,), "model", WANTED, card.revision)
 
 
 def _is_here(card: ModelCard) -> bool:
@@ -113,11 +113,11 @@ def _is_here(card: ModelCard) -> bool:
     return True
 
 
-def _data(datasets: Mapping[str, HubDataset]) -> Iterable[Wanted]:
+def _data(datasets: Mapping[str, HubDataset]) -> Iterable[Absent]:
     for task, dataset in datasets.items():
         if not cached(dataset):
             names, what = dataset.repositories, f"data of {task} ({dataset.repositories[0]})"
-            yield Wanted(what, names, "dataset", dataset.files, dataset.revision, task)
+            yield Absent(what, names, "dataset", dataset.files, dataset.revision, task)
 
 
 def _free() -> int | None:
