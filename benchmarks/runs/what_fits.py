@@ -34,7 +34,7 @@ def table() -> Iterator[str]:
     for model in MODELS:
         for size in SIZES:
             kind, lines = said(model, size)
-            shown = "<br>".join(line.removeprefix(f"{model}: ") for line in lines)
+            shown = " <br> ".join(line.removeprefix(f"{model}: ") for line in lines)
             yield f"| `{model}` | {size} GB | {kind} | {shown} |"
 
 

@@ -71,7 +71,7 @@ class Footprint:
     What is trained is one of these: all weights of language model and projector (``full``, cut up among processes); an
     adapter of some ``rank``, with ``projector`` all of the projector's weights beside it; ``subset`` many of the
     model's own weights; or ``modules`` weights of networks that edit visual tokens before a frozen model.
-    ``optimiser`` says how AdamW holds them (`unlearnbench.TrainParams.optimiser`), ``reference``
+    ``optimiser`` says how AdamW holds them (``optimiser`` of `unlearnbench.TrainParams`), ``reference``
     whether the model's own weights are kept as they were before, beside those that are trained.
     ``instead`` is what to type to train an adapter in place of all weights, where that is not ``full=false``.
     """

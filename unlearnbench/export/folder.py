@@ -27,7 +27,7 @@ Kind = Literal["weights", "adapter", "code"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Target:
     """What to write: to ``folder``, an ``adapter`` beside its base where that is wanted, for ``hub`` or nobody."""
 
     folder: Path
@@ -40,7 +40,7 @@ class Wanted:
             raise UsageError(f"{self.folder} is there already and not empty; give a new folder")
 
 
-def write(kept: Kept, wanted: Wanted, rows: Sequence[Row]) -> Kind:
+def write(kept: Kept, wanted: Target, rows: Sequence[Row]) -> Kind:
     """Write the model of a cell, of which there are these ``rows``; the folder appears whole or not at all.
 
     Raises `UsageError` for an adapter where there is none, and for edits that cannot be run without this package.
@@ -79,7 +79,7 @@ def _whole(kept: Kept, folder: Path) -> "tuple[Kind, VLM]":
     return "code", model
 
 
-def _adapter(kept: Kept, folder: Path, wanted: Wanted) -> "tuple[Kind, VLM]":
+def _adapter(kept: Kept, folder: Path, wanted: Target) -> "tuple[Kind, VLM]":
     """The last edit as PEFT writes adapters, and the model that it was trained on in a folder of its own."""
     from ..models.contract.edits import Adapter
 

@@ -10,12 +10,13 @@ from ...errors import UsageError
 
 if TYPE_CHECKING:
     from ...config import RunConfig
-    from ...contracts import Params
+    from ...contracts import Method, Params
     from ...engine.memory.estimate import Estimate, Machine
     from ...models.files.card import ModelCard
 
     Made = tuple[str, str, Estimate]
     """A model, the kind of its base, and what a stage of it takes."""
+    Methods = dict[str, tuple[type[Method], Params]]
 
 
 ELSEWHERE = "made elsewhere"
@@ -46,7 +47,7 @@ def show(
         _print(made)
 
 
-def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", dict[str, Any]]:
+def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", "Methods"]:
     """The parameters of the base and of every method, the first of several that are set."""
     from ...config import cells
     from ...engine.planning.parameters import parameters
@@ -54,7 +55,9 @@ def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params",
     mine = [cell for cell in cells(config) if cell.model == name]
     firsts = {cell.method: parameters(cell, card, config) for cell in reversed(mine)}
     chosen = {method: firsts[method] for method in config.methods}
-    return next(iter(chosen.values()))[1], {method: each[0][-1] for method, each in chosen.items()}
+    return next(iter(chosen.values()))[1], {
+        name: (each[0][-1].method, each[0][-1].params) for name, each in chosen.items()
+    }
 
 
 def _machines(gpus: tuple[int, ...], gpu_memory: float | None, config: "RunConfig") -> "list[Machine]":

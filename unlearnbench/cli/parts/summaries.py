@@ -10,7 +10,6 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from ...models.files.card import ModelCard
 from ...registry import Registry
 
 HERE = "nothing: it ships with its package"
@@ -27,7 +26,8 @@ def description(registry: Registry[Any], name: str) -> str:
         node = _node(*_halves(target))
         text = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else _words(node).get("description")
     else:
-        text = target.description if isinstance(target, ModelCard) else inspect.getdoc(target)
+        said = getattr(target, "description", None)  # a model's card has one
+        text = said if isinstance(said, str) else inspect.getdoc(target)
     return first_line(text or "")
 
 

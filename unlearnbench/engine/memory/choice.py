@@ -174,8 +174,8 @@ class _Model:
             if free:
                 self.found.settings[name] = changed
             said = " ".join(f"--set {name}.{key}={value}" for key, (value,) in changed.items())
-            how = f"goes with {said}" if free else f"batches will be cut where memory runs out, as by {said}"
-            self.found.lines.append(f"{self.name}: {name} {how}: {_counted(made)}")
+            how = "goes with" if free else "batches will be cut where memory runs out, as by"
+            self.found.lines.append(f"{self.name}: {name}, {_counted(made)}, {how} {said}")
 
     def _asking(self) -> None:
         """Check evaluation, which asks fewer questions at a time where memory runs out."""
