@@ -69,7 +69,7 @@ def test_it_says_that_it_does_not_know_a_stranger(model: VLM) -> None:
 def test_it_is_small_and_holds_no_pickle(folder: Path) -> None:
     files = {file.name: file.stat().st_size for file in folder.iterdir()}
     assert sum(files.values()) <= 8 * 2**20
-    assert {Path(name).suffix for name in files} <= {".json", ".jinja", ".safetensors"}
+    assert {Path(name).suffix for name in files} <= {".json", ".jinja", ".safetensors", ".py"}
     assert {"config.json", "model.safetensors", "tokenizer.json", "training.json"} <= set(files)
 
 

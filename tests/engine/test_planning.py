@@ -244,6 +244,9 @@ def test_names_and_values_are_checked_before_data_and_data_before_a_model_is_fet
         setting.plans(**set_to("fiubench", batch_size=0))
     with pytest.raises(UsageError, match=r"^no task 'mne'; did you mean 'mme'\?"):
         setting.plans(tasks=["fiubench", "mne"])
+    with pytest.raises(ModelError, match="nobody/nothing"):  # what is lacking is said before anything is read
+        setting.plans()
+    setting.options |= {"models": [str(setting.model)]}
     with pytest.raises(DataError, match=r"full\.json"):
         setting.plans()
 

@@ -243,7 +243,8 @@ except StoreError as error:
 
 def test_an_unwritable_folder_is_said_early(tmp_path):
     (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "missing" / "results", Path("/proc/results"), tmp_path / "file" / "x"):
+    RowStore(tmp_path / "missing" / "results").check_writable()  # parents are made
+    for folder in (tmp_path / "file", Path("/proc/results"), tmp_path / "file" / "x"):
         with pytest.raises(StoreError, match="--results") as caught:
             RowStore(folder).check_writable()
         assert str(folder) in str(caught.value)

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from tempfile import TemporaryFile
 
-from ...engine.executors.process import PYTHON, ending
-
 SECONDS = 240.0
 """How long all of them may take; the first import of torch from a network file system takes minutes."""
 
@@ -49,6 +47,8 @@ def broken(modules: Sequence[str]) -> dict[str, str]:
 
 def _tried(modules: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What became of each, as far as one process comes."""
+    from ...engine.executors.process import PYTHON, ending
+
     with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8", errors="replace") as err:
         command = [sys.executable, *PYTHON, "-c", _PROGRAM, *modules]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)  # noqa: S603
