@@ -12,11 +12,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: proce
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.data_folders import leave_first
 from unlearnbench.embedded.data.make import make
 from unlearnbench.models.files import cards
 from unlearnbench.models.files.source import card_for, folder_of
+
+settings.register_profile("patient", deadline=None)  # no test fails because the machine is slow
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(tryfirst=True)
