@@ -296,7 +296,7 @@ def test_without_a_network_data_of_the_hub_are_named(place: Place, installation:
 
 
 def test_a_plan_downloads_nothing(place: Place, installation: Any) -> None:
-    words = place.words("plan", "--gpu-memory", "80", model="qwen2.5-vl-7b", method="pretrain")
+    words = place.words("plan", "--gpu-memory", "80", model="qwen2.5-vl-7b", method="pretrain", device=None)
     done = real(installation, place, *words, HF_ENDPOINT="http://127.0.0.1:9")
     assert_one_line(done, 1, "Qwen/Qwen2.5-VL-7B-Instruct", "nothing may be downloaded now", "hf download")
 
