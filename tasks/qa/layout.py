@@ -121,14 +121,24 @@ def located(source: str, columns: Columns, subset: str | None = None, split: str
     raise UsageError(f"--data {source}: no such file or folder; {_NEEDED}")
 
 
-def _mapped(path: Path, columns: Columns) -> Tables:
-    """What a TOML file names, beside it."""
+def _mapped(path: Path, columns: Columns, *, strange: bool = False) -> Tables:
+    """What a TOML file names, beside it; one of a ``strange`` author names nothing outside its folder."""
     text = content(path, "give the file of a map").decode(errors="replace")
     try:
         values: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path} is no TOML file ({error}): correct it") from None
-    return _files(path.parent, [], validated(Map, values, str(path)), columns, str(path))
+    named = validated(Map, values, str(path))
+    for place in (named.pictures, *(each.file for each in named.tables)) if strange else ():
+        if _leads_out(place):
+            raise DataError(f"{path} names {place!r}, which is not in its folder: nothing else of this machine is read")
+    return _files(path.parent, [], named, columns, str(path))
+
+
+def _leads_out(place: str) -> bool:
+    """Whether a path is none below a folder, by its words alone: files of the hub's cache are links, and lead out."""
+    words = place.replace("\\", "/")
+    return ":" in words or words.startswith("/") or ".." in words.split("/")
 
 
 def _files(folder: Path, files: list[Path], map_: Map, columns: Columns, named: str = "") -> Tables:
@@ -147,5 +157,5 @@ def _of_hub(source: str, columns: Columns, subset: str | None, split: str | None
     """A dataset of the hub; where its files hold a map, that is read and its tables are."""
     location = of_hub(source, "qa")
     if (location.folder / FILE).is_file():
-        return replace(_mapped(location.folder / FILE, columns), location=location)
+        return replace(_mapped(location.folder / FILE, columns, strange=True), location=location)
     return Tables(location, ((hub_table(location.folder, source, subset, split, "qa"), columns),), location.folder)

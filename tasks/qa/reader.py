@@ -178,12 +178,12 @@ class _Reader:
         if not isinstance(name, str):
             raise DataError(f"{row.at(column)}: {str(value)[:40]!r} is no picture: give a file's path")
         path = Path(os.path.normpath(self.folder / name))
-        near = self._near(path.parent)
         if not path.is_relative_to(self.folder):
             raise DataError(
                 f"{row.at(column)}: picture {name!r} leads out of {self.folder}: put it there, or name the folder in "
                 "which paths begin in a map, pictures = DIR"
             )
+        near = self._near(path.parent)
         if path.name not in near:
             raise DataError(f"{row.at(column)}: picture {name!r} is not in {self.folder}: put it there")
         return near[path.name]

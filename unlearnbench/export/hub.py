@@ -52,7 +52,7 @@ class Hub:
 
         api: Any = HfApi()
         try:
-            address = api.create_repo(name, private=self.private, exist_ok=True)
+            address = api.create_repo(name, private=self.private, exist_ok=False)
             api.upload_folder(repo_id=name, folder_path=folder, ignore_patterns=[f"{BASE}/*"])
         except Exception as error:  # as above
             said = " ".join(str(error).split())[:200]

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 NAMING = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 """Where a processor's class is named, what counts first."""
 
-_KINDS = {".json", ".txt", ".jinja", ".model"}
-_OF_THE_MODEL = {"config.json", "generation_config.json", "training.json"}
+_OF_A_PROCESSOR = {
+    "processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json", "chat_template.jinja",
+    "chat_template.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "merges.txt", "normalizer.json",
+    "sentencepiece.bpe.model",
+}  # fmt: skip
 
 
 def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -> bool:
@@ -30,7 +34,7 @@ def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -
         model.processor.save_pretrained(folder)
         return True
     for path in sorted(source.iterdir()):
-        if path.suffix in _KINDS and path.name not in _OF_THE_MODEL and not path.name.endswith(".index.json"):
+        if path.name in _OF_A_PROCESSOR:  # and nothing else that lies in a folder of the user's
             shutil.copyfile(path, folder / path.name)
     if (templates := source / "additional_chat_templates").is_dir():
         shutil.copytree(templates, folder / templates.name)

@@ -196,3 +196,20 @@ def test_a_model_of_another_shape_and_one_that_knows_nobody_give_rows_that_say_s
     done = with_base(folders, "own")
     assert done.code == 1
     assert "error: finetune on fiubench: weights of own do not fit its config.json" in done.err
+
+
+def test_a_large_model_from_elsewhere_is_counted(folders: Place) -> None:
+    """Nothing is trained of it, and what is asked of it has to fit."""
+    words = ("--as", "theirs", "--alone", "--dry-run", "--gpu-memory", "80")
+    done = folders.run("evaluate", "./nowhere", *words, model="qwen2.5-vl-7b", device=None, method=None)
+    assert_one_line(done, 2, "there is no model folder ./nowhere")
+    folder = shutil.copytree(folders.model, folders.folder / "theirs")
+    done = folders.run("evaluate", str(folder), *words, model="qwen2.5-vl-7b", device=None, method=None)
+    assert "abstract" not in done.err
+    assert_one_line(done, 1, "Qwen/Qwen2.5-VL-7B-Instruct")
+
+
+def test_an_adapter_of_a_store_beside_that_of_peft_is_not_read(folders: Place) -> None:
+    (folders.folder / "adapter" / "adapter.json").write_text("{}")
+    done = with_base(folders, f"{folders.model}@adapter")
+    assert_one_line(done, 1, "adapter.json is of a store, and not of PEFT: remove it")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.tasks.qa.tables import COLOURS, Cells, called, pictures, rows, write_csv, write_jsonl, write_parquet
+from unlearnbench import Location
 from unlearnbench.errors import DataError, UnlearnbenchError, UsageError
 from unlearnbench.tasks.qa.layout import Columns, located
 from unlearnbench.tasks.qa.reader import Questions
@@ -206,3 +207,25 @@ def test_wrong_sources(
     Path("lost.toml").write_text('[[tables]]\nfile = "lost.csv"')
     with pytest.raises(kind, match=message):
         read(Path(source))
+
+
+OUTSIDE = {
+    "pictures": 'pictures = "/"',
+    "above": 'pictures = "faces/../.."',
+    "a table": '[[tables]]\nfile = "/etc/passwd"',
+    "an address": '[[tables]]\nfile = "https://example.org/t.csv"',
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_map_of_the_hub_names_nothing_outside_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A stranger has written it; in a folder of the user's own, pictures may lie anywhere."""
+    write_csv(folder / "t.csv", rows())
+    (folder / "qa.toml").write_text('[[tables]]\nfile = "t.csv"\n')
+    monkeypatch.setattr("unlearnbench.tasks.qa.layout.of_hub", lambda source, task: Location(folder, source))
+    assert len(located("owner/name", Columns()).tables) == 1
+    (folder / "qa.toml").write_text(OUTSIDE[name])
+    with pytest.raises(DataError, match=r"qa\.toml names '.*', which is not in its folder"):
+        located("owner/name", Columns())

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 
 from ...config import RunConfig
 from ...contracts import Method
+from ...contracts.footprint import NOTHING, Footprint
 from ...errors import ModelError, UsageError
 from ...models.files.card import ModelCard
 from ...models.files.check import ADAPTER
@@ -16,6 +17,12 @@ from ...runtime.atomic import sha256_of
 from ..keys import digest
 from ..stages import BASE, PRETRAINED
 
+if TYPE_CHECKING:
+    from ...contracts.footprint import Counts, Workload
+    from ...contracts.sample import Sets
+    from ...models.contract.vlm import VLM
+    from ...runtime.run import Run
+
 EVALUATE, AS, BASE_MODEL = "evaluate", "--as", "--base-model"
 
 
@@ -23,6 +30,14 @@ class Evaluated(Method):
     """A method of other code, of which there is the model that it made: one class a name, and nobody runs it here."""
 
     version: ClassVar[str] = "elsewhere"
+
+    def unlearn(self, model: "VLM", sets: "Sets", run: "Run") -> NoReturn:
+        """Nobody calls it: the model is there already."""
+        raise NotImplementedError(f"{self.name} was run elsewhere")
+
+    def footprint(self, model: "Counts", work: "Workload") -> Footprint:
+        """Nothing is trained here."""
+        return NOTHING
 
 
 def evaluated(name: str, config: RunConfig) -> type[Method] | None:

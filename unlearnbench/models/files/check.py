@@ -64,6 +64,10 @@ def check_adapter(whole: str, folder: Path) -> None:
     about = _json(folder / ADAPTER)
     if not about:
         raise ModelError(f"{whole}: {folder / ADAPTER} is missing or no JSON object; save the adapter again")
+    if (stored := folder / "adapter.json").exists():  # which would be read in its place, and is in no digest
+        raise ModelError(
+            f"{whole}: {stored} is of a store, and not of PEFT: remove it, or give what export has written"
+        )
     if (kind := str(about.get("peft_type", "")).upper()) != "LORA":
         raise ModelError(f"{whole}: an adapter of the kind {kind or 'unknown'}, and only LoRA is put on here: merge it")
     file = folder / "adapter_model.safetensors"
