@@ -71,6 +71,10 @@ class Guarded(nn.Module):
         if ids is None and inputs.get("pixel_values") is not None:
             raise ValueError("CAGUL chooses visual tokens by the question: give input_ids, not embeddings")
         if ids is None or not bool((ids == self._image_id).any()):
+            if inputs.get("pixel_values") is not None or inputs.get("cross_attention_states") is not None:
+                raise ValueError(
+                    "a picture that no token of the text stands for would be seen unguarded: name it there"
+                )
             return inputs
         seen = self._see(ids, inputs)
         if seen is None:

@@ -170,7 +170,9 @@ def _json(path: Path) -> TableRows:
 def _csv(path: Path) -> Iterator[TableRows]:
     """Rows as a spreadsheet numbers them: the heading is row 1. Cells are text, empty ones too."""
     data = content(path, "give the file of a table")
-    text = "\n".join(line for _, line in lines(path, data))
+    numbered = [*lines(path, data)]
+    at = numbered[0][0] if numbered else 1  # blank lines may come before
+    text = "\n".join(line for _, line in numbered)
     heading = text.partition("\n")[0]
     if not text.partition("\n")[2]:
         raise DataError(f"{path} has no row: a heading that names the columns, and below it rows, are needed")
@@ -178,7 +180,7 @@ def _csv(path: Path) -> Iterator[TableRows]:
     names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=separator), [])]
     for place, name in enumerate(names):
         if name and Counter(names)[name] > 1:
-            raise DataError(f"{path}, row 1: two columns are called {name!r}: give each a name of its own")
+            raise DataError(f"{path}, row {at}: two columns are called {name!r}: give each a name of its own")
         names[place] = name or f"column {place + 1}"
 
     def load(datasets: Any, cache: str) -> Any:
@@ -191,13 +193,13 @@ def _csv(path: Path) -> Iterator[TableRows]:
                 cache_dir=cache,
                 sep=separator,
                 names=names,
-                header=0,
+                header=at - 1,
                 index_col=False,
                 skip_blank_lines=False,
                 keep_default_na=False,
                 features=datasets.Features({name: datasets.Value("string") for name in names}),
             )
 
-    with _loaded(str(path), load, first=2) as found:
+    with _loaded(str(path), load, first=at + 1) as found:
         filled = ((where, fields) for where, fields in found.rows if any(fields.values()))
         yield TableRows(found.name, found.columns, filled)

@@ -229,3 +229,12 @@ def test_a_map_of_the_hub_names_nothing_outside_its_folder(
     (folder / "qa.toml").write_text(OUTSIDE[name])
     with pytest.raises(DataError, match=r"qa\.toml names '.*', which is not in its folder"):
         located("owner/name", Columns())
+
+
+def test_blank_lines_before_a_heading_are_none_of_its_rows(folder: Path) -> None:
+    path = write_csv(folder / "t.csv", rows())
+    path.write_text("\n\n" + path.read_text())
+    assert told(read(path)) == EXPECTED
+    path.write_text(path.read_text().replace(rows()[0]["answer"], "", 1))
+    with pytest.raises(DataError, match=r"t.csv, row 4, column 'answer' is empty"):
+        read(path)
