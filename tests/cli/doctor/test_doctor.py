@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from unlearnbench.cli import app
 from unlearnbench.cli.doctor import holdings, imports, installed
 from unlearnbench.engine.memory import machine
-from unlearnbench.registry import tasks
+from unlearnbench.registry import methods, tasks
 
 
 def report():
@@ -182,8 +182,21 @@ def test_says_which_data_are_here_and_what_is_free(offline, monkeypatch, tmp_pat
 FITS = holdings.fits
 
 
+@pytest.fixture
+def ours(monkeypatch):
+    """Some methods that ship, and one that goes on with another's; those of other tests are not asked."""
+    names = {"pretrain": None, "finetune": None, "retrain": None, "ga-gd": None, "cagul": None, "goes-on": None}
+    monkeypatch.setattr(methods, "check", lambda: names)
+    get = methods.get
+    monkeypatch.setattr(methods, "get", lambda name: GoesOn if name == "goes-on" else get(name))
+
+
+class GoesOn:
+    start = "unlearned"
+
+
 @pytest.mark.parametrize(("gigabytes", "said"), [(80, "yes; base 8bit ("), (24, "no: no kind of base fits")])
-def test_says_what_fits_a_gpu(offline, monkeypatch, gigabytes, said):
+def test_says_what_fits_a_gpu(offline, ours, monkeypatch, gigabytes, said):
     """As `run` would choose; on a machine of which it is pretended that it has one."""
     gpu = machine.Machine(1, gigabytes * 1e9, "H100", machine.CONTEXT)
     monkeypatch.setattr(machine, "gpus_here", lambda device: 1)
@@ -194,7 +207,7 @@ def test_says_what_fits_a_gpu(offline, monkeypatch, gigabytes, said):
     assert found["llama-3.2-11b-vision"].startswith(said)
 
 
-def test_without_a_gpu_large_models_take_one(offline, monkeypatch):
+def test_without_a_gpu_large_models_take_one(offline, ours, monkeypatch):
     monkeypatch.setattr(machine, "gpus_here", lambda device: 0)
     found = FITS({})
     assert found["tiny-mllama"].startswith("yes; base full")

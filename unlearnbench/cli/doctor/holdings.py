@@ -76,9 +76,9 @@ def fits(broken: Mapping[str, str]) -> dict[str, str]:
     from ...registry import methods
     from ...registry import models as registered
 
-    sound = tuple(
-        name for name, why in methods.check().items() if why is None and methods.get(name).start != "unlearned"
-    )  # which model one that starts there goes on with, nobody has said
+    here = [name for name, why in methods.check().items() if why is None]
+    # One that goes on with what another has unlearned is not counted: nobody has said with which.
+    sound = tuple(name for name in here if methods.get(name).start in ("pretrained", "base"))
     found = {}
     for name in registered.names() if sound else ():
         try:
