@@ -3,9 +3,10 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..models.files.card import ModelCard
+from ..models.files.check import json_object
 
 if TYPE_CHECKING:
     from ..models.contract.vlm import VLM
@@ -29,7 +30,7 @@ def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -
     """
     import transformers
 
-    named = next((name for file in NAMING if (name := _json(source / file).get("processor_class"))), None)
+    named = next((name for file in NAMING if (name := json_object(source / file).get("processor_class"))), None)
     if named is None or named not in dir(transformers):
         model.processor.save_pretrained(folder)
         return True
@@ -46,7 +47,7 @@ def write_processor(model: "VLM", card: ModelCard, source: Path, folder: Path) -
 def _bound(folder: Path, card: ModelCard) -> None:
     """Say how large pictures may be, in the files that say it and in whatever words they do."""
     for name in NAMING[:2]:
-        found = _json(folder / name)
+        found = json_object(folder / name)
         part = found.get("image_processor", found if name == NAMING[1] else None)
         if not part:
             continue
@@ -54,11 +55,3 @@ def _bound(folder: Path, card: ModelCard) -> None:
         for older in {"min_pixels", "max_pixels"} & {*part}:
             del part[older]
         (folder / name).write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -45,7 +45,7 @@ def check_weights(card: ModelCard, folder: Path) -> dict[str, Any]:
     """Raise `ModelError` for the first thing that is wrong with configuration or weights; returns the former."""
     if said := adapter(card.name, folder):
         raise ModelError(said)
-    config = _json(folder / "config.json")
+    config = json_object(folder / "config.json")
     if not config:
         raise ModelError(f"{folder / 'config.json'} is missing or no JSON object; save or download the model again")
     _check_family(card, str(config.get("model_type", "")))
@@ -61,7 +61,7 @@ def check_weights(card: ModelCard, folder: Path) -> dict[str, Any]:
 
 def check_adapter(whole: str, folder: Path) -> None:
     """Raise `ModelError`, which begins with ``whole``, for an adapter that could not be put on a model here."""
-    about = _json(folder / ADAPTER)
+    about = json_object(folder / ADAPTER)
     if not about:
         raise ModelError(f"{whole}: {folder / ADAPTER} is missing or no JSON object; save the adapter again")
     if (stored := folder / "adapter.json").exists():  # which would be read in its place, and is in no digest
@@ -83,7 +83,7 @@ def adapter(name: str, folder: Path) -> str:
     """What to do about a folder that holds an adapter instead of a model; empty where it does not."""
     if not (folder / ADAPTER).is_file() or _weights(folder):
         return ""
-    about, base = _json(folder / ADAPTER), base_of(folder) or "a model that it does not name"
+    about, base = json_object(folder / ADAPTER), base_of(folder) or "a model that it does not name"
     return (
         f"model {name} is an adapter ({about.get('peft_type', 'PEFT')}) of {base}, no whole model: merge the two with "
         f"PEFT (PeftModel.from_pretrained(BASE, {str(folder)!r}).merge_and_unload().save_pretrained(NEW)), save the "
@@ -93,7 +93,7 @@ def adapter(name: str, folder: Path) -> str:
 
 def base_of(folder: Path) -> str:
     """The model that the adapter in ``folder`` says it was trained on; empty where it does not."""
-    return str(_json(folder / ADAPTER).get("base_model_name_or_path") or "")
+    return str(json_object(folder / ADAPTER).get("base_model_name_or_path") or "")
 
 
 def no_model(name: str, folder: Path) -> str:
@@ -129,8 +129,8 @@ def loaded_bytes(folder: Path, size: int) -> int:
 
 def special_tokens(folder: Path) -> set[str]:
     """The texts that the model's tokenizer takes for something other than text, as far as its files list them."""
-    added = _json(folder / "tokenizer.json").get("added_tokens", [])
-    decoder = _json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
+    added = json_object(folder / "tokenizer.json").get("added_tokens", [])
+    decoder = json_object(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
     listed = [*added, *(decoder.values() if isinstance(decoder, dict) else ())]
     return {str(token["content"]) for token in listed if isinstance(token, dict) and token.get("special")}
 
@@ -144,7 +144,7 @@ def _check_family(card: ModelCard, found: str) -> None:
 
 def _check_weights(card: ModelCard, folder: Path) -> None:
     files = _weights(folder)
-    named = _json(folder / INDEX).get("weight_map", {})
+    named = json_object(folder / INDEX).get("weight_map", {})
     shards = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
     if missing := [name for name in shards if not (folder / name).is_file()]:
         raise ModelError(
@@ -171,14 +171,14 @@ def _check_texts(card: ModelCard, folder: Path, parent: str) -> None:
     into = f"into {folder}" if str(folder) == card.source else f"into a copy of {folder} and give --model that folder"
     if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
         raise ModelError(f"model {card.name} has no tokenizer: copy tokenizer*.json of {origin} {into}")
-    processor = _json(folder / "processor_config.json")
+    processor = json_object(folder / "processor_config.json")
     if not (folder / "preprocessor_config.json").is_file() and "image_processor" not in processor:
         raise ModelError(
             f"model {card.name} has no image processor: copy preprocessor_config.json or processor_config.json of "
             f"{origin} {into}"
         )
     if not _has_template(folder, processor):
-        near = _json(folder / "tokenizer_config.json").get("chat_template")
+        near = json_object(folder / "tokenizer_config.json").get("chat_template")
         fix = "write that of tokenizer_config.json, which processors do not read," if near else f"copy that of {origin}"
         raise ModelError(f"model {card.name} has no chat template: {fix} to chat_template.jinja, {into}")
 
@@ -187,7 +187,7 @@ def _has_template(folder: Path, processor: dict[str, Any]) -> bool:
     files = ("chat_template.jinja", "additional_chat_templates/default.jinja")
     if any((folder / name).is_file() and (folder / name).read_bytes().strip() for name in files):
         return True
-    return bool(_json(folder / "chat_template.json").get("chat_template") or processor.get("chat_template"))
+    return bool(json_object(folder / "chat_template.json").get("chat_template") or processor.get("chat_template"))
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -228,7 +228,7 @@ def _header(file: Path) -> Iterator[tuple[str, list[int], int]]:
             yield str(tensor["dtype"]), list(tensor["shape"]), 8 + length + int(tensor["data_offsets"][1])
 
 
-def _json(path: Path) -> dict[str, Any]:
+def json_object(path: Path) -> dict[str, Any]:
     """A file's JSON object; an empty one where there is none, as whoever needs it will say."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

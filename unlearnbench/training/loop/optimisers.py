@@ -1,5 +1,6 @@
 """AdamW as a training wants it: all in float32, with 8-bit states, or with all but the model in the CPU's memory."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
@@ -25,7 +26,7 @@ def optimiser_of(kind: Optimiser, groups: Sequence[dict[str, Any]], weight_decay
             return Offloaded(groups, weight_decay)
 
 
-class _Plain(torch.optim.Optimizer):
+class _Plain(torch.optim.Optimizer, ABC):
     """An optimiser whose state is put back as it was: torch's own way would bring it to its parameter's precision."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -42,8 +43,9 @@ class _Plain(torch.optim.Optimizer):
                 else:
                     group[name] = value
 
+    @abstractmethod
     def _put_back(self, parameter: Tensor, values: dict[str, Tensor]) -> dict[str, Any]:
-        raise NotImplementedError
+        """The state of a parameter from what was stored of it."""
 
 
 class Offloaded(_Plain):
