@@ -25,7 +25,6 @@ from unlearnbench.contracts.sample import Sets
 from unlearnbench.embedded.data.make import make
 from unlearnbench.engine.memory.counts import counts
 from unlearnbench.engine.memory.estimate import PEAK, forward_operations
-from unlearnbench.engine.provenance import environment
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, training_cases
@@ -37,6 +36,7 @@ from unlearnbench.models.files.outline import config_of
 from unlearnbench.models.files.source import card_for, folder_of
 from unlearnbench.registry import families, methods
 from unlearnbench.runtime.memory import PeakMemory
+from unlearnbench.runtime.provenance import environment
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read

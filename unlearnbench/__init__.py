@@ -13,6 +13,8 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and {__name__, f"{__name__
     sys.path.append(sys.path.pop(0))
 
 if TYPE_CHECKING:
+    from .contracts import Attack as Attack
+    from .contracts import AttackParams as AttackParams
     from .contracts import Continued as Continued
     from .contracts import Evaluation as Evaluation
     from .contracts import Headline as Headline
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .contracts import Summary as Summary
     from .contracts import SummaryTable as SummaryTable
     from .contracts import Task as Task
+    from .contracts.attack import Asking as Asking
+    from .contracts.attack import Target as Target
     from .contracts.footprint import NOTHING as NOTHING
     from .contracts.footprint import Counts as Counts
     from .contracts.footprint import Footprint as Footprint
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     from .models.fusion.deep import DeepFusionVLM as DeepFusionVLM
     from .models.fusion.early import EarlyFusionVLM as EarlyFusionVLM
     from .models.pictures.cache import Picture as Picture
+    from .registry import attack as attack
     from .registry import family as family
     from .registry import load_plugin as load_plugin
     from .registry import method as method
@@ -118,6 +123,10 @@ _PUBLIC = {
     "ask": "models.asking.requests",
     "Ask": "models.asking.requests",
     "Asked": "contracts.sample",
+    "Asking": "contracts.attack",
+    "Attack": "contracts",
+    "attack": "registry",
+    "AttackParams": "contracts",
     "BaseParams": "training.params",
     "Batch": "models.contract.vlm",
     "chance": "metrics.choice",
@@ -186,6 +195,7 @@ _PUBLIC = {
     "Summary": "contracts",
     "SummaryTable": "contracts",
     "Task": "contracts",
+    "Target": "contracts.attack",
     "task": "registry",
     "TokenFacts": "models.contract.token_facts",
     "Trained": "models.contract.edits",

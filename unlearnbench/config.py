@@ -54,13 +54,17 @@ def forgetting_task() -> str:
 
 
 class RunConfig(BaseModel):
-    """A grid: every method with every model, task, seed, forget set and combination of settings."""
+    """A grid: every method with every model, task, seed, forget set and combination of settings.
+
+    With attacks, every unlearned model is attacked by each of them, beside being evaluated as it is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[str, ...] = Field(min_length=1)
     models: tuple[str, ...] = Field(min_length=1)
     tasks: tuple[str, ...] = Field(default_factory=lambda: default_tasks(tell=True))
+    attacks: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     base_seed: int | None = None
     forget: tuple[int | str | None, ...] = (None,)
@@ -85,7 +89,7 @@ class RunConfig(BaseModel):
     @property
     def owners(self) -> tuple[str, ...]:
         """Whose parameters may be set."""
-        return (*self.methods, *self.tasks, BASE)
+        return (*self.methods, *self.attacks, *self.tasks, BASE)
 
 
 class Cell(BaseModel):
@@ -105,6 +109,8 @@ class Cell(BaseModel):
     forget: int | str | None
     settings: Settings
     exact: bool = False
+    attack: str | None = None
+    """What attacks the unlearned model; None where it is evaluated as it is."""
 
     @property
     def typed(self) -> str:
@@ -144,15 +150,37 @@ def _cells_of(model: str, config: RunConfig) -> list[Cell]:
             seed=seed,
             base_seed=_base_seed(config, seed),
             forget=forget,
-            settings=base | before | own | asked,
+            settings=base | before | own | attacking | asked,
             exact=config.exact,
+            attack=attack,
         )
         for seed, forget, base, method in grid
         for own in _variants(config, (method,))
         for before in _variants(config, continued(method, own))
+        for attack, attacking in _attacks(config)
         for asked in _variants(config, config.tasks)
-        for task in config.tasks
+        for task in (config.tasks if attack is None else attacked_tasks(config))
     ]
+
+
+def _attacks(config: RunConfig) -> Iterator[tuple[str | None, Settings]]:
+    """No attack, then every attack in each of its settings."""
+    yield None, {}
+    for attack in config.attacks:
+        for own in _variants(config, (attack,)):
+            yield attack, own
+
+
+def attacked_tasks(config: RunConfig) -> tuple[str, ...]:
+    """The tasks on which attacks are aimed; raises `UsageError` where an attack is asked for and there is none."""
+    found = tuple(name for name in config.tasks if tasks.get(name).can_be_attacked())
+    if config.attacks and not found:
+        able = [name for name in tasks.names() if tasks.get(name).can_be_attacked()]
+        raise UsageError(
+            f"--attack {config.attacks[0]}: none of the tasks {', '.join(config.tasks)} can be attacked; add one that "
+            f"can: {', '.join(able)}"
+        )
+    return found
 
 
 def _base_seed(config: RunConfig, seed: int) -> int:
@@ -160,6 +188,13 @@ def _base_seed(config: RunConfig, seed: int) -> int:
     if config.base_seed is not None:
         return config.base_seed
     return seed if config.base_model is None else 0
+
+
+def with_references(config: RunConfig) -> RunConfig:
+    """The grid with the references that attacks are measured by, first, as these must be attacked alike."""
+    if not config.attacks or config.alone:
+        return config
+    return config.model_copy(update={"methods": tuple(dict.fromkeys((*references(), *config.methods)))})
 
 
 def references() -> tuple[str, ...]:

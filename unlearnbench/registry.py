@@ -9,22 +9,28 @@ import pkgutil
 import re
 import sys
 import threading
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .errors import PluginError, UsageError
-from .runtime.plugin_files import content_digest, make_importable, names_of
+from .runtime.plugin_files import (
+    content_digest,
+    execute,
+    is_imported,
+    make_importable,
+    module_name,
+    share,
+    share_plugins,
+)
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from .contracts import Method, Metric, Task
+    from .contracts import Attack, Method, Metric, Task
     from .models.contract.vlm import VLM
     from .models.files.card import ModelCard
 
@@ -196,13 +202,14 @@ class Registry(Generic[T]):
 
 
 methods: "Registry[type[Method]]" = Registry("methods", "unlearnbench.contracts:Method")
+attacks: "Registry[type[Attack]]" = Registry("attacks", "unlearnbench.contracts:Attack")
 tasks: "Registry[type[Task]]" = Registry("tasks", "unlearnbench.contracts:Task")
 models: "Registry[ModelCard]" = Registry("models", "unlearnbench.models.files.card:ModelCard", instances=True)
 metrics: "Registry[type[Metric]]" = Registry("metrics", "unlearnbench.contracts:Metric")
 families: "Registry[type[VLM]]" = Registry("families", "unlearnbench.models.contract.vlm:VLM", one="family")
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (methods, tasks, models, families, metrics)
+    registry.kind: registry for registry in (methods, attacks, tasks, models, families, metrics)
 }
 """Every registry by its kind."""
 
@@ -210,6 +217,11 @@ REGISTRIES: dict[str, Registry[Any]] = {
 def method(name: str, *, reference: str | None = None, version: str | None = None) -> Callable[[C], C]:
     """Class decorator: register a `Method` under ``name`` and set its ``name``, ``reference`` and ``version``."""
     return _named(methods, name, reference, version)
+
+
+def attack(name: str, *, reference: str | None = None, version: str | None = None) -> Callable[[C], C]:
+    """Class decorator: register an `Attack` under ``name`` and set its ``name``, ``reference`` and ``version``."""
+    return _named(attacks, name, reference, version)
 
 
 def task(name: str, *, reference: str | None = None, version: str | None = None) -> Callable[[C], C]:
@@ -242,51 +254,29 @@ def load_plugin(path: Path) -> None:
     if path.suffix != ".py" or not path.is_file():
         raise UsageError(f"no Python file {path}; give --plugin the path of a file that ends in .py")
     file = path.resolve()
-    name = _module_name(file)
+    name = module_name(file)
     with _loading:
         make_importable(file)
-        if name in sys.modules or _is_imported(file):
+        if name in sys.modules or is_imported(file):
             return
         before = _all_added()
-        _share_plugins(file)
+        share_plugins(file)
         try:
-            _execute(name, file)
+            execute(name, file)
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"plug-in {path} cannot be imported{_line_in(file, error)}: {_cause(error)}; {_remedy(error)}"
             ) from error
-        _share(file)
+        share(file)
         if _all_added() == before:
             del sys.modules[name]
             raise PluginError(
-                f'plug-in {path} registers nothing; put @method("NAME"), @task(...), @metric(...) or '
-                "@family(...) above a class"
+                f'plug-in {path} registers nothing; put @method("NAME"), @attack(...), @task(...), '
+                "@metric(...) or @family(...) above a class"
             )
 
 
 _loading = threading.RLock()
-
-
-def _module_name(file: Path) -> str:
-    return f"unlearnbench_plugin_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{zlib.crc32(bytes(file)):08x}"
-
-
-def _is_imported(file: Path) -> bool:
-    """Whether another plug-in, beside which it lies, has imported this one."""
-    return any(name in sys.modules for name in names_of(file))
-
-
-def _share(file: Path) -> None:
-    """Let other plug-ins that import this one, which is loaded, have the same module and not its code once more."""
-    for name in names_of(file):
-        sys.modules.setdefault(name, sys.modules[_module_name(file)])
-
-
-def _share_plugins(file: Path) -> None:
-    """Do so for those that lie beside ``file`` and are loaded already."""
-    for other in file.parent.glob("*.py"):
-        if _module_name(other) in sys.modules:
-            _share(other)
 
 
 def _remedy(error: BaseException) -> str:
@@ -304,19 +294,6 @@ def _moved(error: BaseException) -> str:
     if isinstance(error, ImportError) and f"{error.name}.".startswith("unlearnbench."):
         return "modules within unlearnbench move: import what plug-ins need from unlearnbench itself"
     return ""
-
-
-def _execute(name: str, file: Path) -> None:
-    spec = spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None  # for a name that ends in .py there is always one
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
 
 
 def _named(registry: Registry[Any], name: str, reference: str | None, version: str | None) -> Callable[[C], C]:

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from unlearnbench.engine.provenance import environment
+from unlearnbench.runtime.provenance import environment
 
 from ..gpu import BATCH, FACE, LARGE
 from . import evaluation, growth, training

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
-from unlearnbench import Ask, Asked, Weigh, ask, value_logprobs
+from unlearnbench import Ask, Asked, Asking, Query, Weigh, ask, value_logprobs
 
 from .sets import Fact
 
@@ -73,6 +73,9 @@ class FactRecord(Answered):
     """What an edit of visual tokens did to the picture, a list of several; of a few samples alone."""
 
 
+OUTRIGHT = Asking(reworded=True)
+"""As the task itself asks: the forget set in other words too."""
+
 WEIGHED = ("forget", "nonprivate", "others", "held_out")
 """The sets of which other wordings of the answer and false ones are weighed too."""
 
@@ -86,22 +89,25 @@ def collect(
     what: str,
     max_new_tokens: int,
     batch_size: int | None,
+    how: Asking = OUTRIGHT,
 ) -> list[FactRecord]:
-    """One record a sample ``asked``, by the set that it is of: answers and log-probabilities.
+    """One record a sample ``asked``, by the set that it is of: answers and log-probabilities; ``how`` as attacks ask.
 
     Pictures are named by their paths within the folder ``root``; ``what`` is the task that shows how far it is.
     """
     named = [(name, sample) for name, own in asked.items() for sample in own]
-    questions = [Ask((s.id, 0), s, max_new_tokens) for _, s in named]
-    questions += [request for s in asked.get("forget", ()) for request in _reworded(s, max_new_tokens)]
+    questions = [Ask((s.id, 0), how.of(s), max_new_tokens, how.sampling) for _, s in named]
+    reworded = asked.get("forget", ()) if how.reworded else ()
+    questions += [request for s in reworded for request in _reworded(s, max_new_tokens)]
     said = ask(model, questions, run, batch_size=batch_size, what=f"{what}: asking")
-    weights = [request for name, sample in named for request in _weighed(sample, name in WEIGHED)]
+    weighable = named if how.likelihoods else []
+    weights = [request for name, sample in weighable for request in _weighed(sample, how.of(sample), name in WEIGHED)]
     weighed = ask(model, weights, run, batch_size=batch_size, what=f"{what}: likelihoods")
     records: list[FactRecord] = []
     for name, sample in named:
-        question, logprobs = sample.question, weighed[sample.id, "answer", 0]
-        reworded = question.paraphrased_questions if name == "forget" else ()
-        perturbed = question.perturbed_answers if name in WEIGHED else ()
+        question, logprobs = sample.question, weighed.get((sample.id, "answer", 0), [])
+        others = question.paraphrased_questions if name == "forget" and how.reworded else ()
+        perturbed = question.perturbed_answers if name in WEIGHED and how.likelihoods else ()
         records.append(
             {
                 "set": name,
@@ -115,9 +121,9 @@ def collect(
                 "answer": question.answer,
                 "keywords": list(question.keywords),
                 "prediction": said[sample.id, 0],
-                "paraphrased_predictions": [said[sample.id, place] for place, _ in enumerate(reworded, start=1)],
+                "paraphrased_predictions": [said[sample.id, place] for place, _ in enumerate(others, start=1)],
                 "logprobs": logprobs,
-                "value_logprobs": value_logprobs(model, question.answer, logprobs, question.keywords),
+                "value_logprobs": logprobs and value_logprobs(model, question.answer, logprobs, question.keywords),
                 "paraphrased_logprobs": weighed.get((sample.id, "paraphrased", 0)),
                 "perturbed_logprobs": [weighed[sample.id, "perturbed", place] for place, _ in enumerate(perturbed)],
             }
@@ -146,14 +152,14 @@ def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]
         yield Ask((sample.id, place), Asked(text, sample.images), max_new_tokens)
 
 
-def _weighed(sample: Fact, others: bool) -> Iterator[Weigh[tuple[str, str, int]]]:
+def _weighed(sample: Fact, query: Query, others: bool) -> Iterator[Weigh[tuple[str, str, int]]]:
     """The answers whose likelihood is wanted: the true one, with the ``others`` paraphrased and perturbed ones too."""
     question = sample.question
-    yield Weigh((sample.id, "answer", 0), sample, question.answer)
+    yield Weigh((sample.id, "answer", 0), query, question.answer)
     if others and question.paraphrased_answer:
-        yield Weigh((sample.id, "paraphrased", 0), sample, question.paraphrased_answer)
+        yield Weigh((sample.id, "paraphrased", 0), query, question.paraphrased_answer)
     for place, text in enumerate(question.perturbed_answers if others else ()):
-        yield Weigh((sample.id, "perturbed", place), sample, text)
+        yield Weigh((sample.id, "perturbed", place), query, text)
 
 
 EXPLAINED = 8

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args
 
-from unlearnbench import Evaluation, Location, Record, Scorer, Split, Task, further_versions, measure_sets
+from unlearnbench import Asking, Evaluation, Location, Record, Scorer, Split, Task, further_versions, measure_sets
 from unlearnbench.contracts import EXAMPLE
 from unlearnbench.contracts.metric import record_of
 from unlearnbench.errors import RecordError
@@ -109,6 +109,23 @@ class FactsTask(Task):
         explain(model, data.sets.forget, records)
         facts = {} if data.sets.validation else {"early_stopping": data.sets.early_stopping}
         return replace(self.measured(records), facts=facts)
+
+    def answers(
+        self, model: "VLM", asked: Mapping[str, Sequence[Any]], data: FactsData, run: "Run", how: Asking
+    ) -> list[dict[str, Any]]:
+        """Records of some facts, as an attack asks them."""
+        options: Any = self.options
+        made = collect(
+            model,
+            asked,
+            data.root,
+            run,
+            what=self.name,
+            max_new_tokens=options.max_new_tokens,
+            batch_size=options.batch_size,
+            how=how,
+        )
+        return [{**record} for record in made]
 
     def measured(self, records: Sequence[Any]) -> Evaluation:
         """Every reported metric, the further ones of the options, and what guesses score."""

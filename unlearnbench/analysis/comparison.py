@@ -119,7 +119,7 @@ def _twins(rows: Iterable[Row], known: Facts) -> Iterator[str]:
     alike = Counter(
         (row.method.name, row.task.name, known.method(row), known.task(row), replicate(row))
         for row in latest(rows)
-        if row.status == "ok"
+        if row.status == "ok" and row.attack is None
     )
     more: dict[str, int] = defaultdict(int)
     for (method, task, *_), number in alike.items():

@@ -110,10 +110,10 @@ def replicate(row: Row) -> Replicate:
 
 
 def lines_by_model(rows: Iterable[Row], known: Facts) -> dict[str, list[Line]]:
-    """The lines of each model, what needs no model last."""
+    """The lines of each model, what needs no model last; of models as they are, not of attacked ones."""
     by_model: dict[str, list[Row]] = defaultdict(list)
     for row in latest(rows):
-        if row.status == "ok":
+        if row.status == "ok" and row.attack is None:
             by_model[row.model.name].append(row)
     return {model: [*_lines(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
 

@@ -19,7 +19,7 @@ def list_plugins(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="methods, tasks, models, families, metrics or leaderboards; all if left out.",
+            help="methods, attacks, tasks, models, families, metrics or leaderboards; all if left out.",
             autocompletion=kind_names,
         ),
     ] = None,

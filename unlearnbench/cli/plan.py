@@ -63,11 +63,12 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
 
     table = Table(box=None, header_style="bold")
     stages = [name for name in STAGES if any(name in cell for cell in cells)]
-    for name in ("method", "model", "task", "seed", "forget", "settings", *stages, "row"):
+    attack = ("attack",) if any(cell["attack"] for cell in cells) else ()
+    for name in ("method", "model", "task", *attack, "seed", "forget", "settings", *stages, "row"):
         table.add_column(name)
     for each, cell in zip(plans, cells, strict=True):
         shown = dict.fromkeys(stages, NOT_NEEDED) | cell | {"settings": each.cell.typed}
-        table.add_row(*(escape(str(shown[str(column.header)])) for column in table.columns))
+        table.add_row(*(escape(str(shown[str(column.header)] or "")) for column in table.columns))
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
     said = dict.fromkeys(_sets_of(plan) for plan in plans)
@@ -92,6 +93,7 @@ def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
         "method": plan.cell.method,
         "model": plan.cell.model,
         "task": plan.cell.task,
+        "attack": plan.cell.attack,
         "seed": plan.cell.seed,
         "forget": len(plan.sets.forgotten),
         "split": plan.unlearning.split.model_dump() if plan.unlearning.split else None,

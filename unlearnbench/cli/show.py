@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from ..contracts import Params
 
-_PARAMETERS = {"methods": "Params", "tasks": "Options"}
+_PARAMETERS = {"methods": "Params", "attacks": "Params", "tasks": "Options"}
 """The nested class that holds a kind's parameters."""
 
 _FACTS = {
     "methods": ("start", "role", "frozen_weights"),
+    "attacks": ("access", "needs"),
     "tasks": ("by_default", "provides_sets", "metric_sets"),
     "families": ("any_size", "layered", "shares_prefixes"),
     "metrics": ("requires",),
@@ -35,7 +36,7 @@ _FACTS = {
 def show(
     name: Annotated[
         str,
-        typer.Argument(help="A method, task, model, family, metric or leaderboard.", autocompletion=names()),
+        typer.Argument(help="A method, attack, task, model, family, metric or leaderboard.", autocompletion=names()),
     ],
     kind: Annotated[
         str | None, typer.Option(help="Which kind, where several share the name.", autocompletion=kind_names)

@@ -46,12 +46,15 @@ def _lines(found: "list[Status]") -> Iterator[str]:
     """The table, a line a cell; rich would take seconds for thousands of them."""
     from ..analysis.facts import printable
 
-    head = ("state", "method", "model", "task", "seed", "settings", "last said")
+    head = ("state", "method", "model", "task", "attack", "seed", "settings", "last said")
     rows: list[tuple[str, ...]] = [head]
     for each in found:
         cell = each.cell
-        texts = (each.state, cell.method, cell.model, cell.task, str(cell.seed), cell.settings, each.said)
+        attack, seed = cell.attack or "", str(cell.seed)
+        texts = (each.state, cell.method, cell.model, cell.task, attack, seed, cell.settings, each.said)
         rows.append(tuple(map(printable, texts)))
+    if not any(row[4] for row in rows[1:]):
+        rows = [(*row[:4], *row[5:]) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -1,8 +1,9 @@
-"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates, a `Metric` scores; what they take and return.
+"""What a plug-in fulfils: a `Method` unlearns, a `Task` evaluates, an `Attack` tries, a `Metric` scores.
 
 The model's side of the contract is `unlearnbench.models.contract`.
 """
 
+from .attack import Attack, AttackParams
 from .method import Method
 from .metric import Metric, Record
 from .params import Continued, MetricOptions, Params
@@ -11,6 +12,8 @@ from .task import EXAMPLE, Evaluation, Headline, Summary, SummaryTable, Task, Ta
 
 __all__ = [
     "EXAMPLE",
+    "Attack",
+    "AttackParams",
     "Continued",
     "Evaluation",
     "Headline",

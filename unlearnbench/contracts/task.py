@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..errors import PluginError, UsageError
+from .attack import Asking
 from .metric import Record, record_of
 from .params import Params
 from .scored import Scored
 
 if TYPE_CHECKING:
-    from ..contracts.sample import Sets
+    from ..contracts.sample import Sample, Sets
     from ..data.hub import HubDataset
     from ..data.source import Location
     from ..metrics.statistics import MetricValue
@@ -241,6 +242,20 @@ class Task(ABC):
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:
         """A few records for readers to look at, the same samples whatever the model: only `EXAMPLE`'s keys."""
         return []
+
+    def answers(
+        self, model: "VLM", asked: Mapping[str, Sequence["Sample"]], data: Any, run: "Run", how: Asking
+    ) -> list[dict[str, Any]]:
+        """Records of some samples of what `load` returned, by the set that they stand for: what attacks ask through.
+
+        They are such as `evaluate` keeps, so that `measured` and `by_question` take them.
+        """
+        raise UsageError(f"task {self.name!r} cannot be attacked: it defines no answers")
+
+    @classmethod
+    def can_be_attacked(cls) -> bool:
+        """Whether attacks can be aimed at what it has forgotten."""
+        return cls.provides_sets and cls.answers is not Task.answers
 
     @abstractmethod
     def evaluate(self, model: "VLM", data: Any, run: "Run") -> Evaluation:

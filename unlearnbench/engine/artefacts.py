@@ -22,9 +22,9 @@ from safetensors import SafetensorError
 from ..errors import StoreError, UsageError
 from ..results.row import utc_now
 from ..runtime.atomic import atomic_folder, leftovers, require_writable, sha256_of
+from ..runtime.provenance import package_version, package_versions
 from ..runtime.startup import home
 from .keys import canonical, digest
-from .provenance import package_version, package_versions
 from .stages import STAGES
 
 MANIFEST = "manifest.json"

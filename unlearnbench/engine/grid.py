@@ -82,6 +82,7 @@ def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | Non
             model=utf8(plan.cell.model),
             task=plan.cell.task,
             seed=plan.cell.seed,
+            attack=plan.cell.attack,
             settings=utf8(plan.cell.typed),
             job=named.get(plan.row_id),
         )
@@ -150,6 +151,8 @@ class Computing(Grid):
         from ..runtime.run import Run
         from .memory.advice import in_a_sentence
 
+        if plan.aimed:
+            return self._attacked(plan, started)
         ready = self._runner.ready(plan)
         run = Run(0, self.progress, journal=ready.journal)
         with PeakMemory(plan.device) as memory:
@@ -162,6 +165,22 @@ class Computing(Grid):
         notes = plain_notes(f"task {plan.cell.task!r}", run.notes) | ready.remarks
         cost = Cost(eval_seconds=seconds + ready.journal.reused_seconds, peak_memory_bytes=memory.peak)
         return row_of(plan, started, ready.made, evaluation, samples, notes, cost)
+
+    def _attacked(self, plan: Plan, started: datetime) -> Row:
+        """The same of a cell that is attacked."""
+        from .attacking import attacked
+        from .memory.advice import in_a_sentence
+
+        self._runner.made(plan)  # so that what is timed is the asking alone
+        with PeakMemory(plan.device) as memory:
+            start = time.perf_counter()
+            with in_a_sentence(f"attacking by {plan.cell.attack}"):
+                found = attacked(plan, self._runner)
+            seconds = time.perf_counter() - start
+        samples = self.results.write_samples(plan.row_id, found.evaluation.records)
+        cost = Cost(eval_seconds=seconds + found.reused, peak_memory_bytes=memory.peak)
+        notes = plain_notes(f"attack {plan.cell.attack!r}", found.notes)
+        return row_of(plan, started, found.made, found.evaluation, samples, notes, cost)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ from numbers import Real
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import Evaluation, Method, Task, TaskData
+from ..contracts import Attack, Evaluation, Method, Task, TaskData
 from ..contracts.sample import Sets
 from ..errors import PluginError, UsageError
 from ..metrics.statistics import MetricValue
@@ -30,6 +31,9 @@ EDITS = (
 
 COSTS = ("train_seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_bytes")
 """What a row's cost takes from ``run.cost`` as numbers."""
+
+VARIANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,39}")
+"""How variants of an attacked model, or of the asking, may be called: they are parts of metrics' names."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,16 +56,34 @@ def checked_edit(method: type[Method], edit: Any, model: "VLM", before: "Imprint
     return edit  # type: ignore[no-any-return]
 
 
-def edit_class_of(method: type[Method]) -> "type[Edit]":
-    """The class that reads back what the method returns; raises `PluginError` for one that could not."""
+def edit_class_of(method: type[Method] | Attack) -> "type[Edit]":
+    """The class that reads back what a method or an attack returns; raises `PluginError` for one that could not."""
     from ..models.contract.edits import Edit, Trained
 
     kind = method.edit_class()
     if kind is None:
         return Trained
     if not (isinstance(kind, type) and issubclass(kind, Edit)):
-        raise PluginError(f"method {method.name!r}: its edit_class returns {_kind(kind)}; return the class of its Edit")
+        raise PluginError(f"{method.name!r}: its edit_class returns {_kind(kind)}; return the class of its Edit")
     return kind
+
+
+def checked_edits(attack: Attack, edits: Any, before: "Imprint") -> "dict[str, Edit]":
+    """What `Attack.change` returned, if each is an edit of a model that was as in ``before``; raises `PluginError`."""
+    from ..models.contract.edits import Edit
+
+    whose = f"attack {attack.name!r}"
+    if not isinstance(edits, Mapping) or not edits:
+        raise PluginError(f"{whose}: change returned {_kind(edits)}; return edits by the names of their variants")
+    for name, edit in edits.items():
+        if not isinstance(name, str) or not VARIANT.fullmatch(name):
+            raise PluginError(f"{whose}: a variant is called {name!r:.40}; use letters, digits, spaces and hyphens")
+        if not (isinstance(edit, Edit) and isinstance(edit, kind := edit_class_of(attack))):
+            expected = edit_class_of(attack).__name__
+            raise PluginError(f"{whose}: its variant {name!r} is {_kind(edit)}, and its edit_class is {expected}")
+        if fault := edit.fault(before):
+            raise PluginError(f"{whose}: its variant {name!r} is {kind.__name__} that cannot be used: {fault}")
+    return dict(edits)
 
 
 def _kept(returned: Any, folder: "Path") -> "Path | None":

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from ..models.files.elsewhere import Elsewhere
-from ..registry import methods, tasks
+from ..registry import attacks, methods, tasks
 from ..results.row import (
+    AttackInfo,
     Cost,
     DataInfo,
     Environment,
@@ -26,10 +27,10 @@ from ..results.row import (
 )
 from ..runtime.device import launch
 from ..runtime.plain import Plain, utf8
+from ..runtime.provenance import environment
 from ..runtime.startup import command
 from ..training.params import kind_of
-from .planning import Chosen, Plan
-from .provenance import environment
+from .planning import Aimed, Chosen, Plan
 from .stages import BASE, changes
 
 if TYPE_CHECKING:
@@ -51,13 +52,18 @@ def row_of(
     return Row(
         status="ok",
         metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
-        cost=_cost(last, evaluating),
+        cost=_cost(last, evaluating) if _trained(plan) else evaluating,
         samples=samples,
-        notes=last["notes"] | notes,
+        notes=(last["notes"] if _trained(plan) else {}) | notes,
         baselines=_baselines(plan, evaluation),
         base=_base(plan) | base if base else None,
         **_header(plan, started, evaluation.facts),
     )
+
+
+def _trained(plan: Plan) -> bool:
+    """Whether the last stage is the cell's own, and not its clean twin's, which an attack only asks."""
+    return plan.last is not plan.unlearned or plan.aimed is None
 
 
 def row_without(plan: Plan, started: datetime, failure: Failure) -> Row:
@@ -107,6 +113,7 @@ def _origin(found: Elsewhere) -> MadeElsewhere:
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a row says of its cell, whatever came of it."""
     cell, source = plan.cell, plan.source
+    asked = facts if plan.aimed is None else None  # an attack's are told with it
     return {
         "row_id": plan.row_id,
         "method": _method(plan, plan.methods),
@@ -126,8 +133,9 @@ def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) 
             data=_data(plan.data_source, plan.data),
             split=plan.unlearning.split,
             options=_plain(plan.task.options),
-            protocol=plan.task.protocol | (facts or {}),
+            protocol=plan.task.protocol | (asked or {}),
         ),
+        "attack": _attack(plan.aimed, facts or {}) if plan.aimed else None,
         "seed": cell.seed,
         "base_seed": cell.base_seed,
         "trained_on": _data(plan.unlearning_source, plan.unlearning),
@@ -154,6 +162,20 @@ def _method(plan: Plan, chosen: Sequence[Chosen]) -> MethodInfo:
         n_trials_tuned=None if settings else params.trials.get(plan.source.card.scale),
         continues=_method(plan, before) if before else None,
         elsewhere=_origin(elsewhere) if elsewhere else None,
+    )
+
+
+def _attack(aimed: Aimed, facts: dict[str, Any]) -> AttackInfo:
+    """What a row says of an attack."""
+    name = aimed.attack.name
+    return AttackInfo(
+        name=name,
+        version=aimed.attack.version,
+        origin=utf8(attacks.origin(name)),
+        params=_plain(aimed.params),
+        access=aimed.attack.access,
+        code=aimed.code,
+        **facts,
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ from .journal import JournalFile
 from .keys import digest
 from .memory.advice import in_a_sentence
 from .planning import Plan
-from .stages import BASE, Stage, changes
+from .stages import BASE, Stage, changes, part
 
 CHECKPOINT_SECONDS = 300.0
 """The least time between two checkpoints of a training, unless the command says otherwise."""
@@ -36,10 +36,11 @@ Make = Callable[[Path], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Made:
-    """A stage with what the store has of it."""
+    """A stage with what the store has of it; ``part`` is the folder in it of the variant that is meant, if any."""
 
     stage: Stage
     artefact: Artefact
+    part: str = ""
 
     @property
     def said(self) -> dict[str, Any]:
@@ -49,7 +50,7 @@ class Made:
     def put_on(self, model: VLM, *, to_stay: bool = False) -> None:
         """Make the change that it is of ``model``; ``to_stay`` for stages to be built on top."""
         if changes(self.said):
-            edit = self.stage.maker.load(self.artefact.folder, model)
+            edit = self.stage.maker.load(self.artefact.folder / self.part, model)
             edit.merge(model) if to_stay else edit.apply(model)
 
 
@@ -74,26 +75,40 @@ class Runner:
         self._kept: tuple[str, VLM, dict[str, Any]] | None = None
         self._failed: dict[str, Exception] = {}
 
-    def ready(self, plan: Plan) -> Ready:
-        """The cell's model: a fresh copy of the pretrained one with the edits of all its stages, as they are stored."""
-        name = f"{plan.last.digest} {plan.cell.exact}"
+    def ready(self, plan: Plan, variant: int | None = None) -> Ready:
+        """The cell's model: a fresh copy of the pretrained one with the edits of all its stages, as they are stored.
+
+        ``variant`` is the place of the one that is meant, where an attack has made several.
+        """
+        bare = plan.aimed is not None and plan.aimed.params.guard == "off"
+        name = f"{plan.last.digest} {plan.cell.exact} {variant} {bare}"
         if self._kept and self._kept[0] != name:
             self._kept = None  # let the old one go before the new one comes
         made = self.made(plan)
+        if variant is not None:
+            made = (*made[:-1], replace(made[-1], part=part(variant)))
         if self._kept is None:
             model = self._pushed(plan, made[:-1])
             remarks = self._finish(plan, model, made[-1])
+            if bare:
+                model.visual_edit = None
             model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
             self._kept = name, model, remarks
         _, model, remarks = self._kept
-        return Ready(model, made, self._journal(plan, made), remarks)
+        return Ready(model, made, self._journal(plan, made, bare), remarks)
 
-    def made(self, plan: Plan) -> tuple[Made, ...]:
-        """The cell's stages, each asked for once and computed if need be."""
+    def made(self, plan: Plan, stages: Sequence[Stage] | None = None) -> tuple[Made, ...]:
+        """Stages, by default the cell's, each asked for once and computed if need be."""
         made: tuple[Made, ...] = ()
-        for stage in plan.stages:
+        for stage in plan.stages if stages is None else stages:
             made = (*made, Made(stage, self._once(stage, self._maker(plan, stage, made))))
         return made
+
+    def beside(self, plan: Plan, stages: Sequence[Stage]) -> VLM:
+        """Another model on the cell's device: the pretrained one that has gone through these stages."""
+        model = self._pushed(plan, self.made(plan, stages))
+        model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
+        return model
 
     def _maker(self, plan: Plan, stage: Stage, before: Sequence[Made]) -> Make:
         """What makes a stage on top of those ``before`` it."""
@@ -117,6 +132,9 @@ class Runner:
 
     def _finish(self, plan: Plan, model: VLM, last: Made) -> dict[str, Any]:
         """Put the last stage on; what a row should say of that."""
+        if last.part:
+            last.put_on(model)
+            return {}
         if not changes(last.said):
             said = "the method returned no edit: the row is that of the model it started from"
             return {} if plan.method.role == "reference" else {"edit": said}
@@ -128,12 +146,14 @@ class Runner:
         _log.warning("method %r: %s", plan.method.name, why)
         return {"edit": why}
 
-    def _journal(self, plan: Plan, made: Sequence[Made]) -> JournalFile:
+    def _journal(self, plan: Plan, made: Sequence[Made], bare: bool) -> JournalFile:
         """Where the model's answers are written down: by its key and by the files of what was done to it."""
         files = [each.artefact.manifest.files for each in made]
         without_base = [] if made[0].stage.name == BASE else [None]
         key = {"version": ASKING_VERSION, "model": plan.last.key, "files": [*without_base, *files]}
         key |= {"exact": True} if plan.cell.exact else {}
+        key |= {"variant": made[-1].part} if made[-1].part else {}
+        key |= {"guard": "off"} if bare else {}
         return JournalFile(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
 
     # ----------------------------------------------------------------------------------------------------- the store

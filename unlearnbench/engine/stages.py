@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..contracts import Method, Params
+from ..contracts import Attack, Method, Params
 from ..contracts.sample import Sample, Sets
 from ..errors import ModelError
 from ..models.files.elsewhere import Elsewhere
 from ..training.params import BaseParams
-from .handed import checked_edit, checked_files, edit_class_of, plain_cost, plain_notes
+from .handed import checked_edit, checked_edits, checked_files, edit_class_of, plain_cost, plain_notes
 from .keys import digest
 
 if TYPE_CHECKING:
@@ -147,6 +147,55 @@ class MethodMaker:
 
     def load(self, folder: Path, model: "VLM") -> "Edit":  # noqa: D102
         return edit_class_of(self.method).load(folder, model)
+
+
+@dataclass(frozen=True)
+class AttackMaker:
+    """Makes what an attack makes of an unlearned model: several variants of it, an edit each."""
+
+    attack: Attack
+    sets: Sets
+    seed: int
+
+    @property
+    def owner(self) -> str:  # noqa: D102
+        return self.attack.name
+
+    @property
+    def params(self) -> Params:  # noqa: D102
+        return self.attack.params
+
+    def make(self, start: Callable[[], "VLM"], run: "Run", folder: Path, aside: Path) -> dict[str, Any]:  # noqa: D102
+        from ..models.contract.imprint import Imprint
+        from ..runtime import distributed
+        from ..runtime.memory import PeakMemory
+
+        whose = f"attack {self.attack.name!r}"
+        model = start()
+        if self.attack.params.guard == "off":
+            model.visual_edit = None
+        run.set_of = self.sets.set_of | {sample.id: "strangers" for sample in self.sets.strangers}
+        before = Imprint.of(model)
+        with PeakMemory(model.device.type) as memory:
+            edits = self.attack.change(model, self.sets, run)
+        edits = checked_edits(self.attack, edits, before)
+        del model
+        for place, edit in enumerate(edits.values()):
+            (own := folder / part(place)).mkdir()
+            if distributed.is_first():
+                edit.save(own)
+        checked_files(whose, folder)
+        most = max(int(edit.trainable_parameters) for edit in edits.values())
+        said = _said(run, whose, peak_memory_bytes=memory.peak)
+        return {"edit": True, "variants": [*edits], "trainable_parameters": most, **said}
+
+    def load(self, folder: Path, model: "VLM") -> "Edit":  # noqa: D102
+        return edit_class_of(self.attack).load(folder, model)
+
+
+def part(place: int) -> str:
+    """The folder, within an attack's artefact, of the variant at this place."""
+    return f"variant-{place}"
 
 
 @dataclass(frozen=True)

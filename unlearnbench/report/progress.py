@@ -208,7 +208,8 @@ class TerminalDisplay:
     def _cell(self, work: Work) -> Text:
         cell = work.plan.cell
         settings = f", {cell.typed}" if cell.typed else ""
-        name = f"{cell.method} on {cell.task}, {cell.model}, seed {cell.seed}{settings}"
+        attack = f" attacked by {cell.attack}" if cell.attack else ""
+        name = f"{cell.method}{attack} on {cell.task}, {cell.model}, seed {cell.seed}{settings}"
         return Text(f"cell {work.number} of {self._total}: {name}")
 
     def _grid(self, now: float) -> Text:

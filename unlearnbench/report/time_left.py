@@ -43,7 +43,8 @@ class TimeLeft:
 def _kinds(plan: "Plan") -> Iterator[Kind]:
     """What a cell is like, from the narrowest to the widest."""
     cell = plan.cell
-    yield from ((cell.model, cell.method, cell.task), (cell.method, cell.task), (cell.task,), ())
+    asked = (cell.task, cell.attack or "")
+    yield from ((cell.model, cell.method, *asked), (cell.method, *asked), asked, (cell.task,), ())
 
 
 def spelt(seconds: float) -> str:

@@ -33,6 +33,7 @@ class Announced(BaseModel):
     model: str
     task: str
     seed: int
+    attack: str | None = None
     settings: str = ""
     job: str | None = None
 
@@ -136,7 +137,14 @@ class Cells:
 
 def _named(row: Row) -> Announced:
     """A cell that is known by its row alone."""
-    return Announced(row_id=row.row_id, method=row.method.name, model=row.model.name, task=row.task.name, seed=row.seed)
+    return Announced(
+        row_id=row.row_id,
+        method=row.method.name,
+        model=row.model.name,
+        task=row.task.name,
+        seed=row.seed,
+        attack=row.attack.name if row.attack else None,
+    )
 
 
 def _judged(row: Row) -> tuple[State, str]:

@@ -35,7 +35,7 @@ def cell_called(results: RowStore, name: str, narrowed: Narrowed | None = None) 
     where nothing or more than one model is called so.
     """
     limits = narrowed or Narrowed()
-    rows = latest(results.scan().rows)
+    rows = [row for row in latest(results.scan().rows) if row.attack is None]  # an attacked model is no cell's own
     settings = {cell.row_id: cell.settings for cell in Cells(results).announced()}
     if not any(row.status == "ok" for row in rows):
         raise UsageError(f"{results.folder} holds no cell that was computed; give the folder of a run with --results")
@@ -59,7 +59,8 @@ def cell_called(results: RowStore, name: str, narrowed: Narrowed | None = None) 
 def rows_beside(results: RowStore, row: Row) -> list[Row]:
     """The ok rows of the model that a row is of, whatever task evaluated it; the row's own first."""
     own = one_model(row)
-    others = (each for each in latest(results.scan().rows) if each.status == "ok" and each.row_id != row.row_id)
+    whole = (each for each in latest(results.scan().rows) if each.status == "ok" and each.attack is None)
+    others = (each for each in whole if each.row_id != row.row_id)
     return [row, *(each for each in others if one_model(each) == own)]
 
 

@@ -117,6 +117,24 @@ class MethodInfo(_Part):
     """The model, where other code than ours made it; every seed may have one of its own."""
 
 
+class AttackInfo(_Part):
+    """What an unlearned model was attacked by, aimed at so many people and questions.
+
+    Metrics of one of its ``variants`` are named ``SET@VARIANT.METRIC``.
+    """
+
+    name: str
+    version: str
+    origin: str
+    params: dict[str, Any]
+    access: str
+    code: str | None = None
+    """As of a method."""
+    variants: list[str] = Field(default_factory=list)
+    people: int | None = None
+    questions: int | None = None
+
+
 class ModelInfo(_Part):
     """The model that the method started from; null where the cell failed before it was known."""
 
@@ -314,6 +332,8 @@ class Row(_Part):
     method: MethodInfo
     model: ModelInfo
     task: TaskInfo
+    attack: AttackInfo | None = None
+    """What the unlearned model was attacked by; null where it was evaluated as it is."""
     seed: int
     base_seed: int
     """The seed of the base model's training, which methods on one base share."""

@@ -7,10 +7,12 @@ on ``sys.path``, where a ``random.py`` in it would take the standard library's p
 import ast
 import hashlib
 import json
+import re
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
@@ -140,3 +142,40 @@ def plugin_line(error: BaseException) -> str:
     steps = [*walk_tb(error.__traceback__)]
     own = [(f, line) for f, line in steps if str(f.f_globals.get("__name__", "")).startswith("unlearnbench_plugin_")]
     return f" ({Path(own[-1][0].f_code.co_filename).name}, line {own[-1][1]})" if own else ""
+
+
+def module_name(file: Path) -> str:
+    """What the module of a single file is called."""
+    return f"unlearnbench_plugin_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{zlib.crc32(bytes(file)):08x}"
+
+
+def is_imported(file: Path) -> bool:
+    """Whether another plug-in, beside which it lies, has imported this one."""
+    return any(name in sys.modules for name in names_of(file))
+
+
+def share(file: Path) -> None:
+    """Let other plug-ins that import this one, which is loaded, have the same module and not its code once more."""
+    for name in names_of(file):
+        sys.modules.setdefault(name, sys.modules[module_name(file)])
+
+
+def share_plugins(file: Path) -> None:
+    """Do so for those that lie beside ``file`` and are loaded already."""
+    for other in file.parent.glob("*.py"):
+        if module_name(other) in sys.modules:
+            share(other)
+
+
+def execute(name: str, file: Path) -> None:
+    """Import ``file`` as the module ``name``; one that fails is no module."""
+    spec = spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None  # for a name that ends in .py there is always one
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

@@ -44,6 +44,15 @@ Tasks = Annotated[
         rich_help_panel=GRID,
     ),
 ]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attack",
+        help="Attacks on every unlearned model and on what it is measured by; see 'list attacks' [default: none].",
+        autocompletion=names("attacks"),
+        rich_help_panel=GRID,
+    ),
+]
 Seeds = Annotated[list[str] | None, typer.Option("--seed", help="Seeds [default: 0].", rich_help_panel=GRID)]
 BaseSeed = Annotated[
     str | None, typer.Option(help="Seed of the base model's training [default: the seed].", rich_help_panel=GRID)
@@ -134,6 +143,7 @@ class GridOptions:
     method: Methods
     model: Models
     task: Tasks = None
+    attack: Attacks = None
     seed: Seeds = None
     base_seed: BaseSeed = None
     settings: Set = None
@@ -151,26 +161,29 @@ class GridOptions:
 
     def config(self, *, exact: bool = False) -> "RunConfig":
         """The grid that the options describe, plug-in files loaded. Repeated options and comma lists are the same."""
-        from ...config import BASE, RunConfig, all_methods, parse_settings
+        from ...config import BASE, RunConfig, all_methods, parse_settings, with_references
         from ...registry import load_plugin, methods
 
         for file in self.plugin or ():
             load_plugin(file)
         given: dict[str, Any] = {
             "tasks": listed(self.task),
+            "attacks": listed(self.attack),
             "seeds": integers("--seed", self.seed),
             "forget": tuple(number_or_name(text) for text in listed(self.forget)),
         }
-        config = RunConfig(
-            methods=listed(self.method),
-            models=listed(self.model),
-            base_seed=None if self.base_seed is None else _integer("--base-seed", self.base_seed),
-            limit=self.limit,
-            base_model=self.base_model,
-            device=self.device,
-            exact=exact,
-            **_sources(self.data or ()),
-            **{name: value for name, value in given.items() if value},
+        config = with_references(
+            RunConfig(
+                methods=listed(self.method),
+                models=listed(self.model),
+                base_seed=None if self.base_seed is None else _integer("--base-seed", self.base_seed),
+                limit=self.limit,
+                base_model=self.base_model,
+                device=self.device,
+                exact=exact,
+                **_sources(self.data or ()),
+                **{name: value for name, value in given.items() if value},
+            )
         )
         owners = (*config.owners, *methods.names())  # a method that another goes on with may be set too
         typed = config.model_copy(update={"settings": parse_settings(self.settings or (), owners)})

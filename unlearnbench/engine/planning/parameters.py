@@ -1,15 +1,19 @@
 """The parameters of a cell's methods and of its base, as set and by default, before anything is fetched."""
 
+from collections.abc import Sequence
+from typing import get_args
+
 from ...config import Cell, RunConfig, resolve
-from ...contracts import Continued, Params
+from ...contracts import Attack, AttackParams, Continued, Params
+from ...contracts.attack import Access
 from ...errors import PluginError, UsageError
 from ...models.files.card import ModelCard
-from ...registry import methods
+from ...registry import attacks, methods
 from ...training.params import BaseParams, BroughtParams
 from ..keys import canonical
 from ..stages import BASE, PRETRAINED, UNLEARNED
 from .brought import evaluated
-from .plans import Chosen
+from .plans import Aimed, Chosen
 
 
 def parameters(cell: Cell, card: ModelCard, config: RunConfig) -> tuple[tuple[Chosen, ...], BaseParams | BroughtParams]:
@@ -70,3 +74,25 @@ def _chosen(name: str, cell: Cell, card: ModelCard) -> Chosen:
     params = resolve(method.Params, name, card.scale, cell.settings.get(name, {}), card.family)
     canonical(params, name)  # raises for one of a type that names no artefact
     return Chosen(method, params)
+
+
+def aimed(cell: Cell, card: ModelCard, chosen: Sequence[Chosen]) -> Aimed | None:
+    """The cell's attack with its parameters, if it has one; raises `UsageError` and `PluginError`.
+
+    A model that no method put anything beside is the same with its guard off: it is attacked once.
+    """
+    if cell.attack is None:
+        return None
+    kind = attacks.get(cell.attack)
+    if not issubclass(kind.Params, AttackParams) or getattr(kind, "access", None) not in get_args(Access):
+        raise PluginError(
+            f"attack {cell.attack!r}: it needs Params that are a subclass of unlearnbench.AttackParams, and an access, "
+            f"one of: {', '.join(get_args(Access))}"
+        )
+    if not kind.changes() and kind.ask is Attack.ask:
+        raise PluginError(f"attack {cell.attack!r} does nothing: define change, ask, or both (unlearnbench.Attack)")
+    params = resolve(kind.Params, cell.attack, card.scale, cell.settings.get(cell.attack, {}), card.family)
+    canonical(params, cell.attack)
+    if params.guard == "off" and not any(each.method.frozen_weights for each in chosen):
+        params = params.model_copy(update={"guard": "on"})
+    return Aimed(kind, params)

@@ -19,7 +19,7 @@ from ..artefacts import Store
 from ..handed import checked_data, checked_sets
 from ..keys import canonical, digest, weights_digest
 from .brought import Brought
-from .parameters import parameters
+from .parameters import aimed, parameters
 from .plans import Plan, Source
 
 _log = logging.getLogger(__name__)
@@ -99,7 +99,8 @@ class _Planner:
         card = card_for(cell.model)
         if said := shadowed(cell.model):
             self.notices[said] = None
-        parameters(cell, card, self.config)  # raises for wrong settings before anything is fetched
+        methods, _ = parameters(cell, card, self.config)  # raises for wrong settings before anything is fetched
+        aimed(cell, card, methods)
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
         source = self.config.data or card.data
@@ -139,6 +140,7 @@ class _Planner:
             unlearning_source=choice.unlearning_source,
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
             base_elsewhere=self.brought.base(source.card),
+            aimed=aimed(choice.cell, source.card, chosen),
         )
 
     def _source(self, card: ModelCard) -> Source:

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...config import Cell
-from ...contracts import Method, Params, Task, TaskData
+from ...contracts import Attack, AttackParams, Method, Params, Task, TaskData
 from ...contracts.sample import Sets, clusters
 from ...models.files.card import ModelCard
 from ...models.files.elsewhere import Elsewhere
-from ...registry import families, methods, tasks
+from ...registry import attacks, families, methods, tasks
 from ...results.row import SCHEMA_VERSION
 from ...runtime.atomic import sha256_of
 from ...training.params import BaseParams, BroughtParams
 from ..artefacts import Store
 from ..keys import digest
-from ..stages import ATTACKED, BASE, UNLEARNED, Bringing, Finetuning, Key, Maker, MethodMaker, Stage
+from ..stages import ATTACKED, BASE, UNLEARNED, AttackMaker, Bringing, Finetuning, Key, Maker, MethodMaker, Stage
 
 STAGES_VERSION = 1
 """Raised when a stage computes something else than before from the same key."""
@@ -97,6 +97,28 @@ class Chosen(NamedTuple):
         return MethodMaker(self.method, self.params, sets, seed)
 
 
+class Aimed(NamedTuple):
+    """An attack with its parameters for a cell."""
+
+    attack: type[Attack]
+    params: AttackParams
+
+    @property
+    def made(self) -> Attack:
+        """The attack itself."""
+        return self.attack(self.params)
+
+    @property
+    def code(self) -> str | None:
+        """The digest of a single-file plug-in."""
+        return attacks.code(self.attack.name)
+
+    @property
+    def key(self) -> Key:
+        """What a key says of it."""
+        return {"name": self.attack.name, "version": self.attack.version, "code": self.code, "params": self.params}
+
+
 @dataclass(frozen=True)
 class Plan:
     """A cell with all its parts resolved. ``data`` is its task's, ``unlearning`` that of the task with the sets.
@@ -117,6 +139,8 @@ class Plan:
     sets: Sets
     base_elsewhere: Elsewhere | None = None
     """The base, if it was made elsewhere; ``base`` is then what is asked of it."""
+    aimed: Aimed | None = None
+    """What attacks the unlearned model, if anything does."""
 
     @property
     def method(self) -> type[Method]:
@@ -131,7 +155,15 @@ class Plan:
     @cached_property
     def last(self) -> Stage:
         """The last stage, whose model is evaluated."""
-        stage = self._base if self.methods[0].method.start == BASE else None
+        if self.aimed is None or not self.aimed.attack.changes():
+            return self.unlearned
+        maker = AttackMaker(self.aimed.made, self.sets, self.cell.seed)
+        return Stage(ATTACKED, self.unlearned, self._attack_key(self.aimed), maker)
+
+    @cached_property
+    def unlearned(self) -> Stage:
+        """The stage whose model the methods have made, which an attack is aimed at."""
+        stage = self.base_stage if self.methods[0].method.start == BASE else None
         for name, chosen in zip((UNLEARNED, ATTACKED), self.methods, strict=False):
             stage = Stage(name, stage, self._key(chosen, stage), chosen.maker(self.sets, self.cell.seed))
         assert stage is not None  # there is always a method
@@ -152,7 +184,8 @@ class Plan:
         return {"version": STAGES_VERSION} | self.source.key
 
     @property
-    def _base(self) -> Stage:
+    def base_stage(self) -> Stage:
+        """The base, whether or not the cell's own chain goes by it."""
         if isinstance(self.base, BroughtParams):
             return self._brought_base(self.base)
         key = {
@@ -189,14 +222,29 @@ class Plan:
             "held_out": sorted(clusters(self.sets.held_out)),
         }
 
+    def _attack_key(self, aimed: Aimed) -> Key:
+        """What decides what an attack makes of the model that it is aimed at."""
+        return {
+            "start": self.unlearned.digest,
+            "attack": aimed.key,
+            "seed": self.cell.seed,
+            "data": self.unlearning.fingerprint,
+            "victims": [sample.id for sample in aimed.made.victims(self.sets)],
+            "retain": sorted(clusters(self.sets.retain)),
+        }
+
     @cached_property
     def row_id(self) -> str:
         """The cell's name: the digest of all that determines its result, and of how a row tells it."""
-        return row_id(self.last.key, self.task, self.data.fingerprint)
+        attack = self._attack_key(self.aimed) if self.aimed else None
+        return row_id(self.unlearned.key, self.task, self.data.fingerprint, attack)
 
 
-def row_id(model: Key, task: Task, data: str | None) -> str:
-    """What a row is called of the ``model`` that a stage of this key makes, evaluated by a ``task`` on ``data``."""
+def row_id(model: Key, task: Task, data: str | None, attack: Key | None = None) -> str:
+    """What a row is called of the ``model`` that a stage of this key makes, evaluated by a ``task`` on ``data``.
+
+    ``attack`` is what an attack on it is known by.
+    """
     asked = {
         "name": task.name,
         "version": task.version,
@@ -205,4 +253,5 @@ def row_id(model: Key, task: Task, data: str | None) -> str:
         "protocol": task.protocol,
         "data": data,
     }
-    return digest({"schema": SCHEMA_VERSION, "model": model, "task": asked})[:32]
+    key = {"schema": SCHEMA_VERSION, "model": model, "task": asked}
+    return digest(key | ({"attack": attack} if attack else {}))[:32]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from unlearnbench.engine.provenance import environment
 from unlearnbench.results.row import Environment
+from unlearnbench.runtime.provenance import environment
 
 SOURCE = Path(__file__).resolve().parents[2] / "unlearnbench"
 
 REPORT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from unlearnbench.engine import provenance
+from unlearnbench.runtime import provenance
 assert "torch" not in sys.modules and "transformers" not in sys.modules and "numpy" not in sys.modules
 print(json.dumps(provenance.environment("cpu")))
 """
@@ -26,7 +26,7 @@ print(json.dumps(provenance.environment("cpu")))
 def checkout(tmp_path):
     """A copy of the package in a folder of its own; nothing is a repository yet."""
     folder = tmp_path / "checkout"
-    for name in ("__init__.py", "errors.py", "engine/__init__.py", "engine/provenance.py"):
+    for name in ("__init__.py", "errors.py", "runtime/__init__.py", "runtime/provenance.py"):
         target = folder / "unlearnbench" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SOURCE / name, target) if name != "__init__.py" else target.touch()

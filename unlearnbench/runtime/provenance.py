@@ -15,7 +15,7 @@ PACKAGES = (
 """Distributions whose version can change a score or the reading of a row."""
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_CODE = ("unlearnbench", "methods", "tasks", "pyproject.toml")
+_CODE = ("unlearnbench", "attacks", "methods", "tasks", "pyproject.toml")
 """The parts of a checkout that make the package; a results folder beside them makes nothing dirty."""
 
 

@@ -1,0 +1,171 @@
+"""What tries to bring back what was unlearned, or looks whether it is still there."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from .params import Params
+from .sample import Query, Sample, Sampling
+
+if TYPE_CHECKING:
+    from ..metrics.statistics import MetricValue
+    from ..models.contract.edits import Edit
+    from ..models.contract.vlm import VLM
+    from ..runtime.run import Run
+    from .footprint import Counts, Footprint, Workload
+    from .sample import Sets
+    from .task import Task
+
+Access = Literal["prompt", "picture", "logits", "weights-read", "weights-write"]
+"""What an attacker must have a hand on, the least first. Results of two kinds of access are never averaged."""
+
+Records = dict[str, list[dict[str, Any]]]
+"""What was found, by variant of the asking: a record a sample, as the task keeps them. "" where there is one alone."""
+
+Values = Mapping[str, Mapping[str, Sequence[float]]]
+"""Of each metric, by cluster (a person), the values of single questions; their order does not matter."""
+
+
+class AttackParams(Params):
+    """What every attack may be told."""
+
+    guard: Literal["on", "off"] = Field(
+        "on",
+        description="off: what a method put beside the model's own weights is left out, as whoever has the weights can",
+    )
+    utility: int = Field(48, ge=0, description="questions of the retain set that are asked beside, to see what it cost")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How samples are asked about: by default as they are, once, greedily, and with their likelihoods.
+
+    ``query`` makes of a sample what is put before the model; ``likelihoods`` are those of the true and false answers.
+    """
+
+    query: Callable[[Sample], Query] | None = None
+    sampling: Sampling | None = None
+    likelihoods: bool = True
+    reworded: bool = False
+    """Whether the forget set's questions are asked in other words too."""
+
+    def of(self, sample: Sample) -> Query:
+        """What is asked of a sample."""
+        return self.query(sample) if self.query else sample
+
+
+AS_IT_IS = Asking()
+"""No attack at all."""
+
+
+class Target(Protocol):
+    """What an attack is aimed at, beside the model itself."""
+
+    @property
+    def sets(self) -> "Sets":
+        """All sets of the task, those too that are out of every method's reach."""
+
+    @property
+    def victims(self) -> tuple[Sample, ...]:
+        """What the attack is to bring back: what `Attack.victims` named."""
+
+    @property
+    def utility(self) -> tuple[Sample, ...]:
+        """Questions of the retain set, the same for every model, whatever method made it."""
+
+    @property
+    def variant(self) -> str:
+        """Which of the models that `Attack.change` made is asked."""
+
+    def records(
+        self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
+    ) -> list[dict[str, Any]]:
+        """What the task keeps of these samples' answers, by the set that they stand for: a record a sample."""
+
+    def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
+        """Another model of the cell's chain, which the attack ``needs``, on the same device."""
+
+
+class Attack:
+    """An attempt to bring back what was unlearned, or an audit that looks whether it is still there.
+
+    It is aimed at unlearned models, at the retrained one and at the base alike, with the same data, budget and seed: so
+    doing nothing scores 0 and retraining 1 under any attack. One that changes the model (further training, fewer bits)
+    defines `change`; one that only asks otherwise defines `ask` alone.
+
+    Subclasses nest a class ``Params``, a subclass of `AttackParams`, and are named by ``@attack`` or by the class
+    attribute ``name``, which is then also the name of their entry point in the group ``unlearnbench.attacks``.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    """Goes into the key of everything stored: raise it when the attack does something else than before."""
+    reference: ClassVar[str] = ""
+    access: ClassVar[Access]
+    needs: ClassVar[tuple[Literal["pretrained", "base"], ...]] = ()
+    """Other models of a cell that `ask` looks at beside the one that it attacks."""
+    levels: ClassVar[Mapping[str, Sequence[str]] | None] = None
+    """The metrics of each level of its score, as `Scored.levels`; None: the task's own."""
+    two_sided: ClassVar[bool] = False
+    """Whether values below the retrained model's give a method away as those above do: membership, for one."""
+    Params: ClassVar[type[AttackParams]] = AttackParams
+
+    params: AttackParams
+    """What it was made with. A subclass says ``params: Params`` below its own class, for mypy to check their use."""
+
+    def __init__(self, params: AttackParams) -> None:
+        self.params = params
+
+    # ---------------------------------------------------------------------------------------------------- the attack
+    def victims(self, sets: "Sets") -> tuple[Sample, ...]:
+        """What the attack is to bring back: by default the forget set.
+
+        Where the attacker is given some of it, the rest: nothing that `change` has trained on is asked.
+        """
+        return sets.forget
+
+    def change(self, model: "VLM", sets: "Sets", run: "Run") -> "Mapping[str, Edit]":
+        """What the attack makes of a model: edits of it by the names of their variants, each asked by itself.
+
+        Names are short words without dots, "4 bits" for instance. The model may be left in any state. Not to be defined
+        by an attack that leaves the model as it is.
+        """
+        return {}
+
+    @classmethod
+    def edit_class(cls) -> "type[Edit] | None":
+        """The class that reads back what `change` returned; None for what training changed."""
+        return None
+
+    def ask(self, model: "VLM", target: Target, run: "Run") -> Records:
+        """Ask what the attack wants to know, and leave the model as it came.
+
+        By default the victims, and questions of the retain set, as the task asks them.
+        """
+        return {"": target.records(model, {"forget": target.victims, "retain": target.utility})}
+
+    @classmethod
+    def changes(cls) -> bool:
+        """Whether it changes the model."""
+        return cls.change is not Attack.change
+
+    # -------------------------------------------------------------------------------------------- what came of it
+    def measured(self, task: "Task", records: Sequence[Any]) -> "dict[str, MetricValue]":
+        """Metrics of the records of one variant, by their full names: those that the task has of these records."""
+        found = task.measured(records).metrics
+        return {name: value for name, value in found.items() if value.n}
+
+    def values(self, task: "Task", records: Sequence[Any]) -> Values:
+        """The values of single questions of one variant, for its score: by default those that the task ranks by."""
+        return task.by_question(records)
+
+    def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
+        """What `change` needs on a model of these counts, for ``plan --memory``; None where it is not known."""
+        return self.params.footprint(work)
+
+
+def named(variants: Iterable[str]) -> str:
+    """What a variant of the model and one of the asking are called together."""
+    return ", ".join(filter(None, variants))

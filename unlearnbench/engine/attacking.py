@@ -1,0 +1,122 @@
+"""An attacked cell's evaluation: every variant of the attacked model is asked, and what it answers is measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..contracts import Evaluation
+from ..contracts.attack import AS_IT_IS, Asking, named
+from ..contracts.sample import Sample, Sets, clusters
+from ..errors import PluginError
+from ..runtime.run import Run
+from .handed import VARIANT, checked_evaluation
+from .planning import Aimed, Plan
+from .stages import PRETRAINED
+
+if TYPE_CHECKING:
+    from ..metrics.statistics import MetricValue
+    from ..models.contract.vlm import VLM
+    from .runner import Made, Runner
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What was found, the stages that it was found in, and what asking noted; ``reused`` seconds were spent before."""
+
+    evaluation: Evaluation
+    made: "tuple[Made, ...]"
+    notes: dict[str, Any]
+    reused: float
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the attack of a cell is aimed at (`unlearnbench.Target`)."""
+
+    plan: Plan
+    aimed: Aimed
+    variant: str
+    runner: "Runner"
+    run: Run
+
+    @property
+    def sets(self) -> Sets:
+        """All of the task's."""
+        return self.plan.sets
+
+    @cached_property
+    def victims(self) -> tuple[Sample, ...]:
+        """As the attack names them."""
+        return self.aimed.made.victims(self.plan.sets)
+
+    @cached_property
+    def utility(self) -> tuple[Sample, ...]:
+        """Evenly spaced over the retain set, which is the same for all methods."""
+        from ..training.stopping.bounds import spread
+
+        most = self.aimed.params.utility
+        return tuple(spread(self.plan.sets.retain, most)) if most else ()
+
+    def records(
+        self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
+    ) -> list[dict[str, Any]]:
+        """What the task keeps of the answers."""
+        return self.plan.task.answers(model, asked, self.plan.data, self.run, how)
+
+    def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
+        """Another model of the cell's chain."""
+        if name not in self.aimed.attack.needs:
+            raise PluginError(f"attack {self.aimed.attack.name!r} asks for the {name} model: name it in its needs")
+        return self.runner.beside(self.plan, () if name == PRETRAINED else self.plan.base_stage.chain)
+
+
+def attacked(plan: Plan, runner: "Runner") -> Attacked:
+    """Ask all variants of a cell's attacked model; raises `PluginError` for what an attack must not return."""
+    aimed = plan.aimed
+    assert aimed is not None  # it is an attacked cell
+    places: list[int | None] = [None]
+    if aimed.attack.changes():
+        places = [*range(len(runner.made(plan)[-1].said["variants"]))]
+    found: dict[str, list[dict[str, Any]]] = {}
+    notes: dict[str, Any] = {}
+    made: tuple[Made, ...] = ()
+    reused = 0.0
+    for place in places:
+        ready = runner.ready(plan, place)
+        made, variant = ready.made, "" if place is None else str(ready.made[-1].said["variants"][place])
+        run = Run(plan.cell.seed, runner.progress, journal=ready.journal)
+        aim = Aim(plan, aimed, variant, runner, run)
+        for name, records in aimed.made.ask(ready.model, aim, run).items():
+            _checked_name(aimed, name)
+            found[named((variant, name))] = records
+        notes |= {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
+        reused += ready.journal.reused_seconds
+    return Attacked(evaluation_of(plan, aimed, found), made, notes, reused)
+
+
+def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, Any]]]) -> Evaluation:
+    """The records of all variants, each with the name of its own, and the metrics of each variant."""
+    records = list[dict[str, Any]]()
+    metrics: dict[str, MetricValue] = {}
+    for variant, own in found.items():
+        checked = checked_evaluation(plan.task, Evaluation(own, aimed.made.measured(plan.task, own)))
+        records += [{**record, "variant": variant} for record in checked.records]
+        metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
+    victims = aimed.made.victims(plan.sets)
+    facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
+    return Evaluation(records, metrics, facts)
+
+
+def of_variant(metric: str, variant: str) -> str:
+    """The full name of a metric that was taken of one variant."""
+    head, dot, tail = metric.partition(".")
+    return f"{head}@{variant}{dot}{tail}" if variant else metric
+
+
+def _checked_name(aimed: Aimed, name: Any) -> None:
+    if not isinstance(name, str) or (name and not VARIANT.fullmatch(name)):
+        raise PluginError(
+            f"attack {aimed.attack.name!r}: ask returned records under {name!r:.40}; name variants by letters, digits, "
+            'spaces and hyphens, "" where there is one alone'
+        )
