@@ -115,11 +115,11 @@ def lines_by_model(rows: Iterable[Row], known: Facts) -> dict[str, list[Line]]:
     for row in latest(rows):
         if row.status == "ok" and row.attack is None:
             by_model[row.model.name].append(row)
-    return {model: [*_lines(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
+    return {model: [*lines_of(of, known), *_constants(model, of, known)] for model, of in by_model.items()}
 
 
-def _lines(rows: Iterable[Row], known: Facts) -> Iterator[Line]:
-    """The lines of the table, in the order in which their methods first appear.
+def lines_of(rows: Iterable[Row], known: Facts) -> Iterator[Line]:
+    """The lines of rows that are ok, in the order in which their methods first appear.
 
     Rows of several tasks merge into one line. A task that was run in several settings (two scorers, say) gives its
     method a line for each.

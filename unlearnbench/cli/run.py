@@ -191,6 +191,7 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     """Print the cells' rows."""
     from rich.console import Console
 
+    from ..analysis.attacks.columns import attack_tables
     from ..analysis.comparison import compare
     from ..report.terminal import plain_json, table
 
@@ -198,7 +199,9 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     if as_json:
         typer.echo(plain_json(finished))
     else:
-        Console().print(table(finished, comparisons=compare(finished, records=rows.read_samples)))
+        whole = compare(finished, records=rows.read_samples)
+        under_attack = attack_tables(finished, rows.read_samples)
+        Console().print(table(finished, comparisons=[*whole, *under_attack]))
         typer.echo(f"rows: {rows.rows}")
 
 

@@ -110,6 +110,10 @@ class Attack:
     """The metrics of each level of its score, as `Scored.levels`; None: the task's own."""
     two_sided: ClassVar[bool] = False
     """Whether values below the retrained model's give a method away as those above do: membership, for one."""
+    controls: ClassVar[Mapping[str, float]] = {}
+    """Full names of metrics in which an attacked model must reach this share of the attacked retrained one's value.
+
+    Else nothing is concluded: a model that can learn nothing any more is not robust."""
     Params: ClassVar[type[AttackParams]] = AttackParams
 
     params: AttackParams
@@ -164,6 +168,12 @@ class Attack:
     def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
         """What `change` needs on a model of these counts, for ``plan --memory``; None where it is not known."""
         return self.params.footprint(work)
+
+
+def of_variant(metric: str, variant: str) -> str:
+    """The full name of a metric that was taken of one variant."""
+    head, dot, tail = metric.partition(".")
+    return f"{head}@{variant}{dot}{tail}" if variant else metric
 
 
 def named(variants: Iterable[str]) -> str:

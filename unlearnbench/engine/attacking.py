@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..contracts import Evaluation
-from ..contracts.attack import AS_IT_IS, Asking, named
+from ..contracts.attack import AS_IT_IS, Asking, named, of_variant
 from ..contracts.sample import Sample, Sets, clusters
 from ..errors import PluginError
 from ..runtime.run import Run
@@ -106,12 +106,6 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
     victims = aimed.made.victims(plan.sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)
-
-
-def of_variant(metric: str, variant: str) -> str:
-    """The full name of a metric that was taken of one variant."""
-    head, dot, tail = metric.partition(".")
-    return f"{head}@{variant}{dot}{tail}" if variant else metric
 
 
 def _checked_name(aimed: Aimed, name: Any) -> None:

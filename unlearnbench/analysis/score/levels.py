@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ...contracts.attack import Values
 
-Values = Mapping[str, Mapping[str, Sequence[float]]]
-"""Of each metric, by cluster (a person), the values of single questions; their order does not matter."""
+Array = NDArray[np.float64]
 
 
 def leaks(values: Array, ideal: Array) -> Array:

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...contracts import Task
+from ...contracts.attack import Values
 from ...errors import DataError
 from ...registry import tasks
 from ...results.row import Row
 from ..facts import Facts, as_text
 from ..lines import Line, replicate
-from .levels import Values
 
 Records = Callable[[Row], Sequence[Any]]
 """Reads the samples of a row; raises an `UnlearnbenchError` where it cannot."""

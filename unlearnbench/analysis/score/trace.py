@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...contracts.attack import Values
 from ...metrics.distances import auc
-from .levels import Values, flat
+from .levels import flat
 from .verdict import APART
 
 

@@ -34,13 +34,13 @@ def verdict(levels: Mapping[str, Sequence[float]], trace: float | None, *, kept:
     said, *unsaid = levels.values()
     if not kept:
         return "broken"
-    if not _gone(said):
+    if not gone(said):
         return "leaks"
-    if not all(map(_gone, unsaid)):
+    if not all(map(gone, unsaid)):
         return "hidden"
     return "overdone" if trace is not None and trace >= APART else "erased"
 
 
-def _gone(level: Sequence[float]) -> bool:
+def gone(level: Sequence[float]) -> bool:
     """Whether a level is, on average and in every seed; NaN is not."""
     return fmean(level) >= ERASED and all(each >= WORST_SEED for each in level)

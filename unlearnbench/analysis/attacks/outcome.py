@@ -1,0 +1,125 @@
+"""The outcome of an attack on one model: shares, what it cost in utility, and whether anything can be concluded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...contracts import Attack, Task
+from ...contracts.attack import Values, of_variant
+from ...errors import DataError
+from ...registry import attacks
+from ...results.row import Row
+from ..score.conditions import SLACK, keeps, lost
+from ..score.references import Records, Trio, task_of
+from .shares import Share, Three, share
+
+ONLY_SAID = ("prompt", "picture")
+"""Access of those who see no more than what a model says: only the first level counts."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one variant of an attack brought back of a model, and of the same questions without an attack (``clean``).
+
+    ``lost`` are conditions that the attacked model breaks and the attacked references keep; ``unable`` are controls
+    that say why nothing can be concluded, for instance that the model no longer learns anything.
+    """
+
+    levels: dict[str, Share]
+    clean: dict[str, Share]
+    lost: tuple[str, ...] = ()
+    unable: tuple[str, ...] = ()
+
+
+def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, Outcome]:
+    """By variant, what an attack brought back; raises an `UnlearnbenchError` where samples are not such as it makes."""
+    attack, task = attack_of(attacked.own), task_of(attacked.own)
+    found = [_by_variant(records(row)) for row in attacked.three]
+    whole = [records(row) for row in clean.three] if clean else []
+    return {
+        variant: _outcome(attack, task, attacked, variant, [each.get(variant, []) for each in found], whole)
+        for variant in found[0]
+    }
+
+
+def attack_of(row: Row) -> Attack:
+    """The attack with the parameters that a row names; raises `DataError` where there is none such."""
+    told = row.attack
+    assert told is not None  # it is an attacked row
+    kind = attacks.get(told.name)
+    if kind.version != told.version:
+        raise DataError(f"made by version {told.version} of the attack, and here is version {kind.version}")
+    try:
+        return kind(kind.Params.model_validate(told.params))
+    except ValueError as error:
+        raise DataError(f"the attack {told.name} has no such parameters: {error}") from None
+
+
+def levels_of(attack: Attack, task: Task) -> Mapping[str, Sequence[str]]:
+    """The metrics by level: of those who see only what a model says the first level alone."""
+    levels = attack.levels if attack.levels is not None else task.scored.levels
+    return dict([*levels.items()][:1]) if attack.access in ONLY_SAID else levels
+
+
+def _by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for record in records:
+        found.setdefault(record["variant"], []).append(record)
+    return found
+
+
+def _outcome(
+    attack: Attack, task: Task, trio: Trio, variant: str, found: Sequence[list[Any]], whole: Sequence[Sequence[Any]]
+) -> Outcome:
+    rule, seed = levels_of(attack, task), trio.own.seed
+    three = _three(lambda records: attack.values(task, records), found)
+    levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
+    asked = {(record["set"], record["id"]) for record in found[0] if "set" in record}
+    untouched = [[each for each in records if (each["set"], each["id"]) in asked] for records in whole]
+    clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
+    return Outcome(
+        levels,
+        {name: share(clean, each.metrics, two_sided=False, seed=seed) for name, each in levels.items()}
+        if clean
+        else {},
+        tuple(_lost(task, trio, variant)),
+        tuple(_unable(attack, trio, variant)),
+    )
+
+
+def _three(values: Callable[[Sequence[Any]], Values], found: Sequence[Sequence[Any]]) -> Three:
+    try:
+        return Three(*map(values, found))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # what is made of damaged records
+        raise DataError("the samples of an attacked row are not those of its attack") from error
+
+
+def _value(row: Row, metric: str) -> float | None:
+    return row.metrics[metric].value if metric in row.metrics else None
+
+
+def _lost(task: Task, trio: Trio, variant: str) -> list[str]:
+    """The conditions that the attacked model breaks for sure, by few questions: twice the tolerance."""
+    found = []
+    for metric, tolerance in task.scored.conditions.items():
+        name = of_variant(metric, variant)
+        own, nothing, ideal = (_value(row, name) for row in trio.three)
+        if own is None or nothing is None or ideal is None:
+            continue
+        higher = trio.own.metrics[name].higher_is_better is not False
+        loss = lost(np.array([own]), np.array([nothing]), np.array([ideal]), [higher])
+        if not keeps(loss, np.array([SLACK * tolerance]))[0]:
+            found.append(metric)
+    return found
+
+
+def _unable(attack: Attack, trio: Trio, variant: str) -> list[str]:
+    """The controls in which the attacked model falls too far behind the retrained one."""
+    found = []
+    for metric, least in attack.controls.items():
+        own, _, ideal = (_value(row, metric) for row in trio.three)
+        if own is None or (ideal is not None and own < least * ideal):
+            found.append(metric)
+    return found
