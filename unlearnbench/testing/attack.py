@@ -124,11 +124,11 @@ class AttackCase:
     def asked(self, model: VLM, variant: str = "") -> Records:
         """What it asks a model."""
         run = Run(0)
-        return self.made.ask(model, Aimed(self, variant, run), run)
+        return self.made.ask(model, CheckTarget(self, variant, run), run)
 
 
 @dataclass(frozen=True)
-class Aimed:
+class CheckTarget:
     """The target of a check."""
 
     case: AttackCase
