@@ -121,7 +121,7 @@ def test_the_core_names_no_plugin(trees: dict[Path, ast.Module]) -> None:
         for path, tree in trees.items()
         if path.is_relative_to(core) and not path.relative_to(core).as_posix().startswith(PLUGINS)
         for line, text in strings(tree)
-        for match in [*word.finditer(text), *([text] if text in words else [])]
+        for match in [*word.finditer(text), *([(text,)] if text in words else [])]
     ]
     assert found == []
 
