@@ -126,7 +126,8 @@ def carry_out(
     asked: grid.GridOptions, how: How, config: "RunConfig", *, dry_run: bool, quiet: bool, as_json: bool
 ) -> None:
     """Compute the cells of a grid and show their rows; the exit code is 1 where one failed."""
-    config = look(config, asked.base, how.gpus, asked.gpu_memory, here=not dry_run and how.executor != Executor.SLURM)
+    here = not dry_run and how.executor != Executor.SLURM
+    config = look(config, asked.base, how.gpus, asked.gpu_memory, here=here, fetch=not dry_run)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan
     from ..results.store import RowStore

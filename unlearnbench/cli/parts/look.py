@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from ...models.files.card import ModelCard
 
 AUTO = "auto"
+CONFIGS = ("config.json", "*processor_config.json")
+"""What of a model's files its memory is counted by."""
 
 
-def look(config: "RunConfig", base: str | None, processes: int, gpu_memory: float | None, *, here: bool) -> "RunConfig":
+def look(
+    config: "RunConfig", base: str | None, processes: int, gpu_memory: float | None, *, here: bool, fetch: bool
+) -> "RunConfig":
     """The grid as it fits: said in a line for each large model, and for any where ``--base auto`` asks for it.
 
-    ``here`` is whether it is computed on this machine, and now. Raises `UsageError` where something cannot fit, and
+    ``here`` is whether it is computed on this machine, and now; ``fetch`` whether the configuration of a model of which
+    nothing is here may be fetched to count with, which is said. Raises `UsageError` where something cannot fit, and
     where a large model meets no GPU.
     """
     from ...models.files.source import card_for
@@ -28,7 +33,7 @@ def look(config: "RunConfig", base: str | None, processes: int, gpu_memory: floa
     processes = us.processes if us else processes
     cards = {name: card_for(name) for name in config.models}
     looked = {name: card for name, card in cards.items() if base == AUTO or card.scale == "large"}
-    if not (looked := {name: card for name, card in looked.items() if _is_known(card)}):
+    if not (looked := {name: card for name, card in looked.items() if _is_known(card, fetch=fetch)}):
         return config
     machine = _machine(config, looked, processes, gpu_memory, here=here)
     from ...engine.memory.choice import choose
@@ -43,21 +48,32 @@ def look(config: "RunConfig", base: str | None, processes: int, gpu_memory: floa
     return chosen
 
 
-def _is_known(card: "ModelCard") -> bool:
+def _is_known(card: "ModelCard", *, fetch: bool) -> bool:
     """Whether a model's configuration is here or can be had; of what cannot, the run says so by itself."""
-    from ...models.files.source import folder_of
+    from ...models.files.source import configured
 
     if card.config is not None:
         return True
     with suppress(ModelError, UsageError):
-        folder_of(card, fetch=False)
+        configured(card)
         return True
     with suppress(Exception):  # the client and the libraries beneath it raise many kinds
-        from huggingface_hub import snapshot_download
-
-        snapshot_download(card.source, revision=card.revision, allow_patterns=["config.json", "*processor_config.json"])
-        return True
+        return fetch and _fetch_config(card)
     return False
+
+
+def _fetch_config(card: "ModelCard") -> bool:
+    """Fetch what a model's memory is counted by, some kilobytes, and say so; whether there is such."""
+    from huggingface_hub import snapshot_download
+
+    from ...data.hub import quiet_client
+    from ...models.files.source import configured
+
+    with quiet_client():
+        snapshot_download(card.source, revision=card.revision, allow_patterns=list(CONFIGS))
+    configured(card)
+    typer.echo(f"{card.name}: fetched its configuration (some KB), to count what it takes", err=True)
+    return True
 
 
 def _machine(
