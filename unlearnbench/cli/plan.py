@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .parts import grid
-from .parts.look import Look
+from .parts.look import Looking
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def plan(
     from ..results.store import RowStore
 
     artefacts, processes = Store(default_store(asked.store)), next(iter(grid.integers("--gpus", gpus)), 1)
-    looked = Look(asked.base, processes, asked.gpu_memory, artefacts, here=False, refuses=False).at(config)
+    looked = Looking(asked.base, processes, asked.gpu_memory, artefacts, here=False, refuses=False).at(config)
     show(make_plans(looked.config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
 
 

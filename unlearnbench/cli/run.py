@@ -16,7 +16,7 @@ from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
 from .parts.following import Ended, displaying, first_word, follow
-from .parts.look import Look
+from .parts.look import Looking
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def carry_out(
 
     store, rows = Store(default_store(asked.store)), RowStore(asked.results)
     here = not dry_run and how.executor != Executor.SLURM
-    look = Look(asked.base, how.gpus, asked.gpu_memory, store, here=here, refuses=not dry_run)
+    look = Looking(asked.base, how.gpus, asked.gpu_memory, store, here=here, refuses=not dry_run)
     looked = look.at(config)
     if dry_run:
         from .plan import show

@@ -28,7 +28,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Look:
+class Looking:
     """How to look at a grid: with which ``--base`` and ``--gpu-memory``, on how many processes, in which store.
 
     ``here`` is whether it is computed on this machine, and now; ``plan`` only tells what does not fit.
