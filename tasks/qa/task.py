@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from unlearnbench import Location, MetricOptions, Scored, Split, task
+from unlearnbench import HubDataset, Location, MetricOptions, Scored, Split, task
 from unlearnbench.contracts import Summary
+from unlearnbench.data.source import whole_dataset
 from unlearnbench.registry import metrics
 
 from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, NEEDED, REPORTED
@@ -16,7 +17,7 @@ from ..facts.records import WEIGHED
 from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
 from ..facts.task import FactsTask, texts_of
 from .division import divide, remarks
-from .layout import FILE, Columns, located
+from .layout import FILE, Columns, located, on_hub
 from .reader import Questions, read
 from .summary import summary
 
@@ -82,6 +83,10 @@ class QATask(FactsTask):
     def is_in(cls, folder: Path) -> bool:
         """A folder of several tasks' data has this one's where there is a map."""
         return (folder / FILE).is_file()
+
+    def dataset(self, source: str) -> HubDataset | None:
+        """The whole dataset that an id names."""
+        return whole_dataset(source) if on_hub(source) else None
 
     @classmethod
     def summary(cls, folder: Path) -> Summary:

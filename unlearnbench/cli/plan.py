@@ -22,7 +22,12 @@ NOT_NEEDED = "not needed"
 def plan(
     asked: grid.GridOptions,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Memory and time of every stage instead of cells; needs no files.")
+        bool,
+        typer.Option(
+            "--memory",
+            help="Memory and time of every stage instead of cells; fetches nothing, and needs of a model that is not "
+            "in 'list models' its config.json alone.",
+        ),
     ] = False,
     gpus: Annotated[
         list[str] | None,
@@ -32,7 +37,7 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
-    """Show the cells that 'run' would compute with these options, and which stages are cached."""
+    """Show the cells that 'run' would compute with these options, and which stages are cached; fetches nothing."""
     config = asked.config()
     if memory:
         from .parts import memory as estimates
@@ -44,7 +49,7 @@ def plan(
     from ..results.store import RowStore
 
     artefacts, processes = Store(default_store(asked.store)), next(iter(grid.integers("--gpus", gpus)), 1)
-    looked = Looking(asked.base, processes, asked.gpu_memory, artefacts, here=False, refuses=False).at(config)
+    looked = Looking(asked.base, processes, asked.gpu_memory, artefacts, here=False, dry=True).at(config)
     show(make_plans(looked.config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
 
 

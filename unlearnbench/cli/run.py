@@ -132,7 +132,7 @@ def carry_out(
 
     store, rows = Store(default_store(asked.store)), RowStore(asked.results)
     here = not dry_run and how.executor != Executor.SLURM
-    look = Looking(asked.base, how.gpus, asked.gpu_memory, store, here=here, refuses=not dry_run)
+    look = Looking(asked.base, how.gpus, asked.gpu_memory, store, here=here, dry=dry_run)
     looked = look.at(config)
     if dry_run:
         from .plan import show

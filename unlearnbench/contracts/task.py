@@ -150,6 +150,10 @@ class Task(ABC):
         """Whether a folder that holds several tasks' data holds this one's."""
         return (folder / cls.name).is_dir()
 
+    def dataset(self, source: str) -> "HubDataset | None":
+        """The dataset that would be fetched from the hub for `load` of that ``source``; None where it would not."""
+        return self.hub if source == "hub" else None
+
     @classmethod
     def summary(cls, folder: Path) -> Summary:
         """What is in a folder in the task's layout, for ``unlearnbench data summary``.

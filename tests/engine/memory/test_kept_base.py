@@ -11,7 +11,7 @@ from tests.place import Done, Place, assert_one_line
 from tests.place import place as place
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
-from unlearnbench.engine.memory import kept, machine
+from unlearnbench.engine.memory import in_store, machine
 from unlearnbench.engine.memory.choice import settle
 from unlearnbench.engine.memory.counts import counts
 from unlearnbench.engine.memory.estimate import Machine
@@ -108,7 +108,7 @@ def test_a_store_can_be_told_only_when_all_files_are_there(based: Place, monkeyp
             raise ModelError("not here")
         return plan(*given, **named)
 
-    monkeypatch.setattr(kept, "plan", first_without_files)
+    monkeypatch.setattr(in_store, "plan", first_without_files)
     done = run(based, base="auto")
     assert done.code == 0
     said = [line for line in done.err.splitlines() if ": base " in line]

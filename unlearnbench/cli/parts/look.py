@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ...models.files.card import ModelCard
 
 AUTO = "auto"
+CONFIGS = ("config.json", "*processor_config.json")
+"""What of a model's files its memory is counted by."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Looked:
 class Looking:
     """How to look at a grid: with which ``--base`` and ``--gpu-memory``, on how many processes, in which store.
 
-    ``here`` is whether it is computed on this machine, and now; ``plan`` only tells what does not fit.
+    ``here`` is whether it is computed on this machine, and now. A ``dry`` look fetches nothing and only tells what does
+    not fit; any other fetches the configuration of a model of which nothing is here, to count with, and says so.
     """
 
     base: str | None
@@ -39,7 +42,7 @@ class Looking:
     gpu_memory: float | None
     store: "Store"
     here: bool
-    refuses: bool = True
+    dry: bool
 
     def at(self, config: "RunConfig", before: Looked | None = None) -> Looked:
         """The grid as it fits: said in a line for each large model, and for any where ``--base auto`` asks for it.
@@ -53,14 +56,14 @@ class Looking:
         processes = us.processes if us else self.processes
         cards = {name: card_for(name) for name in config.models}
         looked = {name: card for name, card in cards.items() if self.base == AUTO or card.scale == "large"}
-        if not (looked := {name: card for name, card in looked.items() if _is_known(card)}):
+        if not (looked := {name: card for name, card in looked.items() if _is_known(card, fetch=not self.dry)}):
             return Looked(config)
         machine = _machine(config, looked, processes, self.gpu_memory, here=self.here)
         from ...engine.memory.choice import settle
         from ...engine.memory.machine import gpus_here
 
         made = settle(config, dict.fromkeys(looked, machine), self.store)
-        if made.problems and self.refuses:
+        if made.problems and not self.dry:
             raise UsageError("; ".join(made.problems))
         lines = [*made.lines, *(f"run would refuse this: {problem}" for problem in made.problems)]
         if lines and machine.kind != "cpu" and not self.gpu_memory and not gpus_here(config.device):
@@ -72,21 +75,32 @@ class Looking:
         return Looked(made.config, tuple(lines), made.unknown)
 
 
-def _is_known(card: "ModelCard") -> bool:
+def _is_known(card: "ModelCard", *, fetch: bool) -> bool:
     """Whether a model's configuration is here or can be had; of what cannot, the run says so by itself."""
-    from ...models.files.source import folder_of
+    from ...models.files.source import configured
 
     if card.config is not None:
         return True
     with suppress(ModelError, UsageError):
-        folder_of(card, fetch=False)
+        configured(card)
         return True
     with suppress(Exception):  # the client and the libraries beneath it raise many kinds
-        from huggingface_hub import snapshot_download
-
-        snapshot_download(card.source, revision=card.revision, allow_patterns=["config.json", "*processor_config.json"])
-        return True
+        return fetch and _fetch_config(card)
     return False
+
+
+def _fetch_config(card: "ModelCard") -> bool:
+    """Fetch what a model's memory is counted by, some kilobytes, and say so; whether there is such."""
+    from huggingface_hub import snapshot_download
+
+    from ...data.hub import quiet_client
+    from ...models.files.source import configured
+
+    with quiet_client():
+        snapshot_download(card.source, revision=card.revision, allow_patterns=list(CONFIGS))
+    configured(card)
+    typer.echo(f"{card.name}: fetched its configuration (some KB), to count what it takes", err=True)
+    return True
 
 
 def _machine(

@@ -16,7 +16,7 @@ from ..planning.parameters import parameters
 from .advice import SMALL_RANK, Counted, advised, asking, larger, of_base, of_method
 from .counts import counts
 from .estimate import SPARE, Estimate, Machine, evaluation
-from .kept import Kept, Settings
+from .in_store import InStore, Settings
 from .machine import GB
 
 DECIDES = {"full", "optimiser", "weights"}
@@ -72,7 +72,7 @@ def choose(config: RunConfig, machines: Mapping[str, Machine]) -> tuple[RunConfi
 
 def settle(config: RunConfig, machines: Mapping[str, Machine], store: Store | None = None) -> Settled:
     """The same, what does not fit being told beside it; what is in the ``store`` need not fit."""
-    kept = {name: Kept(config, name, store) if store else None for name in machines}
+    kept = {name: InStore(config, name, store) if store else None for name in machines}
     found = {name: _Model(config, name, machine, kept[name]).look() for name, machine in machines.items()}
     of_model = config.of_model | {name: each.settings for name, each in found.items() if each.settings}
     return Settled(
@@ -86,7 +86,7 @@ def settle(config: RunConfig, machines: Mapping[str, Machine], store: Store | No
 class _Model:
     """One model of a grid on a machine."""
 
-    def __init__(self, config: RunConfig, name: str, machine: Machine, kept: Kept | None) -> None:
+    def __init__(self, config: RunConfig, name: str, machine: Machine, kept: InStore | None) -> None:
         self.config, self.name, self.machine, self.kept = config, name, machine, kept
         self.card: ModelCard = card_for(name)
         self.count = counts(self.card)

@@ -16,7 +16,7 @@ from ..planning import Plan, plan
 Settings = dict[str, dict[str, tuple[Any, ...]]]
 
 
-class Kept:
+class InStore:
     """The stages of one model's cells that a store has."""
 
     def __init__(self, config: RunConfig, model: str, store: Store) -> None:
