@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .parts import grid
-from .parts.look import look
+from .parts.look import Looking
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -44,14 +44,13 @@ def plan(
 
         estimates.show(config, asked.base, grid.integers("--gpus", gpus), asked.gpu_memory, as_json=as_json)
         return
-    count = next(iter(grid.integers("--gpus", gpus)), 1)
-    config = look(config, asked.base, count, asked.gpu_memory, here=False, fetch=False)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan as make_plans
     from ..results.store import RowStore
 
-    artefacts = Store(default_store(asked.store))
-    show(make_plans(config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
+    artefacts, processes = Store(default_store(asked.store)), next(iter(grid.integers("--gpus", gpus)), 1)
+    looked = Looking(asked.base, processes, asked.gpu_memory, artefacts, here=False, dry=True).at(config)
+    show(make_plans(looked.config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
 
 
 def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool) -> None:
