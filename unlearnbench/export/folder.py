@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelError, UsageError
 from ..models.files.check import loaded_bytes
-from ..models.files.source import is_hub_id
 from ..results.row import Row
 from ..runtime.atomic import atomic_folder
 from .card import card_text
 from .kept import Kept
+from .paths import without_paths
 from .processor import write_processor
 
 if TYPE_CHECKING:
@@ -70,12 +70,13 @@ def write(kept: Kept, wanted: Target, rows: Sequence[Row]) -> Kind:
     `ModelError` where the disk is too small.
     """
     wanted.check()
-    if not (wanted.adapter and base_on_hub(kept)):
+    if not (wanted.adapter and kept.base_on_hub):
         wanted.check_room(loaded_bytes(kept.folder, _BYTES.get(str(kept.row.model.dtype), 4)))
     with _filled(wanted.folder.resolve()) as folder:
         kind, model = _adapter(kept, folder, wanted.hub) if wanted.adapter else _whole(kept, folder)
         for place in (folder, folder / BASE) if (folder / BASE).is_dir() else (folder,):
             trust = write_processor(model, kept.card, kept.folder, place)
+            without_paths(place)
         text = card_text(kept, kind, rows, wanted.hub or wanted.folder.resolve().name, trust=trust)
         (folder / "README.md").write_text(text, encoding="utf-8")
     return kind
@@ -117,11 +118,6 @@ def _whole(kept: Kept, folder: Path) -> "tuple[Kind, VLM]":
     return "code", model
 
 
-def base_on_hub(kept: Kept) -> bool:
-    """Whether what the cell's method started from is a model of the hub as it is there."""
-    return not kept.before and is_hub_id(kept.card.source) and not Path(kept.card.source).exists()
-
-
 def _adapter(kept: Kept, folder: Path, hub: str | None) -> "tuple[Kind, VLM]":
     """The last edit as PEFT writes adapters, and unless the hub has it the model that it was trained on, beside it."""
     from ..models.contract.edits import Adapter
@@ -133,7 +129,7 @@ def _adapter(kept: Kept, folder: Path, hub: str | None) -> "tuple[Kind, VLM]":
             f"cell {kept.row.row_id} ({kept.row.method.name}) is no adapter on a model of `transformers`: leave out "
             "--adapter"
         )
-    if base_on_hub(kept):
+    if kept.base_on_hub:
         last.export(folder, kept.card.source, kept.card.revision)
     else:
         model.model.save_pretrained(folder / BASE)

@@ -74,6 +74,16 @@ class Kept:
         """The stages that the method started from and that changed the model, in their order."""
         return tuple(link for link in self.links[:-1] if link.changes)
 
+    @property
+    def from_hub(self) -> bool:
+        """Whether the pretrained model is one of the hub."""
+        return is_hub_id(self.card.source) and not Path(self.card.source).exists()
+
+    @property
+    def base_on_hub(self) -> bool:
+        """Whether what the cell's method started from is a model of the hub as it is there."""
+        return self.from_hub and not self.before
+
     def start(self, device: str | None) -> "tuple[VLM, list[Alteration]]":
         """The model that the cell's method started from, as precise as the cell had it, and the edits that made it."""
         from ..models.files.load import load
@@ -201,6 +211,7 @@ def _lacking(row: Row, store: Store) -> StoreError:
     then, now = row.environment.unlearnbench, package_version()
     other = f" (it was made by unlearnbench {then}, and this is {now})" if then != now else ""
     return StoreError(
-        f"{store.root} does not hold all of the model of cell {row.row_id} ({row.method.name}, seed {row.seed}){other}: "
-        f"give the --store that it was made in, or make it again with another --results: {' '.join(row.command)}"
+        f"{store.root} does not hold all of the model of cell {row.row_id} ({row.method.name}, seed {row.seed})"
+        f"{other}: give the --store that it was made in, or make it again with another --results: "
+        f"{' '.join(row.command)}"
     )

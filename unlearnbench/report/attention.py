@@ -43,7 +43,9 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Explanation(BaseModel):
-    """What was done to one picture: visual tokens lie on ``grid`` (rows, columns) in reading order.
+    """What was done to one picture, an `unlearnbench.Explanation` and its file.
+
+    Visual tokens lie on ``grid`` (rows, columns) in reading order.
 
     ``covers`` is how much of the grid's height and width the picture takes, from its upper left corner.
     """
@@ -52,7 +54,7 @@ class Explanation(BaseModel):
     grid: tuple[int, int]
     covers: tuple[Share, Share] = (1.0, 1.0)
     flagged: bool
-    scores: tuple[FiniteFloat, ...] | None
+    scores: tuple[FiniteFloat, ...] | None = None
     chosen: tuple[int, ...]
 
     @model_validator(mode="after")
