@@ -154,7 +154,7 @@ class Computing(Grid):
         run = Run(0, self.progress, journal=ready.journal)
         with PeakMemory(plan.device) as memory:
             start = time.perf_counter()
-            with in_a_sentence(f"asking {plan.cell.task}"):
+            with in_a_sentence(f"asking {plan.cell.task}", device=plan.device):
                 found = plan.task.evaluate(ready.model, plan.data, run)
             seconds = time.perf_counter() - start
         evaluation = checked_evaluation(plan.task, found)

@@ -257,8 +257,8 @@ class VLM(Network):
     def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:
         """How much the question's tokens attend to each visual token: per picture [layers, N_v], float32.
 
-        The mean over heads and over the question's own tokens of the attention weights (CAGUL, eq. 7), layer by
-        layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
+        The mean over heads and over the question's own tokens of the attention weights (arXiv 2510.07567, eq. 7), layer
+        by layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
         layer that is none of these.
         """
 
