@@ -88,6 +88,7 @@ def beside(guard: "Guard", model: VLM) -> Beside:
             },
             "cagul": settings,
         },
+        variant=guarded.VARIANT,
     )
 
 

@@ -22,6 +22,10 @@ TEXT = ("attention_mask", "position_ids", "mm_token_type_ids", "image_grid_thw",
 """What the pass that reads attention is given besides token ids and visual tokens."""
 
 
+VARIANT = "guarded"
+"""Of the files of weights: the frozen model's own class, which would show pictures unguarded, finds none without it."""
+
+
 @dataclass
 class Seen:
     """The pictures of a batch, one row's after the other's: visual tokens [N_v, d] and what a choice must know."""
@@ -58,6 +62,15 @@ class Guarded(nn.Module):
         self.config: Any = config
         self.guard = Networks(config.get_text_config().hidden_size, config.cagul)
         self.post_init()  # type: ignore[operator]
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """What `save_pretrained` has written."""
+        return super().from_pretrained(*args, **{"variant": VARIANT, **kwargs})  # type: ignore[misc]
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Weights in files of the variant, so that the frozen model's class does not take them for its own."""
+        super().save_pretrained(*args, **{"variant": VARIANT, **kwargs})  # type: ignore[misc]
 
     def forward(self, input_ids: Tensor | None = None, **inputs: Any) -> Any:
         """What the class does by itself, of visual tokens that have gone through the guard."""

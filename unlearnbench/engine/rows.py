@@ -101,7 +101,7 @@ def base_of(plan: Plan) -> dict[str, Any]:
 
 
 def _origin(found: Elsewhere) -> MadeElsewhere:
-    return MadeElsewhere(source=utf8(found.text), digest=found.digest)
+    return MadeElsewhere(source=utf8(found.source), digest=found.digest)
 
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """A guard and its model, exported and loaded by `transformers`, do what they do here; and what cannot be exported."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import save_torch_state_dict
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
@@ -85,6 +87,8 @@ def test_it_loads_as_nothing_without_its_code_and_refuses_prompts_without_a_ques
     folder = exported(model, "tiny-qwen2.5-vl", tmp_path / "out")
     with pytest.raises(ValueError, match="trust_remote_code"):
         AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False)
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+        type(model.model).from_pretrained(folder)  # which would see pictures unguarded
     alone = AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=True)
     processor, flagged = model.processor, next(each for each in asked if told_open(model, each))
     text = processor.apply_chat_template(chat(flagged.text), tokenize=False)
@@ -96,6 +100,26 @@ def test_it_loads_as_nothing_without_its_code_and_refuses_prompts_without_a_ques
         alone(inputs_embeds=embeddings, **inputs)
     words = model.processor.tokenizer("What is this?", return_tensors="pt")
     assert torch.equal(alone(**words).logits, model.model(**words).logits)
+
+
+def test_a_large_one_lies_in_several_files_and_is_saved_again_as_it_was(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", partial(save_torch_state_dict, max_shard_size="2MB"))
+    model, _ = guarded("tiny-qwen2.5-vl", small_data)
+    first = exported(model, "tiny-qwen2.5-vl", tmp_path / "out")
+    assert len([*first.glob("*.safetensors")]) > 1
+    alone = AutoModelForImageTextToText.from_pretrained(first, trust_remote_code=True)
+    alone.save_pretrained(tmp_path / "again")
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path / "again", trust_remote_code=True)
+    assert isinstance(model.visual_edit, Guard)
+    weights = model.model.state_dict() | dict(model.visual_edit.beside(model).tensors)
+    for found in (alone.state_dict(), again.state_dict()):
+        assert found.keys() == weights.keys()
+        assert all(torch.equal(tensor, weights[name]) for name, tensor in found.items())
+    for folder in (first, tmp_path / "again"):
+        with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+            type(model.model).from_pretrained(folder)
 
 
 def told_open(model: VLM, asked: Asked) -> bool:

@@ -30,6 +30,7 @@ from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
 from .decoding import Samplings
+from .explanation import Explanation
 from .hidden import Positions
 from .network import Network
 from .prompt import Prompts
@@ -183,8 +184,11 @@ class VLM(Network):
     def layout(self, picture: Picture) -> Tensor:
         """Which visual token lies where in the picture: indices [rows, columns]; tokens without a place are absent."""
 
-    def explain(self, batch: Batch) -> list[dict[str, Any]] | None:
-        """What ``visual_edit`` does to each picture, as JSON-able facts; None if it cannot say, or there is none."""
+    def explain(self, batch: Batch) -> list[Explanation] | None:
+        """What ``visual_edit`` does to each picture, by its method ``explain``; None where there is none.
+
+        That is called as the edit is, with a batch and the visual tokens of its pictures, and gives JSON-able facts.
+        """
         explain = getattr(self.visual_edit, "explain", None)
         return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
 
