@@ -96,7 +96,8 @@ def _chosen(data: Questions, candidates: list[str], forget: int | str | None, se
             raise UsageError(f"--forget {forget}: no split of that name; choose a number or one of: {known}")
         return frozenset(data.splits[forget])
     if not candidates:
-        raise UsageError("nothing to forget: no question is private; mark some, or name groups, --set qa.private=GROUP")
+        fix = """mark some, or name groups, --set 'qa.private=["GROUP"]'"""
+        raise UsageError(f"nothing to forget: no question is private; {fix}")
     people = len(candidates) + (len(candidates) < len(data.ids))
     number = shared.by_default(len(candidates)) if forget is None else forget
     shared.refuse_number(number, people)
