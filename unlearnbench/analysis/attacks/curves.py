@@ -1,10 +1,11 @@
 """Curves over what an attack's variants differ in by degrees: how much came back after so many steps, for instance."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..means import Mean
 from ..score.references import task_of
 from .of_lines import AttackedLine, Variant
 from .outcome import attack_of, levels_of
@@ -14,13 +15,12 @@ from .outcome import attack_of, levels_of
 class Point:
     """What is known at one degree of an attack, means over seeds.
 
-    ``recovery`` is 0 where nothing came back that does not come back of the retrained model, 1 where all did; None
-    where nobody can tell. ``known`` are the metric's means of the method's model, of the base and of the retrained one.
+    ``recovery`` is 0 where nothing came back that does not come back of the retrained model, 1 where all did, with its
+    interval; None where nobody can tell. ``known`` are the metric's means of the method's model, of the base and of the retrained one.
     """
 
     degree: float
-    recovery: float | None
-    interval: tuple[float, float] | None
+    recovery: Mean | None
     known: tuple[float, float, float]
 
 
@@ -38,14 +38,15 @@ class Curve:
     base: float | None
 
     @property
-    def last(self) -> float | None:
+    def last(self) -> Mean | None:
         """The recovery at the last degree."""
         return self.points[-1].recovery
 
     @property
     def area(self) -> float | None:
         """The mean recovery over the axis, from its first degree to its last; None where somewhere nobody can tell."""
-        values = [point.recovery for point in self.points if point.recovery is not None]
+        known = (point.recovery.mean for point in self.points if point.recovery)
+        values = [value for value in known if value is not None]
         degrees = [point.degree for point in self.points]
         if len(values) < len(degrees) or len(values) < 2:
             return None
@@ -88,11 +89,10 @@ def _curve(axis: str, level: str, metrics: Sequence[str], variants: Sequence[tup
 
 
 def _point(degree: float, variant: Variant, level: str, metric: str) -> Point:
-    found = variant.levels[level]
-    interval = None if found.interval is None else (1.0 - found.interval[1], 1.0 - found.interval[0])
+    left = variant.levels[level].share
+    back = None if left is None or left.mean is None else replace(left, mean=1.0 - left.mean)
     own, nothing, ideal = (float(each) for each in np.mean([*_means(variant, level, metric)], axis=0))
-    left = found.share.mean if found.share else None
-    return Point(degree, None if left is None else 1.0 - left, interval, (own, nothing, ideal))
+    return Point(degree, back, (own, nothing, ideal))
 
 
 def _means(variant: Variant, level: str, metric: str) -> Iterator[tuple[float, float, float]]:
