@@ -16,7 +16,8 @@ class Point:
     """What is known at one degree of an attack, means over seeds.
 
     ``recovery`` is 0 where nothing came back that does not come back of the retrained model, 1 where all did, with its
-    interval; None where nobody can tell. ``known`` are the metric's means of the method's model, of the base and of the retrained one.
+    interval; None where nobody can tell. ``known`` are the metric's means of the method's model, of the base and of
+    the retrained one.
     """
 
     degree: float
