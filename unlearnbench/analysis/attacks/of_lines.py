@@ -12,7 +12,7 @@ from ..facts import Facts, as_text
 from ..lines import Line, lines_of, replicate
 from ..means import Mean
 from ..score.references import Records, References, Trio
-from .outcome import Outcome, outcomes
+from .outcome import AttackOutcome, outcomes
 from .shares import interval
 from .verdict import AttackVerdict, attack_verdict, gravest
 
@@ -31,7 +31,7 @@ class Level:
 class Variant:
     """What one variant of an attack brought back of a method, over seeds."""
 
-    found: tuple[Outcome, ...]
+    found: tuple[AttackOutcome, ...]
 
     @cached_property
     def levels(self) -> dict[str, Level]:

@@ -20,7 +20,7 @@ ONLY_SAID = ("prompt", "picture")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackOutcome:
     """What one variant of an attack brought back of a model, and of the same questions without an attack (``clean``).
 
     ``lost`` are conditions that the attacked model breaks and the attacked references keep; ``unable`` are controls
@@ -33,7 +33,7 @@ class Outcome:
     unable: tuple[str, ...] = ()
 
 
-def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, Outcome]:
+def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, AttackOutcome]:
     """By variant, what an attack brought back; raises an `UnlearnbenchError` where samples are not such as it makes."""
     attack, task = attack_of(attacked.own), task_of(attacked.own)
     found = [_by_variant(records(row)) for row in attacked.three]
@@ -72,7 +72,7 @@ def _by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
 
 def _outcome(
     attack: Attack, task: Task, trio: Trio, variant: str, found: Sequence[list[Any]], whole: Sequence[Sequence[Any]]
-) -> Outcome:
+) -> AttackOutcome:
     rule, seed = levels_of(attack, task), trio.own.seed
     three = _three(lambda records: attack.values(task, records), found)
     levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
@@ -81,7 +81,7 @@ def _outcome(
     clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
     # What an attack measures by metrics of its own stands beside the task's level of that name.
     own = task.scored.levels if attack.levels is not None else {name: each.metrics for name, each in levels.items()}
-    return Outcome(
+    return AttackOutcome(
         levels,
         {name: share(clean, own.get(name, ()), two_sided=False, seed=seed) for name in levels} if clean else {},
         tuple(_lost(task, trio, variant)),
