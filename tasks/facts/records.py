@@ -130,9 +130,10 @@ def collect(
                 "value_logprobs": logprobs and value_logprobs(model, question.answer, logprobs, question.keywords),
                 "paraphrased_logprobs": weighed.get((sample.id, "paraphrased", 0)),
                 "perturbed_logprobs": [weighed[sample.id, "perturbed", place] for place, _ in enumerate(perturbed)],
-                **({"tokens": told} if how.tokens else {}),
             }
         )
+        if how.tokens:
+            records[-1]["tokens"] = told
     return records
 
 

@@ -5,8 +5,8 @@ benchmark; two versions of ``split.json`` are in circulation; paraphrases exist 
 
 People whom no model is trained on are read too: the records after the first 400, of which FIUBench has 173, and those
 of the optional files ``strangers.json`` and ``acquaintances.json``, of the same form: people whom no model knows at
-all, and people whom the pretrained model knows. A record may name several pictures: ``images``, by turns those of its questions, of which
-``image_path`` is the first, and ``other_images``, on which nobody trains.
+all, and people whom the pretrained model knows. A record may name several pictures: ``images``, by turns those of its
+questions, of which ``image_path`` is the first, and ``other_images``, on which nobody trains.
 """
 
 import hashlib
@@ -163,9 +163,7 @@ def _identities(path: Path, records: list[tuple[str, Any]], pictures: dict[str, 
     return identities
 
 
-def _beyond(
-    records: list[tuple[str, Any]], pictures: dict[str, Path]
-) -> tuple[list[Identity], tuple[str, ...]]:
+def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> tuple[list[Identity], tuple[str, ...]]:
     """People of the records after the benchmark's, and their questions that are worded otherwise than the benchmark's.
 
     Nothing says that these records are whole: one that is not is left out. A question is left out too that says not of

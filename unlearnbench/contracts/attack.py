@@ -43,8 +43,8 @@ class Asking:
     """How samples are asked about: by default as they are, once, greedily, and with their likelihoods.
 
     ``query`` makes of a sample what is put before the model; ``likelihoods`` are those of the true and false answers.
-    Without ``answers`` nothing is said, so that predictions are empty. With ``tokens`` a record holds, under that name, of
-    every token of the true answer, what `WeighTokens` replies.
+    Without ``answers`` nothing is said, so that predictions are empty. With ``tokens`` a record holds, under that name,
+    of every token of the true answer what `WeighTokens` replies.
     """
 
     query: Callable[[Sample], Query] | None = None
