@@ -1,4 +1,4 @@
-"""Membership inference: do likelihoods give away whose answers a model was trained on?"""
+"""Membership inference: likelihoods that give away whose answers a model was trained on."""
 
 import math
 import random
