@@ -47,7 +47,7 @@ def test_a_share_is_what_lies_between_computed_by_hand() -> None:
     assert not found.below
     assert found.draws.min() >= 0
     assert found.draws.max() <= 1
-    low, high = interval([found.draws]) or (0, 0)
+    low, high = interval([found.draws])
     assert low < 0.5 < high
 
 
