@@ -85,11 +85,11 @@ def _outcome(
     asked = {(record["set"], record["id"]) for record in found[0] if "set" in record}
     untouched = [[each for each in records if (each["set"], each["id"]) in asked] for records in whole]
     clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
+    # What an attack measures by metrics of its own stands beside the task's level of that name.
+    own = task.scored.levels if attack.levels is not None else {name: each.metrics for name, each in levels.items()}
     return AttackOutcome(
         levels,
-        {name: share(clean, each.metrics, two_sided=False, seed=seed) for name, each in levels.items()}
-        if clean
-        else {},
+        {name: share(clean, own.get(name, ()), two_sided=False, seed=seed) for name in levels} if clean else {},
         tuple(_lost(task, trio, variant)),
         tuple(_unable(attack, trio, variant)),
     )
