@@ -1,7 +1,7 @@
 """An attacked cell's evaluation: every variant of the attacked model is asked, and what it answers is measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from .stages import PRETRAINED
 if TYPE_CHECKING:
     from ..metrics.statistics import MetricValue
     from ..models.contract.vlm import VLM
-    from .runner import Made, Runner
+    from .runner import Made, Ready, Runner
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Aim:
     variant: str
     runner: "Runner"
     run: Run
+    others: "list[Ready]" = field(default_factory=list)
+    """The models beside it that were asked for."""
 
     @property
     def sets(self) -> Sets:
@@ -62,13 +64,16 @@ class Aim:
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
     ) -> list[dict[str, Any]]:
         """What the task keeps of the answers."""
-        return self.plan.task.answers(model, asked, self.plan.data, self.run, how)
+        journal = next((other.journal for other in self.others if other.model is model), self.run.journal)
+        return self.plan.task.answers(model, asked, self.plan.data, replace(self.run, journal=journal), how)
 
     def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
         """Another model of the cell's chain."""
         if name not in self.aimed.attack.needs:
             raise PluginError(f"attack {self.aimed.attack.name!r} asks for the {name} model: name it in its needs")
-        return self.runner.beside(self.plan, () if name == PRETRAINED else self.plan.base_stage.chain)
+        found = self.runner.beside(self.plan, () if name == PRETRAINED else self.plan.base_stage.chain)
+        self.others.append(found)
+        return found.model
 
 
 def attacked(plan: Plan, runner: "Runner") -> Attacked:
@@ -103,6 +108,7 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
         checked = checked_evaluation(plan.task, Evaluation(own, aimed.made.measured(plan.task, own)))
         records += [{**record, "variant": variant} for record in checked.records]
         metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
+    metrics |= checked_evaluation(plan.task, Evaluation([], aimed.made.overall(plan.task, found))).metrics
     victims = aimed.made.victims(plan.sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)
