@@ -63,11 +63,11 @@ def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
     """The datasets that come from the hub, by what `data fetch` calls them: a task, or a task and an id."""
     asked = ((c.task, c.data_source) for c in choices)
     beside = ((c.provider, c.unlearning_source) for c in choices)
-    every = dict.fromkeys((*asked, *beside, *(each for c in choices for each in c.lent)))
+    both = dict.fromkeys((*asked, *beside, *(each for c in choices for each in c.lent)))
     named = (
         (task.name if source == "hub" else f"{task.name} {source}", task.dataset(source)) for task, source in every
     )
-    return {words: dataset for words, dataset in named if dataset is not None}
+    return {words: dataset for words, dataset in found if dataset is not None}
 
 
 @dataclass(frozen=True)
