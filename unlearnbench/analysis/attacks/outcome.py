@@ -34,14 +34,26 @@ class Outcome:
 
 
 def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, Outcome]:
-    """By variant, what an attack brought back; raises an `UnlearnbenchError` where samples are not such as it makes."""
+    """By variant that asks what is to be forgotten, what an attack brought back.
+
+    Raises an `UnlearnbenchError` where samples are not such as it makes.
+    """
     attack, task = attack_of(attacked.own), task_of(attacked.own)
     found = [_by_variant(records(row)) for row in attacked.three]
     whole = [records(row) for row in clean.three] if clean else []
     return {
         variant: _outcome(attack, task, attacked, variant, [each.get(variant, []) for each in found], whole)
-        for variant in found[0]
+        for variant, own in found[0].items()
+        if _knows(attack, task, own)
     }
+
+
+def _knows(attack: Attack, task: Task, records: Sequence[Any]) -> bool:
+    """Whether a variant asks what is to be forgotten; others, what a gate does for instance, have no share."""
+    try:
+        return any(attack.values(task, records).values())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return True  # `_three` says what is wrong
 
 
 def attack_of(row: Row) -> Attack:
