@@ -297,7 +297,7 @@ def test_what_is_no_python_file_is_a_usage_error(tmp_path, name):
         ("raise SystemExit", "at line 1: SystemExit"),
         (
             "x = 1",
-            r"registers nothing; put @method\(\"NAME\"\), @task\(...\), @metric\(...\) or @family\(...\) above a class",
+            r"registers nothing; put @method\(\"NAME\"\), @attack\(...\), .*or @family\(...\) above a class",
         ),
         ("\0", "SyntaxError"),
     ],

@@ -109,6 +109,12 @@ def test_one_run_under_several_seeds(board, results, sent):
         (lambda row: row["method"].update(role="reference"), ["role 'reference'", "finetune, retrain"]),
         (lambda row: row["method"].update(frozen_weights=None), ["frozen_weights is not told"]),
         (lambda row: row["method"].update(continues=dict(row["method"], name="ga")), ["goes on with what 'ga' has"]),
+        (
+            lambda row: row.update(
+                attack={"name": "hit", "version": "1", "origin": "us", "params": {}, "access": "prompt"}
+            ),
+            ["the model was attacked ('hit'), and this leaderboard is of models as they are"],
+        ),
         (lambda row: row["model"].update(template_digest="c" * 64), ["model.template_digest", "its reference"]),
         (lambda row: row.update(base={"params": 5}), ["base.params"]),
         (lambda row: row.update(base={"params": None}), ["base.params"]),

@@ -89,7 +89,7 @@ DISTANCES = "distances"
 
 def distances(rows: Iterable[Row], records: "Records", known: Facts | None = None) -> list[Comparison]:
     """One comparison a model that was retrained too: how far each line is from that."""
-    from .distances import distance_columns
+    from .score.distances import distance_columns
     from .score.references import References
 
     found, known = [], known or Facts()

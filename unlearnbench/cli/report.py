@@ -39,6 +39,7 @@ def report(
     ] = None,
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
+    from ..analysis.attacks.columns import attack_tables
     from ..analysis.comparison import compare, details, distances
     from ..analysis.facts import Facts
     from ..registry import load_plugin
@@ -58,7 +59,8 @@ def report(
         return where[row.row_id].read_samples(row)
 
     comparisons = compare(rows, known, records)
-    tables = [*comparisons, *distances(rows, records, known), *details(rows, known)]
+    under_attack = attack_tables(rows, records, known)
+    tables = [*comparisons, *under_attack, *distances(rows, records, known), *details(rows, known)]
     _print(form, rows, tables)
     if out is not None:
         for path in _write(out, rows, comparisons, tables, where, data):

@@ -58,6 +58,8 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
         yield f"status {row.status}: only what was computed can stand here"
     if not _NAME.fullmatch(row.method.name):
         yield f"method {row.method.name[:80]!r}: not a name that a plug-in can have"
+    if row.attack is not None:
+        yield f"the model was attacked ({row.attack.name[:80]!r}), and this leaderboard is of models as they are"
     if row.samples is not None and _leads_out(row.samples.path):
         yield f"samples.path {row.samples.path[:80]!r} leads out of its folder"
     for name, value in row.cost:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .attack import check_attack as check_attack
     from .expect import CheckError as CheckError
     from .family import check_family as check_family
     from .method import check_method as check_method
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "CheckError": "expect",
+    "check_attack": "attack",
     "check_family": "family",
     "check_method": "method",
     "check_metric": "metric",

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...errors import UnlearnbenchError
@@ -12,18 +12,20 @@ from ..facts import Facts, as_text
 from ..lines import Line, lines_of, replicate
 from ..means import Mean
 from ..score.references import Records, References, Trio
-from .outcome import Outcome, outcomes
-from .shares import interval
+from .outcome import AttackOutcome, outcomes
+from .shares import Share, interval
 from .verdict import AttackVerdict, attack_verdict, gravest
 
 
 @dataclass(frozen=True)
 class Level:
-    """A level under an attack, over seeds: the share that is left, with its interval over people and seeds."""
+    """A level under an attack, over seeds: the share that is left, and that of the same questions without an attack.
+
+    Half the width of its interval is the wider of that over seeds and of the bootstrap over people.
+    """
 
     share: Mean | None
     clean: Mean | None
-    interval: tuple[float, float] | None
     below: bool
 
 
@@ -31,7 +33,7 @@ class Level:
 class Variant:
     """What one variant of an attack brought back of a method, over seeds."""
 
-    found: tuple[Outcome, ...]
+    found: tuple[AttackOutcome, ...]
 
     @cached_property
     def levels(self) -> dict[str, Level]:
@@ -43,9 +45,8 @@ class Variant:
         clean = [each.clean[name].value for each in self.found if name in each.clean]
         whole = all(each.value is not None for each in shares)
         return Level(
-            Mean.of([each.value for each in shares]) if whole else None,
+            _mean(shares) if whole else None,
             Mean.of(clean) if clean and all(value is not None for value in clean) else None,
-            interval([each.draws for each in shares]) if whole else None,
             any(each.below for each in shares),
         )
 
@@ -67,6 +68,13 @@ class Variant:
         shares = {name: [each.levels[name].value for each in self.found] for name in names}
         clean = {name: [each.clean[name].value for each in self.found if name in each.clean] for name in names}
         return attack_verdict(shares, clean, kept=not self.lost, able=not self.unable)
+
+
+def _mean(shares: Sequence[Share]) -> Mean:
+    """Over seeds."""
+    over_seeds = Mean.of([each.value for each in shares])
+    low, high = interval([each.draws for each in shares])
+    return replace(over_seeds, half_width=max(over_seeds.half_width or 0.0, (high - low) / 2))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ ONLY_SAID = ("prompt", "picture")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackOutcome:
     """What one variant of an attack brought back of a model, and of the same questions without an attack (``clean``).
 
     ``lost`` are conditions that the attacked model breaks and the attacked references keep; ``unable`` are controls
@@ -33,7 +33,7 @@ class Outcome:
     unable: tuple[str, ...] = ()
 
 
-def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, Outcome]:
+def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, AttackOutcome]:
     """By variant that asks what is to be forgotten, what an attack brought back.
 
     Raises an `UnlearnbenchError` where samples are not such as it makes.
@@ -84,14 +84,14 @@ def _by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
 
 def _outcome(
     attack: Attack, task: Task, trio: Trio, variant: str, found: Sequence[list[Any]], whole: Sequence[Sequence[Any]]
-) -> Outcome:
+) -> AttackOutcome:
     rule, seed = levels_of(attack, task), trio.own.seed
     three = _three(lambda records: attack.values(task, records), found)
     levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
     asked = {(record["set"], record["id"]) for record in found[0] if "set" in record}
     untouched = [[each for each in records if (each["set"], each["id"]) in asked] for records in whole]
     clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
-    return Outcome(
+    return AttackOutcome(
         levels,
         {name: share(clean, each.metrics, two_sided=False, seed=seed) for name, each in levels.items()}
         if clean

@@ -81,10 +81,8 @@ def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, l
     return Share(min(values), np.minimum.reduce(draws), tuple(told), below)
 
 
-def interval(draws: Sequence[Array]) -> tuple[float, float] | None:
-    """The 95% interval of the mean over seeds of shares; None where there are no draws."""
-    if not draws or not all(map(len, draws)):
-        return None
+def interval(draws: Sequence[Array]) -> tuple[float, float]:
+    """The 95% interval of the mean over seeds of shares, by the bootstrap draws of each."""
     low, high = np.nanquantile(np.mean(draws, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from ..contracts.attack import Values
-from ..errors import UnlearnbenchError
-from ..metrics.distances import auc, forget_quality, gap
-from .columns import Column
-from .lines import Line
-from .means import Mean
-from .score.references import References
+from ...contracts.attack import Values
+from ...errors import UnlearnbenchError
+from ...metrics.distances import auc, forget_quality, gap
+from ..columns import Column
+from ..lines import Line
+from ..means import Mean
+from .references import References
 
 GROUP = "From retrained"
 """What stands above the columns."""

@@ -1,0 +1,251 @@
+"""Attacked cells: what is planned and shared, how models and queries are attacked, and what a row says of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from unlearnbench import Asked, Asking, Attack, AttackParams, attack
+from unlearnbench.cli.parts.grid import GridOptions
+from unlearnbench.config import RunConfig, cells
+from unlearnbench.engine.artefacts import Store
+from unlearnbench.engine.grid import run as run_grid
+from unlearnbench.engine.planning import Plan, plan
+from unlearnbench.errors import PluginError, UsageError
+from unlearnbench.models.contract.edits import Weights
+from unlearnbench.results.row import Row
+from unlearnbench.results.store import RowStore
+from unlearnbench.runtime.run import Silent
+
+
+class FactorParams(AttackParams):
+    factor: float = 0.0
+    utility: int = 3
+
+
+@attack("attacked-scaled")
+class Scaled(Attack):
+    """Multiplies the projector's weights, by one and by a factor."""
+
+    access = "weights-write"
+    Params = FactorParams
+    params: FactorParams
+
+    def change(self, model: Any, sets: Any, run: Any) -> dict[str, Weights]:
+        own = Weights.of(model.projector_parameters()).tensors
+        factors = {"as it was": 1.0, "scaled": self.params.factor}
+        return {name: Weights({key: each * by for key, each in own.items()}) for name, by in factors.items()}
+
+
+@attack("attacked-asked")
+class Otherwise(Attack):
+    """Asks in another way."""
+
+    access = "prompt"
+    Params = FactorParams
+
+    def victims(self, sets: Any) -> Any:
+        return sets.forget[:2]
+
+    def ask(self, model: Any, target: Any, run: Any) -> Any:
+        louder = Asking(query=lambda sample: Asked(sample.text.upper(), sample.images))
+        asked = {"forget": target.victims, "retain": target.utility}
+        return {"plain": target.records(model, asked), "loud": target.records(model, asked, louder)}
+
+
+@attack("attacked-nothing")
+class Nothing(Attack):
+    """Defines nothing."""
+
+    access = "prompt"
+
+
+@attack("attacked-bare")
+class Bare(Otherwise):
+    """Says not what it has a hand on."""
+
+    access = "everything"  # type: ignore[assignment]
+
+
+@attack("attacked-odd")
+class Odd(Scaled):
+    """Calls a variant by what cannot be part of a metric's name."""
+
+    def change(self, model: Any, sets: Any, run: Any) -> dict[str, Weights]:
+        return {"a.b": Weights.of(model.projector_parameters())}
+
+
+@pytest.fixture(scope="module")
+def options(random_model: Path, small_data: Path) -> dict[str, Any]:
+    settings = {"base": {"epochs": (1,)}, "fiubench": {"max_new_tokens": (2,)}}
+    return {
+        "models": (str(random_model),),
+        "tasks": ("fiubench", "pope"),
+        "data": str(small_data),
+        "forget": (2,),
+        "device": "cpu",
+        "limit": 2,
+        "settings": settings,
+    }
+
+
+def planned(options: dict[str, Any], store: Store, **more: Any) -> list[Plan]:
+    settings = options["settings"] | more.pop("settings", {})
+    return plan(RunConfig(**(options | {"settings": settings, "methods": ("finetune",)} | more)), store)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("attacked")
+
+
+@pytest.fixture(scope="module")
+def rows(place: Path, options: dict[str, Any]) -> dict[tuple[str, str], Row]:
+    """By method and attack, on fiubench."""
+    plans = planned(options, Store(place / "store"), attacks=("attacked-scaled", "attacked-asked"), tasks=("fiubench",))
+    found = [each.row for each in run_grid(plans, RowStore(place / "rows"), Store(place / "store"), Silent())]
+    assert {row.status for row in found} == {"ok"}, [row.error for row in found]
+    return {(row.method.name, row.attack.name if row.attack else ""): row for row in found}
+
+
+def test_a_grid_attacks_every_model_where_something_is_forgotten(options: dict[str, Any], tmp_path: Path) -> None:
+    config = RunConfig(**options, methods=("finetune",), attacks=("attacked-scaled",))
+    assert [(cell.task, cell.attack) for cell in cells(config)] == [
+        ("fiubench", None),
+        ("pope", None),
+        ("fiubench", "attacked-scaled"),
+    ]
+    with pytest.raises(UsageError, match=r"none of the tasks pope can be attacked; add one that can: .*fiubench"):
+        cells(config.model_copy(update={"tasks": ("pope",), "settings": {}}))
+
+
+def test_cells_without_an_attack_keep_their_names(options: dict[str, Any], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    before = {each.row_id for each in planned(options, store)}
+    after = planned(options, store, attacks=("attacked-scaled", "attacked-asked"))
+    assert before == {each.row_id for each in after if each.cell.attack is None}
+    assert len({each.row_id for each in after}) == 4
+
+
+def test_references_are_attacked_too(random_model: Path) -> None:
+    grid = GridOptions(method=["ga"], model=[str(random_model)], attack=["attacked-asked"])
+    assert grid.config().methods == ("finetune", "retrain", "ga")
+    assert replace(grid, attack=None).config().methods == ("ga",)
+
+
+def test_parameters_make_cells_of_their_own_and_a_guard_only_where_there_is_one(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"attacked-scaled": {"factor": (0.0, 2.0), "guard": ("on", "off")}}
+    found = planned(
+        options, Store(tmp_path), attacks=("attacked-scaled",), tasks=("fiubench",), settings=settings,
+        methods=("finetune", "cagul"),
+    )  # fmt: skip
+    attacked = [(each.cell.method, each.aimed.params.guard) for each in found if each.aimed]
+    assert attacked == [("finetune", "on")] * 2 + [("cagul", "on"), ("cagul", "off")] * 2
+
+
+def test_what_is_wrong_with_an_attack_is_said_before_anything_is_computed(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    faults = {"attacked-nothing": "does nothing", "attacked-bare": "an access", "attacked-no": "no attack"}
+    for name, said in faults.items():
+        with pytest.raises((PluginError, UsageError), match=said):
+            planned(options, Store(tmp_path), attacks=(name,))
+
+
+def test_variants_are_asked_each_by_itself_and_told_in_the_row(rows: dict[tuple[str, str], Row], place: Path) -> None:
+    clean, row = rows["finetune", ""], rows["finetune", "attacked-scaled"]
+    assert row.attack is not None
+    assert (row.attack.access, row.attack.variants) == ("weights-write", ["as it was", "scaled"])
+    assert (row.attack.people, row.attack.questions) == (2, len(_forget(clean, place)))
+    assert clean.attack is None
+    assert row.task.split == clean.task.split
+    by_variant = {
+        name: {each["id"]: each for each in _records(row, place) if each["variant"] == name}
+        for name in row.attack.variants
+    }
+    before = _forget(clean, place)
+    for sample, record in before.items():
+        assert by_variant["as it was"][sample]["logprobs"] == pytest.approx(record["logprobs"], abs=2e-5)
+    assert any(by_variant["scaled"][name]["logprobs"] != before[name]["logprobs"] for name in before)
+    asked_beside = [each for each in by_variant["scaled"].values() if each["set"] == "retain"]
+    assert len(asked_beside) == 3
+    own = row.metrics["forget@as it was.probability"].value
+    assert own == pytest.approx(clean.metrics["forget.probability"].value, abs=1e-4)
+    assert "forget.probability" not in row.metrics
+
+
+def test_an_attack_that_only_asks_leaves_no_artefact_and_costs_no_training(
+    rows: dict[tuple[str, str], Row], place: Path
+) -> None:
+    assert len([*(place / "store" / "attacked").glob("*/manifest.json")]) == 1
+    row, clean = rows["finetune", "attacked-asked"], rows["finetune", ""]
+    assert row.attack is not None
+    assert row.attack.questions == 2
+    assert row.cost.train_seconds is None
+    plain = {each["id"]: each for each in _records(row, place) if (each["variant"], each["set"]) == ("plain", "forget")}
+    assert {name: each["logprobs"] for name, each in plain.items()} == {
+        name: each["logprobs"] for name, each in _forget(clean, place).items() if name in plain
+    }
+    loud = next(each for each in _records(row, place) if each["variant"] == "loud")
+    assert loud["logprobs"] != plain[loud["id"]]["logprobs"]
+
+
+def test_rows_of_attacks_are_read_back_and_do_not_count_as_the_models_own(
+    rows: dict[tuple[str, str], Row], place: Path
+) -> None:
+    from unlearnbench.analysis.comparison import compare
+    from unlearnbench.results.naming import cell_called
+
+    again = Row.model_validate_json(rows["finetune", "attacked-scaled"].to_line())
+    assert again == rows["finetune", "attacked-scaled"]
+    (table,) = compare(rows.values())
+    assert [row.row_id for line in table.lines for row in line.rows] == [rows["finetune", ""].row_id]
+    assert cell_called(RowStore(place / "rows"), "finetune").row_id == rows["finetune", ""].row_id
+    old = {name: value for name, value in json.loads(rows["finetune", ""].to_line()).items() if name != "attack"}
+    assert Row.model_validate(old) == rows["finetune", ""]
+
+
+def test_a_variant_whose_name_cannot_be_told_is_an_error_row(options: dict[str, Any], place: Path) -> None:
+    store = Store(place / "store")
+    plans = planned(options, store, attacks=("attacked-odd",), tasks=("fiubench",))
+    found = [each.row for each in run_grid(plans, RowStore(place / "rows"), store, Silent())]
+    assert [row.status for row in found] == ["ok", "error"]
+    assert "a variant is called 'a.b'" in str(found[1].error and found[1].error.message)
+
+
+def _records(row: Row, place: Path) -> list[dict[str, Any]]:
+    return [*RowStore(place / "rows").read_samples(row)]
+
+
+def _forget(row: Row, place: Path) -> dict[str, dict[str, Any]]:
+    return {each["id"]: each for each in _records(row, place) if each["set"] == "forget"}
+
+
+def test_a_model_asked_bare_is_without_what_a_method_put_beside_its_weights(
+    options: dict[str, Any], place: Path
+) -> None:
+    """With the guard off nothing of it is left: the very answers of the base."""
+    quick = {"cagul": {"epochs": (1,), "discriminator_epochs": (1,), "batch_size": (60,)}}
+    asked = {"attacked-asked": {"guard": ("on", "off")}, "attacked-scaled": {"guard": ("off",)}}
+    store = Store(place / "store")
+    plans = planned(
+        options, store, attacks=("attacked-asked", "attacked-scaled"), tasks=("fiubench",), settings=quick | asked,
+        methods=("finetune", "cagul"),
+    )  # fmt: skip
+    found = [each.row for each in run_grid(plans, RowStore(place / "rows"), store, Silent())]
+    by_name: dict[tuple[str, str, str], list[Any]] = {}
+    for row in found:
+        assert row.status == "ok", row.error
+        if row.attack:
+            likelihoods = [each["logprobs"] for each in _records(row, place)]
+            by_name[row.method.name, row.attack.name, row.attack.params["guard"]] = likelihoods
+    assert by_name["cagul", "attacked-asked", "off"] == by_name["finetune", "attacked-asked", "on"]
+    for own, base in zip(
+        by_name["cagul", "attacked-scaled", "off"], by_name["finetune", "attacked-scaled", "on"], strict=True
+    ):
+        assert torch.tensor(own) == pytest.approx(torch.tensor(base), abs=1e-5)
