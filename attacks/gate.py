@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pydantic import Field
 
@@ -37,7 +37,7 @@ class GateParams(AttackParams):
     pictures: int = Field(200, ge=1, description="most pictures of each kind of people, and of each task's scenes")
     timed: int = Field(8, ge=0, description="questions whose seconds are counted, with the gate and without")
 
-    presets = {"tiny": {"pictures": 48}}
+    presets: ClassVar = {"tiny": {"pictures": 48}}
 
 
 @attack("gate")
@@ -151,7 +151,9 @@ def _auc(known: Sequence[Mapping[str, Any]], strange: Sequence[Mapping[str, Any]
     mine, others = _by_cluster(known), _by_cluster(strange)
     rng, draws = np.random.default_rng(0), []
     for _ in range(RESAMPLES // 2 if len(mine) > 1 and len(others) > 1 else 0):
-        drawn = [[value for place in rng.integers(len(of), size=len(of)) for value in of[place]] for of in (mine, others)]
+        drawn = [
+            [value for place in rng.integers(len(of), size=len(of)) for value in of[place]] for of in (mine, others)
+        ]
         draws.append(auc(*drawn))
     value = auc([v for of in mine for v in of], [v for of in others for v in of])
     assert value is not None  # there are pictures of both

@@ -7,7 +7,7 @@ places. So no family need describe its patches, tiles or repeated frames.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ TOLERANCE = 0.1
 class Processing(Protocol):
     """What a model does with pixels (`unlearnbench.models.contract.vlm.VLM`)."""
 
-    name: Any
+    name: ClassVar[str]
     processor: Any
 
     @property
