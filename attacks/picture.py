@@ -37,7 +37,7 @@ STRENGTHS: dict[Kind, tuple[float, float, float]] = {
 picture of `SIDE`, a standard deviation of 1, a quality, an area, a factor of brightness and contrast, degrees (or,
 without end, mirrored)."""
 
-SIDE = 336
+SIDE = 224
 """Pixels of the shorter side in which the radius of a blur is told: else it would depend on the file's resolution."""
 
 FRAME = 0.2

@@ -80,7 +80,8 @@ class Traced:
         place, count = np.zeros(len(dark), np.int64), size[0] * size[1] * 3
         for digit in range(max(1, math.ceil(math.log(count, BASE)))):
             spelled = (np.arange(count) // BASE**digit % BASE).astype(np.uint8).reshape(size[1], size[0], 3)
-            place += _read(_numbers(model, spelled), dark, slope, model) * BASE**digit
+            place += _read(_numbers(model, spelled), dark, slope) * BASE**digit
+        _verify(model, size, place, slope, dark)
         known = model.preprocess(Image.new("RGB", size), model.processor)
         placed = [torch.tensor(each, device=model.device) for each in (place, slope, dark)]
         return cls(model, size, placed[0], placed[1].float(), placed[2].float(), known)
@@ -98,12 +99,21 @@ def _numbers(model: Processing, picture: NDArray[np.uint8]) -> NDArray[np.float6
     return values.double().flatten().numpy(force=True)
 
 
-def _read(
-    numbers: NDArray[np.float64], dark: NDArray[np.float64], slope: NDArray[np.float64], model: Processing
-) -> NDArray[np.int64]:
-    """The pixel values behind numbers, 0 for those of padding; raises `ModelError` where they are mixed."""
-    shown = slope != 0
-    values = np.divide(numbers - dark, slope, out=np.zeros_like(numbers), where=shown)
-    if np.abs(values - values.round()).max() > TOLERANCE or (numbers != dark)[~shown].any():
-        raise ModelError(f"the family {model.name} scales pictures at what it says is their own size: see its own_size")
+def _read(numbers: NDArray[np.float64], dark: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The pixel values behind numbers, 0 for those of padding."""
+    values = np.divide(numbers - dark, slope, out=np.zeros_like(numbers), where=slope != 0)
     return values.round().astype(np.int64)
+
+
+def _verify(
+    model: Processing,
+    size: tuple[int, int],
+    place: NDArray[np.int64],
+    slope: NDArray[np.float64],
+    dark: NDArray[np.float64],
+) -> None:
+    """Raise `ModelError` unless the numbers of a picture of noise are those of its pixels in their places."""
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    told = noise.flatten()[place.clip(0, noise.size - 1)] * slope + dark
+    if np.abs(told - _numbers(model, noise)).max() > TOLERANCE * np.abs(slope).max():
+        raise ModelError(f"the family {model.name} scales pictures at what it says is their own size: see its own_size")
