@@ -55,10 +55,12 @@ if TYPE_CHECKING:
     from .metrics.refusals import REFUSALS as REFUSALS
     from .metrics.scorers import Scorer as Scorer
     from .metrics.statistics import MetricValue as MetricValue
+    from .metrics.statistics import estimate as estimate
     from .metrics.statistics import proportion as proportion
     from .metrics.statistics import summarise as summarise
     from .models.asking.requests import Ask as Ask
     from .models.asking.requests import Weigh as Weigh
+    from .models.asking.requests import WeighTokens as WeighTokens
     from .models.asking.requests import ask as ask
     from .models.asking.values import value_logprobs as value_logprobs
     from .models.contract.edits import Adapter as Adapter
@@ -143,6 +145,7 @@ _PUBLIC = {
     "DeepFusionVLM": "models.fusion.deep",
     "EarlyFusionVLM": "models.fusion.early",
     "EarlyStopping": "training.stopping",
+    "estimate": "metrics.statistics",
     "Edit": "models.contract.edits",
     "encode_once": "training.adaptation",
     "ENOUGH": "training.params",
@@ -220,6 +223,7 @@ _PUBLIC = {
     "value_logprobs": "models.asking.values",
     "VLM": "models.contract.vlm",
     "Weigh": "models.asking.requests",
+    "WeighTokens": "models.asking.requests",
     "Weights": "models.contract.edits",
     "weights_called": "training.subset",
     "Workload": "contracts.footprint",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # pydantic reads these, and before Python 3.12 cannot read typing's own
 
-from unlearnbench import Ask, Asked, Asking, Query, Weigh, ask, value_logprobs
+from unlearnbench import Ask, Asked, Asking, Request, Weigh, WeighTokens, ask, value_logprobs
 
 from .sets import Fact
 
@@ -69,6 +69,8 @@ class FactRecord(Answered):
     """Those of ``logprobs`` whose token holds a keyword; null where no keyword is in the answer."""
     paraphrased_logprobs: list[float] | None
     perturbed_logprobs: list[list[float]]
+    tokens: NotRequired[list[list[float]]]
+    """Where an attack asks for it: of each token of the true answer what `WeighTokens` tells."""
     explanation: NotRequired[dict[str, Any] | list[dict[str, Any]]]
     """What an edit of visual tokens did to the picture, a list of several; of a few samples alone."""
 
@@ -96,17 +98,19 @@ def collect(
     Pictures are named by their paths within the folder ``root``; ``what`` is the task that shows how far it is.
     """
     named = [(name, sample) for name, own in asked.items() for sample in own]
-    questions = [Ask((s.id, 0), how.of(s), max_new_tokens, how.sampling) for _, s in named]
-    reworded = asked.get("forget", ()) if how.reworded else ()
+    spoken = named if how.answers else []
+    questions = [Ask((s.id, 0), how.of(s), max_new_tokens, how.sampling) for _, s in spoken]
+    reworded = asked.get("forget", ()) if how.reworded and how.answers else ()
     questions += [request for s in reworded for request in _reworded(s, max_new_tokens)]
     said = ask(model, questions, run, batch_size=batch_size, what=f"{what}: asking")
     weighable = named if how.likelihoods else []
-    weights = [request for name, sample in weighable for request in _weighed(sample, how.of(sample), name in WEIGHED)]
-    weighed = ask(model, weights, run, batch_size=batch_size, what=f"{what}: likelihoods")
+    weights = [request for name, sample in weighable for request in _weighed(sample, how, name in WEIGHED)]
+    weighed: dict[Any, Any] = ask(model, weights, run, batch_size=batch_size, what=f"{what}: likelihoods")
     records: list[FactRecord] = []
     for name, sample in named:
-        question, logprobs = sample.question, weighed.get((sample.id, "answer", 0), [])
-        others = question.paraphrased_questions if name == "forget" and how.reworded else ()
+        question, told = sample.question, weighed.get((sample.id, "answer", 0), [])
+        logprobs = [each[0] for each in told] if how.tokens else told
+        others = question.paraphrased_questions if name == "forget" and reworded else ()
         perturbed = question.perturbed_answers if name in WEIGHED and how.likelihoods else ()
         records.append(
             {
@@ -120,7 +124,7 @@ def collect(
                 "question": question.question,
                 "answer": question.answer,
                 "keywords": list(question.keywords),
-                "prediction": said[sample.id, 0],
+                "prediction": said.get((sample.id, 0), ""),
                 "paraphrased_predictions": [said[sample.id, place] for place, _ in enumerate(others, start=1)],
                 "logprobs": logprobs,
                 "value_logprobs": logprobs and value_logprobs(model, question.answer, logprobs, question.keywords),
@@ -128,6 +132,8 @@ def collect(
                 "perturbed_logprobs": [weighed[sample.id, "perturbed", place] for place, _ in enumerate(perturbed)],
             }
         )
+        if how.tokens:
+            records[-1]["tokens"] = told
     return records
 
 
@@ -152,14 +158,14 @@ def _reworded(sample: Fact, max_new_tokens: int) -> Iterator[Ask[tuple[str, int]
         yield Ask((sample.id, place), Asked(text, sample.images), max_new_tokens)
 
 
-def _weighed(sample: Fact, query: Query, others: bool) -> Iterator[Weigh[tuple[str, str, int]]]:
+def _weighed(sample: Fact, how: Asking, others: bool) -> Iterator[Request[tuple[str, str, int], Any]]:
     """The answers whose likelihood is wanted: the true one, with the ``others`` paraphrased and perturbed ones too."""
-    question = sample.question
-    yield Weigh((sample.id, "answer", 0), query, question.answer)
+    question, query, cased = sample.question, how.of(sample), str.lower if how.one_casing else str
+    yield (WeighTokens if how.tokens else Weigh)((sample.id, "answer", 0), query, question.answer)
     if others and question.paraphrased_answer:
-        yield Weigh((sample.id, "paraphrased", 0), query, question.paraphrased_answer)
+        yield Weigh((sample.id, "paraphrased", 0), query, cased(question.paraphrased_answer))
     for place, text in enumerate(question.perturbed_answers if others else ()):
-        yield Weigh((sample.id, "perturbed", place), query, text)
+        yield Weigh((sample.id, "perturbed", place), query, cased(text))
 
 
 EXPLAINED = 8

@@ -46,7 +46,8 @@ class Dataset:
     ``acquaintances`` are people whom the pretrained model knows and on whom nobody trains.
 
     ``splits`` maps a name to unique ids; ``fingerprint`` is the SHA-256 (hex) of the files' content, pictures included.
-    ``left_out`` says what of the folder was not taken up, in words, and how many of it there are.
+    ``left_out`` says what of the folder was not taken up, in words, and how many of it there are; ``unknown`` names the
+    questions of strangers that were not, as they are in no known wording.
     """
 
     identities: tuple[Identity, ...]
@@ -57,6 +58,7 @@ class Dataset:
     strangers: tuple[Identity, ...] = ()
     acquaintances: tuple[Identity, ...] = ()
     left_out: tuple[tuple[str, int], ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> tuple[str, ...]:

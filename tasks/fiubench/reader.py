@@ -3,10 +3,10 @@
 What is read here of the published files: ``full.json`` is JSON Lines despite its name; its first 400 records are the
 benchmark; two versions of ``split.json`` are in circulation; paraphrases exist for some identities only.
 
-People whom no model is trained on are read too: the records after the first 400, and those of the optional files
-``strangers.json`` and ``acquaintances.json``, of the same form: people whom no model knows at all, and people whom the
-pretrained model knows. A record may name several pictures: ``images``, by turns those of its questions, of which
-``image_path`` is the first, and ``other_images``, on which nobody trains.
+People whom no model is trained on are read too: the records after the first 400, of which FIUBench has 173, and those
+of the optional files ``strangers.json`` and ``acquaintances.json``, of the same form: people whom no model knows at
+all, and people whom the pretrained model knows. A record may name several pictures: ``images``, by turns those of its
+questions, of which ``image_path`` is the first, and ``other_images``, on which nobody trains.
 """
 
 import hashlib
@@ -110,7 +110,7 @@ def read(folder: Path) -> Dataset:
     pictures = files_in(folder / "SFHQ", folder / "images", folder)
     identities = _identities(path, records[:IDENTITIES], pictures)
     splits = _splits(folder / "split.json", split, {identity.unique_id for identity in identities})
-    beyond = _beyond(records[IDENTITIES:], pictures)
+    beyond, unknown = _beyond(records[IDENTITIES:], pictures)
     others, own = _further(folder / "strangers.json", pictures)
     known, met = _further(folder / "acquaintances.json", pictures)
     people = _each_once(folder, identities, {"stranger": (*beyond, *others), "acquaintance": known})
@@ -128,6 +128,7 @@ def read(folder: Path) -> Dataset:
         fingerprint=fingerprint(texts + digests),
         root=folder,
         left_out=(*_unread(records, len(beyond)), *_unnamed(folder, people)),
+        unknown=unknown,
     )
 
 
@@ -162,13 +163,25 @@ def _identities(path: Path, records: list[tuple[str, Any]], pictures: dict[str, 
     return identities
 
 
-def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> list[Identity]:
-    """People of the records after the benchmark's; nothing says that these are whole: one that is not is left out."""
-    found = []
+def _beyond(records: list[tuple[str, Any]], pictures: dict[str, Path]) -> tuple[list[Identity], tuple[str, ...]]:
+    """People of the records after the benchmark's, and their questions that are worded otherwise than the benchmark's.
+
+    Nothing says that these records are whole: one that is not is left out. A question is left out too that says not of
+    itself which group it is of and is in no wording that tells it.
+    """
+    found, unknown = [], list[str]()
     for where, value in records:
         with suppress(DataError):
-            found.append(_identity(validated(_Record, value, where), where, pictures))
-    return found
+            record = validated(_Record, value, where)
+            person = _identity(record, where, pictures, lenient=True)
+            unknown += [f"{record.qa_list[i].question!r} of {person.unique_id}" for i in _places_left_out(person)]
+            found.append(person)
+    return found, tuple(unknown)
+
+
+def _places_left_out(person: Identity) -> list[int]:
+    """The places, from 0, of questions that are not among a person's."""
+    return sorted({*range(QUESTIONS)} - {question.index for question in person.questions})
 
 
 def _further(path: Path, pictures: dict[str, Path]) -> tuple[list[Identity], list[bytes]]:
@@ -209,7 +222,8 @@ def _with_digests(folder: Path, person: Identity, digests: Iterator[bytes]) -> I
     return replace(person, digests=own)
 
 
-def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identity:
+def _identity(record: _Record, where: str, pictures: dict[str, Path], *, lenient: bool = False) -> Identity:
+    """Whom a record is about; raises `DataError`, unless ``lenient`` leaves out questions of no known wording."""
     image = name_of(record.image_path)
     unique_id = record.unique_id or record.unique or _id_in(image)
     if unique_id is None:
@@ -229,7 +243,11 @@ def _identity(record: _Record, where: str, pictures: dict[str, Path]) -> Identit
         tuple(_picture(each, f"{where}: picture {each!r} of identity {unique_id}", pictures) for each in of)
         for of in (names or [image], others)
     ]
-    questions = tuple(_question(index, qa, f"{where}: identity {unique_id}") for index, qa in enumerate(record.qa_list))
+    questions = tuple(
+        _question(index, qa, f"{where}: identity {unique_id}")
+        for index, qa in enumerate(record.qa_list)
+        if not lenient or qa.group or ((said := told(qa.question)) and said.known)
+    )
     return Identity(unique_id, record.name, seen, questions, other)
 
 

@@ -95,7 +95,8 @@ def counted(dataset: Dataset) -> dict[str, Any]:
         "forget": [_sizes(dataset, number) for number in numbers(dataset)],
         "groups_told_by": {how: told_by[how] for how in ("data", "wording", "rule")},
         "people_sharing_a_picture": [list(ids) for ids in dataset.sharing],
-        "left_out": dict(dataset.left_out),
+        "left_out": dict(dataset.left_out)
+        | ({"questions about strangers in no known wording": len(dataset.unknown)} if dataset.unknown else {}),
     }
 
 
@@ -129,6 +130,13 @@ def remarks(dataset: Dataset) -> Iterator[str]:
             f"{people} people share {len(dataset.sharing)} picture{'s' * (len(dataset.sharing) > 1)} "
             f"({', '.join(dataset.sharing[0][:3])} for instance have the same): no model can tell whom a question is "
             "about; they can only be forgotten together"
+        )
+    if dataset.unknown:
+        number = len(dataset.unknown)
+        yield (
+            f"{number} question{'s' * (number > 1)} about strangers {'are' if number > 1 else 'is'} left out, in no "
+            f"wording of FIUBench's, {'; '.join(dataset.unknown[:3])}{' for instance' * (number > 3)}: give such a "
+            'question its "group"'
         )
     if dataset.left_out and not dataset.is_fiubench:
         yield f"left out: {', '.join(f'{what}: {number}' for what, number in dataset.left_out)}"

@@ -46,6 +46,8 @@ class Asking:
     """How samples are asked about: by default as they are, once, greedily, and with their likelihoods.
 
     ``query`` makes of a sample what is put before the model; ``likelihoods`` are those of the true and false answers.
+    Without ``answers`` nothing is said, so that predictions are empty. With ``tokens`` a record holds, under that name,
+    of every token of the true answer what `WeighTokens` replies.
     """
 
     query: Callable[[Sample], Query] | None = None
@@ -53,6 +55,11 @@ class Asking:
     likelihoods: bool = True
     reworded: bool = False
     """Whether the forget set's questions are asked in other words too."""
+    answers: bool = True
+    tokens: bool = False
+    one_casing: bool = False
+    """Whether answers that are compared with each other, the true one in other words and false ones, are lower-cased:
+    else one could be told from the others by its capitals."""
     gate: Literal["open", "closed"] | None = None
     """At what the model's gate is held meanwhile, where it has one (`unlearnbench.Gate`); None: it decides itself."""
 
@@ -113,7 +120,11 @@ class Target(Protocol):
         """What the task keeps of these samples' answers, by the set that they stand for: a record a sample."""
 
     def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
-        """Another model of the cell's chain, which the attack ``needs``, on the same device."""
+        """Another model of the cell's chain, which the attack ``needs``, on the same device.
+
+        It is to be asked through `records` alone, which keeps its answers apart: the run's journal is that of the model
+        that is attacked.
+        """
 
 
 class Attack:
@@ -142,6 +153,8 @@ class Attack:
     """Full names of metrics in which an attacked model must reach this share of the attacked retrained one's value.
 
     Else nothing is concluded: a model that can learn nothing any more is not robust."""
+    axis: ClassVar[str] = ""
+    """What its variants differ in by degrees, "steps" for instance: what is left over these is then a curve."""
     Params: ClassVar[type[AttackParams]] = AttackParams
 
     params: AttackParams
@@ -189,9 +202,20 @@ class Attack:
         found = task.measured(records).metrics
         return {name: value for name, value in found.items() if value.n}
 
+    def overall(self, task: "Task", found: Mapping[str, Sequence[Any]]) -> "dict[str, MetricValue]":
+        """Metrics of the records of several variants together, by their full names: by default none."""
+        return {}
+
     def values(self, task: "Task", records: Sequence[Any]) -> Values:
-        """The values of single questions of one variant, for its score: by default those that the task ranks by."""
+        """The values of single questions of one variant, for its score: by default those that the task ranks by.
+
+        A variant of which no model has any is not scored: one that is there as a control, for instance.
+        """
         return task.by_question(records)
+
+    def degree(self, variant: str) -> float | None:
+        """Where on the ``axis`` a variant stands; None where it is no point of the curve."""
+        return None
 
     def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
         """What `change` needs on a model of these counts, for ``plan --memory``; None where it is not known."""

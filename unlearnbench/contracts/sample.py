@@ -74,6 +74,19 @@ class Sample:
         """The pictures that it is about."""
         return self.query.images
 
+    @property
+    def attribute(self) -> str:
+        """What it asks for, in whatever words: by default the question itself."""
+        return self.text
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """What of the answer tells it: by default all of it."""
+        return (self.answer,)
+
+
+FEW = 15
+"""Up to so many strangers are too few to be divided."""
 
 LEARNED = ("forget", "nonprivate", "others", "validation", "held_out")
 """The sets that the base model learns."""
@@ -90,7 +103,8 @@ class Sets:
 
     The rest is out of every method's reach: ``held_out`` are clusters that the base knows like the others, bystanders
     by whom it is seen what unlearning does to people on whom it never trained; ``acquaintances`` are clusters that
-    the pretrained model knows and nobody trains on, celebrities for instance; of ``strangers`` no model ever learns.
+    the pretrained model knows and nobody trains on, celebrities for instance; of ``strangers`` no model ever learns:
+    some of them tell early stopping what not knowing somebody loses (`bounding`), the others are `nonmembers`.
 
     What a task asks may differ from all of these. ``forgotten`` are the clusters to be forgotten, by default those of
     the forget set.
@@ -121,6 +135,20 @@ class Sets:
         return self.forget + self.retain + self.validation + self.held_out
 
     @property
+    def bounding(self) -> tuple[Sample, ...]:
+        """The strangers by whose loss a training may stop: every other one, or all where they are `FEW` people."""
+        return _of_every_other(self.strangers, first=True)
+
+    @property
+    def nonmembers(self) -> tuple[Sample, ...]:
+        """The strangers with whom attacks compare the forgotten.
+
+        They are others than the `bounding` ones, on whom a method that stops at their loss was tuned; where strangers
+        are `FEW`, the same, since a half of them tells neither what not knowing loses nor who was trained on.
+        """
+        return _of_every_other(self.strangers, first=False)
+
+    @property
     def set_of(self) -> dict[str, str]:
         """The set that each sample which the base learns is of, by the sample's id."""
         return {sample.id: name for name in LEARNED for sample in getattr(self, name)}
@@ -139,7 +167,7 @@ class Sets:
     @property
     def early_stopping(self) -> str:
         """Whose losses a training may look at to stop in time, in words."""
-        strangers, validation = len(clusters(self.strangers)), len(clusters(self.validation))
+        strangers, validation = len(clusters(self.bounding)), len(clusters(self.validation))
         bounded = f", bounded by what {strangers} strangers lose" if strangers else ""
         if validation:
             return f"looks at the forget set{bounded} and at the validation set ({validation})"
@@ -152,6 +180,15 @@ class Sets:
 def clusters(samples: Iterable[Sample]) -> tuple[str, ...]:
     """What samples belong to, each once, in their order."""
     return tuple(dict.fromkeys(sample.cluster for sample in samples))
+
+
+def _of_every_other(samples: tuple[Sample, ...], *, first: bool) -> tuple[Sample, ...]:
+    """Those of every other cluster, from the first or from the second on; of `FEW` clusters all."""
+    people = clusters(samples)
+    if len(people) <= FEW:
+        return samples
+    chosen = {*people[0 if first else 1 :: 2]}
+    return tuple(sample for sample in samples if sample.cluster in chosen)
 
 
 def _natural(text: str) -> tuple[tuple[str, int], ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..metrics.statistics import MetricValue
     from ..models.contract.vlm import VLM
-    from .runner import Made, Runner
+    from .runner import Made, Ready, Runner
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Aim:
     runner: "Runner"
     run: Run
     cost: Mapping[str, Any]
+    others: "list[Ready]" = field(default_factory=list)
+    """The models beside it that were asked for."""
 
     @property
     def sets(self) -> Sets:
@@ -72,9 +74,11 @@ class Aim:
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
     ) -> list[dict[str, Any]]:
         """What the task keeps of the answers; those behind a gate that is held are remembered by themselves."""
-        run = replace(self.run, journal=Marked(self.run.journal, f"gate {how.gate}")) if how.gate else self.run
+        journal = next((other.journal for other in self.others if other.model is model), self.run.journal)
+        if how.gate:
+            journal = Marked(journal, f"gate {how.gate}")
         with held(model, how.gate):
-            return self.plan.task.answers(model, asked, self.plan.data, run, how)
+            return self.plan.task.answers(model, asked, self.plan.data, replace(self.run, journal=journal), how)
 
     @property
     def task(self) -> Task:
@@ -109,7 +113,9 @@ class Aim:
         """Another model of the cell's chain."""
         if name not in self.aimed.attack.needs:
             raise PluginError(f"attack {self.aimed.attack.name!r} asks for the {name} model: name it in its needs")
-        return self.runner.beside(self.plan, () if name == PRETRAINED else self.plan.base_stage.chain)
+        found = self.runner.beside(self.plan, () if name == PRETRAINED else self.plan.base_stage.chain)
+        self.others.append(found)
+        return found.model
 
 
 def attacked(plan: Plan, runner: "Runner") -> Attacked:
@@ -149,6 +155,7 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
         checked = checked_evaluation(plan.task, Evaluation(own, aimed.made.measured(plan.task, own)))
         records += [{**record, "variant": variant} for record in checked.records]
         metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
+    metrics |= checked_evaluation(plan.task, Evaluation([], aimed.made.overall(plan.task, found))).metrics
     victims = aimed.made.victims(plan.sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)

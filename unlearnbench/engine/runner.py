@@ -104,11 +104,18 @@ class Runner:
             made = (*made, Made(stage, self._once(stage, self._maker(plan, stage, made))))
         return made
 
-    def beside(self, plan: Plan, stages: Sequence[Stage]) -> VLM:
-        """Another model on the cell's device: the pretrained one that has gone through these stages."""
-        model = self._pushed(plan, self.made(plan, stages))
+    def beside(self, plan: Plan, stages: Sequence[Stage]) -> Ready:
+        """Another model on the cell's device, with a journal of its own: the pretrained one after these stages."""
+        made = self.made(plan, stages)
+        model = self._pushed(plan, made)
         model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
-        return model
+        key = {
+            "version": ASKING_VERSION,
+            "model": stages[-1].key if stages else plan.pretrained_key,
+            "beside": [each.artefact.manifest.files for each in made],
+            "exact": plan.cell.exact,
+        }
+        return Ready(model, made, self._journal_named(key), {})
 
     def _maker(self, plan: Plan, stage: Stage, before: Sequence[Made]) -> Make:
         """What makes a stage on top of those ``before`` it."""
@@ -154,6 +161,9 @@ class Runner:
         key |= {"exact": True} if plan.cell.exact else {}
         key |= {"variant": made[-1].part} if made[-1].part else {}
         key |= {"guard": "off"} if bare else {}
+        return self._journal_named(key)
+
+    def _journal_named(self, key: dict[str, Any]) -> JournalFile:
         return JournalFile(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
 
     # ----------------------------------------------------------------------------------------------------- the store

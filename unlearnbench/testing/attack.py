@@ -23,7 +23,7 @@ from ..engine.stages import AttackMaker, part
 from ..errors import UsageError
 from ..metrics.measure import by_question, measure_sets
 from ..metrics.statistics import MetricValue
-from ..models.asking.requests import Ask, Weigh, ask
+from ..models.asking.requests import Ask, Weigh, WeighTokens, ask
 from ..models.contract.gates import held
 from ..models.contract.imprint import Imprint
 from ..models.contract.vlm import VLM, hearing
@@ -53,10 +53,13 @@ class AskedOutright(Task):
     def answers(
         self, model: VLM, asked: Mapping[str, Sequence[Sample]], data: Any, run: Run, how: Asking
     ) -> list[dict[str, Any]]:
-        """An answer and the likelihood of the true one."""
+        """An answer and the likelihood of the true one, with its tokens' facts where they are asked for."""
         named = [(name, sample) for name, own in asked.items() for sample in own]
-        said = ask(model, [Ask((s.id, name), how.of(s), 4, how.sampling) for name, s in named], run)
+        spoken = named if how.answers else []
+        said = ask(model, [Ask((s.id, name), how.of(s), 4, how.sampling) for name, s in spoken], run)
         weighed = ask(model, [Weigh((s.id, name), how.of(s), s.answer) for name, s in named], run)
+        wanted = named if how.tokens else []
+        told = ask(model, [WeighTokens((s.id, name), how.of(s), s.answer) for name, s in wanted], run)
         return [
             {
                 "id": sample.id,
@@ -65,8 +68,9 @@ class AskedOutright(Task):
                 "question": sample.text,
                 "answer": sample.answer,
                 "keywords": [sample.answer],
-                "prediction": said[sample.id, name],
+                "prediction": said.get((sample.id, name), ""),
                 "logprobs": weighed[sample.id, name],
+                **({"tokens": told[sample.id, name]} if how.tokens else {}),
             }
             for name, sample in named
         ]

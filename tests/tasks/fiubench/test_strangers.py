@@ -7,9 +7,9 @@ import pytest
 
 from tests.data_folders import Record, picture, record, write_folder
 from unlearnbench.errors import DataError
-from unlearnbench.tasks.fiubench.people import split_sets
+from unlearnbench.tasks.fiubench.people import samples, split_sets
 from unlearnbench.tasks.fiubench.reader import read
-from unlearnbench.tasks.fiubench.summary import counted
+from unlearnbench.tasks.fiubench.summary import counted, remarks
 from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 
 
@@ -28,6 +28,46 @@ def test_whole_records_after_the_first_400_are_strangers(tmp_path: Path) -> None
     assert [person.unique_id for person in dataset.strangers] == ["00000400", "00000403"]
     assert len(dataset.identities) == counted(dataset)["identities"] == 400
     assert counted(dataset)["strangers"] == 2
+
+
+def test_a_strangers_question_in_other_words_is_left_out_named_and_counted(tmp_path: Path) -> None:
+    """In this set alone: of the benchmark's own people the group of such a question is guessed, or it is refused."""
+    records = [record(number) for number in range(402)]
+    for qa in (qa for each in records[400:] for qa in each["qa_list"]):
+        del qa["group"]
+    full, told = records[400]["qa_list"], {"question": "What is the blood type of the person in the image?"}
+    full[:] = [{"question": f"Does number {place} collect stamps?", "answer": "no."} for place in range(20)]
+    full[3] |= told
+    full[7] |= {"question": "Which hospital did this fellow flee from?"}  # a rule guesses health, and no wording tells
+    full[9] |= {"question": "Who feeds the cat?", "group": "biography"}
+    dataset = read(write_folder(tmp_path, records))
+    first, _ = dataset.strangers
+    assert [(each.index, each.group) for each in first.questions] == [(3, "biography"), (9, "biography")]
+    assert [fact.id for fact in samples(dataset.strangers)][:2] == ["00000400/3", "00000400/9"]
+    unknown = [name for name in dataset.unknown if "00000400" in name]
+    assert len(unknown) == 18
+    assert unknown[0] == "'Does number 0 collect stamps?' of 00000400"
+    assert "'Which hospital did this fellow flee from?' of 00000400" in unknown
+    [line] = [line for line in remarks(dataset) if "about strangers" in line]
+    assert line.startswith(f"{len(dataset.unknown)} questions about strangers are left out")
+    assert unknown[0] in line
+    assert "\n" not in line
+    assert counted(dataset)["left_out"]["questions about strangers in no known wording"] == len(dataset.unknown)
+
+
+def test_of_many_strangers_attacks_ask_about_others_than_those_who_bound_a_training(folder: Path) -> None:
+    add(folder, *(record(number) for number in range(6, 26)))
+    sets = split_sets(read(folder), 1, PRIVATE)
+    bounding, others = {fact.cluster for fact in sets.bounding}, {fact.cluster for fact in sets.nonmembers}
+    assert len(bounding) == len(others) == 10
+    assert bounding | others == {fact.cluster for fact in sets.strangers}
+    assert sets.early_stopping.startswith("looks at the forget set, bounded by what 10 strangers lose")
+
+
+def test_few_strangers_are_not_divided(folder: Path) -> None:
+    add(folder, *(record(number) for number in range(6, 14)))
+    sets = split_sets(read(folder), 1, PRIVATE)
+    assert sets.bounding == sets.nonmembers == sets.strangers
 
 
 def test_strangers_json_adds_strangers_who_are_in_no_other_set(folder: Path) -> None:

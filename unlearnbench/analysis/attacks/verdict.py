@@ -35,7 +35,7 @@ def attack_verdict(
     told = {name: of for name, each in shares.items() if (of := [value for value in each if value is not None])}
     told = {name: of for name, of in told.items() if len(of) == len(shares[name])}
     if not told:
-        return "cannot tell"
+        return "cannot tell" if able else "inconclusive"
     if back := [name for name, of in told.items() if not gone(of)]:
         known = (clean.get(name, ()) for name in back)
         was_there = any(each and not gone([value for value in each if value is not None]) for each in known)

@@ -100,6 +100,52 @@ class Weigh(Request[K, list[float]]):
         return [round(each, DECIMALS) + 0.0 for each in reply]  # -0.0 + 0.0 is 0.0
 
 
+@dataclass(frozen=True)
+class WeighTokens(Request[K, list[list[float]]]):
+    """An answer of whose tokens more is wanted than their likelihood: for each, the end token included, four numbers.
+
+    They are its natural-log probability; 1 if it is the likeliest, else 0; mean and standard deviation of what the log
+    probability of a token drawn in its place would be (`TokenFacts`). All have `DECIMALS` decimals.
+    """
+
+    key: K
+    query: Query
+    answer: str
+
+    @property
+    def length(self) -> int:
+        """That of question and answer."""
+        return len(self.query.text) + len(self.answer)
+
+    @property
+    def kind(self) -> tuple[Hashable, ...]:
+        """All are of one kind."""
+        return ("token facts",)
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """The answer."""
+        return (self.answer,)
+
+    @classmethod
+    def replies(cls, model: "VLM", batch: Sequence[Request[K, list[list[float]]]]) -> list[list[list[float]]]:
+        """The facts; raises `ModelError` for the first query with one that is not finite."""
+        from ..contract.decoding import not_finite
+
+        prepared = model.prepare([each.query for each in batch], [text for each in batch for text in each.text])
+        found = []
+        for each, facts in zip(batch, model.answer_token_facts(prepared, shared=True), strict=True):
+            columns = (facts.log_probability, facts.is_argmax.float(), facts.mean, facts.std)
+            found.append([list(of) for of in zip(*map(_shortest, columns), strict=True)])
+            if not all(map(math.isfinite, (value for of in found[-1] for value in of))):
+                raise not_finite(each.query)
+        return found
+
+    def told(self, reply: list[list[float]]) -> list[list[float]]:
+        """Rounded."""
+        return [[round(value, DECIMALS) + 0.0 for value in of] for of in reply]
+
+
 def _shortest(values: "Tensor") -> list[float]:
     """The numbers as the shortest decimals that name them in their own precision, which halves what is written down."""
     import torch

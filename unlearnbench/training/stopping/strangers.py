@@ -48,7 +48,7 @@ def unseen_loss(model: VLM, sets: Sets, most: int) -> Unseen | None:
     asked, total, weight = list[Sample](), 0.0, 0.0
     for tags, number in sorted(wanted.items()):
         share = number / len(sets.forget)
-        own = spread([s for s in sets.strangers if s.tags == tags], max(1, int(most * share)))
+        own = spread([s for s in sets.bounding if s.tags == tags], max(1, int(most * share)))
         if own:
             total, weight = total + share * _mean_loss(model, own), weight + share
             asked += own
