@@ -160,7 +160,7 @@ class Misled:
         image = image.resize((traced := Traced.of(self.model, *image.size)).size)
         values = torch.tensor(np.array(image), dtype=torch.float32, device=self.model.device)
         rng = torch.Generator().manual_seed(int(content(path)[:8], 16))
-        steps = Steps(traced, self.gate, 1 if aim == "closed" else -1, values, self.params)
+        steps = PixelSteps(traced, self.gate, 1 if aim == "closed" else -1, values, self.params)
         score, made, found = steps.score(values), None, []
         said = {"score": score, "threshold": self.gate.threshold, "already": steps.right(score)}
         for eps in sorted(self.params.eps):
@@ -169,7 +169,7 @@ class Misled:
             found.append(said | {"eps": eps, "misled": made is not None, "at_random": steps.at_random(eps, rng)})
         return {"found": found, "pixels": _name(made) if made else None}, made
 
-    def _confirmed(self, steps: "Steps", values: "Tensor | None") -> "Image | None":
+    def _confirmed(self, steps: "PixelSteps", values: "Tensor | None") -> "Image | None":
         """The picture of these values, if the gate is misled by what the model reads in its file."""
         import torch
         from PIL import Image
@@ -189,8 +189,8 @@ def _name(image: "Image") -> str:
 
 
 @dataclass(frozen=True)
-class Steps:
-    """Steps on one picture's ``values`` [height, width, 3]; ``side`` is 1 to raise the gate's score, -1 to lower it."""
+class PixelSteps:
+    """PixelSteps on one picture's ``values`` [height, width, 3]; ``side`` is 1 to raise the gate's score, -1 to lower it."""
 
     traced: "Traced"
     gate: "Gate"
