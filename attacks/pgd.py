@@ -190,7 +190,7 @@ def _name(image: "Image") -> str:
 
 @dataclass(frozen=True)
 class PixelSteps:
-    """PixelSteps on one picture's ``values`` [height, width, 3]; ``side`` is 1 to raise the gate's score, -1 to lower it."""
+    """Steps on one picture's ``values`` [height, width, 3]; ``side`` is 1 to raise the gate's score, -1 to lower it."""
 
     traced: "Traced"
     gate: "Gate"

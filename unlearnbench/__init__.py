@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .models.contract.edits import Edit as Edit
     from .models.contract.edits import Trained as Trained
     from .models.contract.edits import Weights as Weights
+    from .models.contract.explanation import Explanation as Explanation
     from .models.contract.gates import Gate as Gate
     from .models.contract.gates import gate_of as gate_of
     from .models.contract.gates import held as held
@@ -150,6 +151,7 @@ _PUBLIC = {
     "encode_once": "training.adaptation",
     "ENOUGH": "training.params",
     "Evaluation": "contracts",
+    "Explanation": "models.contract.explanation",
     "family": "registry",
     "FinetuneParams": "training.params",
     "fit": "training.loop",

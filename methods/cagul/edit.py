@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench import VLM, Batch, Beside, Edit, Picture
+from unlearnbench import VLM, Batch, Beside, Edit, Explanation, Picture
 
 from .modules import Discriminator, Encoder, noisy, replaced
 from .params import CAGULParams
@@ -37,7 +37,7 @@ class Guard(Edit):
         linear = params.encoder == "linear"
         self.encoder = Encoder(model.width, params.encoder_init).to(model.device) if linear else None
         self.selector = Selector(model, params, seed)
-        self.held: Literal["open", "closed"] | None = None
+        self.held: Literal["open", "closed"] | None = None  # as of `unlearnbench.Gate`: closed to what is flagged
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -64,8 +64,8 @@ class Guard(Edit):
             return [self.held != "open"] * len(pictures)
         distinct = {id(picture): picture for picture in pictures}
         logits = self.gate_scores([*distinct.values()])
-        open_gate = dict(zip(distinct, (logits.sigmoid() >= self.params.threshold).tolist(), strict=True))
-        return [open_gate[id(picture)] for picture in pictures]
+        flagged = dict(zip(distinct, (logits.sigmoid() >= self.params.threshold).tolist(), strict=True))
+        return [flagged[id(picture)] for picture in pictures]
 
     def replace(self, batch: Batch, visual: list[Tensor], flags: Sequence[bool] | None = None) -> list[Tensor]:
         """Eq. 8 on every picture of ``batch``, or those with ``flags``, as `replaced` has it; others as they were."""
@@ -85,7 +85,7 @@ class Guard(Edit):
         return noisy(picked, self.params.noise_scale, drawing("noise", image, text, self.seed))
 
     def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """What the model sees: edited tokens where a picture's gate is open, its own elsewhere; differentiable."""
+        """What the model sees: edited tokens where a picture is flagged, its own elsewhere; differentiable."""
         flags = self.flags(batch.pictures)
         rows = sorted({row for row, flagged in zip(batch.row_of, flags, strict=True) if flagged})
         if not rows:
@@ -95,7 +95,7 @@ class Guard(Edit):
         by_place = dict(zip(places, edited, strict=True))
         return [by_place.get(place, tokens) for place, tokens in enumerate(visual)]
 
-    def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]]:
+    def explain(self, batch: Batch, visual: list[Tensor]) -> list[Explanation]:
         """For each picture, on its grid: the gate, the scores of eq. 7, and the tokens that are replaced.
 
         Scores are the mean of those by which layers choose for themselves, and a token counts as replaced if it is for
@@ -104,7 +104,7 @@ class Guard(Edit):
         known = self.selector.scores(batch)
         scores: list[Tensor | None] = [None] * len(batch.pictures) if known is None else [*known]
         rows = zip(batch.pictures, self.flags(batch.pictures), scores, self.selector.select(batch), strict=True)
-        facts = []
+        facts: list[Explanation] = []
         for picture, flagged, score, chosen in rows:
             layout = self.selector.model.layout(picture)
             out = torch.isin(layout.flatten(), chosen.flatten().cpu()) & flagged
