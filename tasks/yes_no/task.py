@@ -146,6 +146,10 @@ class YesNoTask(Task):
             found.setdefault(_key(each), Sample(name, picture, query, "Yes" if each.answer else "No", (each.category,)))
         return tuple(found.values())
 
+    def pictures(self, data: YesNoData) -> Iterator[Path]:
+        """Each once."""
+        return iter(dict.fromkeys(each.image for each in data.asked.questions))
+
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""
         questions = data.asked.questions

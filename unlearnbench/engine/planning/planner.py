@@ -64,9 +64,7 @@ def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
     asked = ((c.task, c.data_source) for c in choices)
     beside = ((c.provider, c.unlearning_source) for c in choices)
     both = dict.fromkeys((*asked, *beside, *(each for c in choices for each in c.lent)))
-    named = (
-        (task.name if source == "hub" else f"{task.name} {source}", task.dataset(source)) for task, source in every
-    )
+    found = ((task.name if source == "hub" else f"{task.name} {source}", task.dataset(source)) for task, source in both)
     return {words: dataset for words, dataset in found if dataset is not None}
 
 
