@@ -56,6 +56,16 @@ class Fact(Sample):
         """The first of its pictures."""
         return self.images[0]
 
+    @property
+    def attribute(self) -> str:
+        """As the data name it."""
+        return self.question.attribute
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """As the data name them, where they do."""
+        return self.question.keywords or super().keywords
+
 
 @dataclass(frozen=True)
 class People(Sets):

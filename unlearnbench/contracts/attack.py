@@ -125,6 +125,8 @@ class Attack:
     """Full names of metrics in which an attacked model must reach this share of the attacked retrained one's value.
 
     Else nothing is concluded: a model that can learn nothing any more is not robust."""
+    axis: ClassVar[str] = ""
+    """What its variants differ in by degrees, "steps" for instance: what is left over these is then a curve."""
     Params: ClassVar[type[AttackParams]] = AttackParams
 
     params: AttackParams
@@ -172,9 +174,20 @@ class Attack:
         found = task.measured(records).metrics
         return {name: value for name, value in found.items() if value.n}
 
+    def overall(self, task: "Task", found: Mapping[str, Sequence[Any]]) -> "dict[str, MetricValue]":
+        """Metrics of the records of several variants together, by their full names: by default none."""
+        return {}
+
     def values(self, task: "Task", records: Sequence[Any]) -> Values:
-        """The values of single questions of one variant, for its score: by default those that the task ranks by."""
+        """The values of single questions of one variant, for its score: by default those that the task ranks by.
+
+        A variant of which no model has any is not scored: one that is there as a control, for instance.
+        """
         return task.by_question(records)
+
+    def degree(self, variant: str) -> float | None:
+        """Where on the ``axis`` a variant stands; None where it is no point of the curve."""
+        return None
 
     def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
         """What `change` needs on a model of these counts, for ``plan --memory``; None where it is not known."""

@@ -74,6 +74,16 @@ class Sample:
         """The pictures that it is about."""
         return self.query.images
 
+    @property
+    def attribute(self) -> str:
+        """What it asks for, in whatever words: by default the question itself."""
+        return self.text
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """What of the answer tells it: by default all of it."""
+        return (self.answer,)
+
 
 FEW = 15
 """Up to so many strangers are too few to be divided."""

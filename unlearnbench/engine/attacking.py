@@ -108,6 +108,7 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
         checked = checked_evaluation(plan.task, Evaluation(own, aimed.made.measured(plan.task, own)))
         records += [{**record, "variant": variant} for record in checked.records]
         metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
+    metrics |= checked_evaluation(plan.task, Evaluation([], aimed.made.overall(plan.task, found))).metrics
     victims = aimed.made.victims(plan.sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Bar(Protocol):
@@ -36,11 +36,19 @@ class Checkpoint(Protocol):
     def due(self) -> bool:
         """Whether the state should be saved now."""
 
-    def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
-        """Save it."""
+    def save(
+        self,
+        parameters: Sequence[nn.Parameter],
+        optimizer: Any,
+        facts: dict[str, Any],
+        copies: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Save it, with tensors that the training keeps beside."""
 
-    def load(self, parameters: Sequence[nn.Parameter], optimizer: Any) -> dict[str, Any] | None:
-        """Put back what was saved and return its facts; None if there is nothing."""
+    def load(
+        self, parameters: Sequence[nn.Parameter], optimizer: Any
+    ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Put back what was saved and return its facts and the tensors beside; None if there is nothing."""
 
 
 class Checkpoints(Protocol):
@@ -61,10 +69,18 @@ class NoCheckpoints:
         """Never."""
         return False
 
-    def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
+    def save(
+        self,
+        parameters: Sequence[nn.Parameter],
+        optimizer: Any,
+        facts: dict[str, Any],
+        copies: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Do nothing."""
 
-    def load(self, parameters: Sequence[nn.Parameter], optimizer: Any) -> dict[str, Any] | None:
+    def load(
+        self, parameters: Sequence[nn.Parameter], optimizer: Any
+    ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """Find nothing."""
         return None
 

@@ -45,8 +45,17 @@ class Trainee(ABC):
         """The model as it was before training, without gradients."""
 
     @abstractmethod
-    def edit(self) -> Trained:
-        """What training has changed; to be called after it, when the weights have their own precision again."""
+    def edit(self, values: Sequence[Tensor] | None = None) -> Trained:
+        """What training has changed; to be called after it, when the weights have their own precision again.
+
+        With ``values`` of the trained parameters, such as an outcome's copies, what it had changed at that moment.
+        """
+
+    @torch.no_grad()
+    def back_to(self, values: Sequence[Tensor]) -> None:
+        """Give the trained parameters these values again, for another training to start there."""
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.copy_(value)
 
     def look(self, batch: Batch) -> list[Tensor] | None:
         """The visual tokens that the language model sees, with gradients into what of the way to them is trained."""
@@ -112,10 +121,11 @@ class OwnWeights(Trainee):
             for parameter, value in zip(self.parameters, now, strict=True):
                 parameter.data = value
 
-    def edit(self) -> Weights:
+    def edit(self, values: Sequence[Tensor] | None = None) -> Weights:
         """Put together tensor by tensor, and kept by the first process alone: the others know their shapes."""
         device = "cpu" if distributed.is_first() else "meta"
-        whole = ((name, distributed.full(parameter.detach())) for name, parameter in self.named.items())
+        given = self.parameters if values is None else values
+        whole = ((name, distributed.full(value.detach())) for name, value in zip(self.named, given, strict=True))
         return Weights({name: weight.to(device, self.model.dtype, copy=True) for name, weight in whole})
 
 
@@ -132,8 +142,8 @@ class LowRank(Trainee):
         with torch.no_grad(), self.peft.disable_adapter():
             yield
 
-    def edit(self) -> Adapter:  # noqa: D102
-        return Adapter(self.peft)
+    def edit(self, values: Sequence[Tensor] | None = None) -> Adapter:  # noqa: D102
+        return Adapter(self.peft, values=values)
 
 
 @contextmanager

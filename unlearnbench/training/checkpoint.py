@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from ..runtime.atomic import atomic_write, sha256_of
 _log = logging.getLogger(__name__)
 
 FACTS = "facts"
+COPY = "copy."
+"""Before the names of tensors that a training keeps beside its state: what it had come to after earlier steps."""
+
 VERSION = 3
 """Raised when a training keeps something else than before: one that was interrupted before that starts anew."""
 
@@ -63,7 +66,13 @@ class CheckpointFile:
         usual = not self._seconds or waited >= max(self._seconds, PATIENCE * self._took)
         return distributed.agreed(usual or urgent.is_set())
 
-    def save(self, parameters: Sequence[nn.Parameter], optimizer: Any, facts: dict[str, Any]) -> None:
+    def save(
+        self,
+        parameters: Sequence[nn.Parameter],
+        optimizer: Any,
+        facts: dict[str, Any],
+        copies: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Write the state; once it is whole it replaces the one before."""
         start = time.perf_counter()
         state = optimizer.state_dict()
@@ -71,6 +80,7 @@ class CheckpointFile:
         for place, values in state["state"].items():
             tensors |= {f"optimizer.{place}.{name}": _part(value) for name, value in values.items()}
         tensors |= {f"random.{name}": value for name, value in _random().items()}
+        tensors |= {f"{COPY}{name}": value for name, value in (copies or {}).items()}
         facts = facts | {"what": self._what, "version": VERSION, "groups": state["param_groups"]}
         digests = distributed.gathered(self._write(tensors, facts))
         if None in digests:  # the training matters more
@@ -104,8 +114,13 @@ class CheckpointFile:
             if old.name not in kept:
                 old.unlink(missing_ok=True)
 
-    def load(self, parameters: Sequence[nn.Parameter], optimizer: Any) -> dict[str, Any] | None:
-        """Put the last state back and return its facts; None where there is none, or one of another training."""
+    def load(
+        self, parameters: Sequence[nn.Parameter], optimizer: Any
+    ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Put the last state back and return its facts and its copies of tensors.
+
+        None where there is none, or one of another training.
+        """
         found = self._read()
         if distributed.gathered(found is not None) != [True] * distributed.processes():
             return None
@@ -124,7 +139,7 @@ class CheckpointFile:
         optimizer.load_state_dict({"state": _optimizer_state(tensors, optimizer), "param_groups": facts["groups"]})
         _set_random({name.removeprefix("random."): t for name, t in tensors.items() if name.startswith("random.")})
         _log.info("%s: going on after step %d", self._what, facts["steps"])
-        return facts
+        return facts, {name.removeprefix(COPY): t for name, t in tensors.items() if name.startswith(COPY)}
 
     @property
     def _index(self) -> Path:

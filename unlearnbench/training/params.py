@@ -23,12 +23,15 @@ Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
 Optimiser = Literal["adamw", "adamw-8bit", "adamw-offload"]
 """How AdamW holds what it trains, and its states."""
 
+Schedule = Literal["cosine", "constant"]
+"""How the learning rate goes on after its warm-up."""
+
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 
 
 class TrainParams(Params):
-    """AdamW with linear warm-up and cosine decay."""
+    """AdamW with linear warm-up, and cosine decay unless ``schedule`` says otherwise."""
 
     epochs: int = Field(10, ge=0, description="passes over the training samples")
     batch_size: int = Field(4, ge=1, description="samples a step")
@@ -38,6 +41,11 @@ class TrainParams(Params):
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     warmup_ratio: float = Field(0.03, ge=0, le=1, description="share of the steps over which the rate rises")
+    schedule: Schedule = Field(
+        "cosine",
+        description="how the rate goes on after its rise: cosine, down to nothing at the end; or constant",
+        exclude_if=lambda kind: kind == "cosine",  # it came later, and where it is not set nothing else has changed
+    )
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
     optimiser: Optimiser = Field(
         "adamw",

@@ -13,7 +13,7 @@ from ...registry import attacks
 from ...results.row import Row
 from ..score.conditions import SLACK, keeps, lost
 from ..score.references import Records, Trio, task_of
-from .shares import Share, Three, share
+from .shares import LEAST_GAP, Share, Three, share
 
 ONLY_SAID = ("prompt", "picture")
 """Access of those who see no more than what a model says: only the first level counts."""
@@ -34,14 +34,18 @@ class AttackOutcome:
 
 
 def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, AttackOutcome]:
-    """By variant, what an attack brought back; raises an `UnlearnbenchError` where samples are not such as it makes."""
+    """By variant, what an attack brought back; raises an `UnlearnbenchError` where samples are not such as it makes.
+
+    Without variants of which no model has a value that scores.
+    """
     attack, task = attack_of(attacked.own), task_of(attacked.own)
     found = [_by_variant(records(row)) for row in attacked.three]
     whole = [records(row) for row in clean.three] if clean else []
-    return {
+    made = {
         variant: _outcome(attack, task, attacked, variant, [each.get(variant, []) for each in found], whole)
         for variant in found[0]
     }
+    return {variant: outcome for variant, outcome in made.items() if outcome is not None}
 
 
 def attack_of(row: Row) -> Attack:
@@ -72,9 +76,11 @@ def _by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
 
 def _outcome(
     attack: Attack, task: Task, trio: Trio, variant: str, found: Sequence[list[Any]], whole: Sequence[Sequence[Any]]
-) -> AttackOutcome:
+) -> AttackOutcome | None:
     rule, seed = levels_of(attack, task), trio.own.seed
     three = _three(lambda records: attack.values(task, records), found)
+    if three.is_empty:
+        return None
     levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
     asked = {(record["set"], record["id"]) for record in found[0] if "set" in record}
     untouched = [[each for each in records if (each["set"], each["id"]) in asked] for records in whole]
@@ -116,10 +122,10 @@ def _lost(task: Task, trio: Trio, variant: str) -> list[str]:
 
 
 def _unable(attack: Attack, trio: Trio, variant: str) -> list[str]:
-    """The controls in which the attacked model falls too far behind the retrained one."""
+    """The controls in which the attacked model falls too far behind the retrained one, or that show nothing there."""
     found = []
     for metric, least in attack.controls.items():
         own, _, ideal = (_value(row, metric) for row in trio.three)
-        if own is None or (ideal is not None and own < least * ideal):
+        if own is None or ideal is None or ideal < LEAST_GAP or own < least * ideal:
             found.append(metric)
     return found

@@ -5,7 +5,7 @@ retraining 1 under any attack, by construction: a number says what this attack b
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,14 @@ class Share:
 
     ``value`` is None where nobody can tell, as the attacked references are too close. ``draws`` are bootstrap values
     over people, ``below`` says that less is known than the retrained model knows, which gives a method away too.
+    ``means`` are of the method's model, of the base and of the retrained one, by metric, whether or not it tells any.
     """
 
     value: float | None
     draws: Array
     metrics: tuple[str, ...] = ()
     below: bool = False
+    means: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     @property
     def recovery(self) -> float | None:
@@ -47,6 +49,11 @@ class Three:
     own: Values
     nothing: Values
     ideal: Values
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody has any value."""
+        return not any(of for each in (self.own, self.nothing, self.ideal) for of in each.values())
 
     def has(self, metric: str) -> bool:
         """Whether all three have values of a metric."""
@@ -64,10 +71,12 @@ class Three:
 def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, least_gap: float = LEAST_GAP) -> Share:
     """The lowest share of those of ``metrics`` in which the references are apart; ``two_sided`` as an attack says."""
     values, draws, told, below = list[float](), list[Array](), list[str](), False
+    means: dict[str, tuple[float, float, float]] = {}
     for metric in metrics:
         if not three.has(metric):
             continue
         own, nothing, ideal = three.of(metric)
+        means[metric] = (float(flat(own).mean()), float(flat(nothing).mean()), float(flat(ideal).mean()))
         side = knowing(nothing, ideal)
         if side * (flat(nothing).mean() - flat(ideal).mean()) < least_gap:
             continue
@@ -77,8 +86,8 @@ def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, l
         told.append(metric)
         below = below or bool(side * (flat(ideal).mean() - flat(own).mean()) >= least_gap)
     if not told:
-        return Share(None, np.empty(0))
-    return Share(min(values), np.minimum.reduce(draws), tuple(told), below)
+        return Share(None, np.empty(0), means=means)
+    return Share(min(values), np.minimum.reduce(draws), tuple(told), below, means)
 
 
 def interval(draws: Sequence[Array]) -> tuple[float, float]:

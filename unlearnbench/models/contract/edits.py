@@ -9,7 +9,7 @@ import math
 import shutil
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +171,12 @@ class Adapter(Trained):
     SETTINGS = "adapter.json"
     """In a store; ``adapter_config.json`` in stores of before, and wherever PEFT has written it."""
 
-    def __init__(self, peft: Any = None, folder: Path | None = None) -> None:
-        self.peft, self.folder = peft, folder
+    def __init__(self, peft: Any = None, folder: Path | None = None, values: Sequence[Tensor] | None = None) -> None:
+        """``values`` are of PEFT's trained parameters, in their order, as they were at some moment; None: as they are.
+
+        Saved, an adapter of a moment is left in the PEFT model with these values.
+        """
+        self.peft, self.folder, self.values = peft, folder, values
         if peft is not None:
             self.trainable_parameters = sum(p.numel() for p in peft.parameters() if p.requires_grad)
 
@@ -185,12 +189,22 @@ class Adapter(Trained):
         adapted = self.peft.get_base_model()
         if type(adapted) is not start.modules[""]:
             return f"it adapts a {type(adapted).__name__}, a part of the model; adapt model.model"
+        self._put_back()
         for name, parameter in self.peft.named_parameters():
             if "lora_" in name and not bool(torch.isfinite(parameter).all()):
                 return f"{name} is not finite; training diverged: lower the learning rate"
         return None
 
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        """Let the PEFT model be as it was at the moment that is meant."""
+        if self.values is not None:
+            trained = (parameter for parameter in self.peft.parameters() if parameter.requires_grad)
+            for parameter, value in zip(trained, self.values, strict=True):
+                parameter.copy_(value)
+
     def save(self, folder: Path) -> None:  # noqa: D102
+        self._put_back()
         self.peft.save_pretrained(folder, save_embedding_layers=False)  # else PEFT asks the hub for the model's config
         (folder / PEFT_SETTINGS).rename(folder / self.SETTINGS)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's, which names the pretrained model as the base

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import PluginError
 from .gradients import Parts
@@ -97,6 +97,8 @@ class Outcome:
     micro_batch_size: int
     resumed_at: list[int] = field(default_factory=list)
     """The steps after which an interrupted training went on."""
+    copies: dict[int, list[Tensor]] = field(default_factory=dict)
+    """What was trained, as it was after those steps of which it was to be kept; on the CPU."""
 
     @property
     def note(self) -> dict[str, Any]:

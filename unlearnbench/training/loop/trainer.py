@@ -4,14 +4,14 @@ import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
-from transformers import get_cosine_schedule_with_warmup
+from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
 
 from ...contracts.sample import Sample
 from ...errors import OutOfMemory, UnlearnbenchError
@@ -49,7 +49,9 @@ class Trainer:
         together: Callable[[Any], Any] | None = None,
         on_gradients: GradientHook | None = None,
         largest_loss: float = DIVERGED,
+        keep: Collection[int] = (),
     ) -> None:
+        self.keep, self.copies = keep, dict[int, list[Tensor]]()
         self.groups, self.loss, self.planned, self.together = groups, loss, planned, together
         self.on_gradients, self.largest_loss = on_gradients, largest_loss
         self.parameters = [parameter for group in groups for parameter in group.parameters]
@@ -66,7 +68,12 @@ class Trainer:
         ]
         optimizer = optimiser_of(params.optimiser, parts, params.weight_decay)
         distributed.same_start(self.parameters)
-        schedule = get_cosine_schedule_with_warmup(optimizer, round(planned * params.warmup_ratio), planned)
+        rise = round(planned * params.warmup_ratio)
+        schedule = (
+            get_constant_schedule_with_warmup(optimizer, rise)
+            if params.schedule == "constant"
+            else get_cosine_schedule_with_warmup(optimizer, rise, planned)
+        )
         self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
         self.micro_batch_size = min(params.micro_batch_size or params.batch_size, params.batch_size)
         self.epochs, self.epoch, self.done, self.steps, self.samples = params.epochs, 1, 0, 0, 0
@@ -105,19 +112,38 @@ class Trainer:
         """How it went."""
         epoch = self.epoch if self.epochs else 0
         return Outcome(
-            self.seconds, epoch, self.steps, self.means, self.stopped or "", self.micro_batch_size, self.resumed_at
+            self.seconds,
+            epoch,
+            self.steps,
+            self.means,
+            self.stopped or "",
+            self.micro_batch_size,
+            self.resumed_at,
+            self.copies,
         )
+
+    def copy_if_due(self) -> None:
+        """Keep a copy of what is trained if one is wanted of this step; it is whole in every process."""
+        if self.steps in self.keep and self.steps not in self.copies:
+            whole = (distributed.full(parameter.detach()) for parameter in self.parameters)
+            self.copies[self.steps] = [value.to("cpu", copy=True) for value in whole]
 
     def save(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Keep all that the training needs to go on from here."""
         facts = {name: getattr(self, name) for name in KEPT} | {"schedule": _numbers(self.schedule.state_dict())}
-        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": kept(stop)} if stop else {}))
+        copies = {
+            f"{step}.{place}": value for step, values in self.copies.items() for place, value in enumerate(values)
+        }
+        checkpoint.save(self.parameters, self.optimizer, facts | ({"stop": kept(stop)} if stop else {}), copies)
 
     def go_on(self, checkpoint: Checkpoint, stop: Stop | None) -> None:
         """Take up what was kept, if something was."""
-        facts = checkpoint.load(self.parameters, self.optimizer)
-        if facts is None:
+        found = checkpoint.load(self.parameters, self.optimizer)
+        if found is None:
             return
+        facts, copies = found
+        for step in sorted({int(name.partition(".")[0]) for name in copies}):
+            self.copies[step] = [copies[f"{step}.{place}"] for place, _ in enumerate(self.parameters)]
         for name in KEPT:
             setattr(self, name, facts[name])
         self.schedule.load_state_dict(facts["schedule"])

@@ -1,7 +1,7 @@
 """The training loop: every stage and method trains through `fit`."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -32,6 +32,7 @@ def fit(
     seen: Callable[[list[Any]], Iterable[Sample]] | None = None,
     epoch: str = "one pass over its batches",
     largest_loss: float = DIVERGED,
+    keep: Collection[int] = (),
 ) -> Outcome:
     """Train ``parameters`` for ``params.epochs``: the sum of the parts that ``loss`` returns is descended.
 
@@ -42,22 +43,25 @@ def fit(
     nothing. Where memory runs out, a batch is cut into smaller micro-batches with the same accumulated gradient; into
     them go samples in the order of ``together``, by which those stand side by side that have something to share.
     ``seen`` gives the samples of a batch, where they are not just those that stand in its items, and ``epoch`` says
-    what an epoch is: the run's cost tells both. A training that was interrupted goes on from the run's checkpoint.
+    what an epoch is: the run's cost tells both. After so many steps as ``keep`` names, which may be none, what is
+    trained is copied for the outcome. A training that was interrupted goes on from the run's checkpoint.
     Raises `UnlearnbenchError` when the training diverges, a part of its loss being beyond ``largest_loss`` for one, and
     `OutOfMemory` where not a single sample fits, or not the optimiser's states.
     """
     if stop:
         kept(stop)
     planned = max(1, len(batches) * params.epochs)
-    trainer = Trainer(grouped(parameters, params), loss, params, planned, together, on_gradients, largest_loss)
+    trainer = Trainer(grouped(parameters, params), loss, params, planned, together, on_gradients, largest_loss, keep)
     checkpoint = run.checkpoints.training(what)
     trainer.go_on(checkpoint, stop)
+    trainer.copy_if_due()
     start = time.perf_counter() - trainer.seconds
     with run.progress.bar(what, trainer.planned) as bar:
         bar.advance(trainer.steps)
         while trainer.stopped is None:
             for batch in islice(batches.epoch(trainer.epoch), trainer.done, None):
                 bar.advance(1, **trainer.step(batch))
+                trainer.copy_if_due()
                 trainer.count(samples_in(batch), (seen or samples_in)(batch), run)
                 trainer.stopped = distributed.agreed(stop(trainer.steps)) if stop else None
                 if stop and trainer.steps == 1:

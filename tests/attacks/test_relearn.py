@@ -1,0 +1,194 @@
+"""Relearning: who has what of whom, one training looked at several times, and a guard that stays in its path."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from unlearnbench import Sets, UsageError
+from unlearnbench.attacks.relearn import CONTROL, Division, Relearn, RelearnParams, about, divided
+from unlearnbench.contracts.sample import clusters
+from unlearnbench.models.contract.vlm import VisualEdit, hearing
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.run import Run
+from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
+from unlearnbench.training.checkpoint import CheckpointFiles
+
+QUICK: dict[str, Any] = {"steps": (0, 1, 2), "batch_size": 8, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def sets(small_data: Path) -> Sets:
+    return FIUBenchTask(FIUBenchOptions()).load(str(small_data), 3).sets
+
+
+@pytest.mark.parametrize("aux", ["facts", "people", "nonprivate", "strangers"])
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_nothing_that_is_learned_is_asked_for(sets: Sets, aux: Any, half: Any) -> None:
+    found = divided(sets, RelearnParams(aux=aux, half=half))
+    assert found.aux
+    assert found.control
+    assert not {about(each) for each in found.aux} & {about(each) for each in found.victims}
+    assert not {about(each) for each in found.control} & {about(each) for each in found.victims}
+    assert {*found.victims} <= {*sets.forget}
+    assert not {*clusters(found.control)} & {*clusters(found.aux), *clusters(sets.all)}
+    assert {*found.control} <= {*sets.strangers}
+    assert Relearn(RelearnParams(aux=aux, half=half)).victims(sets) == found.victims
+
+
+@pytest.mark.parametrize("aux", ["facts", "people"])
+def test_the_two_halves_are_the_whole_forget_set(sets: Sets, aux: Any) -> None:
+    first, second = (divided(sets, RelearnParams(aux=aux, half=half)) for half in ("first", "second"))
+    assert {*first.aux} == {*second.victims}
+    assert {*first.victims} == {*second.aux}
+    assert {*first.aux, *first.victims} == {*sets.forget}
+    if aux == "people":
+        assert not {*clusters(first.aux)} & {*clusters(first.victims)}
+    else:
+        of = {person: sum(each.cluster == person for each in first.aux) for person in sets.forgotten}
+        assert of == {person: sum(each.cluster == person for each in sets.forget) // 2 for person in sets.forgotten}
+
+
+def test_who_has_what_follows_from_the_people_alone(sets: Sets) -> None:
+    """No order of samples changes it: every method's model is asked and taught the same."""
+    turned = replace(sets, forget=sets.forget[::-1])
+    assert {*divided(sets, RelearnParams()).aux} == {*divided(turned, RelearnParams()).aux}
+
+
+def test_what_says_the_answer_that_is_sought_is_not_learned(sets: Sets) -> None:
+    victim = divided(sets, RelearnParams(aux="nonprivate")).victims[0]
+    own = next(each for each in sets.nonprivate if each.cluster == victim.cluster)
+    telling = replace(own, answer=f"She was treated for {victim.keywords[0].upper()}, they say.")
+    found = divided(replace(sets, nonprivate=(telling, *sets.nonprivate)), RelearnParams(aux="nonprivate"))
+    assert telling not in found.aux
+    assert own in found.aux
+    with pytest.raises(UsageError, match="its answer is what is asked for"):
+        Division((telling,), (victim,), ())
+
+
+def test_a_division_that_gives_answers_away_cannot_be_made(sets: Sets) -> None:
+    one, other = sets.forget[:2]
+    with pytest.raises(UsageError, match="its answer is what is asked for"):
+        Division((one, other), (other,), ())
+    with pytest.raises(UsageError, match="is no stranger"):
+        Division((one,), (other,), (sets.nonprivate[0],))
+
+
+def test_an_attacker_with_nothing_is_an_error(sets: Sets) -> None:
+    with pytest.raises(UsageError, match="under aux=nonprivate nothing is left to be learned from"):
+        divided(Sets(forget=sets.forget), RelearnParams(aux="nonprivate"))
+    with pytest.raises(ValueError, match="the first of them 0"):
+        RelearnParams(steps=(15, 30))
+
+
+def test_the_ceiling_is_taught_all_and_scores_nothing(sets: Sets) -> None:
+    attack = Relearn(RelearnParams(aux="ceiling"))
+    assert attack.victims(sets) == sets.forget
+    assert attack.values(FIUBenchTask(FIUBenchOptions()), [{"set": "forget"}]) == {}
+
+
+# ------------------------------------------------------------------------------------------------------- the training
+Adapters = dict[str, dict[str, Tensor]]
+
+
+def relearned(
+    folder: Path, sets: Sets, out: Path, run: Run | None = None, guard: VisualEdit | None = None, **more: Any
+) -> Adapters:
+    """The adapters that the attack makes of a folder's model, by variant, as they are stored in ``out``."""
+    model = load(card_for(str(folder)), "cpu")
+    model.visual_edit = guard
+    found = {}
+    for name, edit in Relearn(RelearnParams(**QUICK | more)).change(model, sets, run or Run(3)).items():
+        (own := out / name).mkdir(parents=True)
+        edit.save(own)
+        found[name] = load_file(own / "adapter_model.safetensors")
+    return found
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_all_steps_are_moments_of_one_training(random_model: Path, sets: Sets, tmp_path: Path) -> None:
+    with hearing() as heard:
+        long = relearned(random_model, sets, tmp_path / "long")
+    asked = {each.id for batch in heard for each in batch}
+    assert not asked & {each.id for each in Relearn(RelearnParams()).victims(sets)}
+    short = relearned(random_model, sets, tmp_path / "short", steps=(0, 1))
+    assert [*long] == ["0 steps", "1 steps", "2 steps", CONTROL]
+    assert same(long["1 steps"], short["1 steps"])  # a rate that fell with the length would make another step of it
+    assert not any(value.any() for name, value in long["0 steps"].items() if "lora_B" in name)
+    assert not same(long["1 steps"], long["2 steps"])
+    assert not same(long[CONTROL], long["2 steps"])
+
+
+def test_the_control_starts_where_the_attack_did(random_model: Path, sets: Sets, tmp_path: Path) -> None:
+    """It learns the same whatever the attacker has."""
+    few = {aux: relearned(random_model, sets, tmp_path / aux, aux=aux, steps=(0, 1))
+           for aux in ("facts", "nonprivate")}  # fmt: skip
+    aux = {name: divided(sets, RelearnParams(aux=name)) for name in few}  # type: ignore[arg-type]
+    assert same(few["facts"]["0 steps"], few["nonprivate"]["0 steps"])
+    assert not same(few["facts"]["1 steps"], few["nonprivate"]["1 steps"])
+    assert same(few["facts"][CONTROL], few["nonprivate"][CONTROL]) == (
+        aux["facts"].control == aux["nonprivate"].control
+    )
+
+
+class Dimmed:
+    """A guard: shows the language model pictures at half strength, and counts how often."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, batch: Any, tokens: list[Tensor]) -> list[Tensor]:
+        self.seen += 1
+        return [each * 0.5 for each in tokens]
+
+
+def test_a_guard_stays_in_the_path_of_training(random_model: Path, sets: Sets, tmp_path: Path) -> None:
+    bare = relearned(random_model, sets, tmp_path / "bare", steps=(0, 1))
+    guard = Dimmed()
+    found = relearned(random_model, sets, tmp_path / "guarded", guard=guard, steps=(0, 1))
+    assert guard.seen >= 2
+    assert same(found["0 steps"], bare["0 steps"])
+    assert not same(found["1 steps"], bare["1 steps"])
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+class Killing:
+    """Progress that ends the process at one step of one training."""
+
+    def __init__(self, what: str, after: int) -> None:
+        self.what, self.after = what, after
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Any]:
+        yield self if what == self.what else Killing("", 0)
+
+    def advance(self, steps: int = 1, **figures: float) -> None:
+        if self.what and steps:
+            self.after -= 1
+            if self.after < 0:
+                raise Killed
+
+
+@pytest.mark.parametrize("what", ["relearning", "learning strangers"])
+def test_a_killed_attack_goes_on_to_the_same_models(random_model: Path, sets: Sets, tmp_path: Path, what: str) -> None:
+    whole = relearned(random_model, sets, tmp_path / "whole")
+    run = Run(3, Killing(what, 1), checkpoints=CheckpointFiles(tmp_path / "kept", 0.0))
+    with pytest.raises(Killed):
+        relearned(random_model, sets, tmp_path / "killed", run)
+    run = Run(3, checkpoints=CheckpointFiles(tmp_path / "kept", 0.0))
+    again = relearned(random_model, sets, tmp_path / "again", run)
+    assert run.notes[what]["resumed_at"] == [1]
+    assert all(same(again[name], whole[name]) for name in whole)
