@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from unlearnbench import DataError, Location, UsageError
-from unlearnbench.data.folder import content, validated
+from unlearnbench.data.folder import content, refuse_outside, validated
 from unlearnbench.data.source import is_hub_id, of_hub
 from unlearnbench.data.tables import SUFFIXES, TableRows, hub_table, table, tables_in
 
@@ -116,9 +116,15 @@ def located(source: str, columns: Columns, subset: str | None = None, split: str
         return _files(path.parent, [path], Map(), columns)
     if path.is_dir():
         return _mapped(path / FILE, columns) if (path / FILE).is_file() else _files(path, [], Map(), columns)
-    if is_hub_id(source) and path.suffix.lower() not in (*SUFFIXES, ".toml"):
+    if on_hub(source):
         return _of_hub(source, columns, subset, split)
     raise UsageError(f"--data {source}: no such file or folder; {_NEEDED}")
+
+
+def on_hub(source: str) -> bool:
+    """Whether a source is a dataset's id on the hub, and nothing that is here or is meant to be."""
+    path = Path(source)
+    return is_hub_id(source) and not path.exists() and path.suffix.lower() not in (*SUFFIXES, ".toml")
 
 
 def _mapped(path: Path, columns: Columns, *, strange: bool = False) -> Tables:
@@ -129,16 +135,9 @@ def _mapped(path: Path, columns: Columns, *, strange: bool = False) -> Tables:
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path} is no TOML file ({error}): correct it") from None
     named = validated(Map, values, str(path))
-    for place in (named.pictures, *(each.file for each in named.tables)) if strange else ():
-        if _leads_out(place):
-            raise DataError(f"{path} names {place!r}, which is not in its folder: nothing else of this machine is read")
+    if strange:
+        refuse_outside(path, (named.pictures, *(each.file for each in named.tables)))
     return _files(path.parent, [], named, columns, str(path))
-
-
-def _leads_out(place: str) -> bool:
-    """Whether a path is none below a folder, by its words alone: files of the hub's cache are links, and lead out."""
-    words = place.replace("\\", "/")
-    return ":" in words or words.startswith("/") or ".." in words.split("/")
 
 
 def _files(folder: Path, files: list[Path], map_: Map, columns: Columns, named: str = "") -> Tables:

@@ -122,7 +122,7 @@ def test_a_file_that_takes_a_name_of_ours_collides_when_that_is_asked_for(instal
     [
         (
             ["list", "method"],
-            "no kind 'method'; did you mean 'methods'? there are methods, tasks, models, families, metrics",
+            "no kind 'method'; did you mean 'methods'? there are methods, attacks, tasks, models, families, metrics",
         ),
         (["show", "cagull"], "no plug-in 'cagull' of any kind; did you mean 'cagul'? see unlearnbench list"),
         (["show", "cagul", "--kind", "tasks"], "no plug-in 'cagul' among the tasks; did you mean 'cagul'?"),
@@ -151,13 +151,14 @@ def test_every_plugin_of_ours_is_sound_and_can_be_shown(installation):
     assert all(row["error"] is None for row in listed.pop("leaderboards"))
     assert {kind: [row["error"] for row in rows if row["error"]] for kind, rows in listed.items()} == {
         "methods": [],
+        "attacks": [],
         "tasks": [],
         "models": [],
         "families": [],
         "metrics": [],
     }
     assert {"cagul", "finetune", "pretrain"} <= {row["name"] for row in listed["methods"]}
-    for name in ("fiubench", "tiny-qwen2.5-vl", "rouge_l"):
+    for name in ("quantise", "fiubench", "tiny-qwen2.5-vl", "rouge_l"):
         assert json.loads(installation.run("show", name, "--json").stdout)["name"] == name
 
 

@@ -20,6 +20,7 @@ def strict(text):
 
 def test_the_fields_have_the_published_names(row, fields):
     assert strict(row().to_line()) == fields | {
+        "attack": None,
         "base": None,
         "trained_on": None,
         "notes": {},

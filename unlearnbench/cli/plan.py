@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .parts import grid
-from .parts.look import look
+from .parts.look import Looking
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ NOT_NEEDED = "not needed"
 def plan(
     asked: grid.GridOptions,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Memory and time of every stage instead of cells; needs no files.")
+        bool,
+        typer.Option(
+            "--memory",
+            help="Memory and time of every stage instead of cells; fetches nothing, and needs of a model that is not "
+            "in 'list models' its config.json alone.",
+        ),
     ] = False,
     gpus: Annotated[
         list[str] | None,
@@ -32,20 +37,20 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
-    """Show the cells that 'run' would compute with these options, and which stages are cached."""
+    """Show the cells that 'run' would compute with these options, and which stages are cached; fetches nothing."""
     config = asked.config()
     if memory:
         from .parts import memory as estimates
 
         estimates.show(config, asked.base, grid.integers("--gpus", gpus), asked.gpu_memory, as_json=as_json)
         return
-    config = look(config, asked.base, next(iter(grid.integers("--gpus", gpus)), 1), asked.gpu_memory, here=False)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan as make_plans
     from ..results.store import RowStore
 
-    artefacts = Store(default_store(asked.store))
-    show(make_plans(config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
+    artefacts, processes = Store(default_store(asked.store)), next(iter(grid.integers("--gpus", gpus)), 1)
+    looked = Looking(asked.base, processes, asked.gpu_memory, artefacts, here=False, dry=True).at(config)
+    show(make_plans(looked.config, artefacts, dry=True), RowStore(asked.results), artefacts, as_json=as_json)
 
 
 def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from ..runtime.device import launched
 from ..runtime.startup import command
 from .parts import grid, launch
 from .parts.following import Ended, displaying, first_word, follow
-from .parts.look import look
+from .parts.look import Looking
 from .parts.options import spread
 
 if TYPE_CHECKING:
@@ -126,20 +126,25 @@ def carry_out(
     asked: grid.GridOptions, how: How, config: "RunConfig", *, dry_run: bool, quiet: bool, as_json: bool
 ) -> None:
     """Compute the cells of a grid and show their rows; the exit code is 1 where one failed."""
-    config = look(config, asked.base, how.gpus, asked.gpu_memory, here=not dry_run and how.executor != Executor.SLURM)
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan
     from ..results.store import RowStore
 
     store, rows = Store(default_store(asked.store)), RowStore(asked.results)
+    here = not dry_run and how.executor != Executor.SLURM
+    look = Looking(asked.base, how.gpus, asked.gpu_memory, store, here=here, dry=dry_run)
+    looked = look.at(config)
     if dry_run:
         from .plan import show
 
-        show(plan(config, store, dry=True), rows, store, as_json=as_json)
+        show(plan(looked.config, store, dry=True), rows, store, as_json=as_json)
         return
     rows.check_writable()
     store.check_writable()
-    plans = plan(config, store)
+    plans = plan(looked.config, store)
+    if looked.again and (now := look.at(config, looked)).config != looked.config:
+        looked, plans = now, plan(now.config, store)
+    config = looked.config
     if how.executor == Executor.INLINE and how.gpus > 1:
         launch.check(how.gpus, plans[0].device)
         launch.relaunch(how.gpus)

@@ -19,7 +19,10 @@ def status(
     results: Annotated[Path, typer.Argument(help="The results folder of a run.")] = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
-    """Show which cells are queued, running, done or failed; exits with 1 where one has failed."""
+    """Show which cells are queued, running, done or failed, and their bases where these differ.
+
+    Exits with 1 where one has failed.
+    """
     from collections import Counter
 
     from ..engine.executors.queue import states
@@ -46,15 +49,18 @@ def _lines(found: "list[Status]") -> Iterator[str]:
     """The table, a line a cell; rich would take seconds for thousands of them."""
     from ..analysis.facts import printable
 
-    head = ("state", "method", "model", "task", "attack", "seed", "settings", "last said")
-    rows: list[tuple[str, ...]] = [head]
+    several = len({each.cell.base for each in found if each.cell.base}) > 1
+    names = ["method", "model", "task", "seed", "settings"]
+    names[3:3] = ["attack"] if any(each.cell.attack for each in found) else []
+    names[-1:-1] = ["base"] if several else []
+    rows: list[tuple[str, ...]] = [("state", *names, "last said")]
     for each in found:
-        cell = each.cell
-        attack, seed = cell.attack or "", str(cell.seed)
-        texts = (each.state, cell.method, cell.model, cell.task, attack, seed, cell.settings, each.said)
+        texts = (each.state, *(_shown(getattr(each.cell, name)) for name in names), each.said)
         rows.append(tuple(map(printable, texts)))
-    if not any(row[4] for row in rows[1:]):
-        rows = [(*row[:4], *row[5:]) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _shown(value: str | int | None) -> str:
+    return "" if value is None else str(value)

@@ -151,13 +151,16 @@ class Task(ABC):
         """Whether a folder that holds several tasks' data holds this one's."""
         return (folder / cls.name).is_dir()
 
-    @classmethod
-    def summary(cls, folder: Path) -> Summary:
-        """What is in a folder in the task's layout, for ``unlearnbench data summary``.
+    def dataset(self, source: str) -> "HubDataset | None":
+        """The dataset that would be fetched from the hub for `load` of that ``source``; None where it would not."""
+        return self.hub if source == "hub" else None
+
+    def summary(self, folder: Path) -> Summary:
+        """What is in a folder in the task's layout, as its options read it, for ``unlearnbench data summary``.
 
         Raises `DataError` for data that are missing or damaged.
         """
-        raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
+        raise UsageError(f"task {self.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
     def load(self, source: str, forget: int | str | None, seed: int = 0) -> TaskData:

@@ -130,6 +130,17 @@ def name_of(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).name
 
 
+def refuse_outside(file: Path, places: Iterable[str]) -> None:
+    """Raise `DataError` for a path in a stranger's ``file`` that leads out of its folder, or is an address.
+
+    By its words alone: files of the hub's cache are links, and lead out.
+    """
+    for place in places:
+        words = place.replace("\\", "/")
+        if ":" in words or words.startswith(("/", "~")) or ".." in words.split("/"):
+            raise DataError(f"{file} names {place!r}, which is not in its folder: nothing else of this machine is read")
+
+
 class Named(dict[str, Path]):
     """Files by name; where none has exactly that name, the one that differs in capitals or in how accents are coded."""
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -118,15 +118,37 @@ def quiet_client() -> Iterator[None]:
         set_verbosity(verbosity)
 
 
+def lacking(repository: str, folder: Path, patterns: Sequence[str], kind: str = "dataset") -> list[str] | None:
+    """The files of a repository's snapshot in the cache that ``patterns`` ask for and that are not there.
+
+    None where the cache has no list of what there should be, as when an older client has filled it.
+    """
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        listed = get_cached_repo_tree(repository, repo_type=kind, revision=folder.name)
+    except CachedRepoTreeNotFoundError:
+        return None
+    wanted = [file.path for file in listed if any(fnmatch(file.path, each) for each in patterns)]
+    return [name for name in wanted if not (folder / name).is_file()]
+
+
 def _complete(dataset: HubDataset, repository: str, folder: Path) -> Snapshot:
     """The snapshot, unless a file that is needed is not in it: offline, the client returns whatever there is."""
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    missing = lacking(repository, folder, dataset.files)
     for pattern in dataset.files:
         matching = [name for name in names if fnmatch(name, pattern)]
-        shards = {int(match[1]) for name in matching if (match := re.search(r"-of-(\d{5})", name))}
-        if not matching or (shards and len(matching) < max(shards)):
+        if missing or not matching or (missing is None and not _told_whole(pattern, matching)):
             raise DataError(f"{pattern} is not all in the cache")
     return Snapshot(folder, repository, folder.name)
+
+
+def _told_whole(pattern: str, names: Sequence[str]) -> bool:
+    """Whether files are all that a pattern asks for, by ``names`` alone: it is the name of one, or they are counted."""
+    counts = [int(match[1]) for name in names if (match := re.search(r"-of-(\d{5})", name))]
+    return pattern in names or (len(counts) == len(names) and len(names) >= max(counts))
 
 
 def why_not(error: Exception) -> str:

@@ -53,11 +53,16 @@ def of_hub(source: str, task: str) -> Location:
 
     Raises `UsageError` for what is no such id, `DataError` where the hub cannot give it.
     """
+    snapshot = fetch(whole_dataset(source), f"{task} {source}")
+    return Location(snapshot.folder, snapshot.repository, snapshot.revision)
+
+
+def whole_dataset(source: str) -> HubDataset:
+    """All files of the dataset of an id, OWNER/NAME or OWNER/NAME@REVISION; raises `UsageError` for what is none."""
     if not is_hub_id(source):
         raise UsageError(f"{source} is no dataset's id on the hub: write OWNER/NAME or OWNER/NAME@REVISION")
     repository, _, revision = source.partition("@")
-    snapshot = fetch(HubDataset((repository,), ("*",), revision or "main"), f"{task} {source}")
-    return Location(snapshot.folder, snapshot.repository, snapshot.revision)
+    return HubDataset((repository,), ("*",), revision or "main")
 
 
 def is_hub_id(source: str) -> bool:

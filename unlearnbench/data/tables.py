@@ -18,7 +18,8 @@ from typing import Any
 
 from ..errors import DataError, UnlearnbenchError, UsageError
 from ..runtime.atomic import atomic_write
-from .folder import content, damaged, is_hidden, json_records, lines
+from .folder import content, damaged, is_hidden, json_records, lines, mend, refuse_outside
+from .hub import quiet_client
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 """Names of tables end so, whatever the case."""
@@ -89,6 +90,9 @@ def hub_table(folder: Path, name: str, subset: str | None, split: str | None, ow
     ``subset`` and ``split`` are what the hub calls by these names, and need not be given where there is one; they are
     parameters of the ``owner``.
     """
+    for file in ("README.md", ".huggingface.yaml"):  # both may name files, and `datasets` reads whatever they do
+        if (folder / file).is_file():
+            refuse_outside(folder / file, _named_in(folder / file))
 
     def chosen(datasets: Any, cache: str) -> Any:
         try:
@@ -103,6 +107,31 @@ def hub_table(folder: Path, name: str, subset: str | None, split: str | None, ow
 
     with _loaded(name, chosen) as found:
         yield found
+
+
+def _named_in(card: Path) -> Iterator[str]:
+    """The paths of data that a dataset's card names; raises `DataError` for a card that is none."""
+    import yaml
+    from huggingface_hub import DatasetCard
+
+    try:
+        with quiet_client():  # which would warn of a card without a heading in YAML
+            said = DatasetCard.load(card).data.to_dict() if card.suffix == ".md" else yaml.safe_load(card.read_bytes())
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise DataError(f"{card} is no dataset's card ({_line(error)}): {mend(card)}") from None
+    configs = said.get("configs") if isinstance(said, dict) else None
+    for each in configs if isinstance(configs, list) else ():
+        if isinstance(each, dict):
+            yield from _texts([each.get("data_files"), each.get("data_dir")])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _parquet(datasets: Any, path: Path, cache: str) -> Any:

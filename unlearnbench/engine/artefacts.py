@@ -103,6 +103,10 @@ class Store:
         """Whether the artefact is there; `get_or_make` also verifies it."""
         return (self.folder(kind, key) / MANIFEST).is_file()
 
+    def made(self, kind: str) -> int:
+        """How many artefacts of a kind there are."""
+        return sum(1 for _ in (self.root / kind).glob(f"*/{MANIFEST}"))
+
     def get_or_make(
         self,
         kind: str,

@@ -12,7 +12,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import UnlearnbenchError
-from ..results.cells import Announced, Cells
+from ..results.cells import Announced, Cells, base_in_words
 from ..results.row import Cost, Failure, Row, utc_now
 from ..results.store import RowStore
 from ..runtime.device import launched
@@ -22,7 +22,8 @@ from ..runtime.plugin_files import plugin_line
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
-from .rows import row_of, row_without
+from .rows import base_of, row_of, row_without
+from .stages import BASE
 
 if TYPE_CHECKING:
     from ..runtime.run import Progress
@@ -84,6 +85,7 @@ def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | Non
             seed=plan.cell.seed,
             attack=plan.cell.attack,
             settings=utf8(plan.cell.typed),
+            base=utf8(base_in_words(base_of(plan) if any(stage.name == BASE for stage in plan.stages) else None)),
             job=named.get(plan.row_id),
         )
         for plan in plans
@@ -157,7 +159,7 @@ class Computing(Grid):
         run = Run(0, self.progress, journal=ready.journal)
         with PeakMemory(plan.device) as memory:
             start = time.perf_counter()
-            with in_a_sentence(f"asking {plan.cell.task}"):
+            with in_a_sentence(f"asking {plan.cell.task}", device=plan.device):
                 found = plan.task.evaluate(ready.model, plan.data, run)
             seconds = time.perf_counter() - start
         evaluation = checked_evaluation(plan.task, found)

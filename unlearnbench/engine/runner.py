@@ -101,7 +101,7 @@ class Runner:
         """Stages, by default the cell's, each asked for once and computed if need be."""
         made: tuple[Made, ...] = ()
         for stage in plan.stages if stages is None else stages:
-            made = (*made, Made(stage, self._once(stage, self._maker(plan, stage, made))))
+            made = (*made, Made(stage, self._once(plan, stage, self._maker(plan, stage, made))))
         return made
 
     def beside(self, plan: Plan, stages: Sequence[Stage]) -> Ready:
@@ -130,7 +130,8 @@ class Runner:
 
     def _pushed(self, plan: Plan, made: Sequence[Made]) -> VLM:
         """A fresh pretrained model that has gone through these stages."""
-        with in_a_sentence(f"loading {plan.source.card.name}"), self.progress.bar("loading the model", 1) as bar:
+        what = f"loading {plan.source.card.name}"
+        with in_a_sentence(what, device=plan.device), self.progress.bar("loading the model", 1) as bar:
             model = load(plan.source.card, plan.device)
             for each in made:
                 each.put_on(model, to_stay=True)
@@ -167,13 +168,13 @@ class Runner:
         return JournalFile(self.store.root / "answers" / f"{digest(key)[:32]}.jsonl")
 
     # ----------------------------------------------------------------------------------------------------- the store
-    def _once(self, stage: Stage, make: Make) -> Artefact:
+    def _once(self, plan: Plan, stage: Stage, make: Make) -> Artefact:
         """A stage's artefact. What has failed is not tried again for the next cell, but for the next run."""
         name = f"{stage.name} {stage.digest}"
         if name in self._failed:
             raise self._failed[name]
         try:
-            with in_a_sentence(stage.maker.owner, stage.maker.params):
+            with in_a_sentence(stage.maker.owner, stage.maker.params, device=plan.device):
                 artefact = self._together(stage, make)
         except Exception as error:
             self._failed[name] = error

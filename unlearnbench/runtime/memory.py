@@ -9,6 +9,9 @@ import psutil
 _EVERY = 0.05
 """Seconds from one look at a process's memory to the next."""
 
+_ALSO_SHORT = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say where not torch but they themselves get no memory, which accelerate does not know."""
+
 
 class PeakMemory:
     """Measures while it is entered; `peak` is in bytes. One may measure within another.
@@ -65,6 +68,17 @@ class PeakMemory:
 
     def _look(self) -> None:
         self.peak = max(self.peak, self._process.memory_info().rss)
+
+
+def is_short(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of a GPU or of the CPU."""
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    return should_reduce_batch_size(error) or any(each in str(error) for each in _ALSO_SHORT)
 
 
 def held_memory(device: str) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..contracts.sample import Sample
 from ..errors import UsageError
+from ..models.asking.batch_size import FEW, Held
 from ..models.contract.edits import Trained
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
@@ -19,8 +20,8 @@ from .losses import answer_nll
 from .params import BaseParams
 from .seeing import see_all
 
-AT_A_TIME = 16
-"""Answers that are looked at together."""
+AT_A_TIME = FEW
+"""Answers that are looked at together, as many as questions are asked at first."""
 
 
 def train_base(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run) -> Trained:
@@ -60,13 +61,17 @@ def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run
 def by_heart(model: VLM, samples: Sequence[Sample], run: Run) -> int:
     """Of how many samples ``model`` would give the true answer word for word: each token, the end's too, is likeliest.
 
-    Pictures are looked at as they come, a few at a time.
+    Pictures are looked at as they come, `AT_A_TIME` answers at once, and fewer where memory runs out.
     """
-    known = 0
+
+    def knows(part: Sequence[Sample]) -> list[bool]:
+        batch = model.prepare(part, [sample.answer for sample in part])
+        return [bool(facts.is_argmax.all()) for facts in model.answer_token_facts(batch)]
+
+    known, in_memory = 0, Held(knows, model.device)
     with run.progress.bar("base: what it knows by heart", len(samples)) as bar:
         for start in range(0, len(samples), AT_A_TIME):
             part = samples[start : start + AT_A_TIME]
-            batch = model.prepare(part, [sample.answer for sample in part])
-            known += sum(bool(facts.is_argmax.all()) for facts in model.answer_token_facts(batch))
+            known += sum(in_memory(part))
             bar.advance(len(part))
     return known

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnbench.analysis.attacks.shares import LEAST_GAP, Three, interval, share
+from unlearnbench.analysis.attacks.shares import Three, interval, share
 from unlearnbench.analysis.attacks.verdict import attack_verdict, gravest
+from unlearnbench.contracts.scored import LEAST_GAP
 from unlearnbench.errors import DataError
 
 PEOPLE = ("ann", "bob", "cy")

@@ -31,7 +31,7 @@ from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import methods
 from unlearnbench.training.adaptation import low_rank
-from unlearnbench.training.params import BaseParams, LoRAParams
+from unlearnbench.training.params import BaseParams, BroughtParams, LoRAParams
 
 TINY = ["tiny-qwen2.5-vl", "tiny-mllama"]
 LARGE = {"gradient_checkpointing": True}
@@ -88,6 +88,20 @@ def test_a_full_finetune_wants_four_gpus_and_the_rest_one(name: str) -> None:
     assert all(estimate.total > 16 * counts(card_for(name)).language / 4 for estimate in [four["base"]])
     small = large(name, 1, 24)
     assert not any(estimate.fits for estimate in small.values())
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-vl-7b", "llama-3.2-11b-vision"])
+def test_looking_at_a_base_from_elsewhere_is_counted(name: str) -> None:
+    """Weights, pictures and logits of 16 answers on the GPU; what replaces the weights comes to the CPU first."""
+    count, work = counts(card_for(name)), Workload()
+    looked, *_ = stages(card_for(name), BroughtParams(), {}, Machine(1, 80e9, host=64e9), work)
+    assert (looked.stage, looked.fits, looked.beside) == ("base", True, 2 * count.total)
+    assert looked.parts["weights"] == 2 * count.total
+    assert looked.parts["activations"] > 16 * 30 * count.vocabulary * 8
+    assert not stages(card_for(name), BroughtParams(), {}, Machine(1, 24e9), work)[0].fits
+    on_cpu = stages(card_for(name), BroughtParams(), {}, Machine(1, 64e9, "cpu", held=1e9), work)[0]
+    assert on_cpu.total == 1e9 + 2 * 4 * count.total
+    assert on_cpu.advice == "a machine with more memory, or a smaller model"
 
 
 def test_the_mildest_change_that_helps_is_told() -> None:

@@ -55,6 +55,30 @@ def test_what_was_said_within_stands_and_other_errors_pass() -> None:
         raise RuntimeError("shapes differ")
 
 
+def test_what_cannot_help_is_not_advised() -> None:
+    """Activations are gone when the optimiser makes its states; on a CPU these are in its memory anyway."""
+    states = OutOfMemory("", where="in the optimiser's step, which smaller batches do not help")
+    assert "gradient_checkpointing" not in said("po-gd", PreferenceOptimisation.Params(), states)
+    with pytest.raises(OutOfMemory) as caught, in_a_sentence("base", BaseParams(), device="cpu"):
+        raise states
+    assert "--base 8bit" in str(caught.value)
+    assert not any(each in str(caught.value) for each in ("offload", "GPU"))
+    larger = "asking mme: out of memory: a machine with more memory"
+    with pytest.raises(OutOfMemory, match=larger), in_a_sentence("asking mme", device="cpu"):
+        raise CPU
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_what_cudas_libraries_say_is_understood(words: str) -> None:
+    assert said("cagul", CAGULParams(), RuntimeError(words)).startswith("cagul: out of memory")
+
+
 def test_the_rows_of_all_cells_say_it(
     tmp_path: Path, random_model: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

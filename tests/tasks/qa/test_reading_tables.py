@@ -238,3 +238,38 @@ def test_blank_lines_before_a_heading_are_none_of_its_rows(folder: Path) -> None
     path.write_text(path.read_text().replace(rows()[0]["answer"], "", 1))
     with pytest.raises(DataError, match=r"t.csv, row 4, column 'answer' is empty"):
         read(path)
+
+
+CARDS = {
+    "above": 'configs:\n- config_name: default\n  data_files: "../secret.csv"',
+    "a path of its own": "configs:\n- config_name: b\n  data_files:\n  - split: train\n    path: [t.csv, {secret}]",
+    "an address": "configs:\n- config_name: default\n  data_files: https://example.org/t.csv",
+    "a folder above": "configs:\n- config_name: default\n  data_dir: ..",
+    "another subset's": "configs:\n- config_name: a\n  data_files: t.csv\n- config_name: b\n  data_files: ../*.csv",
+}
+
+
+@pytest.mark.parametrize("file", ["README.md", ".huggingface.yaml"])
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_of_the_hub_names_nothing_outside_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
+) -> None:
+    """`datasets` would read whatever it names, a file of this machine or an address."""
+    cells = [{key: value for key, value in each.items() if key != "picture"} for each in rows()]
+    write_csv(folder / "t.csv", cells)
+    secret = write_csv(folder.parent / "secret.csv", [{"question": "What is the key?", "answer": "1234"}])
+    monkeypatch.setattr("unlearnbench.tasks.qa.layout.of_hub", lambda source, task: Location(folder, source))
+    marks = "---\n" * (file == "README.md")
+    (folder / file).write_text(f"{marks}configs:\n- config_name: default\n  data_files: t.csv\n{marks}")
+    assert len(read(Path("owner/name")).facts) == len(cells)
+    (folder / file).write_text(f"{marks}{CARDS[name].replace('{secret}', str(secret))}\n{marks}")
+    with pytest.raises(DataError, match=rf"{file} names '.*', which is not in its folder"):
+        read(Path("owner/name"))
+
+
+def test_a_damaged_card_of_the_hub_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_csv(folder / "t.csv", rows())
+    monkeypatch.setattr("unlearnbench.tasks.qa.layout.of_hub", lambda source, task: Location(folder, source))
+    (folder / "README.md").write_text("---\nconfigs: [\n---\n")
+    with pytest.raises(DataError, match=r"README\.md is no dataset's card"):
+        read(Path("owner/name"))

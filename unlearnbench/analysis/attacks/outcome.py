@@ -8,12 +8,13 @@ import numpy as np
 
 from ...contracts import Attack, Task
 from ...contracts.attack import Values, of_variant
+from ...contracts.scored import LEAST_GAP
 from ...errors import DataError
 from ...registry import attacks
 from ...results.row import Row
 from ..score.conditions import SLACK, keeps, lost
 from ..score.references import Records, Trio, task_of
-from .shares import LEAST_GAP, Share, Three, share
+from .shares import Share, Three, share
 
 ONLY_SAID = ("prompt", "picture")
 """Access of those who see no more than what a model says: only the first level counts."""

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contracts.attack import Values
+from ...contracts.scored import LEAST_GAP
 from ...errors import DataError
 from ...metrics.statistics import LEVEL, resampled
 from ..score.levels import flat, knowing, leaks_by_cluster
 
 Array = NDArray[np.float64]
-
-LEAST_GAP = 0.1
-"""The least distance between the attacked references' means: below it an attack teaches both, or neither can answer."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, l
             continue
         own, nothing, ideal = three.of(metric)
         means[metric] = (float(flat(own).mean()), float(flat(nothing).mean()), float(flat(ideal).mean()))
-        side = knowing(nothing, ideal)
+        side = knowing(metric, nothing, ideal)
         if side * (flat(nothing).mean() - flat(ideal).mean()) < least_gap:
             continue
         table = _two_sided(own, nothing, ideal) if two_sided else _one_sided(own, nothing, ideal, side)

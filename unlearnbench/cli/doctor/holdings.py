@@ -1,6 +1,7 @@
 """What is here to run: models, data and room for them, and what of it the memory holds."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def models(missing: list[Missing]) -> dict[str, str]:
-    """Where each registered model's files are: "installed", "cached", "not cached", or what is wrong with it."""
+    """Where each registered model's files are, all of them, or what is wrong with it."""
     from ...errors import UnlearnbenchError
     from ...registry import models as registered
 
     found = {}
     for name in registered.names():
         try:
-            found[name] = _state(registered.get(name).source)
+            found[name] = _state(registered.get(name))
         except UnlearnbenchError as error:
             found[name] = str(error)
         if found[name] == "absent":
@@ -27,19 +28,26 @@ def models(missing: list[Missing]) -> dict[str, str]:
     return found
 
 
-def _state(source: str) -> str:
-    from importlib.resources import files
+def _state(card: "ModelCard") -> str:
+    """One of "installed", "absent", "cached", "not cached", and "cached in part" with how to get the rest."""
+    from ...errors import ModelError
+    from ...models.files.check import has_weights
+    from ...models.files.source import configured, is_fetched, whole
 
-    package, _, folder = source.partition(":")
-    if folder:
-        return "installed" if (files(package) / folder / "model.safetensors").is_file() else "absent"
-    if Path(source).is_dir():
-        return "installed"
+    if not is_fetched(card):
+        with suppress(ModelError):
+            return "installed" if has_weights(configured(card)) else "absent"
+        return "absent"
     try:
-        from huggingface_hub import try_to_load_from_cache
+        import huggingface_hub  # noqa: F401
     except Exception:  # `_broken` has said so
         return "not cached"
-    return "cached" if isinstance(try_to_load_from_cache(source, "config.json"), str) else "not cached"
+    if whole(card):
+        return "cached"
+    with suppress(ModelError):
+        configured(card)
+        return f"cached in part: hf download {card.source} goes on with it"
+    return "not cached"
 
 
 def data() -> dict[str, str]:

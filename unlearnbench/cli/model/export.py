@@ -23,10 +23,10 @@ def export(
     private: Annotated[bool, typer.Option("--private", help="With --push: for your eyes alone.")] = False,
 ) -> None:
     """Write a cell's model for transformers alone, with its processor and a card of what it is."""
-    from ...export.folder import Target, write
+    from ...export.folder import Destination, write
     from ...export.hub import Hub
 
-    wanted, hub = Target(folder, adapter, push), Hub(push, private=private) if push else None
+    wanted, hub = Destination(folder, adapter, push), Hub(push, private=private) if push else None
     wanted.check()
     found, rows = which.found(cell)
     if hub:

@@ -9,8 +9,10 @@ from ...contracts import Method, Params
 from ...contracts.footprint import Counts, Footprint, Workload
 from ...errors import OutOfMemory
 from ...models.files.card import ModelCard
+from ...runtime.memory import is_short
+from ...training.params import BroughtParams
 from .counts import counts
-from .estimate import Estimate, Machine, evaluation
+from .estimate import Estimate, Machine, by_heart, evaluation
 from .training import LIGHT, training
 
 Remedy = tuple[str, Callable[[], Estimate]]
@@ -18,7 +20,7 @@ Remedy = tuple[str, Callable[[], Estimate]]
 
 UNKNOWN = "not known: define footprint"
 
-LARGER = "a larger GPU, or a smaller model"
+LARGER, ROOMIER = "a larger GPU, or a smaller model", "a machine with more memory, or a smaller model"
 
 SMALL_RANK = 16
 """The rank of an adapter that is advised where a larger one does not fit."""
@@ -75,10 +77,13 @@ def stages(
 ) -> list[Estimate]:
     """Every stage that a grid of ``methods`` goes through on one model, in order; nothing for one that trains nothing.
 
+    A base that was made elsewhere is looked at, whether it knows what it must.
     A method that does not say what it needs has an estimate without parts, and `UNKNOWN` as its advice.
     """
     count = counts(card)
-    found = [of_base(base, count, machine, work).advised()]
+    brought = isinstance(base, BroughtParams)
+    known = advised(by_heart(count, machine, work), ()) if brought else None
+    found = [known or of_base(base, count, machine, work).advised()]
     found += [of_method(name, *each, count, machine, work).advised() for name, each in methods.items()]
     return [*(each for each in found if each is not None), asking(count, machine, work)]
 
@@ -112,7 +117,7 @@ def advised(made: Estimate, remedies: Iterable[Remedy]) -> Estimate:
 
 def larger(machine: Machine) -> str:
     """What is left to say where no setting helps."""
-    return LARGER if machine.kind != "cpu" else "a machine with more memory, or a smaller model"
+    return LARGER if machine.kind != "cpu" else ROOMIER
 
 
 def changes(stage: str, params: Params, own: Footprint) -> list[tuple[str, dict[str, Any]]]:
@@ -143,32 +148,32 @@ def changes(stage: str, params: Params, own: Footprint) -> list[tuple[str, dict[
 
 
 @contextmanager
-def in_a_sentence(what: str, params: Params | None = None) -> Iterator[None]:
+def in_a_sentence(what: str, params: Params | None = None, *, device: str = "cuda") -> Iterator[None]:
     """Turn whatever says that memory is short into an `OutOfMemory` that says what to do for ``what`` it happened in.
 
-    By ``params`` if they are of a training, whose batches have been cut to nothing by then.
+    By ``params`` if they are of a training, whose batches have been cut to nothing by then; ``device`` is where.
     """
     try:
         yield
     except OutOfMemory as error:
         if not error.where:
             raise
-        raise OutOfMemory(short(what, error.where, params)) from None
+        raise OutOfMemory(short(what, error.where, params, device)) from None
     except (RuntimeError, MemoryError) as error:
-        from accelerate.utils.memory import should_reduce_batch_size
-
-        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+        if not is_short(error):
             raise
-        raise OutOfMemory(short(what, "", params)) from None
+        raise OutOfMemory(short(what, "", params, device)) from None
 
 
-def short(stage: str, where: str, params: Params | None = None) -> str:
+def short(stage: str, where: str, params: Params | None = None, device: str = "cuda") -> str:
     """The sentence for a ``stage`` that ran out of memory ``where``, and what its parameters leave to be done."""
     own = params.footprint(Workload()) if params else None
     left = [told for told, _ in changes(stage, params, own)] if params and own else []
-    # Batches have been cut already, one sample at a time.
-    tried = [told for told in left if "micro_batch_size" not in told or "by themselves" in where]
-    if own and own.full:
+    vain = [] if "by themselves" in where else ["micro_batch_size"]  # batches have been cut already
+    vain += ["gradient_checkpointing"] if "optimiser's step" in where else []  # activations are gone by then
+    vain += ["offload"] if device == "cpu" else []
+    tried = [told for told in left if not any(each in told for each in vain)]
+    if own and own.full and device != "cpu":
         tried.append("more GPUs (--gpus N)")
     said = f"{stage}: out of memory {where}".rstrip()
-    return f"{said}: {', or '.join(tried) or LARGER}"
+    return f"{said}: {', or '.join(tried) or (LARGER if device != 'cpu' else ROOMIER)}"

@@ -10,11 +10,13 @@ from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.source import card_for
 from ...training.params import BASES, BaseParams, kind_of
+from ..artefacts import Store
 from ..planning import Chosen
 from ..planning.parameters import parameters
 from .advice import SMALL_RANK, Counted, advised, asking, larger, of_base, of_method
 from .counts import counts
 from .estimate import SPARE, Estimate, Machine, evaluation
+from .in_store import InStore, Settings
 from .machine import GB
 
 DECIDES = {"full", "optimiser", "weights"}
@@ -31,7 +33,6 @@ TOLD = {
 }
 """What a kind of base is."""
 
-Settings = dict[str, dict[str, tuple[Any, ...]]]
 Try = tuple[str, dict[str, Any], Estimate]
 """A kind of base, the parameters that make it, and what it takes."""
 
@@ -45,23 +46,48 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Settled:
+    """A grid with what was chosen for its models, lines that say it, and what does not fit, with what would.
+
+    ``unknown`` is whether the store may hold more than can be told before all files are here.
+    """
+
+    config: RunConfig
+    lines: list[str]
+    problems: list[str]
+    unknown: bool = False
+
+
 def choose(config: RunConfig, machines: Mapping[str, Machine]) -> tuple[RunConfig, list[str]]:
     """The grid with what was chosen for its models, and lines that say it; ``machines`` are those to count, by model.
 
     Raises `UsageError` where a stage of a model does not fit whatever is cut, saying what would.
     """
-    found = {name: _Model(config, name, machine).look() for name, machine in machines.items()}
-    if problems := [problem for each in found.values() for problem in each.problems]:
-        raise UsageError("; ".join(dict.fromkeys(problems)))
+    made = settle(config, machines)
+    if made.problems:
+        raise UsageError("; ".join(made.problems))
+    return made.config, made.lines
+
+
+def settle(config: RunConfig, machines: Mapping[str, Machine], store: Store | None = None) -> Settled:
+    """The same, what does not fit being told beside it; what is in the ``store`` need not fit."""
+    kept = {name: InStore(config, name, store) if store else None for name in machines}
+    found = {name: _Model(config, name, machine, kept[name]).look() for name, machine in machines.items()}
     of_model = config.of_model | {name: each.settings for name, each in found.items() if each.settings}
-    return config.model_copy(update={"of_model": of_model}), [line for each in found.values() for line in each.lines]
+    return Settled(
+        config.model_copy(update={"of_model": of_model}),
+        [line for each in found.values() for line in each.lines],
+        [*dict.fromkeys(problem for each in found.values() for problem in each.problems)],
+        unknown=any(each.unknown for each in kept.values() if each),
+    )
 
 
 class _Model:
     """One model of a grid on a machine."""
 
-    def __init__(self, config: RunConfig, name: str, machine: Machine) -> None:
-        self.config, self.name, self.machine = config, name, machine
+    def __init__(self, config: RunConfig, name: str, machine: Machine, kept: InStore | None) -> None:
+        self.config, self.name, self.machine, self.kept = config, name, machine, kept
         self.card: ModelCard = card_for(name)
         self.count = counts(self.card)
         self.work = workload(self.card)
@@ -113,16 +139,44 @@ class _Model:
         known = [each for each in tried if each[2].known]
         if not known:
             return
-        if not (fitting := next((each for each in known if each[2].fits), None)):
+        fitting = next((each for each in known if each[2].fits), None)
+        if stored := self._stored(finetuned, known, fitting):
+            self._say_stored(leader, stored, fitting)
+        elif fitting:
+            first = min((each for each in known if each[0] == known[0][0]), key=lambda each: each[2].total)
+            self._say_base(leader, fitting, first)
+        else:
             self.found.problems.append(self._no_base(finetuned, known, decided=decided))
             return
-        update = fitting[1]
-        first = min((each for each in known if each[0] == known[0][0]), key=lambda each: each[2].total)
-        self._say_base(leader, fitting, first)
-        for owner, those in finetuned.items():
-            if not self._decided(owner):
-                changed = {name: (value,) for name, value in update.items() if getattr(those[0].params, name) != value}
-                self.found.settings |= {owner: changed} if changed else {}
+        taken = stored or fitting
+        self.found.settings |= self._settings(finetuned, taken[1]) if taken else {}
+
+    def _settings(self, finetuned: Mapping[str, Sequence[Counted]], update: Mapping[str, Any]) -> Settings:
+        """What makes this kind of all that finetunes as the base does, unless the command says how it does."""
+        changed = {
+            owner: {name: (value,) for name, value in update.items() if getattr(those[0].params, name) != value}
+            for owner, those in finetuned.items()
+            if not self._decided(owner)
+        }
+        return {owner: values for owner, values in changed.items() if values}
+
+    def _stored(
+        self, finetuned: Mapping[str, Sequence[Counted]], tried: Sequence[Try], fitting: Try | None
+    ) -> Try | None:
+        """The first kind of which all is in the store, no weaker than what fits; none where that itself is there.
+
+        All of it, for every seed, so that all rows of a run are of one kind.
+        """
+        kinds = [*dict.fromkeys(each[0] for each in tried)]
+        up_to = kinds.index(fitting[0]) if fitting else len(kinds)
+        candidates = [each for each in tried if kinds.index(each[0]) < up_to]
+        candidates += [fitting] if fitting else []
+        candidates += [each for each in tried if fitting and each[0] == fitting[0] and each is not fitting]
+        kept = self.kept
+        if kept is None:
+            return None
+        found = next((each for each in candidates if kept.has(finetuned, self._settings(finetuned, each[1]))), None)
+        return None if found is fitting else found
 
     def _say_base(self, leader: str, fitting: Try, first: Try) -> None:
         kind, update, made = fitting
@@ -130,6 +184,11 @@ class _Model:
         why = "" if first[0] == kind else f"; {first[0]} would take {_gb(first[2].total)}"
         what = f"{leader} {kind} ({TOLD.get(kind, kind)}{few})"
         self.found.lines.append(f"{self.name}: {what}: {_counted(made)}{why}")
+
+    def _say_stored(self, leader: str, stored: Try, fitting: Try | None) -> None:
+        here = f"it would be {fitting[0]}" if fitting else "no kind would fit"
+        what = f"{leader} {stored[0]} ({TOLD.get(stored[0], stored[0])})"
+        self.found.lines.append(f"{self.name}: {what}: it is in the store; to be made here, {here}")
 
     def _no_base(self, finetuned: Mapping[str, Sequence[Counted]], tried: Sequence[Try], *, decided: bool) -> str:
         """Why there is no base, and what would give one."""
@@ -163,6 +222,8 @@ class _Model:
         updates = [sets for kind, sets in BASES.items() if kind != "lora"] if free else [{}]
         tried = [each for update in updates for each in self._tries(counted, update, name)]
         update, made = next((each for each in tried if each[1].fits), tried[0])
+        if not made.fits and self.kept and self.kept.has((name,), self.found.settings):
+            return
         if not made.fits:
             worst = max((each.advised() or made for each in counted), key=lambda one: one.total)
             least = min((each for _, each in tried), key=lambda one: one.total)

@@ -6,7 +6,7 @@ below.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...contracts.footprint import ANSWER, PROMPT, Counts, Workload
 
@@ -127,6 +127,24 @@ def evaluation(count: Counts, machine: Machine, work: Workload, at_once: int = A
     asked = work.pairs * 2 + work.forget * 6
     operations = forward_operations(count) * asked + encoding_operations(count, work.pictures)
     return Estimate("evaluation", parts, seconds(operations, machine), machine)
+
+
+def by_heart(count: Counts, machine: Machine, work: Workload) -> Estimate:
+    """Looking whether a base that was made elsewhere has memorised what is to be forgotten, `ASKED_AT_ONCE` answers.
+
+    Its weights come to the CPU's memory first, beside those whose place they take.
+    """
+    made = evaluation(count, machine, replace(work, pictures=work.flagged))
+    theirs, cpu = float(count.total * machine.size), machine.kind == "cpu"
+    loading = machine.held + 2 * theirs if cpu else 0.0
+    operations = forward_operations(count) * work.forget + encoding_operations(count, work.flagged)
+    return Estimate(
+        "base",
+        made.parts | {"loading": max(0.0, loading - made.total)},
+        seconds(operations, machine),
+        machine,
+        beside=0.0 if cpu else machine.processes * theirs,
+    )
 
 
 def encoding_operations(count: Counts, pictures: int) -> float:

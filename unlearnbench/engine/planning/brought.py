@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 from ...config import RunConfig
 from ...contracts import Method
 from ...contracts.footprint import NOTHING, Footprint
-from ...errors import ModelError, UsageError
+from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.check import ADAPTER
 from ...models.files.elsewhere import Elsewhere, Typed, found, named
-from ...models.files.source import folder_of
 from ...registry import NAME, methods
 from ...runtime.atomic import sha256_of
 from ..keys import digest
@@ -62,11 +61,10 @@ class Brought:
         for name in self._methods:
             _check_name(name, config)
 
-    def absent(self) -> dict[str, ModelCard]:
-        """Those that are to be fetched, adapters too, by their names."""
+    def cards(self) -> list[ModelCard]:
+        """Of all of them, adapters too."""
         typed = [*([self._base] if self._base else ()), *self._methods.values()]
-        cards = [card for each in typed for card in (each.model, each.adapter) if card]
-        return {card.name: card for card in cards if not _is_here(card)}
+        return [card for each in typed for card in (each.model, each.adapter) if card]
 
     def base(self, like: ModelCard) -> Elsewhere | None:
         """The base, if it was made elsewhere."""
@@ -97,15 +95,7 @@ def digested(typed: Typed, like: ModelCard, digest_of: Callable[[Path], str], *,
     content = digest_of(folder)
     if adapter:
         content = digest([content, digest_of(adapter), sha256_of(adapter / ADAPTER)])
-    return Elsewhere(typed.text, folder, adapter, content)
-
-
-def _is_here(card: ModelCard) -> bool:
-    try:
-        folder_of(card, fetch=False)
-    except ModelError:
-        return False
-    return True
+    return Elsewhere(typed.text, folder, adapter, content, typed.anywhere)
 
 
 def _check_name(name: str, config: RunConfig) -> None:

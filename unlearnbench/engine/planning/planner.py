@@ -36,8 +36,8 @@ def plan(config: RunConfig, store: Store, *, dry: bool = False, told: bool = Fal
     planner = _Planner(config, store, dry)
     choices = _obtainable([planner.choose(cell) for cell in cells(config)], config)
     if not told:
-        cards = {c.card.name: c.card for c in choices} | planner.brought.absent()
-        obtain(cards.values(), _on_hub(choices), fetch=not dry)
+        cards = {c.card.name: c.card for c in choices}
+        obtain(cards.values(), planner.brought.cards(), _on_hub(choices), fetch=not dry)
     loaded = [planner.load(choice) for choice in choices]
     plans: dict[str, Plan] = {}
     for choice, (data, unlearning) in zip(choices, loaded, strict=True):
@@ -60,10 +60,11 @@ def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
 
 
 def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
-    """The datasets that come from the hub, by the names of their tasks."""
+    """The datasets that come from the hub, by what `data fetch` calls them: a task, or a task and an id."""
     asked = ((c.task, c.data_source) for c in choices)
-    both = (*asked, *((c.provider, c.unlearning_source) for c in choices))
-    return {task.name: task.hub for task, source in both if source == "hub" and task.hub is not None}
+    both = dict.fromkeys((*asked, *((c.provider, c.unlearning_source) for c in choices)))
+    found = ((task.name if source == "hub" else f"{task.name} {source}", task.dataset(source)) for task, source in both)
+    return {words: dataset for words, dataset in found if dataset is not None}
 
 
 @dataclass(frozen=True)

@@ -253,5 +253,10 @@ def row_id(model: Key, task: Task, data: str | None, attack: Key | None = None) 
         "protocol": task.protocol,
         "data": data,
     }
-    key = {"schema": SCHEMA_VERSION, "model": model, "task": asked}
+    return id_of(model, asked, SCHEMA_VERSION, attack)
+
+
+def id_of(model: Key, asked: Key, schema: int, attack: Key | None = None) -> str:
+    """The same of a task that is told by its name, version, code, options, protocol and data."""
+    key = {"schema": schema, "model": model, "task": asked}
     return digest(key | ({"attack": attack} if attack else {}))[:32]

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 
-from ...runtime.memory import PeakMemory, free_memory, held_memory
+from ...runtime.memory import PeakMemory, free_memory, held_memory, is_short
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -38,8 +37,8 @@ class Held(Generic[S, T]):
         size = min(len(asked), self.most or len(asked))
         try:
             first = self._measured(asked[:size]) if not self._asked else self.ask(asked[:size])
-        except RuntimeError as error:
-            if size == 1 or not should_reduce_batch_size(error):
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not is_short(error):
                 raise
             first = None
         if first is None:  # outside of the handler, whose exception holds on to the memory of the failed attempt

@@ -109,6 +109,11 @@ def no_model(name: str, folder: Path) -> str:
     return f"model folder {name} has no config.json; give a folder written by save_pretrained"
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights, a model's or an adapter's, and every file that their index names."""
+    return bool([*folder.glob("*.safetensors")]) and not _lost(folder)
+
+
 def loaded_bytes(folder: Path, size: int) -> int:
     """Bytes that the weights take once their floating-point numbers have ``size`` bytes each.
 
@@ -144,12 +149,10 @@ def _check_family(card: ModelCard, found: str) -> None:
 
 def _check_weights(card: ModelCard, folder: Path) -> None:
     files = _weights(folder)
-    named = json_object(folder / INDEX).get("weight_map", {})
-    shards = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
-    if missing := [name for name in shards if not (folder / name).is_file()]:
+    if missing := _lost(folder):
         raise ModelError(
-            f"model {card.name} lacks {missing[0]} ({len(missing)} of its {len(shards)} weight files); copy or "
-            "download it again"
+            f"model {card.name} lacks {missing[0]} ({len(missing)} of its {len(_shards(folder))} weight files); copy "
+            "or download it again"
         )
     if not files:
         other = _other_format(folder)
@@ -193,6 +196,17 @@ def _has_template(folder: Path, processor: dict[str, Any]) -> bool:
 def _weights(folder: Path) -> list[Path]:
     """The files of a model's own weights, in the order of their names."""
     return sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("adapter_"))
+
+
+def _shards(folder: Path) -> list[str]:
+    """The names of the files that weights are divided among, as their index has them; empty without one."""
+    named = json_object(folder / INDEX).get("weight_map", {})
+    return sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+
+
+def _lost(folder: Path) -> list[str]:
+    """Those of them that are not there."""
+    return [name for name in _shards(folder) if not (folder / name).is_file()]
 
 
 def _other_format(folder: Path) -> str:

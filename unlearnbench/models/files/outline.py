@@ -8,7 +8,7 @@ from ...errors import ModelError
 from ...registry import families
 from .card import ModelCard
 from .known import check_family
-from .source import folder_of, model_type
+from .source import configured, model_type
 
 if TYPE_CHECKING:
     from ..contract.vlm import VLM
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def family_of(card: ModelCard) -> "type[VLM]":
     """The family of a model, imported; raises `ModelError` where nobody can run it, as `check_family` does."""
-    name = card.family or model_type(folder_of(card, fetch=False)[0])
+    name = card.family or model_type(configured(card))
     check_family(name, card.name)
     return families.get(name)
 
@@ -27,7 +27,7 @@ def config_of(card: ModelCard) -> Any:
     from transformers import AutoConfig
 
     if card.config is None or Path(card.source).is_dir():
-        return AutoConfig.from_pretrained(folder_of(card, fetch=False)[0])
+        return AutoConfig.from_pretrained(configured(card))
     config = dict(card.config)
     return AutoConfig.for_model(config.pop("model_type"), **config)
 
@@ -35,7 +35,7 @@ def config_of(card: ModelCard) -> Any:
 def image_settings(card: ModelCard) -> dict[str, Any]:
     """What its files say of a model's image processor; nothing where they are not here."""
     try:
-        folder = folder_of(card, fetch=False)[0]
+        folder = configured(card)
     except ModelError:
         return {}
     for name in ("preprocessor_config.json", "processor_config.json"):

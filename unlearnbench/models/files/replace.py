@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ...errors import ModelError
+from ...runtime.memory import is_short
 from ..contract.edits import Adapter, Alteration
 from ..contract.vlm import VLM
 from .elsewhere import Elsewhere
@@ -67,8 +68,8 @@ def _fitting(text: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Found missing adapter keys")
             yield
-    except torch.OutOfMemoryError:
-        raise
     except (ValueError, KeyError, RuntimeError, UserWarning, SafetensorError) as error:
+        if is_short(error):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"the adapter of {text} does not fit the model: {reason}; is it one of that model?") from error

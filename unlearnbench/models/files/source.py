@@ -4,10 +4,11 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+from ...data.hub import lacking
 from ...errors import ModelError, UsageError
 from ...registry import models
 from .card import ModelCard, Scale
-from .check import ADAPTER, no_model
+from .check import ADAPTER, has_weights, no_model
 
 TINY_BYTES = 200 * 2**20
 """A local model with less than this in its weight files counts as tiny when defaults are chosen."""
@@ -86,6 +87,53 @@ def folder_of(card: ModelCard, *, fetch: bool = True) -> tuple[Path, str | None]
     return _from_hub(card, fetch)
 
 
+def whole(card: ModelCard) -> Path | None:
+    """The local folder of a card whose files are all here; None where some of them are still to be fetched.
+
+    Raises `UsageError` for what is neither a folder nor a hub id.
+    """
+    try:
+        folder, _ = folder_of(card, fetch=False)
+    except ModelError:
+        return None
+    if not is_fetched(card):
+        return folder
+    missing = lacking(card.source, folder, WANTED, "model")
+    # What an older client has left tells by its weights alone whether it is all there is.
+    return folder if (has_weights(folder) if missing is None else not missing) else None
+
+
+def is_fetched(card: ModelCard) -> bool:
+    """Whether a card's files come from the hub."""
+    return not Path(card.source).is_dir() and ":" not in card.source
+
+
+def configured(card: ModelCard) -> Path:
+    """The local folder that has a card's ``config.json``, whether its weights are here or not; nothing is fetched.
+
+    Raises `ModelError` where there is none, `UsageError` for what is neither a folder nor a hub id.
+    """
+    if not is_fetched(card):
+        return folder_of(card, fetch=False)[0]
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(card.source, "config.json", revision=card.revision)
+    except HFValidationError:
+        raise _no_id(card) from None
+    if not isinstance(found, str):
+        raise ModelError(
+            f"the configuration of model {card.source} is not here, and this command fetches nothing: where there is a "
+            f"network, hf download {card.source} config.json preprocessor_config.json (some KB)"
+        )
+    return Path(found).parent
+
+
+def _no_id(card: ModelCard) -> UsageError:
+    return UsageError(f"model {card.source!r} is no hub id (OWNER/NAME), no folder and not in 'list models'")
+
+
 def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
@@ -95,9 +143,7 @@ def _from_hub(card: ModelCard, fetch: bool) -> tuple[Path, str]:
             card.source, revision=card.revision, allow_patterns=list(WANTED), local_files_only=not fetch
         )
     except HFValidationError:
-        raise UsageError(
-            f"model {card.source!r} is no hub id (OWNER/NAME), no folder and not in 'list models'"
-        ) from None
+        raise _no_id(card) from None
     except RepositoryNotFoundError:
         raise ModelError(f"the hub has no model {card.source!r} that you may read; check the name, or log in") from None
     except Exception as error:  # the client and the libraries beneath it raise many kinds

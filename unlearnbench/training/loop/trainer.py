@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
 
@@ -17,6 +16,7 @@ from ...contracts.sample import Sample
 from ...errors import OutOfMemory, UnlearnbenchError
 from ...models.contract.vlm import hearing
 from ...runtime import distributed
+from ...runtime.memory import is_short
 from ...runtime.run import Checkpoint, Run
 from ..params import DIVERGED, TrainParams
 from .examples import by_set, once_each
@@ -158,14 +158,14 @@ class Trainer:
             try:
                 parts = self._accumulate(batch)
                 break
-            except RuntimeError as error:
-                if not should_reduce_batch_size(error):
+            except (RuntimeError, MemoryError) as error:
+                if not is_short(error):
                     raise
-                self._halve(len(batch))
+            self._halve(len(batch))  # outside of the handler, whose exception holds on to the failed attempt's memory
         try:
             self._update()
-        except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+        except (RuntimeError, MemoryError) as error:
+            if not is_short(error):
                 raise
             raise _short("in the optimiser's step, which smaller batches do not help") from None
         self.steps += 1
