@@ -135,6 +135,10 @@ class YesNoTask(Task):
         """The questions."""
         return ((each.where, "question", each.question) for each in data.asked.questions)
 
+    def pictures(self, data: YesNoData) -> Iterator[Path]:
+        """Each once."""
+        return iter(dict.fromkeys(each.image for each in data.asked.questions))
+
     def evaluate(self, model: "VLM", data: YesNoData, run: "Run") -> Evaluation:
         """Ask and score."""
         questions = data.asked.questions

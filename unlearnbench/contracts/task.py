@@ -14,7 +14,7 @@ from .params import Params
 from .scored import Scored
 
 if TYPE_CHECKING:
-    from ..contracts.sample import Sample, Sets
+    from ..contracts.sample import Query, Sample, Sets
     from ..data.hub import HubDataset
     from ..data.source import Location
     from ..metrics.statistics import MetricValue
@@ -254,6 +254,17 @@ class Task(ABC):
         They are such as `evaluate` keeps, so that `measured` and `by_question` take them.
         """
         raise UsageError(f"task {self.name!r} cannot be attacked: it defines no answers")
+
+    def other_views(self, data: Any, samples: Iterable["Sample"]) -> "Mapping[str, Query]":
+        """The samples, by their ids, on other pictures, on which nobody trained; those that can be asked so.
+
+        By default none can.
+        """
+        return {}
+
+    def pictures(self, data: Any) -> Iterable[Path]:
+        """The pictures that a task without sets asks about: nobody trained on them. By default it does not tell."""
+        return ()
 
     @classmethod
     def can_be_attacked(cls) -> bool:
