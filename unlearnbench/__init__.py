@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .contracts.sample import Sampling as Sampling
     from .contracts.sample import Sets as Sets
     from .data.hub import HubDataset as HubDataset
+    from .data.pictures import open_picture as open_picture
     from .data.source import Location as Location
     from .data.source import locate as locate
     from .errors import DataError as DataError
@@ -52,9 +53,11 @@ if TYPE_CHECKING:
     from .metrics.measure import further_versions as further_versions
     from .metrics.measure import measure_sets as measure_sets
     from .metrics.refusals import REFUSALS as REFUSALS
+    from .metrics.scorers import STRICT as STRICT
     from .metrics.scorers import Scorer as Scorer
     from .metrics.statistics import MetricValue as MetricValue
     from .metrics.statistics import estimate as estimate
+    from .metrics.statistics import proportion as proportion
     from .metrics.statistics import summarise as summarise
     from .models.asking.requests import Ask as Ask
     from .models.asking.requests import Weigh as Weigh
@@ -67,6 +70,9 @@ if TYPE_CHECKING:
     from .models.contract.edits import Trained as Trained
     from .models.contract.edits import Weights as Weights
     from .models.contract.explanation import Explanation as Explanation
+    from .models.contract.gates import Gate as Gate
+    from .models.contract.gates import gate_of as gate_of
+    from .models.contract.gates import held as held
     from .models.contract.token_facts import TokenFacts as TokenFacts
     from .models.contract.vlm import VLM as VLM
     from .models.contract.vlm import Batch as Batch
@@ -75,6 +81,7 @@ if TYPE_CHECKING:
     from .models.fusion.deep import DeepFusionVLM as DeepFusionVLM
     from .models.fusion.early import EarlyFusionVLM as EarlyFusionVLM
     from .models.pictures.cache import Picture as Picture
+    from .models.pictures.traced import Traced as Traced
     from .registry import attack as attack
     from .registry import family as family
     from .registry import load_plugin as load_plugin
@@ -151,8 +158,11 @@ _PUBLIC = {
     "fit": "training.loop",
     "Footprint": "contracts.footprint",
     "further_versions": "metrics.measure",
+    "Gate": "models.contract.gates",
+    "gate_of": "models.contract.gates",
     "Group": "training.loop",
     "Headline": "contracts",
+    "held": "models.contract.gates",
     "HubDataset": "data.hub",
     "kl_from_reference": "training.losses",
     "load_plugin": "registry",
@@ -172,12 +182,14 @@ _PUBLIC = {
     "ModelError": "errors",
     "NOTHING": "contracts.footprint",
     "npo": "training.losses",
+    "open_picture": "data.pictures",
     "PairedMethod": "training.paired_method",
     "Pairs": "training.unlearning",
     "Params": "contracts",
     "Picture": "models.pictures.cache",
     "PictureCounts": "models.contract.vlm",
     "project_once": "training.adaptation",
+    "proportion": "metrics.statistics",
     "Query": "contracts.sample",
     "Record": "contracts",
     "Scored": "contracts",
@@ -196,6 +208,7 @@ _PUBLIC = {
     "simnpo": "training.losses",
     "Split": "results.row",
     "Stopping": "training.params",
+    "STRICT": "metrics.scorers",
     "summarise": "metrics.statistics",
     "Summary": "contracts",
     "SummaryTable": "contracts",
@@ -203,6 +216,7 @@ _PUBLIC = {
     "Target": "contracts.attack",
     "task": "registry",
     "TokenFacts": "models.contract.token_facts",
+    "Traced": "models.pictures.traced",
     "Trained": "models.contract.edits",
     "TrainParams": "training.params",
     "unlearn": "training.unlearning",

@@ -4,10 +4,11 @@ Gate, selection and encoder work on pictures, each for itself. A query without o
 """
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -36,6 +37,7 @@ class Guard(Edit):
         linear = params.encoder == "linear"
         self.encoder = Encoder(model.width, params.encoder_init).to(model.device) if linear else None
         self.selector = Selector(model, params, seed)
+        self.held: Literal["open", "closed"] | None = None  # as of `unlearnbench.Gate`: closed to what is flagged
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -44,15 +46,26 @@ class Guard(Edit):
         return {name: module for name, module in named.items() if module is not None}
 
     # ------------------------------------------------------------------------------------------------------ at work
+    @property
+    def threshold(self) -> float:
+        """The logit from which a picture is flagged."""
+        return 0.0 if self.discriminator is None else math.log(self.params.threshold / (1 - self.params.threshold))
+
+    def gate_scores(self, pictures: Sequence[Picture]) -> Tensor:
+        """The discriminator's logit of each picture; the same for all where there is none."""
+        if self.discriminator is None or not pictures:
+            return torch.zeros(len(pictures))
+        return self.discriminator([picture.tokens for picture in pictures])  # type: ignore[no-any-return]
+
     @torch.no_grad()
     def flags(self, pictures: list[Picture]) -> list[bool]:
         """The hard gate: whether the discriminator takes each picture for somebody to be forgotten."""
-        if self.discriminator is None or not pictures:
-            return [True] * len(pictures)
+        if self.held is not None or self.discriminator is None or not pictures:
+            return [self.held != "open"] * len(pictures)
         distinct = {id(picture): picture for picture in pictures}
-        logits = self.discriminator([picture.tokens for picture in distinct.values()])
-        open_gate = dict(zip(distinct, (logits.sigmoid() >= self.params.threshold).tolist(), strict=True))
-        return [open_gate[id(picture)] for picture in pictures]
+        logits = self.gate_scores([*distinct.values()])
+        flagged = dict(zip(distinct, (logits.sigmoid() >= self.params.threshold).tolist(), strict=True))
+        return [flagged[id(picture)] for picture in pictures]
 
     def replace(self, batch: Batch, visual: list[Tensor], flags: Sequence[bool] | None = None) -> list[Tensor]:
         """Eq. 8 on every picture of ``batch``, or those with ``flags``, as `replaced` has it; others as they were."""
@@ -72,7 +85,7 @@ class Guard(Edit):
         return noisy(picked, self.params.noise_scale, drawing("noise", image, text, self.seed))
 
     def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
-        """What the model sees: edited tokens where a picture's gate is open, its own elsewhere; differentiable."""
+        """What the model sees: edited tokens where a picture is flagged, its own elsewhere; differentiable."""
         flags = self.flags(batch.pictures)
         rows = sorted({row for row, flagged in zip(batch.row_of, flags, strict=True) if flagged})
         if not rows:

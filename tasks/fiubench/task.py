@@ -14,6 +14,7 @@ from unlearnbench import (
     HubDataset,
     Location,
     Params,
+    Query,
     Scored,
     Scorer,
     Split,
@@ -153,6 +154,11 @@ class FIUBenchTask(FactsTask):
         """All sets, and the forget set on other pictures; nobody asks about those who are for validation."""
         named = {name: getattr(data.sets, name) for name in (*WEIGHED, "acquaintances")}
         return named | {"other_view": on_other_pictures(data.dataset, data.sets.forget)}
+
+    def other_views(self, data: FIUBenchData, samples: Iterable[Any]) -> dict[str, Query]:
+        """The same questions on pictures of the same people that nobody trained on."""
+        found = ((sample.id, on_other_pictures(data.dataset, [sample])) for sample in samples)
+        return {name: views[0].query for name, views in found if views}
 
     def texts(self, data: FIUBenchData) -> Iterator[tuple[str, str, str]]:
         """Questions and answers in all their wordings."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
@@ -10,6 +11,8 @@ from .params import Params
 from .sample import Query, Sample, Sampling
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from ..metrics.statistics import MetricValue
     from ..models.contract.edits import Edit
     from ..models.contract.vlm import VLM
@@ -57,6 +60,8 @@ class Asking:
     one_casing: bool = False
     """Whether answers that are compared with each other, the true one in other words and false ones, are lower-cased:
     else one could be told from the others by its capitals."""
+    gate: Literal["open", "closed"] | None = None
+    """At what the model's gate is held meanwhile, where it has one (`unlearnbench.Gate`); None: it decides itself."""
 
     def of(self, sample: Sample) -> Query:
         """What is asked of a sample."""
@@ -85,6 +90,29 @@ class Target(Protocol):
     @property
     def variant(self) -> str:
         """Which of the models that `Attack.change` made is asked."""
+
+    @property
+    def task(self) -> "Task":
+        """What is asked, and what a score is made of."""
+
+    def picture(self, recipe: object, make: "Callable[[], Image]") -> Path:
+        """The file of a picture to be asked about, losslessly as ``make`` makes it, the same for all models.
+
+        ``recipe``, of JSON's types, is all that it follows from: what was made by it once is not made again.
+        """
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """What it took to make the model before it was attacked, as its row says: ``train_seconds`` for one."""
+
+    def other_views(self, samples: Iterable[Sample]) -> Mapping[str, Query]:
+        """The samples, by their ids, on other pictures, on which nobody trained; those that can be asked so."""
+
+    def scenes(self) -> Mapping[str, Sequence[Path]]:
+        """Pictures that have nothing to do with what is forgotten, by the task that asks about them.
+
+        Those of the data at hand alone: nothing is fetched.
+        """
 
     def records(
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
@@ -136,6 +164,10 @@ class Attack:
         self.params = params
 
     # ---------------------------------------------------------------------------------------------------- the attack
+    def tasks(self) -> tuple[str, ...]:
+        """Names of other tasks whose questions it wants: their `Task.samples` are then in ``sets.further``, by name."""
+        return ()
+
     def victims(self, sets: "Sets") -> tuple[Sample, ...]:
         """What the attack is to bring back: by default the forget set.
 

@@ -14,7 +14,7 @@ from .params import Params
 from .scored import Scored
 
 if TYPE_CHECKING:
-    from ..contracts.sample import Sample, Sets
+    from ..contracts.sample import Query, Sample, Sets
     from ..data.hub import HubDataset
     from ..data.source import Location
     from ..metrics.statistics import MetricValue
@@ -176,6 +176,13 @@ class Task(ABC):
         """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
         raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
 
+    def samples(self, data: Any) -> "tuple[Sample, ...]":
+        """Every question of what `load` returned with its true answer, for attacks that train on questions like these.
+
+        Ids are told from those of other tasks.
+        """
+        raise UsageError(f"task {self.name!r} does not give its questions with their answers: it defines no samples")
+
     def texts(self, data: Any) -> Iterable[tuple[str, str, str]]:
         """All that is put before a model: where it stands in what `load` returned, the field's name, and the text.
 
@@ -254,6 +261,17 @@ class Task(ABC):
         They are such as `evaluate` keeps, so that `measured` and `by_question` take them.
         """
         raise UsageError(f"task {self.name!r} cannot be attacked: it defines no answers")
+
+    def other_views(self, data: Any, samples: Iterable["Sample"]) -> "Mapping[str, Query]":
+        """The samples, by their ids, on other pictures, on which nobody trained; those that can be asked so.
+
+        By default none can.
+        """
+        return {}
+
+    def pictures(self, data: Any) -> Iterable[Path]:
+        """The pictures that a task without sets asks about: nobody trained on them. By default it does not tell."""
+        return ()
 
     @classmethod
     def can_be_attacked(cls) -> bool:

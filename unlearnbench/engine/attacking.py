@@ -1,20 +1,29 @@
 """An attacked cell's evaluation: every variant of the attacked model is asked, and what it answers is measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..contracts import Evaluation
+from ..contracts import Evaluation, Task
 from ..contracts.attack import AS_IT_IS, Asking, named, of_variant
-from ..contracts.sample import Sample, Sets, clusters
-from ..errors import PluginError
-from ..runtime.run import Run
+from ..contracts.sample import Query, Sample, Sets, clusters
+from ..data.hub import cache_only
+from ..errors import PluginError, UnlearnbenchError
+from ..models.contract.gates import held
+from ..registry import tasks
+from ..runtime.atomic import atomic_write, require_writable
+from ..runtime.run import Marked, Run
 from .handed import VARIANT, checked_evaluation
+from .keys import digest
 from .planning import Aimed, Plan
 from .stages import PRETRAINED
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from ..metrics.statistics import MetricValue
     from ..models.contract.vlm import VLM
     from .runner import Made, Ready, Runner
@@ -39,18 +48,19 @@ class Aim:
     variant: str
     runner: "Runner"
     run: Run
+    cost: Mapping[str, Any]
     others: "list[Ready]" = field(default_factory=list)
     """The models beside it that were asked for."""
 
     @property
     def sets(self) -> Sets:
         """All of the task's."""
-        return self.plan.sets
+        return self.plan.attacked_sets
 
     @cached_property
     def victims(self) -> tuple[Sample, ...]:
         """As the attack names them."""
-        return self.aimed.made.victims(self.plan.sets)
+        return self.aimed.made.victims(self.sets)
 
     @cached_property
     def utility(self) -> tuple[Sample, ...]:
@@ -63,9 +73,41 @@ class Aim:
     def records(
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
     ) -> list[dict[str, Any]]:
-        """What the task keeps of the answers."""
+        """What the task keeps of the answers; those behind a gate that is held are remembered by themselves."""
         journal = next((other.journal for other in self.others if other.model is model), self.run.journal)
-        return self.plan.task.answers(model, asked, self.plan.data, replace(self.run, journal=journal), how)
+        if how.gate:
+            journal = Marked(journal, f"gate {how.gate}")
+        with held(model, how.gate):
+            return self.plan.task.answers(model, asked, self.plan.data, replace(self.run, journal=journal), how)
+
+    @property
+    def task(self) -> Task:
+        """The cell's."""
+        return self.plan.task
+
+    def picture(self, recipe: object, make: "Callable[[], Image]") -> Path:
+        """In the store, by the digest of the recipe."""
+        path = self.runner.store.root / "pictures" / f"{digest(recipe)[:32]}.png"
+        if not path.is_file():
+            require_writable(path.parent, "--store")
+            with atomic_write(path) as file:
+                make().save(file)
+        return path
+
+    def other_views(self, samples: Iterable[Sample]) -> Mapping[str, Query]:
+        """As the task has them."""
+        return self.plan.task.other_views(self.plan.data, samples)
+
+    def scenes(self) -> Mapping[str, Sequence[Path]]:
+        """Those of all tasks without sets whose data are where the cell's are, each with its default options."""
+        found: dict[str, Sequence[Path]] = {}
+        for name in tasks.names():
+            kind = tasks.get(name)
+            if kind.provides_sets or kind.pictures is Task.pictures:
+                continue
+            with suppress(UnlearnbenchError), cache_only():
+                found[name] = [*(task := kind(kind.Options())).pictures(task.load(self.plan.data_source, None))]
+        return found
 
     def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
         """Another model of the cell's chain."""
@@ -91,13 +133,18 @@ def attacked(plan: Plan, runner: "Runner") -> Attacked:
         ready = runner.ready(plan, place)
         made, variant = ready.made, "" if place is None else str(ready.made[-1].said["variants"][place])
         run = Run(plan.cell.seed, runner.progress, journal=ready.journal)
-        aim = Aim(plan, aimed, variant, runner, run)
+        aim = Aim(plan, aimed, variant, runner, run, _cost(plan, made))
         for name, records in aimed.made.ask(ready.model, aim, run).items():
             _checked_name(aimed, name)
             found[named((variant, name))] = records
         notes |= {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
         reused += ready.journal.reused_seconds
     return Attacked(evaluation_of(plan, aimed, found), made, notes, reused)
+
+
+def _cost(plan: Plan, made: "Sequence[Made]") -> Mapping[str, Any]:
+    """What the stage took that the attack is aimed at."""
+    return next(each.said["cost"] for each in reversed(made) if each.stage.digest == plan.unlearned.digest)
 
 
 def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, Any]]]) -> Evaluation:
@@ -109,7 +156,7 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
         records += [{**record, "variant": variant} for record in checked.records]
         metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
     metrics |= checked_evaluation(plan.task, Evaluation([], aimed.made.overall(plan.task, found))).metrics
-    victims = aimed.made.victims(plan.sets)
+    victims = aimed.made.victims(plan.attacked_sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)
 

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -123,6 +124,21 @@ def estimate(
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # Rounding must not leave the value outside its own interval.
     return MetricValue(value, min(float(low), value), max(float(high), value), n, higher_is_better)
+
+
+def proportion(rate: float, n: int, *, independent: float | None = None, higher_is_better: bool | None) -> MetricValue:
+    """A share of ``n`` cases with its Wilson interval, of so many as are ``independent`` of each other, all by default.
+
+    It tells also of shares of 0 and of 1, of which a bootstrap says nothing.
+    """
+    if not n:
+        return undefined("no samples", higher_is_better)
+    size = n if independent is None else independent
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    middle = (rate + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * math.sqrt(rate * (1 - rate) / size + z * z / (4 * size * size))
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return MetricValue(rate, min(low, rate), max(high, rate), n, higher_is_better)
 
 
 def undefined(reason: str, higher_is_better: bool | None, *, n: int = 0) -> MetricValue:

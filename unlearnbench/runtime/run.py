@@ -93,6 +93,18 @@ class Forgetful:
         return answer()
 
 
+@dataclass(frozen=True)
+class Marked:
+    """A journal in which the same questions are other ones than in ``journal``: they are asked in another state."""
+
+    journal: Journal
+    mark: str
+
+    def once(self, question: object, answer: Callable[[], Any]) -> Any:
+        """As of ``journal``."""
+        return self.journal.once([self.mark, question], answer)
+
+
 class Silent:
     """Shows nothing."""
 

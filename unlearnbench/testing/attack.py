@@ -2,25 +2,29 @@
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
+from PIL.Image import Image
+
 from ..config import resolve
 from ..contracts import Attack, AttackParams, Evaluation, Task, TaskData
 from ..contracts.attack import AS_IT_IS, Access, Asking, Records
 from ..contracts.footprint import Footprint, Workload
-from ..contracts.sample import Sample, Sets
+from ..contracts.sample import Query, Sample, Sets
 from ..engine.handed import VARIANT
+from ..engine.keys import digest
 from ..engine.memory.counts import counts
 from ..engine.stages import AttackMaker, part
 from ..errors import UsageError
 from ..metrics.measure import by_question, measure_sets
 from ..metrics.statistics import MetricValue
 from ..models.asking.requests import Ask, Weigh, WeighTokens, ask
+from ..models.contract.gates import held
 from ..models.contract.imprint import Imprint
 from ..models.contract.vlm import VLM, hearing
 from ..models.files.load import load
@@ -158,7 +162,33 @@ class CheckTarget:
         self, model: VLM, asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
     ) -> list[dict[str, Any]]:
         """As the made-up task answers."""
-        return self.case.task.answers(model, asked, None, self.run, how)
+        with held(model, how.gate):
+            return self.case.task.answers(model, asked, None, self.run, how)
+
+    @property
+    def task(self) -> Task:
+        """The made-up one."""
+        return self.case.task
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """Nothing was trained."""
+        return {"train_seconds": 0.0}
+
+    def picture(self, recipe: object, make: Callable[[], Image]) -> Path:
+        """In the check's folder."""
+        path = self.case.folder / f"{digest(recipe)[:32]}.png"
+        if not path.is_file():
+            make().save(path)
+        return path
+
+    def other_views(self, samples: Iterable[Sample]) -> Mapping[str, Query]:
+        """There are none."""
+        return {}
+
+    def scenes(self) -> Mapping[str, Sequence[Path]]:
+        """There are none."""
+        return {}
 
     def beside(self, name: str) -> VLM:
         """The model as it came, which stands for any other of a chain."""

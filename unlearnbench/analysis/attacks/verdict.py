@@ -17,8 +17,8 @@ WORDS: Final[dict[AttackVerdict, str]] = {
 }
 """What each means, the rule in docs/attacks.md."""
 
-GRAVE: Final = ("comes back", "leaks", "broken", "inconclusive", "cannot tell", "holds")
-"""Which word stands for several variants of an attack, what counts most first."""
+GRAVE: Final = ("comes back", "leaks", "broken", "inconclusive", "holds", "cannot tell")
+"""Which word stands for several variants of an attack, what counts most first: of those in which one can tell."""
 
 
 def attack_verdict(

@@ -107,6 +107,21 @@ class VLM(Network):
     def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector on one picture, differentiable in their weights."""
 
+    def own_size(self, width: int, height: int) -> tuple[int, int] | None:
+        """Width and height at which a picture of this size is read pixel by pixel, nothing of it scaled.
+
+        None where the processor always cuts up and scales, so that there is none.
+        """
+        return None
+
+    def pixel_values(self, preprocessed: Any) -> Tensor:
+        """The numbers, of what `preprocess` returned, that the vision tower reads."""
+        return preprocessed["pixel_values"]  # type: ignore[no-any-return]
+
+    def with_pixel_values(self, preprocessed: Any, values: Tensor) -> Any:
+        """The same with other numbers, for `encode`, which is differentiable in them too."""
+        return type(preprocessed)({**preprocessed, "pixel_values": values})
+
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
         """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""

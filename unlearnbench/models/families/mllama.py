@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers.models.mllama.image_processing_pil_mllama import (
     get_all_supported_aspect_ratios,
     get_image_size_fit_to_canvas,
+    get_optimal_tiled_canvas,
 )
 
 from ...registry import family
@@ -37,6 +38,20 @@ class Mllama(DeepFusionVLM):
         """Pixels of the tiles, and how much of them the picture covers."""
         inputs = processor.image_processor([[image]], return_tensors="pt")
         return inputs, self._covered(image, inputs)
+
+    def own_size(self, width: int, height: int) -> tuple[int, int]:
+        """That to which it is made to fit into its tiles."""
+        side, most = (getattr(self.model.config.vision_config, name) for name in ("image_size", "max_num_tiles"))
+        rows, columns = get_optimal_tiled_canvas(height, width, most, side)
+        high, wide = get_image_size_fit_to_canvas(height, width, rows, columns, side)
+        return int(wide), int(high)
+
+    def pixel_values(self, preprocessed: Any) -> Tensor:  # noqa: D102
+        return super().pixel_values(preprocessed[0])
+
+    def with_pixel_values(self, preprocessed: Any, values: Tensor) -> Any:  # noqa: D102
+        inputs, covers = preprocessed
+        return super().with_pixel_values(inputs, values), covers
 
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs, covers = preprocessed[0].to(self.device), preprocessed[1]

@@ -23,6 +23,13 @@ class QwenVL(EarlyFusionVLM):
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.visual.merger  # type: ignore[no-any-return]
 
+    def own_size(self, width: int, height: int) -> tuple[int, int]:
+        """That of the nearest grid of whole squares of patches."""
+        images = self.processor.image_processor
+        cell = images.patch_size * images.merge_size
+        high, wide = smart_resize(height, width, cell, images.size.shortest_edge, images.size.longest_edge)
+        return int(wide), int(high)
+
     def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
         """A token for every square of patches in a picture of the size to which it is made."""
         vision = self.model.config.vision_config

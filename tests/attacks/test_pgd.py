@@ -1,0 +1,154 @@
+"""Steps on pixels against a gate that is known: they mislead it where chance does not, within their bounds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from unlearnbench.attacks.pgd import PGD, PGDParams
+from unlearnbench.contracts.sample import Asked, Sample, Sets
+from unlearnbench.models.contract.vlm import VLM
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.runtime.run import Run
+from unlearnbench.testing import check_attack
+
+
+@pytest.fixture(scope="module", params=["tiny-qwen2.5-vl", "tiny-mllama"])
+def seeing(request: pytest.FixtureRequest) -> VLM:
+    return load(card_for(request.param), "cpu")
+
+
+class Direction:
+    """A gate that flags pictures whose mean visual token goes far in one direction."""
+
+    held = None
+    modules: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, width: int) -> None:
+        self.way, self.threshold = torch.randn(width, generator=torch.Generator().manual_seed(0)), 0.0
+
+    def gate_scores(self, pictures: Any) -> Tensor:
+        return torch.stack([picture.tokens.mean(0) @ self.way for picture in pictures])
+
+    def __call__(self, batch: Any, visual: list[Tensor]) -> list[Tensor]:
+        return visual
+
+
+class Here:
+    """A target that keeps pictures and asks nothing."""
+
+    def __init__(self, folder: Path, samples: tuple[Sample, ...]) -> None:
+        self.folder, self.victims, self.utility, self.shown = folder, samples, samples, dict[str, Path]()
+
+    def picture(self, recipe: Any, make: Callable[[], Image.Image]) -> Path:
+        path = self.folder / f"{recipe[-1]}.png"
+        if not path.is_file():
+            make().save(path)
+        return path
+
+    def records(self, model: VLM, asked: Any, how: Any = None) -> list[dict[str, Any]]:
+        own = [each for of in asked.values() for each in of]
+        if how:
+            self.shown |= {each.id: how.of(each).images[0] for each in own}
+        return [{"id": each.id} for each in own]
+
+
+@pytest.fixture
+def picture(small_data: Path) -> Path:
+    return min((small_data / "SFHQ").glob("*.png"))
+
+
+def misled(seeing: VLM, picture: Path, folder: Path, margin: float, journal: Any = None) -> tuple[Here, Any]:
+    """What comes of a gate that flags the picture by so much; below 0 it does not."""
+    gate = Direction(seeing.width)
+    with torch.no_grad():
+        gate.threshold = float(gate.gate_scores([seeing.see(picture)])[0]) - margin
+    sample = Sample("a", "ann", Asked("Who is this?", (picture,)), "Ann")
+    here = Here(folder, (sample,))
+    seeing.visual_edit = gate
+    run = Run(0) if journal is None else Run(0, journal=journal)
+    try:
+        found = PGD(PGDParams(eps=(2, 8), steps=10, restarts=1)).ask(seeing, here, run)  # type: ignore[arg-type]
+    finally:
+        seeing.visual_edit = None
+    return here, found
+
+
+@pytest.mark.parametrize(("aim", "side"), [("open", 1), ("closed", -1)])
+def test_it_misleads_by_pictures_that_the_model_reads_as_any_other(
+    seeing: VLM, picture: Path, tmp_path: Path, aim: str, side: int
+) -> None:
+    here, found = misled(seeing, picture, tmp_path, side * 0.3)
+    own = [each for each in found["pictures"] if each["aim"] == aim]
+    assert [(each["eps"], each["already"], each["at_random"]) for each in own] == [(2, False, False), (8, False, False)]
+    assert own[-1]["misled"]
+    least = min(each["eps"] for each in own if each["misled"])
+    assert found[aim][0]["misled"]
+    other = next(each for each in found["pictures"] if each["aim"] != aim)
+    assert other["already"]
+    shown = here.shown["a"] if aim == "closed" else next(tmp_path.glob("*.png"))
+    size = seeing.own_size(*Image.open(picture).size)
+    before, after = (np.asarray(Image.open(each).convert("RGB").resize(size)).astype(int) for each in (picture, shown))
+    assert 0 < abs(before - after).max() <= least
+    gate = Direction(seeing.width)
+    with torch.no_grad():
+        scores = [float(gate.gate_scores([seeing.see(each)])[0]) for each in (picture, shown)]
+    assert (scores[0] - scores[1]) * side > 0.3
+
+
+def test_what_a_gate_does_not_give_way_to_is_said(seeing: VLM, picture: Path, tmp_path: Path) -> None:
+    """Then the picture is asked about as it is."""
+    here, found = misled(seeing, picture, tmp_path, 1e6)
+    own = [each for each in found["pictures"] if each["aim"] == "open"]
+    assert not any(each["misled"] for each in own)
+    assert not found["open"][0]["misled"]
+    assert here.shown["a"] == picture
+    rates = PGD(PGDParams()).measured(None, found["pictures"])  # type: ignore[arg-type]
+    assert rates["open.misled_8"].value == 0
+    assert rates["open.least_eps"].value is None
+    assert rates["closed.wrong_before"].value == 1
+
+
+class Kept:
+    """A journal."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+
+    def once(self, question: object, answer: Callable[[], Any]) -> Any:
+        if repr(question) not in self.said:
+            self.said[repr(question)] = answer()
+        return self.said[repr(question)]
+
+
+def test_what_was_found_is_not_searched_again_and_lost_pictures_are_made_anew(
+    seeing: VLM, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Kept()
+    _, first = misled(seeing, picture, tmp_path, 0.05, journal)
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    _, again = misled(seeing, picture, tmp_path, 0.05, journal)
+    assert again == first
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == files
+    monkeypatch.setattr("unlearnbench.attacks.pgd.Traced.of", None)  # nothing is searched
+    assert misled(seeing, picture, tmp_path, 0.05, journal)[1] == first
+
+
+@pytest.mark.parametrize("name", ["pgd", "gate"])
+def test_they_keep_the_contract(name: str) -> None:
+    check_attack(name)
+
+
+def test_victims_are_questions_on_some_of_the_pictures() -> None:
+    samples = tuple(Sample(f"{at}", f"{at // 4}", Asked("?", (Path(f"{at // 2}.png"),)), "yes") for at in range(16))
+    few = PGD(PGDParams(faces=4)).victims(Sets(forget=samples))
+    assert {path.name for each in few for path in each.images} == {f"{at}.png" for at in (0, 2, 4, 6)}
+    assert len(few) == 8
