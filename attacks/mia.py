@@ -87,53 +87,53 @@ class MembershipInference(Attack):
             }
             for record in found
         ]
-        trial = Trial.of(told, self.params)
+        held = HoldOut.of(told, self.params)
         run.notes["membership"] = {
-            "members": len(trial.members),
-            "nonmembers": len(trial.others),
-            "people": len({record["cluster"] for record in trial.others}),
-            "unmatched_members": sum(each["set"] == MEMBERS for each in told) - len(trial.members),
+            "members": len(held.members),
+            "nonmembers": len(held.others),
+            "people": len({record["cluster"] for record in held.others}),
+            "unmatched_members": sum(each["set"] == MEMBERS for each in told) - len(held.members),
             "who_bound_trainings": {*target.sets.bounding} >= {*others},
         }
         return {"": [*told, *target.records(model, {"retain": target.utility})]}
 
     def measured(self, task: "Task", records: Sequence[Any]) -> dict[str, MetricValue]:
         """AUC and TPR of every score, what is told blindly, and what the retain set's questions tell."""
-        trial = Trial.of(records, self.params)
+        held = HoldOut.of(records, self.params)
         found = super().measured(task, [each for each in records if each["set"] not in (MEMBERS, OTHERS)])
         for name in self.params.scores:
-            found[f"mia.{name}"] = trial.auc(name)
-            found[f"mia.{name}_tpr"] = trial.tpr(name)
-            found[f"mia.{name}_pretrained"] = replace(trial.blind.auc(name), higher_is_better=None)
-        words = MetricValue(trial.by_words, None, None, len(trial.members), None)
-        return found | {"mia.words": words, "mia.matched": self._matched(trial)}
+            found[f"mia.{name}"] = held.auc(name)
+            found[f"mia.{name}_tpr"] = held.tpr(name)
+            found[f"mia.{name}_pretrained"] = replace(held.blind.auc(name), higher_is_better=None)
+        words = MetricValue(held.by_words, None, None, len(held.members), None)
+        return found | {"mia.words": words, "mia.matched": self._matched(held)}
 
     def values(self, task: "Task", records: Sequence[Any]) -> dict[str, ByPerson]:
         """Of each score that is fair: by person, of each question the share of non-members that it is above."""
-        trial, found = Trial.of(records, self.params), dict[str, ByPerson]()
-        for name in self._fair(trial):
-            found |= {f"mia.{name}": trial.above(name), f"mia.{name}_tpr": trial.found(name)}
+        held, found = HoldOut.of(records, self.params), dict[str, ByPerson]()
+        for name in self._fair(held):
+            found |= {f"mia.{name}": held.above(name), f"mia.{name}_tpr": held.found(name)}
         return found
 
-    def _fair(self, trial: "Trial") -> list[Score]:
+    def _fair(self, held: "HoldOut") -> list[Score]:
         """The scores that tell nothing blindly; none where a bag of words tells who is a member."""
         most = self.params.matched
-        if trial.by_words > 0.5 + most:
+        if held.by_words > 0.5 + most:
             return []
-        blind = {name: trial.blind.auc(name).value or 0.0 for name in self.params.scores}
+        blind = {name: held.blind.auc(name).value or 0.0 for name in self.params.scores}
         return [name for name, value in blind.items() if abs(value - 0.5) <= most]
 
-    def _matched(self, trial: "Trial") -> MetricValue:
+    def _matched(self, held: "HoldOut") -> MetricValue:
         """The share of scores that are fair; undefined, which refuses the row, where none is."""
-        number = len(self._fair(trial))
+        number = len(self._fair(held))
         if number:
-            return MetricValue(number / len(self.params.scores), None, None, len(trial.members), None)
+            return MetricValue(number / len(self.params.scores), None, None, len(held.members), None)
         why = (
-            f"a bag of words tells members (AUC {trial.by_words:.2f})"
-            if trial.by_words > 0.5 + self.params.matched
+            f"a bag of words tells members (AUC {held.by_words:.2f})"
+            if held.by_words > 0.5 + self.params.matched
             else "the pretrained model tells members by every score"
         )
-        return MetricValue(None, None, None, len(trial.members), None, f"hold-out not matched: {why}")
+        return MetricValue(None, None, None, len(held.members), None, f"hold-out not matched: {why}")
 
 
 def nonmembers(sets: "Sets", members: Sequence["Sample"], most: int) -> "list[Sample]":
@@ -153,7 +153,7 @@ def nonmembers(sets: "Sets", members: Sequence["Sample"], most: int) -> "list[Sa
 
 
 @dataclass(frozen=True)
-class Trial:
+class HoldOut:
     """Members and non-members, whose ``weights`` make them alike in what is asked and in how long answers are."""
 
     members: list[Record]
@@ -163,7 +163,7 @@ class Trial:
     tokens: str = "tokens"
 
     @classmethod
-    def of(cls, records: Sequence[Record], params: MIAParams) -> "Trial":
+    def of(cls, records: Sequence[Record], params: MIAParams) -> "HoldOut":
         """From the records of a model; members who are like no non-member are left out."""
         members, others = ([each for each in records if each["set"] == name] for name in (MEMBERS, OTHERS))
         weights, kept = np.zeros(len(others)), list[Record]()
@@ -176,7 +176,7 @@ class Trial:
         return cls(kept, others, weights, params)
 
     @property
-    def blind(self) -> "Trial":
+    def blind(self) -> "HoldOut":
         """The same by the pretrained model, which knows nobody."""
         return replace(self, tokens="pretrained_tokens")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlearnbench import VLM, Counts, Edit, Footprint, MetricValue, Run, Shuffled, Target, Task, Workload
     from unlearnbench.contracts.attack import Records, Values
 
-Auxiliary = Literal["facts", "people", "nonprivate", "strangers", "ceiling"]
+Auxiliary = Literal["facts", "people", "nonprivate", "strangers", "scenes", "ceiling"]
 
 CONTROL = "plasticity"
 """The variant that has learned people whom nobody has seen, in place of what the attacker has."""
@@ -36,9 +36,11 @@ class RelearnParams(AttackParams):
         "facts",
         description="what the attacker has: facts, half of what is private of each forgotten person; people, all of "
         "that of half the people; nonprivate, what else is known of them; strangers, the same questions about people "
-        "whom no model has seen; ceiling, the whole forget set, which is told and never scored",
+        "whom no model has seen; scenes, questions about pictures of nobody; ceiling, the whole forget set, which is "
+        "told and never scored",
     )
     half: Literal["first", "second"] = Field("first", description="of facts and people: which half the attacker has")
+    scenes: str = Field("pope", description="of scenes: the task whose questions these are")
     steps: tuple[int, ...] = Field(
         (0, 15, 30, 60), min_length=2, description="steps after which the model is asked, from 0 on, each a variant"
     )
@@ -72,7 +74,7 @@ class RelearnParams(AttackParams):
 
 
 @dataclass(frozen=True)
-class Division:
+class Sides:
     """What the attacker has, what they are after, and people whom no model has seen, on whom learning is tried.
 
     Raises `UsageError` where the attacker has, or is told, an answer that they are after, or where one of the three
@@ -106,9 +108,13 @@ class Relearn(Attack):
     Params = RelearnParams
     params: RelearnParams
 
+    def tasks(self) -> tuple[str, ...]:
+        """The one with the scenes, where the attacker has these."""
+        return (self.params.scenes,) if self.params.aux == "scenes" else ()
+
     def victims(self, sets: Sets) -> tuple[Sample, ...]:
         """The forget set without what the attacker has, but under ``aux=ceiling``."""
-        return sets.forget if self.params.aux == "ceiling" else divided(sets, self.params).victims
+        return sets.forget if self.params.aux == "ceiling" else sides_of(sets, self.params).victims
 
     def change(self, model: "VLM", sets: Sets, run: "Run") -> "Mapping[str, Edit]":
         """Adapters after so many steps, and what the same number of steps makes of a model that learns strangers."""
@@ -132,7 +138,7 @@ class Relearn(Attack):
         """What the attacker learns, and what the control does."""
         if self.params.aux == "ceiling":
             return sets.forget, control_of(sets, sets.forget)
-        division = divided(sets, self.params)
+        division = sides_of(sets, self.params)
         return division.aux, division.control
 
     def _trained(
@@ -215,17 +221,17 @@ def name_of(step: int) -> str:
 
 
 # --------------------------------------------------------------------------------------------- who has what of whom
-def divided(sets: Sets, params: RelearnParams) -> Division:
+def sides_of(sets: Sets, params: RelearnParams) -> Sides:
     """What the attacker has, the victims and the control; raises `UsageError` where one of the first two is nothing."""
-    aux, victims = _sides(sets, params)
+    aux, victims = _parts(sets, params)
     aux = tuple(sample for sample in aux if not tells(sample, victims))
     for what, samples in (("learned from", aux), ("asked for", victims)):
         if not samples:
             raise UsageError(f"attack relearn: under aux={params.aux} nothing is left to be {what}: choose another aux")
-    return Division(aux, victims, control_of(sets, aux))
+    return Sides(aux, victims, control_of(sets, aux))
 
 
-def _sides(sets: Sets, params: RelearnParams) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+def _parts(sets: Sets, params: RelearnParams) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """What the attacker has, and the victims."""
     match params.aux:
         case "facts":
@@ -239,9 +245,11 @@ def _sides(sets: Sets, params: RelearnParams) -> tuple[tuple[Sample, ...], tuple
             return _parted(sets.forget, [sample.cluster in known for sample in sets.forget])
         case "nonprivate":
             return sets.nonprivate, sets.forget
+        case "scenes":
+            return sets.further.get(params.scenes, ()), sets.forget
         case _:
-            known = {*clusters(sets.strangers)[::2]}
-            return tuple(sample for sample in sets.strangers if sample.cluster in known), sets.forget
+            known = {*clusters(sets.nonmembers)[::2]}
+            return tuple(sample for sample in sets.nonmembers if sample.cluster in known), sets.forget
 
 
 def _half(names: Sequence[str], of: str, params: RelearnParams) -> set[str]:
@@ -261,7 +269,7 @@ def _parted(samples: Sequence[Sample], given: Sequence[bool]) -> tuple[tuple[Sam
 def control_of(sets: Sets, aux: Sequence[Sample]) -> tuple[Sample, ...]:
     """Questions about strangers whom the attacker does not have, such as are forgotten; as many as they have."""
     taken = {*clusters(aux)}
-    pool = [sample for sample in sets.strangers if sample.cluster not in taken]
+    pool = [sample for sample in sets.nonmembers if sample.cluster not in taken]
     kinds = {sample.tags for sample in sets.forget}
     pool = [sample for sample in pool if sample.tags in kinds] or pool
     number = min(len(pool), len(aux), MOST)

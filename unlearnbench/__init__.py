@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .metrics.measure import further_versions as further_versions
     from .metrics.measure import measure_sets as measure_sets
     from .metrics.refusals import REFUSALS as REFUSALS
+    from .metrics.scorers import STRICT as STRICT
     from .metrics.scorers import Scorer as Scorer
     from .metrics.statistics import MetricValue as MetricValue
     from .metrics.statistics import estimate as estimate
@@ -207,6 +208,7 @@ _PUBLIC = {
     "simnpo": "training.losses",
     "Split": "results.row",
     "Stopping": "training.params",
+    "STRICT": "metrics.scorers",
     "summarise": "metrics.statistics",
     "Summary": "contracts",
     "SummaryTable": "contracts",

@@ -16,6 +16,7 @@ from unlearnbench import (
     Location,
     MetricOptions,
     Record,
+    Sample,
     Task,
     ask,
     further_versions,
@@ -134,6 +135,16 @@ class YesNoTask(Task):
     def texts(self, data: YesNoData) -> Iterator[tuple[str, str, str]]:
         """The questions."""
         return ((each.where, "question", each.question) for each in data.asked.questions)
+
+    def samples(self, data: YesNoData) -> tuple[Sample, ...]:
+        """Each distinct question about a picture once, in the order of the data, answered Yes or No."""
+        found = dict[tuple[Path, str], Sample]()
+        for each in data.asked.questions:
+            picture = each.image.name
+            query = Asked(self.prompt(each.question), (each.image,))
+            name = f"{self.name}/{picture}/{each.question}"
+            found.setdefault(_key(each), Sample(name, picture, query, "Yes" if each.answer else "No", (each.category,)))
+        return tuple(found.values())
 
     def pictures(self, data: YesNoData) -> Iterator[Path]:
         """Each once."""

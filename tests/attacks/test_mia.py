@@ -10,7 +10,7 @@ import pytest
 
 from tests.attacks.aimed import Aimed
 from unlearnbench import Run
-from unlearnbench.attacks.mia import MembershipInference, Trial, nonmembers
+from unlearnbench.attacks.mia import HoldOut, MembershipInference, nonmembers
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import tasks
@@ -119,8 +119,8 @@ def drawn(shift: float, blind_shift: float = 0.0, people: int = 6, **of_members:
 
 def test_scores_are_those_of_their_definitions() -> None:
     one = record("forget", 0, 0, -2.0, -2.5)
-    trial = Trial.of([one, record("strangers", 0, 0, -9.0)], attack().params)
-    own = {name: trial._scores(name)[0][0] for name in attack().params.scores}
+    held = HoldOut.of([one, record("strangers", 0, 0, -9.0)], attack().params)
+    own = {name: held._scores(name)[0][0] for name in attack().params.scores}
     assert own["loss"] == pytest.approx(-2.5)
     assert own["zlib"] == pytest.approx(-2.5 / len(zlib.compress(b"it is 0")))
     assert own["min_k_20"] == own["min_k_40"] == pytest.approx(-3.0)  # one token at least
@@ -182,11 +182,11 @@ def test_nonmembers_count_by_how_many_members_are_like_them() -> None:
     """Two members are asked for a0 and none for a1: whatever is known of a1 does not count."""
     members = [record("forget", who, 0, -2.0) for who in (0, 1)]
     others = [record("strangers", 0, 0, -3.0), record("strangers", 1, 0, -1.0), record("strangers", 2, 1, -9.0)]
-    trial = Trial.of([*members, *others], attack().params)
-    assert [*trial.weights] == [1.0, 1.0, 0.0]
-    assert trial.auc("loss").value == 0.5
+    held = HoldOut.of([*members, *others], attack().params)
+    assert [*held.weights] == [1.0, 1.0, 0.0]
+    assert held.auc("loss").value == 0.5
     alone = record("forget", 3, 7, -2.0, tags=["crime"])  # nobody was asked anything of the kind
-    assert len(Trial.of([alone, *members, *others], attack().params).members) == 2
+    assert len(HoldOut.of([alone, *members, *others], attack().params).members) == 2
 
 
 def test_few_questions_are_of_whole_people() -> None:

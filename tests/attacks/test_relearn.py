@@ -12,13 +12,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from unlearnbench import Sets, UsageError
-from unlearnbench.attacks.relearn import CONTROL, Division, Relearn, RelearnParams, about, divided
+from unlearnbench.attacks.relearn import CONTROL, Relearn, RelearnParams, Sides, about, sides_of
+from unlearnbench.config import RunConfig
 from unlearnbench.contracts.sample import clusters
+from unlearnbench.engine.artefacts import Store
+from unlearnbench.engine.planning import plan
 from unlearnbench.models.contract.vlm import VisualEdit, hearing
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
+from unlearnbench.tasks.pope.task import POPEOptions, POPETask
 from unlearnbench.training.checkpoint import CheckpointFiles
 
 QUICK: dict[str, Any] = {"steps": (0, 1, 2), "batch_size": 8, "learning_rate": 1e-3}
@@ -26,13 +30,15 @@ QUICK: dict[str, Any] = {"steps": (0, 1, 2), "batch_size": 8, "learning_rate": 1
 
 @pytest.fixture(scope="module")
 def sets(small_data: Path) -> Sets:
-    return FIUBenchTask(FIUBenchOptions()).load(str(small_data), 3).sets
+    people = FIUBenchTask(FIUBenchOptions()).load(str(small_data), 3).sets
+    pope = POPETask(POPEOptions())
+    return replace(people, further={"pope": pope.samples(pope.load(str(small_data), None))})
 
 
-@pytest.mark.parametrize("aux", ["facts", "people", "nonprivate", "strangers"])
+@pytest.mark.parametrize("aux", ["facts", "people", "nonprivate", "strangers", "scenes"])
 @pytest.mark.parametrize("half", ["first", "second"])
 def test_nothing_that_is_learned_is_asked_for(sets: Sets, aux: Any, half: Any) -> None:
-    found = divided(sets, RelearnParams(aux=aux, half=half))
+    found = sides_of(sets, RelearnParams(aux=aux, half=half))
     assert found.aux
     assert found.control
     assert not {about(each) for each in found.aux} & {about(each) for each in found.victims}
@@ -45,7 +51,7 @@ def test_nothing_that_is_learned_is_asked_for(sets: Sets, aux: Any, half: Any) -
 
 @pytest.mark.parametrize("aux", ["facts", "people"])
 def test_the_two_halves_are_the_whole_forget_set(sets: Sets, aux: Any) -> None:
-    first, second = (divided(sets, RelearnParams(aux=aux, half=half)) for half in ("first", "second"))
+    first, second = (sides_of(sets, RelearnParams(aux=aux, half=half)) for half in ("first", "second"))
     assert {*first.aux} == {*second.victims}
     assert {*first.victims} == {*second.aux}
     assert {*first.aux, *first.victims} == {*sets.forget}
@@ -59,31 +65,49 @@ def test_the_two_halves_are_the_whole_forget_set(sets: Sets, aux: Any) -> None:
 def test_who_has_what_follows_from_the_people_alone(sets: Sets) -> None:
     """No order of samples changes it: every method's model is asked and taught the same."""
     turned = replace(sets, forget=sets.forget[::-1])
-    assert {*divided(sets, RelearnParams()).aux} == {*divided(turned, RelearnParams()).aux}
+    assert {*sides_of(sets, RelearnParams()).aux} == {*sides_of(turned, RelearnParams()).aux}
 
 
 def test_what_says_the_answer_that_is_sought_is_not_learned(sets: Sets) -> None:
-    victim = divided(sets, RelearnParams(aux="nonprivate")).victims[0]
+    victim = sides_of(sets, RelearnParams(aux="nonprivate")).victims[0]
     own = next(each for each in sets.nonprivate if each.cluster == victim.cluster)
     telling = replace(own, answer=f"She was treated for {victim.keywords[0].upper()}, they say.")
-    found = divided(replace(sets, nonprivate=(telling, *sets.nonprivate)), RelearnParams(aux="nonprivate"))
+    found = sides_of(replace(sets, nonprivate=(telling, *sets.nonprivate)), RelearnParams(aux="nonprivate"))
     assert telling not in found.aux
     assert own in found.aux
     with pytest.raises(UsageError, match="its answer is what is asked for"):
-        Division((telling,), (victim,), ())
+        Sides((telling,), (victim,), ())
 
 
 def test_a_division_that_gives_answers_away_cannot_be_made(sets: Sets) -> None:
     one, other = sets.forget[:2]
     with pytest.raises(UsageError, match="its answer is what is asked for"):
-        Division((one, other), (other,), ())
+        Sides((one, other), (other,), ())
     with pytest.raises(UsageError, match="is no stranger"):
-        Division((one,), (other,), (sets.nonprivate[0],))
+        Sides((one,), (other,), (sets.nonprivate[0],))
+
+
+def test_scenes_come_from_another_task_and_no_method_is_handed_them(
+    random_model: Path, small_data: Path, tmp_path: Path
+) -> None:
+    config = RunConfig(
+        methods=("finetune",), models=(str(random_model),), tasks=("fiubench",), attacks=("relearn",), forget=(3,),
+        data=str(small_data), device="cpu", settings={"relearn": {"aux": ("facts", "scenes")}},
+    )  # fmt: skip
+    clean, facts, scenes = plan(config, Store(tmp_path))
+    assert clean.sets == facts.sets == scenes.sets == facts.attacked_sets
+    learned = scenes.attacked_sets.further["pope"]
+    assert {each.answer for each in learned} == {"Yes", "No"}
+    assert len({each.id for each in learned}) == len(learned)
+    assert scenes.aimed is not None
+    assert scenes.aimed.made.victims(scenes.attacked_sets) == scenes.sets.forget
+    assert scenes.last.key["lent"][0]["name"] == "pope"
+    assert "lent" not in facts.last.key
 
 
 def test_an_attacker_with_nothing_is_an_error(sets: Sets) -> None:
     with pytest.raises(UsageError, match="under aux=nonprivate nothing is left to be learned from"):
-        divided(Sets(forget=sets.forget), RelearnParams(aux="nonprivate"))
+        sides_of(Sets(forget=sets.forget), RelearnParams(aux="nonprivate"))
     with pytest.raises(ValueError, match="the first of them 0"):
         RelearnParams(steps=(15, 30))
 
@@ -133,7 +157,7 @@ def test_the_control_starts_where_the_attack_did(random_model: Path, sets: Sets,
     """It learns the same whatever the attacker has."""
     few = {aux: relearned(random_model, sets, tmp_path / aux, aux=aux, steps=(0, 1))
            for aux in ("facts", "nonprivate")}  # fmt: skip
-    aux = {name: divided(sets, RelearnParams(aux=name)) for name in few}  # type: ignore[arg-type]
+    aux = {name: sides_of(sets, RelearnParams(aux=name)) for name in few}  # type: ignore[arg-type]
     assert same(few["facts"]["0 steps"], few["nonprivate"]["0 steps"])
     assert not same(few["facts"]["1 steps"], few["nonprivate"]["1 steps"])
     assert same(few["facts"][CONTROL], few["nonprivate"][CONTROL]) == (

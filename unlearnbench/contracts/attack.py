@@ -164,6 +164,10 @@ class Attack:
         self.params = params
 
     # ---------------------------------------------------------------------------------------------------- the attack
+    def tasks(self) -> tuple[str, ...]:
+        """Names of other tasks whose questions it wants: their `Task.samples` are then in ``sets.further``, by name."""
+        return ()
+
     def victims(self, sets: "Sets") -> tuple[Sample, ...]:
         """What the attack is to bring back: by default the forget set.
 

@@ -176,6 +176,13 @@ class Task(ABC):
         """The forget, non-private and other samples of what `load` returned, if the task ``provides_sets``."""
         raise UsageError(f"task {self.name!r} has no forget set; add one that has: unlearnbench list tasks")
 
+    def samples(self, data: Any) -> "tuple[Sample, ...]":
+        """Every question of what `load` returned with its true answer, for attacks that train on questions like these.
+
+        Ids are told from those of other tasks.
+        """
+        raise UsageError(f"task {self.name!r} does not give its questions with their answers: it defines no samples")
+
     def texts(self, data: Any) -> Iterable[tuple[str, str, str]]:
         """All that is put before a model: where it stands in what `load` returned, the field's name, and the text.
 

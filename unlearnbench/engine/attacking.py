@@ -55,12 +55,12 @@ class Aim:
     @property
     def sets(self) -> Sets:
         """All of the task's."""
-        return self.plan.sets
+        return self.plan.attacked_sets
 
     @cached_property
     def victims(self) -> tuple[Sample, ...]:
         """As the attack names them."""
-        return self.aimed.made.victims(self.plan.sets)
+        return self.aimed.made.victims(self.sets)
 
     @cached_property
     def utility(self) -> tuple[Sample, ...]:
@@ -156,7 +156,7 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
         records += [{**record, "variant": variant} for record in checked.records]
         metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
     metrics |= checked_evaluation(plan.task, Evaluation([], aimed.made.overall(plan.task, found))).metrics
-    victims = aimed.made.victims(plan.sets)
+    victims = aimed.made.victims(plan.attacked_sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)
 

@@ -174,7 +174,8 @@ class AttackMaker:
         model = start()
         if self.attack.params.guard == "off":
             model.visual_edit = None
-        run.set_of = self.sets.set_of | {sample.id: "strangers" for sample in self.sets.strangers}
+        beside = {"strangers": self.sets.strangers, **self.sets.further}
+        run.set_of = self.sets.set_of | {sample.id: name for name, own in beside.items() for sample in own}
         before = Imprint.of(model)
         with PeakMemory(model.device.type) as memory:
             edits = self.attack.change(model, self.sets, run)

@@ -78,6 +78,7 @@ def test_models_that_were_asked_other_questions_are_not_compared() -> None:
         ([0.95], [1.0], True, False, "inconclusive"),
         ([0.4], [1.0], False, False, "comes back"),  # what came back did, whatever else the attack did
         ([None], [1.0], True, True, "cannot tell"),
+        ([None], [1.0], True, False, "inconclusive"),  # a hold-out that is not matched, for instance
         ([0.99, 0.99, 0.7], [1.0, 1.0, 1.0], True, True, "comes back"),  # no two seeds pay for a third
     ],
 )

@@ -13,7 +13,7 @@ from unlearnbench.runtime.run import Run
 from unlearnbench.training.checkpoint import CheckpointFiles
 from unlearnbench.training.loop import Outcome, Shuffled, fit
 from unlearnbench.training.losses import answer_nll
-from unlearnbench.training.params import TrainParams
+from unlearnbench.training.params import Schedule, TrainParams
 
 POINTS = [(float(x), 3.0 * x - 1.0) for x in range(7)]
 
@@ -45,6 +45,21 @@ def test_fit_equals_a_plain_loop() -> None:
             optimizer.step()
             schedule.step()
     assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), plain.parameters(), strict=True))
+
+
+def test_a_constant_rate_is_the_same_at_every_step_and_copies_are_kept_of_the_steps_that_are_named() -> None:
+    """Under a constant gradient AdamW moves by the rate itself: under a cosine's by less and less."""
+    wanted = {0: 0.0, 2: -0.2, 4: -0.4}
+
+    def found(schedule: Schedule) -> dict[int, float]:
+        weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        params = TrainParams(epochs=4, batch_size=1, learning_rate=0.1, warmup_ratio=0, schedule=schedule)
+        outcome = fit([weight], Shuffled([1.0], 1, 0), lambda batch: {"it": weight.sum()}, params, Run(), keep=wanted)
+        return {step: float(values[0]) for step, values in outcome.copies.items()}
+
+    assert found("constant") == pytest.approx(wanted)
+    assert found("cosine")[4] > -0.3
+    assert "schedule" not in TrainParams().model_dump()  # keys of what came before stay what they were
 
 
 def test_every_item_comes_once_an_epoch_in_another_order() -> None:

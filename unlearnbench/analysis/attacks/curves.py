@@ -12,7 +12,7 @@ from .outcome import attack_of, levels_of
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """What is known at one degree of an attack, means over seeds.
 
     ``recovery`` is 0 where nothing came back that does not come back of the retrained model, 1 where all did, with its
@@ -35,7 +35,7 @@ class Curve:
     axis: str
     level: str
     metric: str
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
     base: float | None
 
     @property
@@ -89,11 +89,11 @@ def _curve(axis: str, level: str, metrics: Sequence[str], variants: Sequence[tup
     return Curve(axis, level, metric, points, _base(variants[0][1], level, metric))
 
 
-def _point(degree: float, variant: Variant, level: str, metric: str) -> Point:
+def _point(degree: float, variant: Variant, level: str, metric: str) -> CurvePoint:
     left = variant.levels[level].share
     back = None if left is None or left.mean is None else replace(left, mean=1.0 - left.mean)
     own, nothing, ideal = (float(each) for each in np.mean([*_means(variant, level, metric)], axis=0))
-    return Point(degree, back, (own, nothing, ideal))
+    return CurvePoint(degree, back, (own, nothing, ideal))
 
 
 def _means(variant: Variant, level: str, metric: str) -> Iterator[tuple[float, float, float]]:

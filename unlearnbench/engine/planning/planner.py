@@ -20,7 +20,7 @@ from ..handed import checked_data, checked_sets
 from ..keys import canonical, digest, weights_digest
 from .brought import Brought
 from .parameters import aimed, parameters
-from .plans import Plan, Source
+from .plans import Lent, Plan, Source
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ def _obtainable(choices: list["_Choice"], config: RunConfig) -> list["_Choice"]:
 def _on_hub(choices: list["_Choice"]) -> dict[str, HubDataset]:
     """The datasets that come from the hub, by what `data fetch` calls them: a task, or a task and an id."""
     asked = ((c.task, c.data_source) for c in choices)
-    both = dict.fromkeys((*asked, *((c.provider, c.unlearning_source) for c in choices)))
+    beside = ((c.provider, c.unlearning_source) for c in choices)
+    both = dict.fromkeys((*asked, *beside, *(each for c in choices for each in c.lent)))
     found = ((task.name if source == "hub" else f"{task.name} {source}", task.dataset(source)) for task, source in both)
     return {words: dataset for words, dataset in found if dataset is not None}
 
@@ -79,6 +80,8 @@ class _Choice:
     """Where the task's data come from."""
     unlearning_source: str
     """Where the provider's do."""
+    lent: tuple[tuple[Task, str], ...] = ()
+    """Other tasks whose questions the attack wants, and where their data come from."""
 
 
 class _Planner:
@@ -101,7 +104,7 @@ class _Planner:
         if said := shadowed(cell.model):
             self.notices[said] = None
         methods, _ = parameters(cell, card, self.config)  # raises for wrong settings before anything is fetched
-        aimed(cell, card, methods)
+        attack = aimed(cell, card, methods)
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
         source = self.config.data or card.data
@@ -113,7 +116,13 @@ class _Planner:
             provider=provider,
             data_source=self._data_of(task, source if provider is task else self._beside(source, task, card)),
             unlearning_source=unlearning_source,
+            lent=tuple(self._lent(name, card, cell) for name in (attack.made.tasks() if attack else ())),
         )
+
+    def _lent(self, name: str, card: ModelCard, cell: Cell) -> tuple[Task, str]:
+        """A task whose questions are wanted beside, and where its data come from."""
+        task = self._task(name, card, cell)
+        return task, self._data_of(task, self._beside(self.config.data or card.data, task, card))
 
     def load(self, choice: _Choice) -> tuple[TaskData, TaskData]:
         """The data of the task and of the provider."""
@@ -127,6 +136,9 @@ class _Planner:
         chosen, base = parameters(choice.cell, source.card, self.config)
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
+        lent = tuple(Lent(task, self._load(task, where, None)) for task, where in choice.lent)
+        for each in lent:
+            self._check_texts(source, each.task, each.data)
         method = self.brought.method
         return Plan(
             cell=choice.cell,
@@ -142,6 +154,7 @@ class _Planner:
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
             base_elsewhere=self.brought.base(source.card),
             aimed=aimed(choice.cell, source.card, chosen),
+            lent=lent,
         )
 
     def _source(self, card: ModelCard) -> Source:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -119,6 +119,19 @@ class Aimed(NamedTuple):
         return {"name": self.attack.name, "version": self.attack.version, "code": self.code, "params": self.params}
 
 
+class Lent(NamedTuple):
+    """A task with its data, whose questions an attack wants."""
+
+    task: Task
+    data: TaskData
+
+    @property
+    def key(self) -> Key:
+        """What a key says of it."""
+        told = {"name": self.task.name, "version": self.task.version, "code": tasks.code(self.task.name)}
+        return told | {"options": self.task.options, "data": self.data.fingerprint}
+
+
 @dataclass(frozen=True)
 class Plan:
     """A cell with all its parts resolved. ``data`` is its task's, ``unlearning`` that of the task with the sets.
@@ -141,6 +154,8 @@ class Plan:
     """The base, if it was made elsewhere; ``base`` is then what is asked of it."""
     aimed: Aimed | None = None
     """What attacks the unlearned model, if anything does."""
+    lent: tuple[Lent, ...] = ()
+    """Other tasks whose questions it wants."""
 
     @property
     def method(self) -> type[Method]:
@@ -157,8 +172,14 @@ class Plan:
         """The last stage, whose model is evaluated."""
         if self.aimed is None or not self.aimed.attack.changes():
             return self.unlearned
-        maker = AttackMaker(self.aimed.made, self.sets, self.cell.seed)
+        maker = AttackMaker(self.aimed.made, self.attacked_sets, self.cell.seed)
         return Stage(ATTACKED, self.unlearned, self._attack_key(self.aimed), maker)
+
+    @cached_property
+    def attacked_sets(self) -> Sets:
+        """The sets, with the questions of other tasks that an attack wants: no method is handed these."""
+        further = {each.task.name: each.task.samples(each.data) for each in self.lent}
+        return replace(self.sets, further={**self.sets.further, **further}) if further else self.sets
 
     @cached_property
     def unlearned(self) -> Stage:
@@ -224,12 +245,13 @@ class Plan:
 
     def _attack_key(self, aimed: Aimed) -> Key:
         """What decides what an attack makes of the model that it is aimed at."""
-        return {
+        lent = {"lent": [each.key for each in self.lent]} if self.lent else {}
+        return lent | {
             "start": self.unlearned.digest,
             "attack": aimed.key,
             "seed": self.cell.seed,
             "data": self.unlearning.fingerprint,
-            "victims": [sample.id for sample in aimed.made.victims(self.sets)],
+            "victims": [sample.id for sample in aimed.made.victims(self.attacked_sets)],
             "retain": sorted(clusters(self.sets.retain)),
         }
 
