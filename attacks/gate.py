@@ -90,12 +90,12 @@ class GateAudit(Attack):
         return super().measured(task, records)
 
     def told_apart(self, records: Sequence[Any]) -> "Mapping[str, tuple[Sequence[float], Sequence[float]]]":
-        """The scores of forgotten people's pictures and of each pool of others."""
+        """The scores of forgotten people's pictures, of each kind, and of everybody else's."""
         pools: dict[str, list[float]] = {}
         for each in (each for each in records if "score" in each):
             pools.setdefault(each["pool"], []).append(each["score"])
-        known = pools.get("forget", [])
-        return {name: (known, own) for name, own in pools.items() if known and name.partition(" ")[0] != "forget"}
+        strange = [score for name in STRANGE for score in pools.get(name, [])]
+        return {name: (own, strange) for name, own in pools.items() if strange and name.partition(" ")[0] == "forget"}
 
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """Of answers, as the task has it; a gate's scores are a condition, and no score of what is forgotten."""
