@@ -86,8 +86,16 @@ class GateAudit(Attack):
         if records and "score" in records[0]:
             return told_apart(records)
         if records and "cost" in records[0]:
-            return {f"gate.{each['id']}": MetricValue(each["cost"], None, None, 1, False) for each in records}
+            return {f"gate.{each['id']}": _cost(each["cost"]) for each in records}
         return super().measured(task, records)
+
+    def told_apart(self, records: Sequence[Any]) -> "Mapping[str, tuple[Sequence[float], Sequence[float]]]":
+        """The scores of forgotten people's pictures and of each pool of others."""
+        pools: dict[str, list[float]] = {}
+        for each in (each for each in records if "score" in each):
+            pools.setdefault(each["pool"], []).append(each["score"])
+        known = pools.get("forget", [])
+        return {name: (known, own) for name, own in pools.items() if known and name.partition(" ")[0] != "forget"}
 
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """Of answers, as the task has it; a gate's scores are a condition, and no score of what is forgotten."""
@@ -121,8 +129,9 @@ def scored(model: "VLM", gate: "Gate", pool: str, pictures: Mapping[Path, str]) 
 def told_apart(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
     """By pool the share that is flagged; of those not to be forgotten also how well they are told from the forgotten.
 
-    AUC is the chance that a forgotten person's picture has the higher score, ties counted half; "tpr at 1 percent" is
-    the share of forgotten people's pictures flagged at the least threshold at which 1% of the pool would be.
+    AUC is the chance that a forgotten person's picture has the higher score, ties counted half; that of changed and
+    other pictures of theirs is against all people who are not to be forgotten. "tpr at 1 percent" is the share of
+    forgotten people's pictures flagged at the least threshold at which 1% of the pool would be.
     """
     pools: dict[str, list[Mapping[str, Any]]] = {}
     for each in records:
@@ -141,6 +150,8 @@ def told_apart(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]"
     if known and strange:
         found["everybody else.auc"] = _auc(known, strange)
         found["everybody else.tpr_at_1_percent"] = _at_one_percent(known, strange)
+        further = {name: own for name, own in pools.items() if name.startswith("forget ")}
+        found |= {f"{name}.auc": _auc(own, strange) for name, own in further.items()}
     return found
 
 
@@ -190,6 +201,12 @@ def costs(model: "VLM", gate: "Gate", target: "Target", run: "Run", timed: int) 
     yield {"id": "parameters", "cost": sum(each.numel() for each in parameters)}
     yield {"id": "bytes", "cost": sum(each.nbytes for each in parameters)}
     yield {"id": "seconds_one_more", "cost": target.cost.get("train_seconds")}
+
+
+def _cost(value: float | None) -> MetricValue:
+    if value is None:
+        return MetricValue(None, None, None, 0, False, "it is not known what making the model took")
+    return MetricValue(value, None, None, 1, False, "it was measured once")
 
 
 def _seconds(model: "VLM", samples: "Sequence[Sample]", at: Any) -> float:

@@ -188,7 +188,8 @@ def by_bitsandbytes(groups: Tensor, route: Route) -> Tensor:
     """Groups [groups, numbers], each with a scale of its own, as bitsandbytes rounds them to 4 bits."""
     functional = needed(route).functional
     codes, state = functional.quantize_4bit(groups, blocksize=groups.shape[1], quant_type=route.removeprefix("bnb-"))
-    return functional.dequantize_4bit(codes, state).float()  # type: ignore[no-any-return]
+    rounded: Tensor = functional.dequantize_4bit(codes, state)
+    return rounded.float()
 
 
 def by_torchao(groups: Tensor, bits: int) -> Tensor:
@@ -201,4 +202,6 @@ def by_torchao(groups: Tensor, bits: int) -> Tensor:
     how = quantization.IntxWeightOnlyConfig(kind, quantization.PerGroup(groups.shape[1]))
     model = nn.Sequential(layer)
     quantization.quantize_(model, how)
-    return model[0].weight.dequantize().float()  # type: ignore[no-any-return, operator]
+    weight: Any = model[0].weight
+    rounded: Tensor = weight.dequantize()
+    return rounded.float()

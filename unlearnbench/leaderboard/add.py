@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,11 +18,12 @@ from ..analysis.score.references import task_of
 from ..errors import DataError, UsageError
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
+from .attacked import AttackedRows, lacking
 from .check import recomputed, summarised
 from .definition import Board
 from .rules import misfits, shortcomings
 from .rules import problems as problems_of
-from .standings import lines
+from .standings import essential, lines
 from .submission import FILE_NAME, Header, Problem, RowSummary, read, write
 
 LARGE = 50 * 2**20
@@ -106,16 +108,20 @@ def _chosen(
         else:
             fit.append(row)
     sent: list[str] = []
-    by_model = lines(fit)
-    if double := len(fit) - sum(len(line.rows) for of in by_model.values() for line in of):
+    by_model, attacked = lines(fit), AttackedRows(map(essential, fit))
+    whole = [row for row in fit if row.attack is None]
+    if double := len(whole) - sum(len(line.rows) for of in by_model.values() for line in of):
         left_out["have the settings and seeds of others here"] += double
     for of in by_model.values():
         for line in of:
-            lacking = next(shortcomings(board, line), None) if line.method not in references else None
-            if lacking is None:
-                sent += [row.row_id for row in line.rows]
+            attacks = (
+                f"{line.method} on {line.model} {what}" for what in lacking(board.definition, line, attacked.of(line))
+            )
+            short = next(chain(shortcomings(board, line), attacks), None) if line.method not in references else None
+            if short is None:
+                sent += [row.row_id for row in (*line.rows, *attacked.rows_of(line))]
             else:
-                left_out[f"are not enough ({lacking})"] += len(line.rows)
+                left_out[f"are not enough ({short})"] += len(line.rows)
     return [row for row in fit if row.row_id in sent]
 
 
@@ -130,7 +136,7 @@ def _part(row: Row, results: RowStore) -> tuple[Row, RowSummary, bytes]:
     records: list[Any] = results.read_samples(row)
     data = results.samples_of(row)
     try:
-        return row, summarised(task_of(row), row.row_id, records), data
+        return row, summarised(row, task_of(row), records), data
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # what a task makes of null for a number, say
         raise DataError(
             f"{row.method.name} {row.task.name} seed {row.seed}: its samples give no values (a likelihood that is no "

@@ -3,6 +3,7 @@
 What a check cannot tell is said in docs/leaderboards.md: that the answers came from the model and the method named.
 """
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from ..errors import RecordError, UnlearnbenchError
 from ..metrics.direction import metric_of
 from ..registry import methods, tasks
 from ..results.row import Row
+from .attacked import attacked_values, measured_of
 from .definition import Board
 from .editions import edition
 from .rules import problems
@@ -24,8 +26,11 @@ from .submission import Problem, RowSummary, Submission, read
 _UNTOLD = {"questions", "of_questions"}
 """What rows of older versions do not say of a metric."""
 
-Asked = dict[tuple[str, str | None, str, Replicate], dict[str, Any]]
-"""What was asked first by model, edition of the data, task and seeds, which may draw the people."""
+Asked = dict[tuple[str, str | None, str, str, Replicate], dict[str, Any]]
+"""What was asked first by model, edition of the data, task, attack and seeds, which may draw the people."""
+
+ASKED = ("question", "answer", "keywords")
+"""What of an attacked row's record must be as in the reference's."""
 
 _PRECISION = 1e-9
 """Relative; sums in another order may differ by less."""
@@ -65,7 +70,8 @@ def _of_row(submission: Submission, row: Row, asked: Asked) -> list[str]:
     try:
         records = submission.samples(row)
         task = task_of(row)
-        found, summary = task.measured(records), summarised(task, row.row_id, records)
+        found = measured_of(row, task, records)
+        summary = summarised(row, task, records)
         wrong = [*_unlike_the_method(row), *_other_questions(row, task, records, asked), *_differences(row, found)]
         if not _same_summary(submission.summaries.get(row.row_id), summary):
             wrong.append("its summary is not that of its samples: add the results again")
@@ -87,24 +93,35 @@ def _unlike_the_method(row: Row) -> Iterator[str]:
             yield f"frozen_weights is {told}, and of {row.method.name} it is {known.frozen_weights}"
 
 
-def summarised(task: Task, row_id: str, records: Sequence[Any]) -> RowSummary:
+def summarised(row: Row, task: Task, records: Sequence[Any]) -> RowSummary:
     """What a submission says of a row's samples."""
+    if row.attack is not None:
+        return RowSummary.model_validate({"summary": row.row_id, "values": attacked_values(row, task, records)})
     parts = {"clusters": task.by_cluster(records), "values": task.by_question(records)}
-    return RowSummary.model_validate({"summary": row_id, **parts, "examples": task.examples(records)})
+    return RowSummary.model_validate({"summary": row.row_id, **parts, "examples": task.examples(records)})
 
 
 def _other_questions(row: Row, task: Task, records: Sequence[dict[str, Any]], asked: Asked) -> Iterator[str]:
     """Whether another row of the task on the model was asked, and is measured against, the same, and answered all."""
-    own = {record["id"]: _given(record, task.outputs) for record in records}
+    if row.attack is None:
+        own = {record["id"]: _given(record, task.outputs) for record in records}
+    else:  # an attack's own keys are its findings
+        own = {_place(record): {name: record.get(name) for name in ASKED} for record in records}
     if len(own) < len(records):
         yield "two of its samples have the same id"
-    first = asked.setdefault((row.model.name, edition(row), row.task.name, replicate(row)), own)
+    attack = row.attack.name if row.attack else ""
+    first = asked.setdefault((row.model.name, edition(row), row.task.name, attack, replicate(row)), own)
     if own.keys() != first.keys():
         yield f"its samples are not those of the reference: {len(own.keys() ^ first.keys())} are on one side alone"
     elif other := next((name for name in own if own[name] != first[name]), None):
         keys = own[other].keys() | first[other].keys()
         key = min(key for key in keys if own[other].get(key) != first[other].get(key))
         yield f"sample {other[:80]!r}: {key[:80]} is not as in the reference's, as it must be"
+
+
+def _place(record: dict[str, Any]) -> str:
+    """What tells a record of an attacked row from the others."""
+    return json.dumps([record.get(name) for name in ("variant", "set", "id")])
 
 
 def _given(record: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:

@@ -97,6 +97,13 @@ class TaskRule(_Entry):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class AttackRule(_Entry):
+    """An attack that every method of the leaderboard must have been put through, and how."""
+
+    version: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
 class ReferenceRule(_Entry):
     """The methods that scores are measured against: one that does nothing, and the ideal."""
 
@@ -188,6 +195,8 @@ class Definition(_Entry):
     """With which every method must have been run, and with no others: nobody chooses them."""
     models: dict[str, ModelRule] = Field(min_length=1)
     tasks: dict[str, TaskRule] = Field(min_length=1)
+    attacks: dict[str, AttackRule] = Field(default_factory=dict)
+    """Every method must have been attacked by these, on every task that people are forgotten from; none by default."""
     references: ReferenceRule
     ranking: Ranking
     columns: tuple[ColumnRule, ...] = Field(min_length=1)

@@ -12,6 +12,7 @@ from ..analysis.score.levels import gives_away, knowing
 from ..metrics.direction import direction_of
 from ..results.row import Row
 from ..training.params import kind_of
+from .attacked import AttackedRows, faults, misfits_of
 from .definition import AtLeast, Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
 from .editions import on_several, trained_elsewhere
 from .standings import essential, lines
@@ -41,9 +42,14 @@ def problems(board: Board, submissions: Sequence[Submission]) -> list[Problem]:
     where = {row.row_id: at for at, row in placed}
     if found := [*on_several(board.definition, placed)]:
         return found
-    for model, of in lines(row for _, row in placed).items():
+    rows = [row for _, row in placed]
+    groups, attacked = lines(rows), AttackedRows(map(essential, rows))
+    for model, of in groups.items():
         found += _Together(board, model, of, where, summaries).problems()
-    return found
+    in_lines = [line for of in groups.values() for line in of if line.rows]
+    return found or [
+        Problem(where[row_id], what) for row_id, what in faults(board.definition, in_lines, attacked, summaries)
+    ]
 
 
 def _of_header(board: Board, submission: Submission) -> Iterator[Problem]:
@@ -58,8 +64,7 @@ def misfits(board: Board, row: Row) -> Iterator[str]:
         yield f"status {row.status}: only what was computed can stand here"
     if not _NAME.fullmatch(row.method.name):
         yield f"method {row.method.name[:80]!r}: not a name that a plug-in can have"
-    if row.attack is not None:
-        yield f"the model was attacked ({row.attack.name[:80]!r}), and this leaderboard is of models as they are"
+    yield from misfits_of(board.definition, row)
     if row.samples is not None and _leads_out(row.samples.path):
         yield f"samples.path {row.samples.path[:80]!r} leads out of its folder"
     for name, value in row.cost:
@@ -178,7 +183,8 @@ def _twice(placed: Sequence[tuple[str, Row]]) -> Iterator[Problem]:
     cells: dict[str, str] = {}
     replicates: dict[tuple[object, ...], str] = {}
     for (where, row), plain in zip(placed, [essential(row) for _, row in placed], strict=True):
-        what = (known.method(plain), known.task(plain), replicate(row))
+        attack = as_text([row.attack.name, row.attack.params]) if row.attack else ""
+        what = (known.method(plain), known.task(plain), replicate(row), attack)
         if row.row_id in cells:
             yield Problem(where, f"row {row.row_id} is there already, in {cells[row.row_id]}: keep one of them")
         elif what in replicates:

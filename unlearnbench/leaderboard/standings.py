@@ -15,6 +15,7 @@ from ..analysis.score.levels import levels
 from ..analysis.score.trace import trace
 from ..analysis.score.verdict import Verdict, verdict
 from ..results.row import Row
+from .attacked import AttackedRows, attack_levels, lost_under_attack
 from .definition import Board
 from .editions import edition
 from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
@@ -101,14 +102,19 @@ class Table:
     model: str
     """Its name, and which edition of the data where there are several."""
     standings: tuple[Standing, ...]
+    levels: Mapping[str, Sequence[str]]
+    """The metrics of each level, those of attacks too."""
+    untold: tuple[str, ...] = ()
+    """Attacks of which nobody can tell anything here."""
 
 
 def tables(board: Board, submissions: Sequence[Submission]) -> list[Table]:
     """A table for each model that has rows, in the order of the definition; `rules.problems` must have found none."""
     summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
-    groups = lines(row for each in submissions for row in each.rows)
+    rows = [row for each in submissions for row in each.rows]
+    groups, attacked = lines(rows), AttackedRows(map(essential, rows))
     return [
-        _table(board, name, of, summaries)
+        _table(board, name, of, summaries, attacked)
         for model in board.definition.models
         for name, of in groups.items()
         if of[0].model == model
@@ -146,9 +152,12 @@ def essential(row: Row) -> Row:
     return row.model_copy(update={"task": task, "model": model, "baselines": {}, "trained_on": trained_on})
 
 
-def _table(board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, RowSummary]) -> Table:
-    values = [Values(line, summaries) for line in lines]
-    return Table(model, _Ranker(board, lines, values).ordered())
+def _table(
+    board: Board, model: str, lines: Sequence[Line], summaries: Mapping[str, RowSummary], attacked: AttackedRows
+) -> Table:
+    values = [Values(line, summaries, attacked.of(line)) for line in lines]
+    ranker = _Ranker(board, lines, values)
+    return Table(model, ranker.ordered(), ranker.levels, ranker.untold)
 
 
 @dataclass
@@ -164,10 +173,14 @@ class _Ranker:
 
     def __init__(self, board: Board, lines: Sequence[Line], values: Sequence[Values]) -> None:
         self.rule, references = board.definition.ranking, board.definition.references
+        self.traced = self.rule.traced
         columns = {column.metric: column for column in board.definition.columns}
         self.higher = [columns[name].higher_is_better is not False for name in self.rule.conditions]
         by_method = {line.method: of for line, of in zip(lines, values, strict=True)}
         self.nothing, self.ideal = by_method[references.nothing], by_method[references.ideal]
+        added = attack_levels(board.definition, self.nothing.attacked, self.nothing.of, self.ideal.of)
+        self.levels, self.untold = {**self.rule.levels, **added.levels}, added.untold
+        self.rule = self.rule.model_copy(update={"levels": self.levels})
         self.order = cluster_names(values, self.rule.forgetting, [*self.rule.conditions])
         self.sampling = Resampling.of(len(self.order), len(board.definition.seeds))
         names, at = [*self.rule.conditions], self.nothing.replicates
@@ -178,11 +191,12 @@ class _Ranker:
         """Everything but the rank."""
         three = [(each, values.of[each], self.nothing.of[each], self.ideal.of[each]) for each in values.replicates]
         found = {at: levels(own, nothing, ideal, self.rule.levels) for at, own, nothing, ideal in three}
-        traces = {at: trace(own, ideal, self.rule.traced) for at, own, _, ideal in three}
+        traces = {at: trace(own, ideal, self.traced) for at, own, _, ideal in three}
         draws = self.sampling.scores(values.leaked(self.nothing, self.ideal, self.rule.forgetting, self.order))
         scores = [min(of.values()) for of in found.values()]
         width = half_width(scores, draws)
         losses, too_much = self._losses(values)
+        too_much = (*too_much, *lost_under_attack(values.attacked, self.nothing.attacked, self.ideal.attacked))
         standing = Standing(
             line,
             {name: {at: of[name] for at, of in found.items()} for name in self.rule.levels},

@@ -1,6 +1,6 @@
 """Standings as a `Comparison`, which the reports' renderers print: terminal, Markdown, CSV, LaTeX."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..analysis.columns import Column, scores_of
@@ -33,9 +33,9 @@ ABOUT = {
 """What the columns say that every leaderboard has."""
 
 
-def abouts(board: Board) -> dict[str, str]:
+def abouts(board: Board, tables: Iterable[Table] = ()) -> dict[str, str]:
     """What columns say, by name; a level that only this leaderboard has says which metrics it is the lowest of."""
-    levels = board.definition.ranking.levels
+    levels = {name: of for table in tables for name, of in table.levels.items()} | board.definition.ranking.levels
     unknown = {name: f"The lowest share of {', '.join(of)}." for name, of in levels.items()}
     return unknown | ABOUT | {column.metric: column.about for column in board.definition.columns}
 
@@ -56,20 +56,21 @@ def comparison(board: Board, table: Table) -> Comparison:
     """The table of one model, best first, with the leaderboard's own columns after those that rank."""
     standings = table.standings
     ideal = board.definition.references.ideal
-    columns = [*_ranking(board, standings), *(_column(rule, standings, ideal) for rule in board.definition.columns)]
+    columns = [*_ranking(table), *(_column(rule, standings, ideal) for rule in board.definition.columns)]
     lines = tuple(standing.line for standing in standings)
-    return Comparison(table.model, lines, tuple(columns), notes=tuple(notes(board, standings)))
+    return Comparison(table.model, lines, tuple(columns), notes=tuple(notes(board, table)))
 
 
-def notes(board: Board, standings: Sequence[Standing]) -> Iterator[str]:
+def notes(board: Board, table: Table) -> Iterator[str]:
     """What a reader must know of the ranking."""
-    references = board.definition.references
+    references, standings, untold = board.definition.references, table.standings, table.untold
     yield "=: a tie, as no difference is sure over people and seeds once all pairs are counted (Holm)"
-    levels = "; ".join(f"{name}: {', '.join(of)}" for name, of in board.definition.ranking.levels.items())
+    levels = "; ".join(f"{name}: {', '.join(of)}" for name, of in table.levels.items())
     yield (
         f"Score: the lowest level, each the lowest share of the way from {references.nothing} (0) to "
         f"{references.ideal} (1) of its metrics ({levels}); in order of its lower bound"
     )
+    yield from (f"{name}: nobody can tell, as the attacked references are too close" for name in untold)
     yield from (f"{word}: {WORDS[word]}" for word in dict.fromkeys(each.verdict for each in standings))
     yield from (f"{each.line.method} is not ranked: {each.why_not}" for each in standings if each.why_not)
     if any(standing.is_frozen for standing in standings):
@@ -88,7 +89,8 @@ def utility(standing: Standing) -> str:
     return "kept" if standing.keeps_utility else "lost"
 
 
-def _ranking(board: Board, standings: Sequence[Standing]) -> Iterator[Column]:
+def _ranking(table: Table) -> Iterator[Column]:
+    standings = table.standings
     unranked = frozenset(place for place, each in enumerate(standings) if each.why_not)
     ranks = tuple(None if each.rank is None else _exact(each, each.rank) for each in standings)
     yield Worded(RANKING, "rank", "Rank", None, ranks, words=tuple(each.place for each in standings))
@@ -96,7 +98,7 @@ def _ranking(board: Board, standings: Sequence[Standing]) -> Iterator[Column]:
     best = frozenset(place for place, each in enumerate(standings) if each.rank == 1)
     yield Bracketed(RANKING, "score", "Score", "higher", scores, best, lost=unranked)
     yield Column(RANKING, "lower", "Lower", "higher", tuple(_exact(each, each.lower) for each in standings))
-    for name in board.definition.ranking.levels:
+    for name in table.levels:
         yield Column(RANKING, name, name.capitalize(), "higher", tuple(each.levels[name] for each in standings))
     yield Column(RANKING, "trace", "Trace", None, tuple(each.trace for each in standings))
     kept = tuple(_exact(each, each.keeps_utility) for each in standings)

@@ -8,14 +8,19 @@ import numpy as np
 
 from ..analysis.lines import Line, Replicate, replicate
 from ..analysis.score.levels import knowing, leaks_by_cluster
+from ..results.row import Row
 from .ranking import Array, Clusters, Leaked
 from .submission import RowSummary
+
+Attacked = Mapping[str, Mapping[Replicate, Row]]
+"""Attacked rows of a line's models, by attack and replicate: their values are named as `attacked.name_of` says."""
 
 
 class Values:
     """Of one line."""
 
-    def __init__(self, line: Line, summaries: Mapping[str, RowSummary]) -> None:
+    def __init__(self, line: Line, summaries: Mapping[str, RowSummary], attacked: Attacked | None = None) -> None:
+        self.attacked: Attacked = attacked or {}
         self.metrics: dict[Replicate, dict[str, float | None]] = defaultdict(dict)
         self.of: dict[Replicate, dict[str, dict[str, list[float]]]] = defaultdict(dict)
         """Of each replicate, by metric and cluster, the values of single questions."""
@@ -25,6 +30,10 @@ class Values:
             if row.row_id in summaries:
                 self.of[replicate(row)] |= summaries[row.row_id].values
                 self._sums[replicate(row)] |= summaries[row.row_id].clusters
+
+        for row in (row for by_seed in self.attacked.values() for row in by_seed.values()):
+            if row.row_id in summaries:
+                self.of[replicate(row)] |= summaries[row.row_id].values
 
     @cached_property
     def replicates(self) -> list[Replicate]:

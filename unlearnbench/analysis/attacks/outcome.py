@@ -40,7 +40,7 @@ def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, 
     Without variants of which no model has a value that scores.
     """
     attack, task = attack_of(attacked.own), task_of(attacked.own)
-    found = [_by_variant(records(row)) for row in attacked.three]
+    found = [by_variant(records(row)) for row in attacked.three]
     whole = [records(row) for row in clean.three] if clean else []
     made = {
         variant: _outcome(attack, task, attacked, variant, [each.get(variant, []) for each in found], whole)
@@ -68,7 +68,8 @@ def levels_of(attack: Attack, task: Task) -> Mapping[str, Sequence[str]]:
     return dict([*levels.items()][:1]) if attack.access in ONLY_SAID else levels
 
 
-def _by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
+def by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
+    """The records of each variant."""
     found: dict[str, list[Any]] = {}
     for record in records:
         found.setdefault(record["variant"], []).append(record)
@@ -91,8 +92,8 @@ def _outcome(
     return AttackOutcome(
         levels,
         {name: share(clean, own.get(name, ()), two_sided=False, seed=seed) for name in levels} if clean else {},
-        tuple(_lost(task, trio, variant)),
-        tuple(_unable(attack, trio, variant)),
+        tuple(lost_of(task, trio, variant)),
+        tuple(unable_of(attack, trio, variant)),
     )
 
 
@@ -107,7 +108,7 @@ def _value(row: Row, metric: str) -> float | None:
     return row.metrics[metric].value if metric in row.metrics else None
 
 
-def _lost(task: Task, trio: Trio, variant: str) -> list[str]:
+def lost_of(task: Task, trio: Trio, variant: str) -> list[str]:
     """The conditions that the attacked model breaks for sure, by few questions: twice the tolerance."""
     found = []
     for metric, tolerance in task.scored.conditions.items():
@@ -122,7 +123,7 @@ def _lost(task: Task, trio: Trio, variant: str) -> list[str]:
     return found
 
 
-def _unable(attack: Attack, trio: Trio, variant: str) -> list[str]:
+def unable_of(attack: Attack, trio: Trio, variant: str) -> list[str]:
     """The controls in which the attacked model falls too far behind the retrained one, or that show nothing there."""
     found = []
     for metric, least in attack.controls.items():

@@ -143,7 +143,10 @@ class _Site:
     def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
         folder = self.folder / board.name
         (folder / "entries").mkdir(parents=True)
-        facts = {"board": board, "rule": board.definition, "sections": sections, "abouts": abouts(board)}
+        tables = [section.table for section in sections]
+        levels = {name: of for table in tables for name, of in table.levels.items()} or board.definition.ranking.levels
+        facts = {"board": board, "rule": board.definition, "sections": sections, "abouts": abouts(board, tables)}
+        facts["levels"] = levels
         self._page(f"{board.name}/index.html", "board.html.j2", **facts, root="..")
         if not sections:
             return

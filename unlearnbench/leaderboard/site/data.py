@@ -21,7 +21,9 @@ _DEGREES = 30
 
 def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
     """Columns, the entries of all models, and quantiles of Student's t for differences between two of them."""
-    rule = board.definition
+    rule, tables = board.definition, [section.table for section in sections]
+    levels = dict.fromkeys(name for table in tables for name in table.levels)
+    about = abouts(board, tables)
     own = [
         {
             "metric": name,
@@ -30,9 +32,9 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
             "higher_is_better": True if better else None,
             "direction": better,
             "near_retrained": False,
-            "about": abouts(board)[name],
+            "about": about[name],
         }
-        for name, better in (("score", "higher"), *((each, "higher") for each in rule.ranking.levels), ("trace", None))
+        for name, better in (("score", "higher"), *((each, "higher") for each in levels), ("trace", None))
     ]
     named = {column.metric: column for column in rule.columns}
     columns = [

@@ -1,0 +1,163 @@
+"""Attacked rows on a leaderboard: what they must be, the level that they add, and what they show of a silent method."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.leaderboard.conftest import new_results
+from tests.leaderboard.made_up import DEFINITION, add_method, add_references, board_in, fiubench_records
+from unlearnbench.analysis.score.references import task_of
+from unlearnbench.errors import DataError
+from unlearnbench.leaderboard.add import Added, add
+from unlearnbench.leaderboard.attacked import measured_of
+from unlearnbench.leaderboard.check import check
+from unlearnbench.leaderboard.definition import Board, read_board
+from unlearnbench.leaderboard.site.build import build_site
+from unlearnbench.leaderboard.standings import Standing, tables
+from unlearnbench.leaderboard.submission import read
+from unlearnbench.results.row import AttackInfo, Row
+from unlearnbench.results.store import RowStore
+
+ATTACK = "quantise"
+RULE = DEFINITION.replace("[references]", f'[attacks.{ATTACK}]\nversion = "1"\nparams = {{ group = 32 }}\n[references]')
+Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+def attack(
+    store: RowStore, method: str, forget: float, retain: float = 1.0, group: int = 32, change: Change | None = None
+) -> None:
+    """Rows of a method's attacked models, which know so much, beside those that the store has of it."""
+    told = AttackInfo(
+        name=ATTACK, version="1", origin="made up", params={"group": group}, access="weights-write",
+        variants=["4 bits"], people=4, questions=48,
+    )  # fmt: skip
+    for clean in [row for row in store.read() if row.method.name == method and row.task.name == "fiubench"]:
+        made = fiubench_records(forget, retain, 1000 * clean.seed + 7 * len(method))
+        renamed = {"forget": "forget", "others": "retain"}
+        records = [
+            {**each, "set": renamed[each["set"]], "variant": "4 bits", "paraphrased_predictions": []}
+            for each in made
+            if each["set"] in renamed
+        ]
+        records = change(records) if change else records
+        row_id = f"{clean.row_id[:20]}attacked{group}"
+        fields = clean.model_dump(mode="json") | {
+            "row_id": row_id,
+            "attack": told.model_dump(),
+            "samples": store.write_samples(row_id, records).model_dump(),
+        }
+        row = Row.model_validate(fields)
+        found = measured_of(row, task_of(row), records)
+        metrics = {name: asdict(value) for name, value in found.metrics.items()}
+        store.append(Row.model_validate(fields | {"metrics": metrics}))
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    return read_board(board_in(tmp_path / "boards" / "made-up", RULE))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> RowStore:
+    """Both references, attacked alike: the attack gives back nothing that was not there."""
+    store = new_results(tmp_path / "results")
+    add_references(store)
+    attack(store, "finetune", 1.0)
+    attack(store, "retrain", 0.1)
+    return store
+
+
+def sent(board: Board, store: RowStore) -> Added:
+    return add(board, store, board.rows / "first.jsonl")
+
+
+def standing(board: Board, method: str) -> Standing:
+    (table,) = tables(board, [read(path) for path in board.submissions])
+    return next(each for each in table.standings if each.line.method == method)
+
+
+def test_what_comes_back_under_an_attack_is_hidden_and_no_more(board: Board, results: RowStore, tmp_path: Path) -> None:
+    for method, back in (("silent", 0.9), ("erasing", 0.1)):
+        add_method(results, method, forget=0.1)
+        attack(results, method, back)
+    assert not sent(board, results).problems
+    assert check(board) == []
+    silent, erasing = standing(board, "silent"), standing(board, "erasing")
+    assert [*silent.levels] == ["text", "logits", "weights-write attacks"]
+    assert silent.levels["text"].mean == pytest.approx(erasing.levels["text"].mean, abs=0.15)
+    assert (silent.levels["weights-write attacks"].mean or 0) < 0.4 < 0.9 < (erasing.score.mean or 0)
+    assert (silent.verdict, erasing.verdict) == ("hidden", "erased")
+    assert standing(board, "finetune").levels["weights-write attacks"].mean == pytest.approx(0.0)
+    assert standing(board, "retrain").levels["weights-write attacks"].mean == pytest.approx(1.0)
+    (table,) = tables(board, [read(path) for path in board.submissions])
+    build_site([(board, [read(path) for path in board.submissions], [table])], tmp_path / "site", None)
+    assert "Weights-write attacks" in (tmp_path / "site" / "made-up" / "index.html").read_text()
+
+
+def test_a_method_that_was_not_attacked_stays_at_home(board: Board, results: RowStore) -> None:
+    add_method(results, "shy", forget=0.1)
+    found = sent(board, results)
+    assert not found.problems
+    assert any(f"shy on made-up has no row of the attack '{ATTACK}' with seed 0, 1, 2" in why for why in found.left_out)
+
+
+def test_nothing_is_ranked_by_attacks_that_the_references_were_spared(board: Board, tmp_path: Path) -> None:
+    store = new_results(tmp_path / "spared")
+    add_references(store)
+    attack(store, "finetune", 1.0)
+    assert any("retrain on made-up has no row of the attack" in str(each) for each in sent(board, store).problems)
+
+
+def test_an_attack_with_other_parameters_is_none_of_these(board: Board, results: RowStore) -> None:
+    add_method(results, "gentle", forget=0.1)
+    attack(results, "gentle", 0.1, group=128)
+    assert any(
+        "attack.params.group is 128, and this leaderboard wants 32" in why for why in sent(board, results).left_out
+    )
+
+
+def test_who_breaks_under_an_attack_is_not_ranked(board: Board, results: RowStore) -> None:
+    add_method(results, "brittle", forget=0.1)
+    attack(results, "brittle", 0.0, retain=0.3)
+    assert not sent(board, results).problems
+    brittle = standing(board, "brittle")
+    assert brittle.rank is None
+    assert f"retain.exact_match under {ATTACK}, 4 bits" in (brittle.why_not or "")
+    assert brittle.verdict == "broken"
+
+
+def test_who_was_asked_less_under_an_attack_is_refused(board: Board, results: RowStore) -> None:
+    add_method(results, "spared", forget=0.1)
+    attack(results, "spared", 0.1, change=lambda records: records[1:])
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any(f"other questions under {ATTACK} than its reference" in each for each in problems)
+
+
+def test_attacked_rows_are_computed_again_from_their_samples(board: Board, results: RowStore) -> None:
+    add_method(results, "liar", forget=0.1)
+    attack(results, "liar", 0.9)
+    row = next(row for row in results.read() if row.attack and row.method.name == "liar")
+    name = "forget@4 bits.exact_match"
+    better = row.metrics | {name: row.metrics[name].model_copy(update={"value": 0.0})}
+    results.append(row.model_copy(update={"metrics": better}))
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any(f"{name}.value is 0.0, and its samples give" in each for each in problems)
+
+
+def test_models_that_are_there_attacked_alone_are_refused(board: Board, results: RowStore) -> None:
+    add_method(results, "ghost", forget=0.1)
+    attack(results, "ghost", 0.1)
+    kept = [line for line in results.rows.read_text().splitlines() if '"ghost"' not in line or '"attack":{' in line]
+    results.rows.write_text("\n".join(kept) + "\n")
+    found = sent(board, results)
+    assert not found.problems
+    assert all("ghost" not in str(row.method.name) for path in board.submissions for row in read(path).rows)
+
+
+def test_an_attack_is_prescribed_by_version_and_parameters_and_nothing_else(tmp_path: Path) -> None:
+    odd = DEFINITION.replace("[references]", "[attacks.quantise]\nspeed = 3\n[references]")
+    with pytest.raises(DataError, match=r"attacks\.quantise\.speed"):
+        read_board(board_in(tmp_path / "odd", odd))
