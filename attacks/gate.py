@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -92,14 +93,6 @@ class GateAudit(Attack):
             return {f"gate.{each['id']}": _cost(each["cost"]) for each in records}
         return super().measured(task, records)
 
-    def told_apart(self, records: Sequence[Any]) -> "Mapping[str, tuple[Sequence[float], Sequence[float]]]":
-        """The scores of forgotten people's pictures and of each pool of others."""
-        pools: dict[str, list[float]] = {}
-        for each in (each for each in records if "score" in each):
-            pools.setdefault(each["pool"], []).append(each["score"])
-        known = pools.get("forget", [])
-        return {name: (known, own) for name, own in pools.items() if known and name.partition(" ")[0] != "forget"}
-
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """Of answers, as the task has it; a gate's scores are a condition, and no score of what is forgotten."""
         return super().values(task, records) if records and "prediction" in records[0] else {}
@@ -110,7 +103,7 @@ class GateAudit(Attack):
         for each in records:
             if "score" in each:
                 of.setdefault(each["pool"], []).append(each["score"])
-        strange = list(chain.from_iterable(of.get(name, []) for name in STRANGE))
+        strange = [*chain.from_iterable(of.get(name, []) for name in STRANGE)]
         changed_ones = [own for name, own in of.items() if name.startswith("forget ") and name != OTHER_PHOTO]
         found = {name: (of.get("forget", []), own) for name, own in of.items() if not name.startswith("forget")}
         found["everybody, other photos"] = (of.get(OTHER_PHOTO, []), strange)
@@ -211,7 +204,9 @@ def costs(model: "VLM", gate: "Gate", target: "Target", run: "Run", timed: int) 
     for name, samples in {"flagged": target.victims, "other": target.utility}.items():
         if some := samples[:timed]:
             for how, at in {"with": None, "without": "open"}.items():
-                seconds = run.journal.once(["seconds", name, how], partial(_seconds, model, some, at))
+                seconds = run.journal.once(
+                    ["seconds", name, how, [each.id for each in some]], partial(_seconds, model, some, at)
+                )
                 yield {"id": f"seconds_{how}_{name}", "cost": seconds / len(some)}
     parameters = [each for network in gate.modules.values() for each in network.parameters()]
     yield {"id": "parameters", "cost": sum(each.numel() for each in parameters)}
