@@ -12,7 +12,7 @@ from ...models.files.source import card_for
 from ...training.params import BASES, BaseParams, kind_of
 from ..artefacts import Store
 from ..planning import Chosen
-from ..planning.parameters import parameters
+from ..planning.parameters import aimed, parameters
 from .advice import SMALL_RANK, Counted, advised, asking, larger, of_base, of_method
 from .counts import counts
 from .estimate import SPARE, Estimate, Machine, evaluation
@@ -106,8 +106,23 @@ class _Model:
         for name, those in methods.items():
             if name not in alike or (self._decided(name) and not self._decided(next(iter(finetuned)))):
                 self._method(name, self._counted(name, those))
+        for name, counted in self._attacks().items():
+            self._method(name, counted)
         self._asking()
         return self.found
+
+    def _attacks(self) -> dict[str, list[Counted]]:
+        """The attacks that change a model, each once."""
+        found: dict[str, list[Counted]] = {}
+        for cell in self.cells:
+            each = aimed(cell, self.card, ())
+            if each is not None and each.attack.changes():
+                those = found.setdefault(each.attack.name, [])
+                if all(other.params != each.params for other in those):
+                    those.append(
+                        of_method(each.attack.name, each.attack, each.params, self.count, self.machine, self.work)
+                    )
+        return found
 
     def _stages(self) -> tuple[list[Counted], dict[str, list[Chosen]]]:
         """The bases that are finetuned here and the methods that the grid has, each once."""
