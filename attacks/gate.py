@@ -93,14 +93,6 @@ class GateAudit(Attack):
             return {f"gate.{each['id']}": _cost(each["cost"]) for each in records}
         return super().measured(task, records)
 
-    def told_apart(self, records: Sequence[Any]) -> "Mapping[str, tuple[Sequence[float], Sequence[float]]]":
-        """The scores of forgotten people's pictures, of each kind, and of everybody else's."""
-        pools: dict[str, list[float]] = {}
-        for each in (each for each in records if "score" in each):
-            pools.setdefault(each["pool"], []).append(each["score"])
-        strange = [score for name in STRANGE for score in pools.get(name, [])]
-        return {name: (own, strange) for name, own in pools.items() if strange and name.partition(" ")[0] == "forget"}
-
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """Of answers, as the task has it; a gate's scores are a condition, and no score of what is forgotten."""
         return super().values(task, records) if records and "prediction" in records[0] else {}
