@@ -243,7 +243,7 @@ def test_a_file_names_what_is_no_option_of_evaluate(folders: Place) -> None:
         'method = "ga"': "no option 'method'; see --help",
         'as = ["a", "b"]': "as: give one value",
         'weights = "x"': "no option 'weights'",
-        'as = "theirs"\nalone = "perhaps"': "'perhaps' is not a valid boolean",
+        'as = "theirs"\nalone = "perhaps"': "Invalid value for '--alone'",
     }.items():
         file.write_text(text)
         done = folders.run("evaluate", "x", config=str(file), method=None)
