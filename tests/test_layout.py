@@ -118,6 +118,9 @@ def test_the_core_names_no_plugin(trees: dict[Path, ast.Module]) -> None:
         for line, text in strings(tree)
         for match in word.finditer(text)
     ]
+    pages = [path for kind in ("j2", "css", "js") for path in core.rglob(f"*.{kind}")]
+    assert pages
+    found += [f"{short(path)}: {match[0]}" for path in pages for match in word.finditer(path.read_text())]
     assert found == []
 
 

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .models.contract.edits import Edit as Edit
     from .models.contract.edits import Trained as Trained
     from .models.contract.edits import Weights as Weights
+    from .models.contract.explanation import Explanation as Explanation
     from .models.contract.token_facts import TokenFacts as TokenFacts
     from .models.contract.vlm import VLM as VLM
     from .models.contract.vlm import Batch as Batch
@@ -132,6 +133,7 @@ _PUBLIC = {
     "encode_once": "training.adaptation",
     "ENOUGH": "training.params",
     "Evaluation": "contracts",
+    "Explanation": "models.contract.explanation",
     "family": "registry",
     "FinetuneParams": "training.params",
     "fit": "training.loop",

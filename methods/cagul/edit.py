@@ -7,13 +7,13 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnbench import VLM, Batch, Beside, Edit, Picture
+from unlearnbench import VLM, Batch, Beside, Edit, Explanation, Picture
 
 from .modules import Discriminator, Encoder, noisy, replaced
 from .params import CAGULParams
@@ -82,7 +82,7 @@ class Guard(Edit):
         by_place = dict(zip(places, edited, strict=True))
         return [by_place.get(place, tokens) for place, tokens in enumerate(visual)]
 
-    def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]]:
+    def explain(self, batch: Batch, visual: list[Tensor]) -> list[Explanation]:
         """For each picture, on its grid: the gate, the scores of eq. 7, and the tokens that are replaced.
 
         Scores are the mean of those by which layers choose for themselves, and a token counts as replaced if it is for
@@ -91,7 +91,7 @@ class Guard(Edit):
         known = self.selector.scores(batch)
         scores: list[Tensor | None] = [None] * len(batch.pictures) if known is None else [*known]
         rows = zip(batch.pictures, self.flags(batch.pictures), scores, self.selector.select(batch), strict=True)
-        facts = []
+        facts: list[Explanation] = []
         for picture, flagged, score, chosen in rows:
             layout = self.selector.model.layout(picture)
             out = torch.isin(layout.flatten(), chosen.flatten().cpu()) & flagged

@@ -14,7 +14,10 @@ from . import guarded, modules
 if TYPE_CHECKING:
     from .edit import Guard
 
-FUSION = {"qwen2_5_vl": "EarlyFusion", "mllama": "DeepFusion"}
+FUSION = {
+    "qwen2_5_vl": "EarlyFusion", "qwen3_vl": "StreamedFusion", "llava": "EarlyFusion", "gemma3": "JoinedFusion",
+    "internvl": "JoinedFusion", "mllama": "DeepFusion",
+}  # fmt: skip
 """The families whose models have been exported and compared, with what of `guarded` stands before their class."""
 
 SETTINGS = ("k", "layer_reduce", "discriminator", "discriminator_channels", "discriminator_head", "threshold")
@@ -63,7 +66,7 @@ def beside(guard: "Guard", model: VLM) -> Beside:
             )
     if model.name not in FUSION:
         raise UsageError(
-            f"cagul on a model of the family {model.name} cannot be exported yet; it can on {', '.join(FUSION)}"
+            f"cagul on a model of the family {model.name} cannot be exported; it can on models of {', '.join(FUSION)}"
         )
     config, name = type(model.model.config).__name__, f"cagul_{model.name}"
     modeling = MODELING.format(base=kind, config=config, fusion=FUSION[model.name], kind=name)
@@ -88,6 +91,7 @@ def beside(guard: "Guard", model: VLM) -> Beside:
             },
             "cagul": settings,
         },
+        variant=guarded.VARIANT,
     )
 
 

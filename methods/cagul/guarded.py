@@ -18,8 +18,14 @@ from unlearnbench.models.contract.attention import AttentionReader, reading
 
 from .modules import Discriminator, Encoder, least_attended, replaced
 
-TEXT = ("attention_mask", "position_ids", "mm_token_type_ids", "image_grid_thw", "cross_attention_mask")
+TEXT = (
+    "attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids", "image_grid_thw", "cross_attention_mask",
+)  # fmt: skip
 """What the pass that reads attention is given besides token ids and visual tokens."""
+
+
+VARIANT = "guarded"
+"""Of the files of weights: the frozen model's own class, which would show pictures unguarded, finds none without it."""
 
 
 @dataclass
@@ -58,6 +64,15 @@ class Guarded(nn.Module):
         self.config: Any = config
         self.guard = Networks(config.get_text_config().hidden_size, config.cagul)
         self.post_init()  # type: ignore[operator]
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """What `save_pretrained` has written."""
+        return super().from_pretrained(*args, **{"variant": VARIANT, **kwargs})  # type: ignore[misc]
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Weights in files of the variant, so that the frozen model's class does not take them for its own."""
+        super().save_pretrained(*args, **{"variant": VARIANT, **kwargs})  # type: ignore[misc]
 
     def forward(self, input_ids: Tensor | None = None, **inputs: Any) -> Any:
         """What the class does by itself, of visual tokens that have gone through the guard."""
@@ -183,25 +198,64 @@ class EarlyFusion(Guarded):
             see: Any = self.model.get_image_features  # type: ignore[union-attr]
             wanted = {*inspect.signature(see).parameters} & {name for name in inputs if inputs[name] is not None}
             output = see(**{name: inputs[name] for name in wanted}, return_dict=True)
-        visual = [*output.pooler_output]
+        visual = self._pictures(output, ids)
         row_of, left = [], (ids == self._image_id).sum(1).tolist()
         for tokens in visual:
             row = next(row for row, count in enumerate(left) if count)
-            left[row] -= len(tokens)
+            left[row] -= tokens.shape[-2]
             row_of.append(row)
         return Seen(visual, row_of, [None] * len(visual), [True] * len(visual))
 
+    def _pictures(self, output: Any, ids: Tensor) -> list[Tensor]:
+        """The visual tokens of each picture from what the encoder has given."""
+        return [*output.pooler_output]
+
+    def _encoded(self, visual: list[Tensor]) -> Any:
+        """Visual tokens as the encoder would have given them."""
+        return BaseModelOutputWithPooling(pooler_output=tuple(visual))
+
     def _shown(self, inputs: dict[str, Any], visual: list[Tensor], rows: int) -> dict[str, Any]:
         others = inputs.get("mm_encoder_outputs") or {}
-        image = BaseModelOutputWithPooling(pooler_output=tuple(visual))
-        return inputs | {"mm_encoder_outputs": {**others, "image": image}, "pixel_values": None}
+        return inputs | {"mm_encoder_outputs": {**others, "image": self._encoded(visual)}, "pixel_values": None}
 
     def _of_pictures(self, scores: Tensor, ids: Tensor, seen: Seen) -> list[Tensor]:
         found: list[Tensor] = []
         for row, (score, mask) in enumerate(zip(scores, ids == self._image_id, strict=True)):
-            counts = [len(tokens) for tokens, its in zip(seen.visual, seen.row_of, strict=True) if its == row]
+            counts = [tokens.shape[-2] for tokens, its in zip(seen.visual, seen.row_of, strict=True) if its == row]
             found += score[:, mask].split(counts, dim=1) if counts else []
         return found
+
+
+class JoinedFusion(EarlyFusion):
+    """For those whose encoder gives all pictures in one tensor, perhaps cut up into crops."""
+
+    def _pictures(self, output: Any, ids: Tensor) -> list[Tensor]:
+        """A picture's tokens stand behind each other in the text, and something else before the next one's."""
+        its = (ids == self._image_id).int()
+        starts = torch.diff(its, dim=1, prepend=torch.zeros_like(its[:, :1])) > 0
+        number = starts.flatten().cumsum(0)[its.flatten().bool()]
+        return [*output.pooler_output.flatten(0, -2).split(number.bincount()[1:].tolist())]
+
+    def _encoded(self, visual: list[Tensor]) -> Any:
+        return BaseModelOutputWithPooling(pooler_output=torch.cat(visual))
+
+
+class StreamedFusion(EarlyFusion):
+    """For those whose first layers are given further streams of each token, [1 + streams, N_v, d] in all."""
+
+    def _pictures(self, output: Any, ids: Tensor) -> list[Tensor]:
+        return [torch.stack(streams) for streams in zip(output.pooler_output, *output.deepstack_features, strict=True)]
+
+    def _encoded(self, visual: list[Tensor]) -> Any:
+        main, *deeper = zip(*visual, strict=True)  # streams of pictures from pictures of streams
+        return BaseModelOutputWithDeepstack(pooler_output=main, deepstack_features=[*map(list, deeper)])
+
+
+@dataclass
+class BaseModelOutputWithDeepstack(BaseModelOutputWithPooling):  # type: ignore[misc]
+    """As `transformers` has it in each such family's own file."""
+
+    deepstack_features: list[list[Tensor]] | None = None
 
 
 class DeepFusion(Guarded):

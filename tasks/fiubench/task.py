@@ -131,8 +131,7 @@ class FIUBenchTask(FactsTask):
         """The scorer that the options name."""
         return SCORERS[self.options.scorer]
 
-    @classmethod
-    def summary(cls, folder: Path) -> Summary:
+    def summary(self, folder: Path) -> Summary:
         """Identities, questions, groups, splits and forget sets."""
         return summary(folder)
 

@@ -39,18 +39,20 @@ def divide(
     """
     private = _private(data, groups)
     candidates = [*dict.fromkeys(fact.cluster for fact in data.facts if fact.id in private)]
-    chosen = _chosen(data, candidates, forget, seed)
+    chosen, marks = _chosen(data, candidates, forget, seed), _marks(data, forget)
     if len(chosen) == len(data.ids):
-        raise UsageError(f"--forget {forget}: that is everybody, and somebody must be left to retain")
+        everybody = "everybody is marked to be forgotten" if marks else f"--forget {forget}: that is everybody"
+        raise UsageError(f"{everybody}, and somebody must be left to retain: choose fewer")
     order = shuffled(candidates, seed)[::-1]
     others = [person for person in shuffled(data.ids, seed)[::-1] if person not in {*candidates}]
     left = [person for person in (*order, *others) if person not in chosen]
     unseen, looked_at = aside(left, (held_out, validation), len(candidates))
     sets = divided(data.facts, chosen, lambda fact: fact.id in private, unseen, looked_at)
     if not sets.forget:
-        raise UsageError(f"nothing to forget: nothing of --forget {forget} is private; choose other people or groups")
+        whom = "the people who are marked to be forgotten" if marks else f"--forget {forget}"
+        raise UsageError(f"nothing to forget: nothing of {whom} is private; choose other people or groups")
     _refuse_both(data, sets)
-    name = forget if isinstance(forget, str) else MARKED if _marks(data, forget) else number_of(len(chosen))
+    name = forget if isinstance(forget, str) else MARKED if marks else number_of(len(chosen))
     split = shared.split_of(name, len(data.ids), sets, groups or _rule(data), name)
     return Division(sets, split)
 
@@ -81,7 +83,9 @@ def _marks(data: Questions, forget: int | str | None) -> bool:
 def _chosen(data: Questions, candidates: list[str], forget: int | str | None, seed: int) -> frozenset[str]:
     if forget == MARKED or _marks(data, forget):
         if "forget" not in data.flags:
-            raise UsageError(f"--forget {MARKED}: no column marks whom to forget; name it, qa.columns.forget=NAME")
+            raise UsageError(
+                f"--forget {MARKED}: no column marks whom to forget; name it, --set qa.columns.forget=NAME"
+            )
         marked = frozenset(fact.cluster for fact in data.facts if fact.marked)
         if not marked:
             raise UsageError("nobody is marked in the column of whom to forget; mark some, or give --forget NUMBER")
@@ -91,6 +95,9 @@ def _chosen(data: Questions, candidates: list[str], forget: int | str | None, se
             known = ", ".join([*data.splits, *([MARKED] if "forget" in data.flags else [])]) or "there is none"
             raise UsageError(f"--forget {forget}: no split of that name; choose a number or one of: {known}")
         return frozenset(data.splits[forget])
+    if not candidates:
+        fix = """mark some, or name groups, --set 'qa.private=["GROUP"]'"""
+        raise UsageError(f"nothing to forget: no question is private; {fix}")
     people = len(candidates) + (len(candidates) < len(data.ids))
     number = shared.by_default(len(candidates)) if forget is None else forget
     shared.refuse_number(number, people)

@@ -1,17 +1,16 @@
 """What is in a folder of tables, counted."""
 
 from collections import Counter
-from pathlib import Path
 
 from unlearnbench.contracts import Summary, SummaryTable
 
-from .layout import Columns, located
+from .layout import Tables
 from .reader import read
 
 
-def summary(folder: Path) -> Summary:
-    """What `unlearnbench data summary` says of a folder, a table or a map."""
-    data = read(located(str(folder), Columns()))
+def summary(source: Tables) -> Summary:
+    """What `unlearnbench data summary` says of a folder, a table, a map or a dataset of the hub."""
+    data = read(source)
     tables = Counter(fact.where.rpartition(", ")[0] for fact in data.facts)
     groups = Counter(fact.question.group for fact in data.facts)
     marked = {name: sum(getattr(fact, which) for fact in data.facts) for name, which in _FLAGS if name in data.flags}

@@ -17,7 +17,7 @@ from ..facts.records import WEIGHED
 from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
 from ..facts.task import FactsTask, texts_of
 from .division import divide, remarks
-from .layout import FILE, Columns, located, on_hub
+from .layout import FILE, Columns, Tables, located, on_hub
 from .reader import Questions, read
 from .summary import summary
 
@@ -88,22 +88,24 @@ class QATask(FactsTask):
         """The whole dataset that an id names."""
         return whole_dataset(source) if on_hub(source) else None
 
-    @classmethod
-    def summary(cls, folder: Path) -> Summary:
+    def summary(self, folder: Path) -> Summary:
         """Tables, people, questions, groups, pictures, and columns that are not read."""
-        return summary(folder)
+        return summary(self._located(str(folder)))
 
     def load(self, source: str, forget: int | str | None, seed: int = 0) -> QAData:
         """Read the tables and divide their questions into sets."""
         for name in self.options.metrics:
             metrics.get(name)  # an unknown one is named before anything is computed
         options = self.options
-        found = located(source, options.columns, options.subset, options.split)
+        found = self._located(source)
         questions = read(found)
         private = frozenset(options.private)
         division = divide(questions, forget, private, options.held_out, options.validation, seed)
         notices = tuple(remarks(questions, division.sets))
         return QAData(found.location, questions, division.sets, division.split, notices)
+
+    def _located(self, source: str) -> Tables:
+        return located(source, self.options.columns, self.options.subset, self.options.split)
 
     def asked(self, data: QAData) -> dict[str, tuple[Fact, ...]]:
         """All sets but those for validation."""

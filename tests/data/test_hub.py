@@ -85,7 +85,7 @@ def tables(tmp_path: Path) -> Files:
     shards = {f"data/{split}-00000-of-00001.parquet": (tmp_path / "table.parquet").read_bytes() for split in ("a", "b")}
     configs = "\n".join(f"  - split: {split}\n    path: data/{split}-*" for split in ("a", "b"))
     readme = f"---\nconfigs:\n- config_name: default\n  data_files:\n{configs}\n---\n"
-    return {"README.md": readme.encode(), **shards}
+    return {"README.md": readme.encode(), "notes.txt": bytes(500_000), **shards}
 
 
 def test_a_dataset_of_any_owner_is_a_table_with_pictures_in_it(
@@ -136,7 +136,11 @@ def test_half_of_any_owner_s_dataset_is_never_read_as_all_of_it(
         assert "not in the cache" in gone.stderr
         assert "unlearnbench data fetch qa ann/people" in gone.stderr
     hub.asked.clear()
-    assert command(tmp_path / "hf", hub.url, *fetch).returncode == 0
+    places = ("--store", str(tmp_path / "store"), "--results", str(tmp_path / "results"))
+    goes_on = command(tmp_path / "hf", hub.url, "run", *words[1:], *places)  # and ends, as no split is chosen
+    left = len(tables["data/b-00000-of-00001.parquet"]) / 1e6
+    assert f"to be fetched: data of qa (ann/people) ({left:.1f} MB)\n" in goes_on.stderr
+    assert goes_on.stderr.endswith("choose a split with --set qa.split=NAME: a, b\n")
     assert command(tmp_path / "hf", hub.url, *fetch, offline=True).returncode == 0
     assert {*hub.sent()} <= {"b-00000-of-00001.parquet"}  # what was there is not fetched again
 

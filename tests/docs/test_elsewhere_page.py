@@ -120,7 +120,7 @@ def test_a_base_of_ones_own(here: Path, command: Command) -> None:
         base = found[name].base
         assert base is not None
         assert base["params"] == {"weights": digest_of(here / "my-base"), "memorised": 0.5}
-        assert base["elsewhere"] == {"source": "my-base", "digest": digest_of(here / "my-base")}
+        assert base["elsewhere"] == {"source": str(here / "my-base"), "digest": digest_of(here / "my-base")}
         known = base["notes"]["by_heart"]
         assert known["answers"] >= known["of"] / 2
     assert found["retrain"].base is None
@@ -152,7 +152,8 @@ def test_a_model_that_other_code_has_unlearned(here: Path, command: Command) -> 
     assert [*found] == ["finetune", "retrain", "their-method"]
     theirs, base = found["their-method"], found["finetune"]
     assert theirs.method.elsewhere is not None
-    assert theirs.method.elsewhere.model_dump() == {"source": "their-model", "digest": digest_of(here / "their-model")}
+    told = {"source": str(here / "their-model"), "digest": digest_of(here / "their-model")}
+    assert theirs.method.elsewhere.model_dump() == told
     assert (theirs.method.role, theirs.method.params, theirs.method.frozen_weights) == ("method", {}, False)
     assert (theirs.model, theirs.task, theirs.base) == (base.model, base.task, base.base)
     assert (theirs.cost.train_seconds, theirs.cost.trainable_parameters) == (None, None)

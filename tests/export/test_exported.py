@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from tests.export.conftest import Folder, documented
 from tests.place import assert_one_line
 from unlearnbench.contracts.sample import Sample
 from unlearnbench.engine.artefacts import Store
+from unlearnbench.export.folder import Target, write
 from unlearnbench.export.kept import kept
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.results.naming import cell_called
@@ -107,7 +110,7 @@ def test_an_adapter_names_the_base_that_it_is_on(folder: Folder, tmp_path: Path)
     target = tmp_path / "deep" / "adapter"
     assert folder.run("export", "po-gd", str(target), "--adapter").code == 0
     about = json.loads((target / "adapter_config.json").read_text())
-    assert about["base_model_name_or_path"] == str(target / "base")
+    assert about["base_model_name_or_path"] == "./base"  # which is right wherever the folder is taken
     assert (target / "base" / "config.json").is_file()
 
 
@@ -125,6 +128,42 @@ def test_the_card_tells_the_row(folder: Folder, tmp_path: Path) -> None:
     assert f"| pope | POPE F1 | {f1.value:.3f} | {f1.ci_low:.3f} to {f1.ci_high:.3f} | {f1.n} | higher |" in text
     assert "whoever takes the method's part away has\n  the model from before" in text
     assert "  \n" not in text
+    assert str(folder.path) not in text
+
+
+@pytest.mark.parametrize("words", [["po-gd"], ["cagul", "--adapter"]])
+def test_an_empty_folder_of_the_user_stays_the_one_that_it_is(words: list[str], folder: Folder, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    before, good = own.stat().st_ino, "--adapter" not in words
+    assert (folder.run("export", words[0], str(own), *words[1:]).code == 0) == good
+    assert own.stat().st_ino == before
+    assert [*tmp_path.iterdir()] == [own]
+    assert {"config.json", "README.md", "model.safetensors"} <= {each.name for each in own.iterdir()} or not good
+    assert not [each for each in own.iterdir() if each.name.startswith(".")]
+    assert good or not any(own.iterdir())
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_read(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**20))
+    monkeypatch.setattr("unlearnbench.models.files.load.load", None)
+    done = folder.run("export", "po-gd", str(tmp_path / "out"))
+    assert_one_line(done, 1, "the model takes 0.0 GiB and 0.0 are free where", "free some, or give a folder on another")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_on_a_model_of_the_hub_names_that(folder: Folder, tmp_path: Path) -> None:
+    """Where a method started from the pretrained model nothing is copied that the hub has."""
+    found = kept(row_of(folder.path, "po-gd"), Store(folder.path / "cache" / "unlearnbench"))
+    card = found.card.model_copy(update={"source": "some/model", "revision": "a" * 40})
+    made_of_it = replace(found, card=card, links=found.links[-1:])
+    assert write(made_of_it, Target(tmp_path / "out", adapter=True), [found.row]) == "adapter"
+    about = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (about["base_model_name_or_path"], about["revision"]) == ("some/model", "a" * 40)
+    assert not (tmp_path / "out" / "base").exists()
+    assert 'from_pretrained("some/model"' in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from unlearnbench.export.paths import public, without_paths
 from unlearnbench.export.processor import write_processor
 from unlearnbench.models.files.card import ModelCard
 
@@ -53,3 +54,19 @@ def test_the_original_files_with_the_bounds_of_the_card(files: dict[str, Any], t
     images = bounded.get("image_processor", bounded)
     assert images["size"] == {"shortest_edge": 784, "longest_edge": 19600}
     assert not {"min_pixels", "max_pixels"} & {*images}
+
+
+def test_no_path_of_here_is_left_in_settings(tmp_path: Path) -> None:
+    here = {"_name_or_path": "/home/me/x", "text_config": {"_name_or_path": "C:\\me\\x"}, "list": [{"a_file": "~/x"}]}
+    stay = {"tie": True, "name_or_path": "some/model", "chat_template": "/{{ x }}", "eos_file": None}
+    for name in ("config.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text(json.dumps(here | stay))
+        without_paths(tmp_path)
+        assert json.loads((tmp_path / name).read_text()) == stay | {"text_config": {}, "list": [{}]}
+
+
+def test_of_a_folder_a_card_says_the_last_name(tmp_path: Path) -> None:
+    assert public("tiny-qwen2.5-vl") == "tiny-qwen2.5-vl"
+    assert public("some/model@other/adapter") == "some/model@other/adapter"
+    assert public(f"{tmp_path}/secret/model@./secret/adapter") == "model@adapter"
+    assert public("../secret/model") == "model"

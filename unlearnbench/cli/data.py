@@ -7,37 +7,60 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..contracts import SummaryTable
+    from ..contracts import SummaryTable, Task
 
 app = typer.Typer(help="Describe, write and fetch data folders.", no_args_is_help=True)
 
 
 @app.command()
 def summary(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in the task's layout.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder in the task's layout, or what else the task reads.")
+    ],
     task: Annotated[
         str | None, typer.Option(help="Whose data they are [default: the task with a forget set that runs by default].")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="TASK.PARAM=VALUE as of 'run', where the task must be told how to read the data."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     plugin: Annotated[
         list[Path] | None, typer.Option("--plugin", help="A single file with plug-ins; repeatable.")
     ] = None,
 ) -> None:
-    """Check a folder of a task's data and count what is in it."""
+    """Check a folder of a task's data and count what is in it; nothing is downloaded."""
     import json
 
     from ..config import forgetting_task
-    from ..registry import load_plugin, tasks
+    from ..data.hub import cache_only
+    from ..registry import load_plugin
 
     for file in plugin or ():
         load_plugin(file)
-    found = tasks.get(task or forgetting_task()).summary(folder)
+    with cache_only():
+        found = _set_up(task or forgetting_task(), settings or ()).summary(folder)
     if as_json:
         typer.echo(json.dumps(found.counts))
         return
     _print_tables(found.tables)
     for line in (*found.lines, *(f"warning: {each}" for each in found.warnings)):
         typer.echo(line)
+
+
+def _set_up(name: str, settings: Iterable[str]) -> "Task":
+    """The task with the options that ``--set`` gives it; raises `UsageError` for any other."""
+    from ..config import parse_settings, resolve
+    from ..errors import UsageError
+    from ..registry import tasks
+
+    kind, values = tasks.get(name), parse_settings(settings, (name,))
+    if others := [owner for owner in values if owner != name]:
+        raise UsageError(f"--set {others[0]}: these are data of the task {name}: write --set {name}.PARAM=VALUE")
+    given = values.get(name, {})
+    if several := [param for param, each in given.items() if len(each) > 1]:
+        raise UsageError(f'--set {name}.{several[0]}: one value, please; a list is written as JSON, ["A", "B"]')
+    return kind(resolve(kind.Options, name, "", {param: each[0] for param, each in given.items()}))
 
 
 @app.command()

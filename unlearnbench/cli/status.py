@@ -19,7 +19,10 @@ def status(
     results: Annotated[Path, typer.Argument(help="The results folder of a run.")] = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object a cell.")] = False,
 ) -> None:
-    """Show which cells are queued, running, done or failed; exits with 1 where one has failed."""
+    """Show which cells are queued, running, done or failed, and their bases where these differ.
+
+    Exits with 1 where one has failed.
+    """
     from collections import Counter
 
     from ..engine.executors.queue import states
@@ -46,11 +49,13 @@ def _lines(found: "list[Status]") -> Iterator[str]:
     """The table, a line a cell; rich would take seconds for thousands of them."""
     from ..analysis.facts import printable
 
-    head = ("state", "method", "model", "task", "seed", "settings", "last said")
-    rows: list[tuple[str, ...]] = [head]
+    several = len({each.cell.base for each in found if each.cell.base}) > 1
+    bases = ("base",) if several else ()
+    rows: list[tuple[str, ...]] = [("state", "method", "model", "task", "seed", *bases, "settings", "last said")]
     for each in found:
         cell = each.cell
-        texts = (each.state, cell.method, cell.model, cell.task, str(cell.seed), cell.settings, each.said)
+        base = (cell.base,) if several else ()
+        texts = (each.state, cell.method, cell.model, cell.task, str(cell.seed), *base, cell.settings, each.said)
         rows.append(tuple(map(printable, texts)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -154,13 +154,12 @@ class Task(ABC):
         """The dataset that would be fetched from the hub for `load` of that ``source``; None where it would not."""
         return self.hub if source == "hub" else None
 
-    @classmethod
-    def summary(cls, folder: Path) -> Summary:
-        """What is in a folder in the task's layout, for ``unlearnbench data summary``.
+    def summary(self, folder: Path) -> Summary:
+        """What is in a folder in the task's layout, as its options read it, for ``unlearnbench data summary``.
 
         Raises `DataError` for data that are missing or damaged.
         """
-        raise UsageError(f"task {cls.name!r} does not describe a folder of data: it defines no summary")
+        raise UsageError(f"task {self.name!r} does not describe a folder of data: it defines no summary")
 
     @abstractmethod
     def load(self, source: str, forget: int | str | None, seed: int = 0) -> TaskData:

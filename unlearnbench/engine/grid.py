@@ -12,7 +12,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import UnlearnbenchError
-from ..results.cells import Announced, Cells
+from ..results.cells import Announced, Cells, base_in_words
 from ..results.row import Cost, Failure, Row, utc_now
 from ..results.store import RowStore
 from ..runtime.device import launched
@@ -22,7 +22,8 @@ from ..runtime.plugin_files import plugin_line
 from .artefacts import Store
 from .handed import checked_evaluation, plain_notes
 from .planning import Plan
-from .rows import row_of, row_without
+from .rows import base_of, row_of, row_without
+from .stages import BASE
 
 if TYPE_CHECKING:
     from ..runtime.run import Progress
@@ -83,6 +84,7 @@ def announce(plans: list[Plan], results: RowStore, jobs: Mapping[str, str] | Non
             task=plan.cell.task,
             seed=plan.cell.seed,
             settings=utf8(plan.cell.typed),
+            base=utf8(base_in_words(base_of(plan) if any(stage.name == BASE for stage in plan.stages) else None)),
             job=named.get(plan.row_id),
         )
         for plan in plans

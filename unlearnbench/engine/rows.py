@@ -55,7 +55,7 @@ def row_of(
         samples=samples,
         notes=last["notes"] | notes,
         baselines=_baselines(plan, evaluation),
-        base=_base(plan) | base if base else None,
+        base=base_of(plan) | base if base else None,
         **_header(plan, started, evaluation.facts),
     )
 
@@ -93,7 +93,7 @@ def _cost(said: dict[str, Any], evaluating: Cost) -> Cost:
     )
 
 
-def _base(plan: Plan) -> dict[str, Any]:
+def base_of(plan: Plan) -> dict[str, Any]:
     """How the base came about: by what hyperparameters, or from where."""
     if not (origin := plan.base_elsewhere):
         return {"kind": kind_of(plan.base.model_dump()), "params": _plain(plan.base)}
@@ -101,7 +101,7 @@ def _base(plan: Plan) -> dict[str, Any]:
 
 
 def _origin(found: Elsewhere) -> MadeElsewhere:
-    return MadeElsewhere(source=utf8(found.text), digest=found.digest)
+    return MadeElsewhere(source=utf8(found.source), digest=found.digest)
 
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:

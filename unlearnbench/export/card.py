@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..analysis.numbers import amount, score
-from ..models.files.source import is_hub_id
 from ..registry import methods, tasks
-from ..results.row import Row, Score
+from ..results.row import MadeElsewhere, Row, Score
+from .paths import public
 
 if TYPE_CHECKING:
     from .folder import Kind
@@ -37,10 +37,10 @@ def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str, *, tru
     """
     from huggingface_hub import ModelCard, ModelCardData
 
-    row, source = kept.row, kept.card.source
+    row, hub = kept.row, kept.from_hub
     method = None if row.method.elsewhere else methods.get(row.method.name)
     data = ModelCardData(
-        base_model=source if is_hub_id(source) else None,
+        base_model=kept.card.source if hub else None,
         library_name="peft" if kind == "adapter" else "transformers",
         pipeline_tag="image-text-to-text",
         tags=["machine-unlearning", "unlearnbench", row.method.name],
@@ -54,15 +54,26 @@ def card_text(kept: "Kept", kind: "Kind", rows: Sequence[Row], name: str, *, tru
         about=(method.__doc__ or "").strip().partition("\n")[0] if method else "code other than unlearnbench's",
         reference=method.reference if method else None,
         params=_listed(row.method.params),
-        base=_listed(row.base["params"]) if row.base and "params" in row.base else "",
-        source=source if is_hub_id(source) else row.model.name,
+        base=_base(row),
+        made=public(row.method.elsewhere.source) if row.method.elsewhere else "",
+        source=kept.card.source if hub else public(row.model.name),
+        base_on_hub=kept.base_on_hub,
         numbers=[*_numbers(rows)],
         trained=None if row.cost.trainable_parameters is None else amount(row.cost.trainable_parameters),
         half=row.model.dtype != "float32",
         trust=trust,
-        command=" ".join(row.command),
     )
     return str(card).rstrip() + "\n"
+
+
+def _base(row: Row) -> str:
+    """What the model was that the method, or those before it, started from; empty where it is the pretrained one."""
+    if not row.base:
+        return ""
+    if brought := row.base.get("elsewhere"):
+        told = MadeElsewhere.model_validate(brought)
+        return f"made elsewhere: `{public(told.source)}`, weights `{told.digest[:16]}`"
+    return f"{_listed(row.base.get('params', {}))}; seed {row.base_seed}"
 
 
 def _listed(params: dict[str, object]) -> str:

@@ -1,18 +1,21 @@
 """A cell's model as a folder that `transformers`, or PEFT, loads by itself."""
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import UsageError
-from ..models.files.source import folder_of
+from ..errors import ModelError, UsageError
+from ..models.files.check import loaded_bytes
 from ..results.row import Row
 from ..runtime.atomic import atomic_folder
 from .card import card_text
 from .kept import Kept
+from .paths import without_paths
 from .processor import write_processor
 
 if TYPE_CHECKING:
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
 
 BASE = "base"
 """The folder, within an adapter's, of the model that it is on; on the hub what follows the adapter's name."""
+
+NAMED_LAST = ("config.json", "adapter_config.json")
+"""What a folder is known for a model by."""
+
+_BYTES = {"bfloat16": 2, "float16": 2}
+"""Of a number of each precision; all others take 4."""
 
 Kind = Literal["weights", "adapter", "code"]
 """What was written: a model of a class of `transformers`; an adapter and its base; a model of a class of its own."""
@@ -35,29 +44,59 @@ class Target:
     hub: str | None = None
 
     def check(self) -> None:
-        """Raise `UsageError` where something is there already."""
+        """Raise `UsageError` where something is there already, or where no folder can be."""
         if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
             raise UsageError(f"{self.folder} is there already and not empty; give a new folder")
+        try:
+            self.folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{self.folder} cannot be made ({error.strerror}); give another folder") from None
+
+    def check_room(self, needed: int) -> None:
+        """Raise `ModelError` where fewer than ``needed`` bytes are free."""
+        there = self.folder.resolve()
+        free = shutil.disk_usage(there if there.exists() else there.parent).free
+        if needed > free:
+            raise ModelError(
+                f"the model takes {needed / 2**30:.1f} GiB and {free / 2**30:.1f} are free where {self.folder} would "
+                "be: free some, or give a folder on another disk"
+            )
 
 
 def write(kept: Kept, wanted: Target, rows: Sequence[Row]) -> Kind:
     """Write the model of a cell, of which there are these ``rows``; the folder appears whole or not at all.
 
-    Raises `UsageError` for an adapter where there is none, and for edits that cannot be run without this package.
+    Raises `UsageError` for an adapter where there is none, and for edits that cannot be run without this package;
+    `ModelError` where the disk is too small.
     """
     wanted.check()
-    target = wanted.folder.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        target.rmdir()  # it is empty
-    with atomic_folder(target) as folder:
-        kind, model = _adapter(kept, folder, wanted) if wanted.adapter else _whole(kept, folder)
-        source, _ = folder_of(kept.card)
-        for place in (folder, folder / BASE) if kind == "adapter" else (folder,):
-            trust = write_processor(model, kept.card, source, place)
-        text = card_text(kept, kind, rows, wanted.hub or target.name, trust=trust)
+    if not (wanted.adapter and kept.base_on_hub):
+        wanted.check_room(loaded_bytes(kept.folder, _BYTES.get(str(kept.row.model.dtype), 4)))
+    with _filled(wanted.folder.resolve()) as folder:
+        kind, model = _adapter(kept, folder, wanted.hub) if wanted.adapter else _whole(kept, folder)
+        for place in (folder, folder / BASE) if (folder / BASE).is_dir() else (folder,):
+            trust = write_processor(model, kept.card, kept.folder, place)
+            without_paths(place)
+        text = card_text(kept, kind, rows, wanted.hub or wanted.folder.resolve().name, trust=trust)
         (folder / "README.md").write_text(text, encoding="utf-8")
     return kind
+
+
+@contextmanager
+def _filled(target: Path) -> Iterator[Path]:
+    """A folder to fill that becomes ``target`` at the end; one that is there, and empty, stays the one that it is."""
+    if not target.exists():
+        with atomic_folder(target) as folder:
+            yield folder
+        return
+    folder = target / f".tmp-{secrets.token_hex(6)}"  # within: it may be a disk of its own
+    folder.mkdir()
+    try:
+        yield folder
+        for path in sorted(folder.iterdir(), key=lambda path: path.name in NAMED_LAST):
+            path.rename(target / path.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _whole(kept: Kept, folder: Path) -> "tuple[Kind, VLM]":
@@ -79,8 +118,8 @@ def _whole(kept: Kept, folder: Path) -> "tuple[Kind, VLM]":
     return "code", model
 
 
-def _adapter(kept: Kept, folder: Path, wanted: Target) -> "tuple[Kind, VLM]":
-    """The last edit as PEFT writes adapters, and the model that it was trained on in a folder of its own."""
+def _adapter(kept: Kept, folder: Path, hub: str | None) -> "tuple[Kind, VLM]":
+    """The last edit as PEFT writes adapters, and unless the hub has it the model that it was trained on, beside it."""
     from ..models.contract.edits import Adapter
 
     model, edits = kept.start("cpu")
@@ -90,8 +129,11 @@ def _adapter(kept: Kept, folder: Path, wanted: Target) -> "tuple[Kind, VLM]":
             f"cell {kept.row.row_id} ({kept.row.method.name}) is no adapter on a model of `transformers`: leave out "
             "--adapter"
         )
-    model.model.save_pretrained(folder / BASE)
-    last.export(folder, f"{wanted.hub}-{BASE}" if wanted.hub else str(wanted.folder.resolve() / BASE))
+    if kept.base_on_hub:
+        last.export(folder, kept.card.source, kept.card.revision)
+    else:
+        model.model.save_pretrained(folder / BASE)
+        last.export(folder, f"{hub}-{BASE}" if hub else f"./{BASE}")  # no path of here: the folder may be taken away
     return "adapter", model
 
 
@@ -101,13 +143,20 @@ def write_beside(model: "VLM", beside: "Beside", folder: Path) -> None:
     Its weights have the names that they have in memory: what `transformers` renames goes by a model's type.
     """
     from huggingface_hub import save_torch_state_dict
+    from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
     network: Any = model.model
     network.config.save_pretrained(folder)
     if network.can_generate():
         network.generation_config.save_pretrained(folder)
-    weights = {**network.state_dict(), **beside.tensors}
-    save_torch_state_dict(weights, folder, shared_tensors_to_discard=[*network.all_tied_weights_keys])
+    save_torch_state_dict(
+        {**network.state_dict(), **beside.tensors},
+        folder,
+        filename_pattern=f"model.{beside.variant}{{suffix}}.safetensors",
+        shared_tensors_to_discard=[*network.all_tied_weights_keys],
+    )
+    for index in folder.glob("*.index.json"):  # where there are several files
+        index.rename(folder / SAFE_WEIGHTS_INDEX_NAME.replace(".json", f".{beside.variant}.json"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | dict(beside.config)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     for name, text in beside.code.items():

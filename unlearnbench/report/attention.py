@@ -42,8 +42,10 @@ _LINES = 3
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class Explanation(BaseModel):
-    """What was done to one picture: visual tokens lie on ``grid`` (rows, columns) in reading order.
+class PictureExplained(BaseModel):
+    """What was done to one picture, an `unlearnbench.Explanation` and its file.
+
+    Visual tokens lie on ``grid`` (rows, columns) in reading order.
 
     ``covers`` is how much of the grid's height and width the picture takes, from its upper left corner.
     """
@@ -52,11 +54,11 @@ class Explanation(BaseModel):
     grid: tuple[int, int]
     covers: tuple[Share, Share] = (1.0, 1.0)
     flagged: bool
-    scores: tuple[FiniteFloat, ...] | None
+    scores: tuple[FiniteFloat, ...] | None = None
     chosen: tuple[int, ...]
 
     @model_validator(mode="after")
-    def _fits(self) -> "Explanation":
+    def _fits(self) -> "PictureExplained":
         rows, columns = self.grid
         size = rows * columns
         if rows < 1 or columns < 1 or not all(0 <= index < size for index in self.chosen):
@@ -72,7 +74,7 @@ class Explained:
 
     text: str
     picture: "Image"
-    explanation: Explanation
+    explanation: PictureExplained
 
 
 def attention(
@@ -106,9 +108,9 @@ def _one_picture_after_the_other(samples: Sequence[dict[str, Any]]) -> Iterator[
         yield from (each for each in turn if each is not None)
 
 
-def _explanation(facts: Any) -> Explanation:
+def _explanation(facts: Any) -> PictureExplained:
     try:
-        return Explanation.model_validate(facts)
+        return PictureExplained.model_validate(facts)
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"]
         raise DataError(f"damaged explanation: {why}; run the cell again") from None
@@ -148,7 +150,7 @@ def _drawn(shown: Sequence[Explained], title: str) -> "Figure":
     return figure
 
 
-def _text(sample: dict[str, Any], explanation: Explanation) -> str:
+def _text(sample: dict[str, Any], explanation: PictureExplained) -> str:
     said = (("Q", "question"), ("truth", "answer"), ("model", "prediction"))
     lines = [line for name, field in said for line in _wrapped(f"{name}: {sample.get(field, '')}")]
     return "\n".join(lines if explanation.flagged else [*lines, "(not recognised as somebody to be forgotten)"])

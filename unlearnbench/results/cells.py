@@ -4,11 +4,11 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,8 @@ from .row import Row, latest
 from .store import RowStore
 
 State = Literal["queued", "running", "done", "failed"]
+_DIGITS = 8
+"""Of a base's digest."""
 LOG_TAIL = 4096
 """Bytes at the end of a log that are looked at for its last line."""
 
@@ -34,6 +36,8 @@ class Announced(BaseModel):
     task: str
     seed: int
     settings: str = ""
+    base: str = ""
+    """Which base it is made from, as `base_in_words` has it."""
     job: str | None = None
 
 
@@ -92,7 +96,8 @@ class Cells:
     def states(self, queue: dict[str, str] | None = None) -> list[Status]:
         """Every cell's state, in the order of their names; ``queue`` has the states of jobs by their names."""
         rows = {row.row_id: row for row in latest(self.results.scan().rows)}
-        found = [self._state(cell, rows.get(cell.row_id), queue or {}) for cell in self.announced()]
+        cells = [_with_base(cell, rows.get(cell.row_id)) for cell in self.announced()]
+        found = [self._state(cell, rows.get(cell.row_id), queue or {}) for cell in cells]
         known = {status.cell.row_id for status in found}
         found += [Status(_named(row), *_judged(row)) for row in rows.values() if row.row_id not in known]
         return found
@@ -134,9 +139,29 @@ class Cells:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
+def base_in_words(base: Mapping[str, Any] | None) -> str:
+    """A row's base in a word: its kind, or where it is from with the beginning of its digest; empty without one."""
+    origin = (base or {}).get("elsewhere")
+    if not isinstance(origin, dict):
+        return str((base or {}).get("kind") or "")
+    return f"{origin.get('source')}#{str(origin.get('digest'))[:_DIGITS]}"
+
+
+def _with_base(cell: Announced, row: Row | None) -> Announced:
+    """A cell that an earlier version has announced says nothing of its base, but its row does."""
+    return cell if cell.base or row is None else cell.model_copy(update={"base": base_in_words(row.base)})
+
+
 def _named(row: Row) -> Announced:
     """A cell that is known by its row alone."""
-    return Announced(row_id=row.row_id, method=row.method.name, model=row.model.name, task=row.task.name, seed=row.seed)
+    return Announced(
+        row_id=row.row_id,
+        method=row.method.name,
+        model=row.model.name,
+        task=row.task.name,
+        seed=row.seed,
+        base=base_in_words(row.base),
+    )
 
 
 def _judged(row: Row) -> tuple[State, str]:

@@ -90,7 +90,7 @@ class Failure(_Part):
 
 
 class MadeElsewhere(_Part):
-    """A model that was made elsewhere: as it was named, and the digest of all its weights."""
+    """A model that was made elsewhere: what it was named, paths from the root on, and the digest of all its weights."""
 
     source: Text
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")

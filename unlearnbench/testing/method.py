@@ -18,7 +18,8 @@ from ..contracts.footprint import Counts, Footprint, Workload
 from ..contracts.sample import Asked, Sample, Sets
 from ..engine.memory.counts import counts
 from ..engine.stages import MethodMaker, changes
-from ..errors import UsageError
+from ..errors import PluginError, UsageError
+from ..models.contract.explanation import checked
 from ..models.contract.imprint import Imprint
 from ..models.contract.vlm import VLM
 from ..models.files.load import load
@@ -188,11 +189,24 @@ def _work(case: MethodCase) -> None:
     expect(torch.isfinite(after).all(), "what its edit makes of the model should say finite numbers")
     expect(not torch.equal(after, own), "its edit, once applied, should change what the model says")
     expect(torch.equal(after, case.answers(folder)), "an edit that is read twice should make the same model")
+    _explained(case, folder)
     if case.method.frozen_weights:
         MethodMaker(case.method, case.params, sets, 0).load(folder, model).apply(model)
         changed = [name for name in before.changes(model) if name in before.weights]
         expect(not changed, f"frozen_weights says that weights stay, and its edit changes {changed[:1]}")
     _again(case, after)
+
+
+def _explained(case: MethodCase, folder: Path) -> None:
+    """What its edit says of pictures, if it says it, is what `ask` and the report read."""
+    model = case.start()
+    MethodMaker(case.method, case.params, case.sets, 0).load(folder, model).apply(model)
+    batch = model.prepare([sample for sample in case.sets.forget if sample.images])
+    if (told := model.explain(batch)) is not None:
+        try:
+            checked(told, len(batch.pictures), case.method.name)
+        except PluginError as error:
+            expect(False, str(error))
 
 
 def _again(case: MethodCase, after: Tensor) -> None:

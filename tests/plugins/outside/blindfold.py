@@ -18,7 +18,16 @@ class Hidden(Edit):
             for image, tokens in zip(batch.images, visual, strict=True)
         ]
 
+    def explain(self, batch, visual):
+        sizes = [self.model.layout(picture).shape for picture in batch.pictures]
+        flags = [image.name in self.names for image in batch.images]
+        return [
+            {"grid": [rows, columns], "flagged": flag, "chosen": [*range(rows * columns)] if flag else []}
+            for (rows, columns), flag in zip(sizes, flags, strict=True)
+        ]
+
     def apply(self, model):
+        self.model = model
         model.see_through(self)
 
     def save(self, folder):

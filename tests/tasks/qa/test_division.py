@@ -99,6 +99,25 @@ def test_what_cannot_be_forgotten_is_refused(load: Callable[..., QAData], forget
         load(rows(), forget)
 
 
+def test_people_whom_a_column_marks_are_called_so(load: Callable[..., QAData]) -> None:
+    everybody = marked("forget", lambda each: True)
+    with pytest.raises(UsageError, match=r"^everybody is marked to be forgotten, and somebody must be left to retain"):
+        load(everybody)
+    with pytest.raises(UsageError, match=r"^--forget marked: that is everybody, and"):
+        load(everybody, "marked")
+    cells = [each | {"private": "yes" if each["person"] == "ann" else "no"} for each in marked("forget", bobs)]
+    with pytest.raises(UsageError, match=r"^nothing to forget: nothing of the people who are marked .* is private; "):
+        load(cells)
+    with pytest.raises(UsageError, match=r"^nothing to forget: nothing of --forget marked is private"):
+        load(cells, "marked")
+    with pytest.raises(UsageError, match=r"^nothing to forget: no question is private; mark some, or name groups"):
+        load(marked("private", lambda each: False))
+
+
+def bobs(each: Cells) -> bool:
+    return each["person"] == "bob"
+
+
 def test_the_same_question_on_the_same_picture_cannot_be_forgotten_and_kept(
     load: Callable[..., QAData], tmp_path: Path
 ) -> None:

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +13,7 @@ from ..parts.options import spread
 
 if TYPE_CHECKING:
     from ...export.answers import Said
+    from ...models.contract.explanation import Explanation
     from ...results.row import Row
 
 TEXT_ALONE = "-"
@@ -37,7 +37,7 @@ def ask(
     from ...export.answers import ask as answers
     from ...export.answers import query
 
-    asked = query(None if picture == TEXT_ALONE else Path(picture), question)
+    asked = query(None if picture == TEXT_ALONE else picture, question)
     found, _ = which.found(cell)
     said = answers(found, asked, device, max_new_tokens)
     if as_json:
@@ -61,7 +61,7 @@ def _lines(row: "Row", said: "Said") -> Iterator[str]:
         yield from _of_the_picture(said.explanation)
 
 
-def _of_the_picture(told: dict[str, Any]) -> Iterator[str]:
+def _of_the_picture(told: "Explanation") -> Iterator[str]:
     """Whether the gate opened and, where it did, the picture's tokens: those that were replaced as #."""
     rows, columns = told["grid"]
     if not told["flagged"]:

@@ -95,7 +95,7 @@ def digested(typed: Typed, like: ModelCard, digest_of: Callable[[Path], str], *,
     content = digest_of(folder)
     if adapter:
         content = digest([content, digest_of(adapter), sha256_of(adapter / ADAPTER)])
-    return Elsewhere(typed.text, folder, adapter, content)
+    return Elsewhere(typed.text, folder, adapter, content, typed.anywhere)
 
 
 def _check_name(name: str, config: RunConfig) -> None:

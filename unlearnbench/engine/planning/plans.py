@@ -205,4 +205,9 @@ def row_id(model: Key, task: Task, data: str | None) -> str:
         "protocol": task.protocol,
         "data": data,
     }
-    return digest({"schema": SCHEMA_VERSION, "model": model, "task": asked})[:32]
+    return id_of(model, asked, SCHEMA_VERSION)
+
+
+def id_of(model: Key, asked: Key, schema: int) -> str:
+    """The same of a task that is told by its name, version, code, options, protocol and data."""
+    return digest({"schema": schema, "model": model, "task": asked})[:32]

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from ...contracts.sample import Query
 from ..pictures.cache import Picture
+from .explanation import Explanation
 
 
 @dataclass
@@ -69,7 +69,8 @@ class Batch:
 VisualEdit = Callable[[Batch, list[Tensor]], list[Tensor]]
 """Replaces the visual tokens of a batch, of which there are some: those of each picture in, the same shapes out.
 
-Of a `VLM.layered` model a picture's tokens may come out as [layers, N_v, d], one set for each attention layer.
+Of a `VLM.layered` model a picture's tokens may come out as [layers, N_v, d], one set for each attention layer. One with
+a method ``explain``, which takes the same, says by it what it did to each picture (`Explanation`).
 """
 
 
@@ -85,7 +86,7 @@ class Stacked:
             visual = edit(batch, visual)
         return visual
 
-    def explain(self, batch: Batch, visual: list[Tensor]) -> list[dict[str, Any]] | None:
+    def explain(self, batch: Batch, visual: list[Tensor]) -> list[Explanation] | None:
         """What the last one does that can say it."""
         told = None
         for edit in self.edits:

@@ -36,12 +36,15 @@ class Beside:
 
     ``code`` is the text of Python files by name, ``tensors`` are weights by their names in the class that is written
     there, and ``config`` is what ``config.json`` says besides or otherwise: its ``auto_map`` names the class, and its
-    ``model_type`` is one of its own, so that nothing loads the model without the edit by mistake.
+    ``model_type`` is one of its own, so that nothing loads the model without the edit by mistake. Nor do classes of
+    `transformers` that somebody names, which ask for no ``variant`` of the files of weights and so find none; the
+    class written there does.
     """
 
     code: Mapping[str, str]
     tensors: Mapping[str, Tensor]
     config: Mapping[str, Any]
+    variant: str
 
 
 class Alteration(ABC):
@@ -103,10 +106,18 @@ class Trained(Edit):
     @classmethod
     def load(cls, folder: Path, model: VLM) -> "Trained":
         """Read back either kind."""
-        kind = next((kind for kind in (Weights, Adapter) if (folder / kind.FILE).is_file()), None)
-        if kind is None:
+        if (kind := cls._kind_in(folder)) is None:
             raise StoreError(f"{folder} holds neither weights nor an adapter; remove it and run again")
         return kind.read(folder)
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder holds either kind, which can be read back whatever code made it."""
+        return cls._kind_in(folder) is not None
+
+    @staticmethod
+    def _kind_in(folder: Path) -> "type[Trained] | None":
+        return next((kind for kind in (Weights, Adapter) if (folder / kind.FILE).is_file()), None)
 
     @classmethod
     @abstractmethod
@@ -199,13 +210,13 @@ class Adapter(Trained):
     def read(cls, folder: Path) -> "Adapter":  # noqa: D102
         return cls(folder=folder)
 
-    def export(self, folder: Path, base: str) -> None:
+    def export(self, folder: Path, base: str, revision: str | None = None) -> None:
         """Write it into ``folder`` as PEFT writes adapters, with the folder or hub id of the model that it is on."""
         from peft import PeftConfig
 
         assert self.folder is not None  # it was read from there
         shutil.copyfile(self.folder / self.FILE, folder / self.FILE)
-        about = PeftConfig.from_json_file(self._settings()) | {"base_model_name_or_path": base, "revision": None}
+        about = PeftConfig.from_json_file(self._settings()) | {"base_model_name_or_path": base, "revision": revision}
         (folder / PEFT_SETTINGS).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def _settings(self) -> Path:

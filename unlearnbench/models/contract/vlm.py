@@ -30,6 +30,7 @@ from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
 from .decoding import Samplings
+from .explanation import Explanation
 from .hidden import Positions
 from .network import Network
 from .prompt import Prompts
@@ -183,8 +184,11 @@ class VLM(Network):
     def layout(self, picture: Picture) -> Tensor:
         """Which visual token lies where in the picture: indices [rows, columns]; tokens without a place are absent."""
 
-    def explain(self, batch: Batch) -> list[dict[str, Any]] | None:
-        """What ``visual_edit`` does to each picture, as JSON-able facts; None if it cannot say, or there is none."""
+    def explain(self, batch: Batch) -> list[Explanation] | None:
+        """What ``visual_edit`` does to each picture, by its method ``explain``; None where there is none.
+
+        That is called as the edit is, with a batch and the visual tokens of its pictures, and gives JSON-able facts.
+        """
         explain = getattr(self.visual_edit, "explain", None)
         return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
 
@@ -253,8 +257,8 @@ class VLM(Network):
     def attention(self, batch: Batch, visual: list[Tensor], layers: Sequence[int] | None = None) -> list[Tensor]:
         """How much the question's tokens attend to each visual token: per picture [layers, N_v], float32.
 
-        The mean over heads and over the question's own tokens of the attention weights (CAGUL, eq. 7), layer by
-        layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
+        The mean over heads and over the question's own tokens of the attention weights (arXiv 2510.07567, eq. 7), layer
+        by layer in the order of their numbers; all `attention_layers` if ``layers`` is None. Raises `UsageError` for a
         layer that is none of these.
         """
 

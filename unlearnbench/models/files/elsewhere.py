@@ -25,18 +25,26 @@ class Typed:
         """The option with its value, as errors begin."""
         return f"{self.option} {self.text}"
 
+    @property
+    def anywhere(self) -> str:
+        """What was typed, so that it means the same from any folder: paths are whole."""
+        model = self.model.source if Path(self.model.source).is_absolute() else self.model.name
+        return f"{model}@{self.adapter.source}" if self.adapter else model
+
 
 @dataclass(frozen=True)
 class Elsewhere:
     """A model from elsewhere on this disk: ``folder`` has its weights, ``adapter`` is PEFT's folder if there is one.
 
-    ``digest`` is that of all weights, the adapter's with what it says of them included.
+    ``text`` is what was typed, and ``source`` the same from any folder. ``digest`` is that of all weights, the
+    adapter's with what it says of them included.
     """
 
     text: str
     folder: Path
     adapter: Path | None
     digest: str
+    source: str = ""
 
 
 def named(option: str, text: str, of: str) -> Typed:
