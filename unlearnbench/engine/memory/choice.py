@@ -163,7 +163,7 @@ class _Model:
     def _stored(
         self, finetuned: Mapping[str, Sequence[Counted]], tried: Sequence[Try], fitting: Try | None
     ) -> Try | None:
-        """The first kind of which all is in the store, no weaker than what fits; none where that itself is there.
+        """The first kind of which all is in the store, no weaker than what fits; none where that is there itself.
 
         All of it, for every seed, so that all rows of a run are of one kind.
         """
@@ -173,7 +173,7 @@ class _Model:
         candidates += [fitting] if fitting else []
         candidates += [each for each in tried if fitting and each[0] == fitting[0] and each is not fitting]
         kept = self.kept
-        if kept is None:
+        if kept is None or fitting is tried[0]:
             return None
         found = next((each for each in candidates if kept.has(finetuned, self._settings(finetuned, each[1]))), None)
         return None if found is fitting else found
