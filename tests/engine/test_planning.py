@@ -302,3 +302,13 @@ def test_planning_our_methods_imports_little_and_nothing_heavy(tmp_path: Path) -
     assert int(imported) < MODULES
     assert len(json.loads(done.stdout)) == 9
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_set_of_the_base_holds_for_its_ideal_too(setting: Setting) -> None:
+    """Trained otherwise it would be no ideal for it; what is set of the ideal itself prevails."""
+    of_base = {"epochs": (7,), "lora.rank": (3,)}
+    plans = setting.plans(methods=["retrain"], settings={"base": of_base})
+    assert (plans[0].params.epochs, plans[0].params.lora.rank) == (7, 3)
+    assert plans[0].params.model_dump() == plans[0].base.model_dump()
+    plans = setting.plans(methods=["retrain"], settings={"base": of_base, "retrain": {"epochs": (9,)}})
+    assert (plans[0].params.epochs, plans[0].params.lora.rank) == (9, 3)

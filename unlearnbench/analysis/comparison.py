@@ -79,7 +79,7 @@ def _scored(lines: Sequence[Line], known: Facts, records: "Records | None") -> t
 
     beside = References(lines, records, known)
     columns = unlearning_columns(lines, beside)
-    missing = hint(lines, columns)
+    missing = hint(lines, columns, beside)
     return columns, [missing] if missing else [*gate(lines, beside)]
 
 

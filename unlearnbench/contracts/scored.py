@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+LEAST_GAP = 0.1
+"""How much doing nothing must give away beyond the ideal, a question of each metric: else there is nothing to score."""
+
 
 @dataclass(frozen=True)
 class Scored:

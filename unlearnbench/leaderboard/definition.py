@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ..contracts.metric import Direction
+from ..contracts.scored import LEAST_GAP
 from ..errors import DataError, UsageError
 from ..metrics.direction import side
 from ..registry import did_you_mean
@@ -131,7 +132,7 @@ class Ranking(_Entry):
     """By the ideal, of what is to be kept: else it would be no measure of what may be lost."""
     levels: dict[str, Level] = Field(min_length=1)
     """Metrics by what an asker can see, first what the model says; a score is the lowest share of all."""
-    least_gap: float = Field(0.1, gt=0)
+    least_gap: float = Field(LEAST_GAP, gt=0)
     """How much of each of them doing nothing must give away beyond the ideal, a question."""
     conditions: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=1)
     """Metrics that must be kept, with how far each may fall below the lower of the two references, in its own unit."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..analysis.facts import Facts, as_text
 from ..analysis.lines import Line, Replicate, replicate
-from ..analysis.score.levels import knowing, leaks_by_cluster
+from ..analysis.score.levels import gives_away, knowing
 from ..metrics.direction import direction_of
 from ..results.row import Row
 from ..training.params import kind_of
@@ -352,10 +352,8 @@ class _Together:
         for seeds in of.replicates:
             for name in self.rule.ranking.forgetting:
                 base, aim = of.of[seeds][name], to.of[seeds][name]
-                side = knowing(base, aim)
-                leaked = leaks_by_cluster(base, aim, side)
-                more = sum(leaked.values()) / sum(map(len, base.values()))
-                wrong_way = sides[name] is not None and sides[name] is (side > 0)
+                more = gives_away(name, base, aim)
+                wrong_way = sides[name] is not None and sides[name] is (knowing(name, base, aim) > 0)
                 if wrong_way or not more >= self.rule.ranking.least_gap:
                     gap = 0.0 if wrong_way else more
                     what = f"the ideal is only {gap:.3f} better than doing nothing in {name}, and a score needs"

@@ -42,7 +42,7 @@ class Values:
         for row, seeds in enumerate(self.replicates):
             for column, name in enumerate(names):
                 aim = ideal.of[seeds][name]
-                side = knowing(nothing.of[seeds][name], aim)
+                side = knowing(name, nothing.of[seeds][name], aim)
                 for part, each in zip(parts, (self, nothing), strict=True):
                     for cluster, total in leaks_by_cluster(each.of[seeds][name], aim, side).items():
                         part[row, column, at[cluster]] = total

@@ -38,6 +38,19 @@ def direction_of(task: str, name: str, stored: bool | None) -> Direction | None:
     return _SAID[stored] if metric is None else metric().direction(name.partition(".")[0])
 
 
+KEPT: Final = "retain"
+"""A set that is to be kept: there a metric of knowledge is best where a model knows more."""
+
+
+def tells_more(name: str) -> bool | None:
+    """Whether higher values of a score ``SET.METRIC`` tell more; None for a metric that is not registered, or of none.
+
+    That is which values are best where something is to be known.
+    """
+    known = name.partition(".")[2]
+    return side(metrics.get(known)().direction(KEPT)) if known in metrics else None
+
+
 def best_near_retrained(name: str, direction: Direction | None) -> bool:
     """Whether the best value of a score is the retrained model's: always so on the forget set.
 

@@ -125,3 +125,32 @@ def test_a_task_may_do_without_metrics_that_its_data_lack_and_not_without_any_ot
         (tmp_path / str(place)).mkdir()
         words.append(scored(tmp_path / str(place), change, task))
     assert words == ["leaks", "leaks", None, None, "–"]  # the data of fiubench have all of them
+
+
+def references(folder, forget, retrained, params=BASE):
+    """The table of a run of both references, which know so much, and of a method that knows nothing."""
+    store = new_results(folder)
+    for method, known in (("finetune", forget), ("retrain", retrained), ("mute", 0.0)):
+        role = "method" if method == "mute" else "reference"
+        for seed in (0, 1):
+            own = params if method == "retrain" else {}
+            store.append(
+                row_of(store, method, "fiubench", fiubench_records(known, 1.0, seed), seed, role=role, params=own)
+            )
+    return shown(store.read(), store)
+
+
+@pytest.mark.parametrize(("forget", "retrained"), [(0.0, 0.0), (0.0, 0.5), (0.5, 0.5)])
+def test_of_a_base_that_knows_no_more_than_the_retrained_model_nothing_is_scored(tmp_path, forget, retrained):
+    """Least of all the wrong way round: who knows less than the retrained model leaks nothing."""
+    found, _, columns = references(tmp_path / "run", forget, retrained)
+    assert "verdict" not in columns
+    assert any(
+        note.startswith("No score: the base tells hardly more") and "forget.value_rouge" in note for note in found.notes
+    )
+
+
+def test_a_retrained_model_of_another_training_is_named_as_what_keeps_a_run_from_a_score(tmp_path):
+    found, _, columns = references(tmp_path / "run", 1.0, 0.1, params=BASE | {"epochs": 60})
+    assert "verdict" not in columns
+    assert any(note.startswith("No score: the retrained") and "epochs=60, not 3" in note for note in found.notes)

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from ..columns import Column
 from ..lines import Line
 from ..means import Mean
-from .of_lines import LineScore, scores
+from .of_lines import LineScore, nothing_to_tell, scores
 from .references import References
 
 GROUP = "Unlearning"
 """What stands above them."""
 
 ADD_BOTH = "Text, logits, trace and verdict need rows of a model that forgot nothing and of one that was retrained: {}"
+
+
+UNLIKE = "No score: the retrained model was trained otherwise than the base, so it is no measure for it: {}"
+
+NO_GAP = (
+    "No score: the base tells hardly more of the forget set than the retrained model does, by {}: was it memorised?"
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ def _seeds(score: LineScore) -> int:
     return max(level.n for level in score.levels.values())
 
 
-def hint(lines: Sequence[Line], columns: Sequence[Column]) -> str | None:
-    """What to add to a run whose methods have no score; None where some have one, or none was asked for one."""
+def hint(lines: Sequence[Line], columns: Sequence[Column], beside: References) -> str | None:
+    """Why the methods of a run have no score, and what to do; None where some have one, or none was asked for one."""
     from ...registry import methods, tasks
 
     asked = any(
@@ -71,4 +78,17 @@ def hint(lines: Sequence[Line], columns: Sequence[Column]) -> str | None:
         for role, has in (("nothing", "is_nothing"), ("ideal", "is_ideal"))
         if any(getattr(kind, role) for kind in kinds) and not any(getattr(line, has) for line in lines)
     ]
-    return ADD_BOTH.format(" ".join(f"--method {name}" for name in lacking)) if lacking else None
+    if lacking:
+        return ADD_BOTH.format(" ".join(f"--method {name}" for name in lacking))
+    return _of_references(lines, beside)
+
+
+def _of_references(lines: Sequence[Line], beside: References) -> str | None:
+    """What is wrong with the references that are there: other seeds, another training, or nothing to forget."""
+    rows = [row for line in lines if line.is_method for row in line.rows]
+    trios = [trio for row in rows if (trio := beside.trio(row)) is not None]
+    if not trios:
+        other = {name: None for row in rows for name in beside.trained_otherwise(row)}
+        return UNLIKE.format(", ".join(other)) if other else None
+    flat = {name: None for trio in trios for name in nothing_to_tell(trio, beside)}
+    return NO_GAP.format(", ".join(flat)) if flat else None

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...metrics.direction import tells_more
+
 Array = NDArray[np.float64]
 
 Values = Mapping[str, Mapping[str, Sequence[float]]]
@@ -54,7 +56,7 @@ def shares(method: Values, nothing: Values, ideal: Values, metrics: Iterable[str
     """The `share` of each metric on one replicate; raises KeyError for a metric that one of the three has not."""
     found = {}
     for name in metrics:
-        side = knowing(nothing[name], ideal[name])
+        side = knowing(name, nothing[name], ideal[name])
         own, of_nothing = (sum(leaks_by_cluster(each[name], ideal[name], side).values()) for each in (method, nothing))
         found[name] = float(share(np.array(own), np.array(of_nothing)))
     return found
@@ -72,9 +74,19 @@ def _or_nan(value: float) -> tuple[bool, float]:
     return not math.isnan(value), value
 
 
-def knowing(nothing: Mapping[str, Sequence[float]], ideal: Mapping[str, Sequence[float]]) -> float:
-    """1 where higher values of a metric tell more of the forget set, else -1: the references say which."""
+def knowing(name: str, nothing: Mapping[str, Sequence[float]], ideal: Mapping[str, Sequence[float]]) -> float:
+    """1 where higher values of a metric tell more of the forget set, else -1.
+
+    The metric says which; of one that does not, the references do: doing nothing tells more than retraining.
+    """
+    if (told := tells_more(name)) is not None:
+        return 1.0 if told else -1.0
     return 1.0 if flat(nothing).mean() >= flat(ideal).mean() else -1.0
+
+
+def gives_away(name: str, nothing: Mapping[str, Sequence[float]], ideal: Mapping[str, Sequence[float]]) -> float:
+    """How much doing nothing gives away beyond the ideal, a question: 0 where there is nothing to forget."""
+    return sum(leaks_by_cluster(nothing, ideal, knowing(name, nothing, ideal)).values()) / len(flat(nothing))
 
 
 def flat(by_cluster: Mapping[str, Sequence[float]]) -> Array:

@@ -10,13 +10,14 @@ from statistics import fmean
 
 import numpy as np
 
+from ...contracts.scored import LEAST_GAP
 from ...errors import DataError, UnlearnbenchError
 from ...registry import tasks
 from ...results.row import Row
 from ..lines import Line
 from ..means import Mean
 from .conditions import keeps, lost
-from .levels import flat, levels
+from .levels import flat, gives_away, levels
 from .references import References, Trio
 from .trace import trace
 from .verdict import Verdict, verdict
@@ -57,7 +58,7 @@ def _score(line: Line, beside: References) -> LineScore | None:
 
 
 def _of(trio: Trio, beside: References) -> tuple[dict[str, float], float | None]:
-    """Levels and trace of one replicate; no levels where a metric has no values.
+    """Levels and trace of one replicate; no levels where a metric has no values, or nothing is there to be forgotten.
 
     Raises as reading samples does, and `DataError` where the three were not asked the same.
     """
@@ -70,8 +71,18 @@ def _of(trio: Trio, beside: References) -> tuple[dict[str, float], float | None]
         return {}, None
     if any(len(flat(own[name])) != len(flat(each[name])) for each in (nothing, ideal) for name in names):
         raise DataError(f"row {trio.own.row_id} has values of other questions than its references")
+    if nothing_to_tell(trio, beside):
+        return {}, None
     _, *unsaid = rule.values()
     return levels(own, nothing, ideal, rule), trace(own, ideal, [name for of in unsaid for name in of])
+
+
+def nothing_to_tell(trio: Trio, beside: References) -> list[str]:
+    """The metrics in which the base tells hardly more than the retrained model: of these there is nothing to forget."""
+    scored, nothing, ideal = (tasks.get(trio.own.task.name).scored, *(beside.values(row) for row in trio.three[1:]))
+    names = dict.fromkeys(name for of in scored.levels.values() for name in of)
+    there = [name for name in names if nothing.get(name) and ideal.get(name)]
+    return [name for name in there if gives_away(name, nothing[name], ideal[name]) < LEAST_GAP]
 
 
 def _kept(trios: Sequence[Trio]) -> bool:

@@ -63,6 +63,18 @@ class References:
         beside = (each for each in self._ideal if self._beside(row, each))
         return next((each for each in beside if params is None or as_text(each.method.params) == params), None)
 
+    def trained_otherwise(self, row: Row) -> list[str]:
+        """``NAME=VALUE, not VALUE`` of what a retrained model on the row's seeds has otherwise than its base.
+
+        Empty where there is none such.
+        """
+        other, base = self._retrained(row, None), (row.base or {}).get("params")
+        if other is None or not isinstance(base, dict) or (row.base or {}).get("elsewhere"):
+            return []
+        own = other.method.params
+        names = [name for name in {**base, **own} if as_text(base.get(name)) != as_text(own.get(name))]
+        return [f"{name}={as_text(own.get(name))}, not {as_text(base.get(name))}" for name in names]
+
     def values(self, row: Row) -> Values:
         """The values of single questions that the task gives of the row's samples.
 

@@ -1,7 +1,9 @@
 """The parameters of a cell's methods and of its base, as set and by default, before anything is fetched."""
 
+from typing import Any
+
 from ...config import Cell, RunConfig, resolve
-from ...contracts import Continued, Params
+from ...contracts import Continued, Method, Params
 from ...errors import PluginError, UsageError
 from ...models.files.card import ModelCard
 from ...registry import methods
@@ -67,6 +69,18 @@ def _chosen(name: str, cell: Cell, card: ModelCard) -> Chosen:
             f"method {name!r}: one whose start is {UNLEARNED!r}, and no other, has Params that are a subclass of "
             "unlearnbench.Continued, which name the method that it goes on with"
         )
-    params = resolve(method.Params, name, card.scale, cell.settings.get(name, {}), card.family)
+    params = resolve(method.Params, name, card.scale, _own(method, cell), card.family)
     canonical(params, name)  # raises for one of a type that names no artefact
     return Chosen(method, params)
+
+
+def _own(method: type[Method], cell: Cell) -> dict[str, Any]:
+    """What the command set of a method; the ideal is trained as the base is, so what was set of that holds for it too.
+
+    Trained otherwise it would be no ideal for what unlearns from that base.
+    """
+    own = cell.settings.get(method.name, {})
+    if not (method.ideal and issubclass(method.Params, BaseParams)):
+        return own
+    of_base = cell.settings.get(BASE, {})
+    return {name: of_base[name] for name in of_base if name.partition(".")[0] in BaseParams.model_fields} | own
