@@ -23,6 +23,9 @@ Refusals = Annotated[tuple[str, ...], AfterValidator(_not_empty)]
 Optimiser = Literal["adamw", "adamw-8bit", "adamw-offload"]
 """How AdamW holds what it trains, and its states."""
 
+TOGETHER = 2**30
+"""Numbers up to which AdamW in float32 updates all at once, which takes a further copy of them; more go one by one."""
+
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 

@@ -213,3 +213,39 @@ def test_an_adapter_of_a_store_beside_that_of_peft_is_not_read(folders: Place) -
     (folders.folder / "adapter" / "adapter.json").write_text("{}")
     done = with_base(folders, f"{folders.model}@adapter")
     assert_one_line(done, 1, "adapter.json is of a store, and not of PEFT: remove it")
+
+
+@pytest.mark.parametrize("form", ["toml", "yaml"])
+def test_evaluate_takes_its_options_from_a_file(folders: Place, form: str) -> None:
+    """What is typed goes before it; the rows are those of the same words."""
+    values = {"as": "theirs", "model": str(folders.model), "alone": True, "task": "fiubench", "seed": 3, "forget": 2}
+    values |= {"data": str(folders.data), "device": "cpu", "results": str(folders.results), "store": str(folders.store)}
+    text = {"toml": "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())}
+    text["yaml"] = "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items())
+    settings = {"toml": "[set.fiubench]\nmax_new_tokens = 2\n", "yaml": "set: {fiubench: {max_new_tokens: 2}}\n"}
+    file = folders.folder / f"theirs.{form}"
+    file.write_text(text[form] + settings[form])
+    model = str(folders.model)
+    nothing = dict.fromkeys(("method", "model", "data", "forget", "device", "results", "store"))
+    done = folders.run("evaluate", model, "--json", config=str(file), executor="inline", **nothing)
+    assert done.code == 0, done.err
+    (row,) = json.loads(done.out)
+    assert (row["method"]["name"], row["seed"], row["base"]) == ("theirs", 3, None)
+    typed = evaluate(folders, model, *SMALL, "--alone", "--json", model=model, seed="3")
+    assert [each["row_id"] for each in json.loads(typed.out)] == [row["row_id"]]
+    other = folders.run("evaluate", model, "--json", config=str(file), executor="inline", **nothing | {"seed": "4"})
+    assert [each["seed"] for each in json.loads(other.out)] == [4]
+
+
+def test_a_file_names_what_is_no_option_of_evaluate(folders: Place) -> None:
+    file = folders.folder / "theirs.toml"
+    for text, said in {
+        'method = "ga"': "no option 'method'; see --help",
+        'as = ["a", "b"]': "as: give one value",
+        'weights = "x"': "no option 'weights'",
+        'as = "theirs"\nalone = "perhaps"': "Invalid value for '--alone'",
+    }.items():
+        file.write_text(text)
+        done = folders.run("evaluate", "x", config=str(file), method=None)
+        assert done.code == 2, text
+        assert said in done.err

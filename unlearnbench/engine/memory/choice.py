@@ -144,7 +144,7 @@ class _Model:
             self._say_stored(leader, stored, fitting)
         elif fitting:
             first = min((each for each in known if each[0] == known[0][0]), key=lambda each: each[2].total)
-            self._say_base(leader, fitting, first)
+            self._say_base(leader, fitting, first, counted)
         else:
             self.found.problems.append(self._no_base(finetuned, known, decided=decided))
             return
@@ -178,12 +178,20 @@ class _Model:
         found = next((each for each in candidates if kept.has(finetuned, self._settings(finetuned, each[1]))), None)
         return None if found is fitting else found
 
-    def _say_base(self, leader: str, fitting: Try, first: Try) -> None:
+    def _say_base(self, leader: str, fitting: Try, first: Try, counted: Sequence[Counted]) -> None:
         kind, update, made = fitting
         few = f", {update['micro_batch_size']} samples at a time" if "micro_batch_size" in update else ""
-        why = "" if first[0] == kind else f"; {first[0]} would take {_gb(first[2].total)}"
+        gpus = [each for each in self._gpus_for(counted) if each <= self.machine.gpus]
+        more = f", and fits the GPUs here with --gpus {gpus[0]}" if gpus else ""
+        why = "" if first[0] == kind else f"; {first[0]} would take {_gb(first[2].total)}{more}"
         what = f"{leader} {kind} ({TOLD.get(kind, kind)}{few})"
         self.found.lines.append(f"{self.name}: {what}: {_counted(made)}{why}")
+
+    def _gpus_for(self, counted: Sequence[Counted]) -> list[int]:
+        """On how many more GPUs a base of all weights in float32 would fit, cut up among them."""
+        gpus = () if self.machine.kind == "cpu" else (n for n in (2, 4, 8) if n > self.machine.processes)
+        cut = BASES["full"] | {"micro_batch_size": 4}
+        return [n for n in gpus if all(each.made(cut, n).fits for each in counted)]
 
     def _say_stored(self, leader: str, stored: Try, fitting: Try | None) -> None:
         here = f"it would be {fitting[0]}" if fitting else "no kind would fit"
@@ -194,9 +202,7 @@ class _Model:
         """Why there is no base, and what would give one."""
         leader, counted = next(iter(finetuned.items()))
         kind, _, least = min(tried, key=lambda each: each[2].total)
-        gpus = () if self.machine.kind == "cpu" else (n for n in (2, 4, 8) if n > self.machine.processes)
-        cut = BASES["full"] | {"micro_batch_size": 4}
-        would = [f"--gpus {n}" for n in gpus if all(each.made(cut, n).fits for each in counted)][:1]
+        would = [f"--gpus {n}" for n in self._gpus_for(counted)[:1]]
         if decided:
             fitting = [name for name in BASES if name != kind and self._fits_as(leader, counted, name)]
             would = [f"--base {name}" for name in fitting[:2]] + would
