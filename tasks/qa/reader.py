@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,11 @@ def read(source: Tables) -> Questions:
     )
 
 
+def composed(name: str) -> str:
+    """A name with its accents in one code each: systems write the same one in several ways."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _content(fact: RowFact) -> Iterator[Any]:
     """All that a fact is but for its pictures."""
     asked = fact.question
@@ -97,7 +103,7 @@ def _content(fact: RowFact) -> Iterator[Any]:
 def _check_splits(source: Tables, known: set[str]) -> None:
     for name, ids in source.splits.items():
         for person in ids:
-            if person not in known:
+            if composed(person) not in known:
                 raise DataError(
                     f"{source.named}: split {name!r} names {person!r}, who is in none of the tables: correct it"
                 )
@@ -126,7 +132,7 @@ class _Reader:
     def _fact(self, row: "_Row") -> RowFact:
         answer = row.text("answer")
         images = tuple(image for column, value in row.cells("pictures") for image in self._pictures(row, column, value))
-        cluster = row.text("person") if row.has("person") else self._alone(row, images)
+        cluster = composed(row.text("person")) if row.has("person") else self._alone(row, images)
         question = Question(
             index=self._asked[cluster],
             question=row.text("question"),
