@@ -91,7 +91,7 @@ def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | N
 
 
 def doubt(typed: Typed, folder: Path, adapter: Path, digest_of: Callable[[Path], str]) -> str:
-    """What to say, in a line, of an ``adapter`` that changes nothing or is not of the model in ``folder``; else empty."""
+    """What to say, in a line, of an ``adapter`` that adds nothing or is not of the model in ``folder``; else empty."""
     said = [_not_its_own(typed, folder, adapter, digest_of)]
     if adds_nothing(adapter):
         said.append(f"the adapter changes nothing, so what is measured is {typed.model.name!r} as it is")
