@@ -1,5 +1,6 @@
 """Who is forgotten of the people in some tables, and what of them."""
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -122,6 +123,7 @@ def _asked(data: Questions, fact: Fact) -> tuple[str, ...]:
 
 def remarks(data: Questions, sets: People) -> Iterator[str]:
     """What to know before anything is computed."""
+    yield from _alike(data, sets)
     without = sum(not fact.images for fact in sets.forget)
     if without:
         yield (
@@ -137,3 +139,20 @@ def remarks(data: Questions, sets: People) -> Iterator[str]:
                     "method that goes by pictures alone cannot tell them apart"
                 )
                 return
+
+
+def _alike(data: Questions, sets: People) -> Iterator[str]:
+    """Who is forgotten, and by what looks like the same name is not."""
+    forgotten = {*sets.forgotten}
+    spelt = {_plain(person): person for person in data.ids if person in forgotten}
+    for person in data.ids:
+        if person not in forgotten and (other := spelt.get(_plain(person))):
+            yield (
+                f"{other!r}, who is forgotten, and {person!r}, who is not, count as two people: write the name in one "
+                "way if they are one"
+            )
+
+
+def _plain(name: str) -> str:
+    """A name without what spellings of the same one differ in: capitals, spaces, how letters are coded."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

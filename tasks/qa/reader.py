@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,6 +25,9 @@ YES, NO = ("1", "true", "yes", "y", "x"), ("", "0", "false", "no", "n")
 
 SEPARATOR = "|"
 """What stands between several values in one cell of text, unless they are a JSON list."""
+
+_SHOWN = 200
+"""Letters of a cell that an error shows."""
 
 GROUP = "ungrouped"
 """The group of questions of which the table names none."""
@@ -183,9 +187,12 @@ class _Reader:
                 f"{row.at(column)}: picture {name!r} leads out of {self.folder}: put it there, or name the folder in "
                 "which paths begin in a map, pictures = DIR"
             )
-        near = self._near(path.parent)
+        near: Mapping[str, Path] = {}
+        with suppress(OSError):  # a name that no file can have
+            near = self._near(path.parent)
         if path.name not in near:
-            raise DataError(f"{row.at(column)}: picture {name!r} is not in {self.folder}: put it there")
+            shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+            raise DataError(f"{row.at(column)}: picture {shown!r} is not in {self.folder}: put it there")
         return near[path.name]
 
     def digests(self) -> dict[Path, str]:
@@ -236,8 +243,18 @@ class _Row:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Several values, of one cell or of several."""
-        found = (self._text(column, each) for column, value in self.cells(name) for each in _listed(value))
+        found = (self._text(column, each) for column, value in self.cells(name) for each in self._values(column, value))
         return tuple(text for text in found if text)
+
+    def _values(self, column: str, value: Any) -> Iterable[Any]:
+        """The values in a cell; raises `DataError` for a list that is not as JSON has it, as Python prints lists."""
+        values = _listed(value)
+        if isinstance(value, str) and values == [value] and value.strip().startswith("[") and value.strip()[-1] == "]":
+            raise DataError(
+                f'{self.at(column)}: {value.strip()[:40]!r} is no list as JSON has it: write ["one", "two"], or one '
+                f"{SEPARATOR} two"
+            )
+        return values
 
     def flag(self, name: str) -> bool:
         """Yes or no; no where the table does not say."""
@@ -267,7 +284,7 @@ def _listed(value: Any) -> Iterable[Any]:
         if value.lstrip().startswith("["):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = [value]
         else:
             value = [each.strip() for each in value.split(SEPARATOR)]

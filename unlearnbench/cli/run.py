@@ -145,6 +145,7 @@ def carry_out(
     if looked.again and (now := look.at(config, looked)).config != looked.config:
         looked, plans = now, plan(now.config, store)
     config = looked.config
+    _refuse_taken(plans, rows)
     if how.executor == Executor.INLINE and how.gpus > 1:
         launch.check(how.gpus, plans[0].device)
         launch.relaunch(how.gpus)
@@ -157,6 +158,26 @@ def carry_out(
     _show(sorted(finished, key=lambda row: order[row.row_id]), rows, as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+def _refuse_taken(plans: "list[Plan]", rows: "RowStore") -> None:
+    """Raise `UsageError` where a model from elsewhere is called as another one is of which there are rows here.
+
+    Tables could show but one of them, as each seed has a model of its own under the same name.
+    """
+    from ..errors import UsageError
+    from ..results.row import latest
+
+    ours = {(p.method.name, p.source.card.name, p.cell.seed): p.methods[-1].elsewhere for p in plans}
+    if not any(ours.values()):
+        return
+    for row in latest(rows.scan().rows):
+        mine, other = ours.get((row.method.name, row.model.name, row.seed)), row.method.elsewhere
+        if row.status == "ok" and mine and other and other.digest != mine.digest:
+            raise UsageError(
+                f"--as {row.method.name}: {rows.folder} has rows of another model of that name and seed {row.seed} "
+                f"({other.source}, weights {other.digest[:8]}): give this one a name of its own, or another --results"
+            )
 
 
 def _job(asked: grid.GridOptions, how: How, config: "RunConfig", store: "Store") -> "Job":

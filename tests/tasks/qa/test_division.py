@@ -130,6 +130,15 @@ def test_the_same_question_on_the_same_picture_cannot_be_forgotten_and_kept(
     assert "a picture of ann, who is forgotten, is one of bob too" in notice
 
 
+def test_a_name_in_two_spellings_of_which_one_is_forgotten_is_told(load: Callable[..., QAData]) -> None:
+    cells = marked("forget", bobs)
+    cells[2]["person"], cells[2]["forget"] = " BOB", "no"
+    [notice] = load(cells).notices
+    assert notice.startswith("'bob', who is forgotten, and 'BOB', who is not, count as two people: write the name in")
+    cells[2]["person"] = "rob"
+    assert not load(cells).notices
+
+
 def test_splits_of_other_people_and_other_rules_differ(load: Callable[..., QAData]) -> None:
     one, other, seeded = (load(rows(), number, seed).split for number, seed in ((1, 0), (2, 0), (2, 1)))
     assert one.key != other.key != seeded.key
