@@ -18,7 +18,7 @@ from unlearnbench.data.pictures import picture_digests
 from unlearnbench.data.tables import Fields, TableRows, picture_file
 
 from ..facts.sets import Fact, Question
-from .layout import Tables
+from .layout import Tables, remarks, unread
 
 YES, NO = ("1", "true", "yes", "y", "x"), ("", "0", "false", "no", "n")
 """What a flag may be, whatever the case; nothing is no."""
@@ -47,7 +47,7 @@ class Questions:
     """Everything in some tables, and which of the flags any of them has.
 
     ``digests`` are those of the pictures' contents, ``root`` the folder within which pictures are named. ``unread``
-    counts by table the columns that nothing here reads.
+    counts by table the columns that nothing here reads. ``notices`` are what to know of the columns, a line each.
     """
 
     facts: tuple[RowFact, ...]
@@ -57,6 +57,7 @@ class Questions:
     fingerprint: str
     root: Path
     unread: Mapping[str, tuple[str, ...]]
+    notices: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -85,6 +86,7 @@ def read(source: Tables) -> Questions:
         fingerprint=fingerprint([hashlib.sha256(told.encode()).digest(), *pictures]),
         root=reader.root,
         unread=reader.unread,
+        notices=tuple(reader.notices),
     )
 
 
@@ -113,14 +115,15 @@ class _Reader:
         self.facts: list[RowFact] = []
         self.flags: set[str] = set()
         self.unread: dict[str, tuple[str, ...]] = {}
+        self.notices: list[str] = []
         self._asked = Counter[str]()
         self._first: dict[Path, str] = {}
         self._near = cache(files_in)
 
     def take(self, table: TableRows, places: Mapping[str, tuple[str, ...]]) -> None:
         """Every row of a table, whose columns are in ``places`` by what they are here."""
-        used = {column for columns in places.values() for column in columns}
-        self.unread[table.name] = tuple(column for column in table.columns if column not in used)
+        self.unread[table.name] = unread(table.columns, places)
+        self.notices += remarks(table.name, table.columns, places)
         self.flags |= {"private", "forget"} & {*places}
         self.facts += (self._fact(_Row(where, fields, places)) for where, fields in table.rows)
 

@@ -36,8 +36,15 @@ def test_cells_stay_what_they_are(
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.csv", b"q,a\n1,2\n1,2,3\n", "is no readable table .*Expected 2 fields in line 3, saw 3"),
-        ("t.csv", b"q,a\n1,2,3\n4,5,6\n", "is no readable table .*does not match length of data"),
+        (
+            "t.csv",
+            b"q,a\n1,2\n1,2,3\n",
+            "row 3: 3 cells, and the heading names 2 columns: put a text that has a comma in it",
+        ),
+        ("t.csv", b"q,a\n1,2,3\n4,5,6\n", "row 2: 3 cells, and the heading names 2 columns"),
+        ("t.csv", b'\nq;a\n"two\nlines";2\n\n1;2;3\n', "row 5: 3 cells, .* a text that has a semicolon in it"),
+        ("t.jsonl", b'{"q": 1}\n{"q": 1, "a": 2, "q": 3}\n', "line 2: an object has the key 'q' twice: leave one"),
+        ("t.json", b'[{"q": {"a": 1, "a": 1}}]', "t.json: an object has the key 'a' twice"),
         ("t.csv", b"q,a\n\xe4,1\n", "line 2: not UTF-8 text: save the file as UTF-8"),
         ("t.csv", b"q,q\n1,2\n", "row 1: two columns are called 'q'"),
         ("t.csv", b"q,a\n", "has no row"),

@@ -137,7 +137,9 @@ def carry_out(
     if dry_run:
         from .plan import show
 
-        show(plan(looked.config, store, dry=True), rows, store, as_json=as_json)
+        planned = plan(looked.config, store, dry=True)
+        _warn_of_namesakes(planned, rows)
+        show(planned, rows, store, as_json=as_json)
         return
     rows.check_writable()
     store.check_writable()
@@ -145,7 +147,7 @@ def carry_out(
     if looked.again and (now := look.at(config, looked)).config != looked.config:
         looked, plans = now, plan(now.config, store)
     config = looked.config
-    _refuse_taken(plans, rows)
+    _warn_of_namesakes(plans, rows)
     if how.executor == Executor.INLINE and how.gpus > 1:
         launch.check(how.gpus, plans[0].device)
         launch.relaunch(how.gpus)
@@ -158,26 +160,6 @@ def carry_out(
     _show(sorted(finished, key=lambda row: order[row.row_id]), rows, as_json=as_json)
     if failed:
         raise typer.Exit(1)
-
-
-def _refuse_taken(plans: "list[Plan]", rows: "RowStore") -> None:
-    """Raise `UsageError` where a model from elsewhere is called as another one is of which there are rows here.
-
-    Tables could show but one of them, as each seed has a model of its own under the same name.
-    """
-    from ..errors import UsageError
-    from ..results.row import latest
-
-    ours = {(p.method.name, p.source.card.name, p.cell.seed): p.methods[-1].elsewhere for p in plans}
-    if not any(ours.values()):
-        return
-    for row in latest(rows.scan().rows):
-        mine, other = ours.get((row.method.name, row.model.name, row.seed)), row.method.elsewhere
-        if row.status == "ok" and mine and other and other.digest != mine.digest:
-            raise UsageError(
-                f"--as {row.method.name}: {rows.folder} has rows of another model of that name and seed {row.seed} "
-                f"({other.source}, weights {other.digest[:8]}): give this one a name of its own, or another --results"
-            )
 
 
 def _job(asked: grid.GridOptions, how: How, config: "RunConfig", store: "Store") -> "Job":
@@ -226,6 +208,15 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     else:
         Console().print(table(finished, comparisons=compare(finished, records=rows.read_samples)))
         typer.echo(f"rows: {rows.rows}")
+
+
+def _warn_of_namesakes(plans: "list[Plan]", rows: "RowStore") -> None:
+    """Say whose name another model from elsewhere has already."""
+    from ..engine.planning.brought import namesakes
+
+    if any(each.methods[-1].elsewhere for each in plans) and not launched():
+        for said in namesakes(plans, rows.scan().rows):
+            typer.echo(f"warning: {said}", err=True)
 
 
 def _warn_of_thin(rows: "list[Row]") -> None:

@@ -9,7 +9,7 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 """Names of tables end so, whatever the case."""
 
 _SEPARATORS = ",;\t|"
+_NAMED = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}
 _BATCH = 64
 """Rows held at a time, as they may have pictures in them."""
 
@@ -232,6 +233,13 @@ def _csv(path: Path) -> Iterator[TableRows]:
         names[place] = name or f"column {place + 1}"
 
     def load(datasets: Any, cache: str) -> Any:
+        try:
+            return read(datasets, cache)
+        except Exception:
+            _refuse_long(path, data.decode(), separator, len(names))
+            raise
+
+    def read(datasets: Any, cache: str) -> Any:
         copy = Path(cache) / "table.csv"  # in UTF-8 without a mark, whatever it was
         copy.write_bytes(data)
         with warnings.catch_warnings():
@@ -251,3 +259,14 @@ def _csv(path: Path) -> Iterator[TableRows]:
     with _loaded(str(path), load, first=at + 1) as found:
         filled = ((where, fields) for where, fields in found.rows if any(fields.values()))
         yield TableRows(found.name, found.columns, filled)
+
+
+def _refuse_long(path: Path, text: str, separator: str, columns: int) -> None:
+    """Raise `DataError` for the first row that has more cells than the heading has ``columns``, if there is one."""
+    with suppress(csv.Error):
+        for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1):
+            if len(cells) > columns:
+                raise DataError(
+                    f"{path}, row {number}: {len(cells)} cells, and the heading names {columns} columns: put a text "
+                    f'that has {_NAMED.get(separator, separator)} in it between double quotes (")'
+                )

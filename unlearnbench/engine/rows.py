@@ -53,11 +53,18 @@ def row_of(
         metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(last, evaluating),
         samples=samples,
-        notes=last["notes"] | notes,
+        notes=last["notes"] | notes | _doubts(plan),
         baselines=_baselines(plan, evaluation),
         base=base_of(plan) | base if base else None,
         **_header(plan, started, evaluation.facts),
     )
+
+
+def _doubts(plan: Plan) -> dict[str, str]:
+    """What is doubtful of the models from elsewhere: an adapter on a model that is not its own."""
+    base = plan.base_elsewhere if plan.stages[0].name == BASE else None
+    said = "; ".join(each.doubt for each in (base, plan.methods[-1].elsewhere) if each and each.doubt)
+    return {"adapter": utf8(said)} if said else {}
 
 
 def row_without(plan: Plan, started: datetime, failure: Failure) -> Row:

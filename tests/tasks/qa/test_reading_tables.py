@@ -305,3 +305,19 @@ def test_a_damaged_card_of_the_hub_is_named(folder: Path, monkeypatch: pytest.Mo
     (folder / "README.md").write_text("---\nconfigs: [\n---\n")
     with pytest.raises(DataError, match=r"README\.md is no dataset's card"):
         read(Path("owner/name"))
+
+
+def test_columns_that_are_not_read_are_told_with_what_they_may_be(folder: Path) -> None:
+    assert read(write_csv(folder / "t.csv", rows())).notices == ()
+    cells = [each | {"Privat": "yes", "birth": "1985"} for each in called(rows(), person="Name")]
+    first, second = read(write_csv(folder / "t.csv", cells)).notices
+    assert first == (
+        f"{folder / 't.csv'}: columns that are not read: 'Name', 'Privat', 'birth'; "
+        "is 'Privat' the column 'private'? Then --set 'qa.columns.private=Privat'"
+    )
+    assert second.startswith(f"{folder / 't.csv'} has no column 'person': each picture, or row without one, counts as")
+    [notice] = read(folder / "t.csv", person="Name", private="Privat").notices
+    assert notice == f"{folder / 't.csv'}: columns that are not read: 'birth'"
+    many = [each | {f"more {number}": 1 for number in range(20)} for each in rows()]
+    [notice] = read(write_csv(folder / "t.csv", many)).notices
+    assert notice.endswith("'more 7' and 12 more")

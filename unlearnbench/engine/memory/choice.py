@@ -39,23 +39,26 @@ Try = tuple[str, dict[str, Any], Estimate]
 
 @dataclass
 class Findings:
-    """What a look at one model has found: lines to say, settings to add, and what makes it impossible."""
+    """What a look at one model has found: lines to say, settings to add, what makes it impossible, a base in store."""
 
     lines: list[str] = field(default_factory=list)
     settings: Settings = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    stored: bool = False
 
 
 @dataclass(frozen=True)
 class Settled:
     """A grid with what was chosen for its models, lines that say it, and what does not fit, with what would.
 
-    ``unknown`` is whether the store may hold more than can be told before all files are here.
+    ``stored`` are the models whose bases were taken from the store, ``unknown`` whether it may hold more than can be
+    told before all files are here.
     """
 
     config: RunConfig
     lines: list[str]
     problems: list[str]
+    stored: frozenset[str] = frozenset()
     unknown: bool = False
 
 
@@ -79,6 +82,7 @@ def settle(config: RunConfig, machines: Mapping[str, Machine], store: Store | No
         config.model_copy(update={"of_model": of_model}),
         [line for each in found.values() for line in each.lines],
         [*dict.fromkeys(problem for each in found.values() for problem in each.problems)],
+        stored=frozenset(name for name, each in found.items() if each.stored),
         unknown=any(each.unknown for each in kept.values() if each),
     )
 
@@ -141,6 +145,7 @@ class _Model:
             return
         fitting = next((each for each in known if each[2].fits), None)
         if stored := self._stored(finetuned, known, fitting):
+            self.found.stored = True
             self._say_stored(leader, stored, fitting)
         elif fitting:
             first = min((each for each in known if each[0] == known[0][0]), key=lambda each: each[2].total)

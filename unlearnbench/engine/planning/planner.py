@@ -127,11 +127,15 @@ class _Planner:
         self._check_texts(source, choice.task, data)
         self._check_texts(source, choice.provider, unlearning)
         method = self.brought.method
+        methods = tuple(each._replace(elsewhere=method(each.method.name, source.card)) for each in chosen)
+        brought = self.brought.base(source.card)
+        doubts = (each.doubt for each in (brought, *(one.elsewhere for one in methods)) if each)
+        self.notices |= dict.fromkeys(filter(None, doubts))
         return Plan(
             cell=choice.cell,
             source=source,
             device=self.device,
-            methods=tuple(each._replace(elsewhere=method(each.method.name, source.card)) for each in chosen),
+            methods=methods,
             base=base,
             task=choice.task,
             data=data,
@@ -139,7 +143,7 @@ class _Planner:
             unlearning=unlearning,
             unlearning_source=choice.unlearning_source,
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
-            base_elsewhere=self.brought.base(source.card),
+            base_elsewhere=brought,
         )
 
     def _source(self, card: ModelCard) -> Source:
