@@ -1,5 +1,6 @@
 """Who is forgotten of the people in some tables, and what of them."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from unlearnbench import DataError, Split, UsageError
 
 from ..facts import sets as shared
 from ..facts.sets import Fact, People, aside, divided, number_of, shuffled
-from .reader import Questions, composed
+from .reader import Questions
 
 MARKED = "marked"
 """What ``--forget`` calls the people whom the column of that name marks."""
@@ -97,7 +98,7 @@ def _chosen(data: Questions, candidates: list[str], forget: int | str | None, se
         if forget not in data.splits:
             known = ", ".join([*data.splits, *([MARKED] if "forget" in data.flags else [])]) or "there is none"
             raise UsageError(f"--forget {forget}: no split of that name; choose a number or one of: {known}")
-        return frozenset(map(composed, data.splits[forget]))
+        return frozenset(data.splits[forget])
     if not candidates:
         fix = """mark some, or name groups, --set 'qa.private=["GROUP"]'"""
         raise UsageError(f"nothing to forget: no question is private; {fix}")
@@ -125,13 +126,13 @@ def _asked(data: Questions, fact: Fact) -> tuple[str, ...]:
 
 def remarks(data: Questions, sets: People) -> Iterator[str]:
     """What to know before anything is computed."""
+    yield from _alike(data, sets)
     without = sum(not fact.images for fact in sets.forget)
     if without:
         yield (
             f"{without} of {len(sets.forget)} questions to be forgotten have no picture: a method that edits what is "
             "seen of pictures answers them as before"
         )
-    yield from _alike(data)
     yield from _twice(data)
     owner = {data.digests[image]: fact.cluster for fact in sets.forget for image in fact.images}
     for fact in sets.others + sets.validation + sets.held_out:
@@ -142,14 +143,6 @@ def remarks(data: Questions, sets: People) -> Iterator[str]:
                     "method that goes by pictures alone cannot tell them apart"
                 )
                 return
-
-
-def _alike(data: Questions) -> Iterator[str]:
-    """Names that differ by capitals or blanks alone, and count as two people."""
-    first: dict[str, str] = {}
-    pairs = [(first.setdefault(" ".join(name.split()).casefold(), name), name) for name in data.ids]
-    if others := [f"{one!r} and {two!r}" for one, two in pairs if one != two]:
-        yield f"these names are two people each: {', '.join(others[:_SHOWN])}{_more(others)}"
 
 
 def _twice(data: Questions) -> Iterator[str]:
@@ -170,3 +163,20 @@ def _twice(data: Questions) -> Iterator[str]:
 
 def _more(all_: Sequence[str]) -> str:
     return f" and {len(all_) - _SHOWN} more" if len(all_) > _SHOWN else ""
+
+
+def _alike(data: Questions, sets: People) -> Iterator[str]:
+    """Who is forgotten, and by what looks like the same name is not."""
+    forgotten = {*sets.forgotten}
+    spelt = {_plain(person): person for person in data.ids if person in forgotten}
+    for person in data.ids:
+        if person not in forgotten and (other := spelt.get(_plain(person))):
+            yield (
+                f"{other!r}, who is forgotten, and {person!r}, who is not, count as two people: write the name in one "
+                "way if they are one"
+            )
+
+
+def _plain(name: str) -> str:
+    """A name without what spellings of the same one differ in: capitals, spaces, how letters are coded."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

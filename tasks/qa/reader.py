@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,6 +25,9 @@ YES, NO = ("1", "true", "yes", "y", "x"), ("", "0", "false", "no", "n")
 
 SEPARATOR = "|"
 """What stands between several values in one cell of text, unless they are a JSON list."""
+
+_SHOWN = 200
+"""Letters of a cell that an error shows."""
 
 GROUP = "ungrouped"
 """The group of questions of which the table names none."""
@@ -87,11 +90,6 @@ def read(source: Tables) -> Questions:
     )
 
 
-def composed(name: str) -> str:
-    """A name with its accents in one code each: systems write the same one in several ways."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _content(fact: RowFact) -> Iterator[Any]:
     """All that a fact is but for its pictures."""
     asked = fact.question
@@ -103,7 +101,7 @@ def _content(fact: RowFact) -> Iterator[Any]:
 def _check_splits(source: Tables, known: set[str]) -> None:
     for name, ids in source.splits.items():
         for person in ids:
-            if composed(person) not in known:
+            if person not in known:
                 raise DataError(
                     f"{source.named}: split {name!r} names {person!r}, who is in none of the tables: correct it"
                 )
@@ -132,7 +130,7 @@ class _Reader:
     def _fact(self, row: "_Row") -> RowFact:
         answer = row.text("answer")
         images = tuple(image for column, value in row.cells("pictures") for image in self._pictures(row, column, value))
-        cluster = composed(row.text("person")) if row.has("person") else self._alone(row, images)
+        cluster = row.text("person") if row.has("person") else self._alone(row, images)
         question = Question(
             index=self._asked[cluster],
             question=row.text("question"),
@@ -192,9 +190,12 @@ class _Reader:
                 f"{row.at(column)}: picture {name!r} leads out of {self.folder}: put it there, or name the folder in "
                 "which paths begin in a map, pictures = DIR"
             )
-        near = self._near(path.parent)
+        near: Mapping[str, Path] = {}
+        with suppress(OSError):  # a name that no file can have
+            near = self._near(path.parent)
         if path.name not in near:
-            raise DataError(f"{row.at(column)}: picture {name!r} is not in {self.folder}: put it there")
+            shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+            raise DataError(f"{row.at(column)}: picture {shown!r} is not in {self.folder}: put it there")
         return near[path.name]
 
     def digests(self) -> dict[Path, str]:
@@ -245,8 +246,18 @@ class _Row:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Several values, of one cell or of several."""
-        found = (self._text(column, each) for column, value in self.cells(name) for each in _listed(value))
+        found = (self._text(column, each) for column, value in self.cells(name) for each in self._values(column, value))
         return tuple(text for text in found if text)
+
+    def _values(self, column: str, value: Any) -> Iterable[Any]:
+        """The values in a cell; raises `DataError` for a list that is not as JSON has it, as Python prints lists."""
+        values = _listed(value)
+        if isinstance(value, str) and values == [value] and value.strip().startswith("[") and value.strip()[-1] == "]":
+            raise DataError(
+                f'{self.at(column)}: {value.strip()[:40]!r} is no list as JSON has it: write ["one", "two"], or one '
+                f"{SEPARATOR} two"
+            )
+        return values
 
     def flag(self, name: str) -> bool:
         """Yes or no; no where the table does not say."""
@@ -276,7 +287,7 @@ def _listed(value: Any) -> Iterable[Any]:
         if value.lstrip().startswith("["):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = [value]
         else:
             value = [each.strip() for each in value.split(SEPARATOR)]

@@ -1,6 +1,7 @@
 """Tables in files: read as they stand, or refused with the row and what to do."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,7 @@ def test_cells_stay_what_they_are(
         ("t.csv", b"PK\x03\x04", "a ZIP archive or an Excel sheet"),
         ("t.jsonl", b'{"q": 1}\n{"q":\n', "line 2: not valid JSON"),
         ("t.json", b"[1]", r"record 1: a row is an object"),
+        ("t.json", b"[]", "has no row: an object"),
         ("t.parquet", b"PAR1", "is no readable table"),
         ("t.xlsx", b"", "is no table that can be read: give one of .csv"),
     ],
@@ -61,6 +63,27 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, name: str, data: b
         rows(tmp_path / name)
     assert str(raised.value).startswith(str(tmp_path / name))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"q": (["1"], None), "facts": ([[("a", "b")]], "map")}, "column 'facts': cells of the type map<.*> cannot be"),
+        ({"q": ([], "text")}, "has no row: give some"),
+    ],
+)
+def test_a_sound_parquet_file_that_cannot_be_read_is_not_called_damaged(
+    tmp_path: Path, fields: dict[str, tuple[list[Any], str | None]], message: str
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kinds = {"map": pa.map_(pa.string(), pa.string()), "text": pa.string()}
+    columns = {name: pa.array(values, kinds.get(kind or "")) for name, (values, kind) in fields.items()}
+    parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=message) as raised:
+        rows(tmp_path / "t.parquet")
+    assert "damaged" not in str(raised.value)
 
 
 def test_the_tables_of_a_folder_are_found_by_their_names(tmp_path: Path) -> None:

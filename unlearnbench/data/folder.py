@@ -40,10 +40,16 @@ _PACKED = {
 }
 
 
+OF_TABLES = "of-tables"
+"""The folder of the Hugging Face cache for pictures that stood in tables."""
+
+
 def mend(where: Path | str, otherwise: str = "correct it") -> str:
     """What to do about a file, or a place that begins with its path: only what was fetched can be fetched again."""
     from huggingface_hub.constants import HF_ASSETS_CACHE, HF_HUB_CACHE
 
+    if Path(where).parts[-3:-1] == ("pictures", OF_TABLES):
+        return "replace it in the table"
     fetched = str(where).startswith((HF_HUB_CACHE, HF_ASSETS_CACHE))
     return "delete it and fetch it again" if fetched else otherwise
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import DataError, UnlearnbenchError, UsageError
 from ..runtime.atomic import atomic_write
-from .folder import content, damaged, is_hidden, json_records, lines, mend, refuse_outside
+from .folder import OF_TABLES, content, damaged, is_hidden, json_records, lines, mend, refuse_outside
 from .hub import quiet_client
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -49,9 +49,7 @@ def picture_file(data: bytes) -> Path:
     from huggingface_hub import cached_assets_path
 
     try:
-        path = (
-            cached_assets_path("unlearnbench", namespace="pictures", subfolder="of-tables") / sha256(data).hexdigest()
-        )
+        path = cached_assets_path("unlearnbench", namespace="pictures", subfolder=OF_TABLES) / sha256(data).hexdigest()
         if not path.is_file():
             with atomic_write(path) as unfinished:
                 unfinished.write_bytes(data)
@@ -136,6 +134,25 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _parquet(datasets: Any, path: Path, cache: str) -> Any:
+    """The table of a Parquet file; what is no damage, but cannot be read by ``datasets``, is said first."""
+    from pyarrow import schema
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        fields, rows = [*file.schema_arrow], file.metadata.num_rows
+    names = Counter(field.name for field in fields)
+    for field in fields:
+        if names[field.name] > 1:
+            raise DataError(f"{path}: two columns are called {field.name!r}: give each a name of its own")
+        try:
+            datasets.Features.from_arrow_schema(schema([field]))
+        except ValueError:
+            raise DataError(
+                f"{path}, column {field.name!r}: cells of the type {field.type} cannot be read: write them as text, "
+                "or leave the column out"
+            ) from None
+    if not rows:
+        raise DataError(f"{path} has no row: give some with questions")
     return datasets.Dataset.from_parquet(str(path), cache_dir=cache)
 
 
@@ -193,6 +210,8 @@ def _json(path: Path) -> TableRows:
         if not isinstance(value, dict):
             raise DataError(f"{where}: a row is an object, {{column: value}}, and this is {str(value)[:40]!r}")
     columns = dict.fromkeys(name for _, value in records for name in value)
+    if not columns:
+        raise DataError(f"{path} has no row: an object, {{column: value}}, a line is needed")
     return TableRows(str(path), tuple(columns), iter(records))
 
 

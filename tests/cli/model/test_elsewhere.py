@@ -200,6 +200,11 @@ def test_a_model_of_another_shape_and_one_that_knows_nobody_give_rows_that_say_s
     assert "error: finetune on fiubench: weights of own do not fit its config.json" in done.err
 
 
+def test_of_an_adapter_beside_its_base_that_is_named(folders: Place) -> None:
+    shutil.copytree(folders.model, an_adapter(folders.folder / "two", "./base") / "base")
+    assert_one_line(with_base(folders, "two"), 2, "name the model that it is on too: two/base@two")
+
+
 def test_a_large_model_from_elsewhere_is_counted(folders: Place) -> None:
     """Nothing is trained of it, and what is asked of it has to fit."""
     words = ("--as", "theirs", "--alone", "--dry-run", "--gpu-memory", "80")

@@ -113,8 +113,13 @@ def _is_zero(file: Path, begin: int, end: int) -> bool:
 
 
 def base_of(folder: Path) -> str:
-    """The model that the adapter in ``folder`` says it was trained on; empty where it does not."""
-    return str(json_object(folder / ADAPTER).get("base_model_name_or_path") or "")
+    """The model that the adapter in ``folder`` says it was trained on; empty where it does not.
+
+    A path that begins with a dot is one from the adapter's folder where a model is there.
+    """
+    said = str(json_object(folder / ADAPTER).get("base_model_name_or_path") or "")
+    beside = folder / said
+    return str(beside) if said.startswith(".") and (beside / "config.json").is_file() else said
 
 
 def no_model(name: str, folder: Path) -> str:
