@@ -39,7 +39,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
 PLUGIN = ROOT / "tests" / "plugins" / "outside" / "my_ga_gd.py"
 OWN_WEIGHTS = ROOT / "tests" / "plugins" / "outside" / "projector_ga.py"
-RELEARN = ROOT / "tests" / "plugins" / "outside" / "relearn.py"
+RELEARN = ROOT / "tests" / "plugins" / "outside" / "retaught.py"
 
 
 def blocks(text: str, language: str) -> list[str]:
