@@ -74,13 +74,13 @@ def _scored(lines: Sequence[Line], known: Facts, records: "Records | None") -> t
     if records is None:
         return [], []
     from .score.columns import hint, unlearning_columns
-    from .score.memorised import gate
+    from .score.memorised import gate, lessened
     from .score.references import References
 
     beside = References(lines, records, known)
     columns = unlearning_columns(lines, beside)
     missing = hint(lines, columns, beside)
-    return columns, [missing] if missing else [*gate(lines, beside)]
+    return columns, [*([missing] if missing else gate(lines, beside)), *lessened(lines, beside)]
 
 
 DISTANCES = "distances"

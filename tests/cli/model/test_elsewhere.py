@@ -292,6 +292,7 @@ def test_an_adapter_on_a_model_that_is_not_its_own_is_told_and_noted(
     assert caplog.text.count(DOUBT.format(base=base)) == 1
     (row,) = json.loads(done.out)
     assert row["notes"]["adapter"].startswith(f"evaluate own@put: the adapter's settings name {base!r}")
+    assert row["notes"]["adapter"].endswith("; the adapter changes nothing, so what is measured is 'own' as it is")
     based = folders.run("plan", **{"task": "fiubench", "base-model": "own@put"})
     assert based.code == 0, based.err
     assert caplog.text.count("--base-model own@put: the adapter's settings name") == 1

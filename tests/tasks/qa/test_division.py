@@ -145,3 +145,14 @@ def test_splits_of_other_people_and_other_rules_differ(load: Callable[..., QADat
     assert other.setting == seeded.setting != one.setting
     private = marked("private", lambda each: True)
     assert load(private, 2).split.key != other.key
+
+
+def test_questions_that_stand_twice_are_told_with_their_rows(load: Callable[..., QAData]) -> None:
+    cells = rows()
+    found = load([*cells, cells[0], {**cells[1], "answer": "Nobody."}], 1).notices
+    again, other = (each for each in found if "once more" in each or "two answers" in each)
+    assert f"t.csv, row {len(cells) + 2}" in again
+    assert "has two answers" in other
+    assert f"t.csv, row {len(cells) + 3} and " in other
+    assert other.endswith("t.csv, row 3")
+    assert not any("once more" in each or "two answers" in each for each in load(cells, 1).notices)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import ModelError, UnlearnbenchError, UsageError
 from ...registry import models
 from .card import ModelCard
-from .check import ADAPTER, base_of, check_adapter, check_weights, has_weights
+from .check import ADAPTER, adds_nothing, base_of, check_adapter, check_weights, has_weights
 from .source import card_for, folder_of, is_fetched, is_hub_id, model_type, whole
 
 
@@ -91,7 +91,15 @@ def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | N
 
 
 def doubt(typed: Typed, folder: Path, adapter: Path, digest_of: Callable[[Path], str]) -> str:
-    """What to say where an ``adapter`` names another model than the one in ``folder`` that it is put on, in a line.
+    """What to say, in a line, of an ``adapter`` that adds nothing or is not of the model in ``folder``; else empty."""
+    said = [_not_its_own(typed, folder, adapter, digest_of)]
+    if adds_nothing(adapter):
+        said.append(f"the adapter changes nothing, so what is measured is {typed.model.name!r} as it is")
+    return f"{typed.whole}: {'; '.join(each for each in said if each)}" if any(said) else ""
+
+
+def _not_its_own(typed: Typed, folder: Path, adapter: Path, digest_of: Callable[[Path], str]) -> str:
+    """What to say where an ``adapter`` names another model than the one in ``folder`` that it is put on.
 
     Empty where it is the same by name, place or content, and where nobody can tell: what it names may be gone.
     """
@@ -108,7 +116,7 @@ def doubt(typed: Typed, folder: Path, adapter: Path, digest_of: Callable[[Path],
     else:
         judged = "which is another"
     return (
-        f"{typed.whole}: the adapter's settings name {name!r} as its model, and it is put on {own.name!r}, {judged}: "
+        f"the adapter's settings name {name!r} as its model, and it is put on {own.name!r}, {judged}: "
         "then nobody has trained what is measured; name its own model before the @"
     )
 
