@@ -1,6 +1,8 @@
 """A cell's model as a folder that `transformers`, or PEFT, loads by itself."""
 
+import errno
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -9,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..analysis.numbers import memory
+from ..engine.artefacts import no_space
 from ..errors import ModelError, UsageError
 from ..models.files.check import loaded_bytes
 from ..results.row import Row
-from ..runtime.atomic import atomic_folder
+from ..runtime.atomic import atomic_folder, leftovers
 from .card import card_text
 from .kept import Kept
 from .paths import without_paths
@@ -27,6 +31,11 @@ BASE = "base"
 
 NAMED_LAST = ("config.json", "adapter_config.json")
 """What a folder is known for a model by."""
+
+_UNFINISHED = ".tmp-"
+"""How a folder begins that is being filled within another."""
+
+_ROOM = "free some, or give a folder on another disk"
 
 _BYTES = {"bfloat16": 2, "float16": 2}
 """Of a number of each precision; all others take 4."""
@@ -45,7 +54,7 @@ class Destination:
 
     def check(self) -> None:
         """Raise `UsageError` where something is there already, or where no folder can be."""
-        if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
+        if self.folder.exists() and not (self.folder.is_dir() and all(map(_is_leftover, self.folder.iterdir()))):
             raise UsageError(f"{self.folder} is there already and not empty; give a new folder")
         try:
             self.folder.resolve().parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +67,7 @@ class Destination:
         free = shutil.disk_usage(there if there.exists() else there.parent).free
         if needed > free:
             raise ModelError(
-                f"the model takes {needed / 2**30:.1f} GiB and {free / 2**30:.1f} are free where {self.folder} would "
-                "be: free some, or give a folder on another disk"
+                f"the model takes {memory(needed)} and {memory(free)} are free where {self.folder} would be: {_ROOM}"
             )
 
 
@@ -72,24 +80,48 @@ def write(kept: Kept, wanted: Destination, rows: Sequence[Row]) -> Kind:
     wanted.check()
     if not (wanted.adapter and kept.base_on_hub):
         wanted.check_room(loaded_bytes(kept.folder, _BYTES.get(str(kept.row.model.dtype), 4)))
-    with _filled(wanted.folder.resolve()) as folder:
+    with _said(wanted.folder), _filled(wanted.folder.resolve()) as folder:
         kind, model = _adapter(kept, folder, wanted.hub) if wanted.adapter else _whole(kept, folder)
         for place in (folder, folder / BASE) if (folder / BASE).is_dir() else (folder,):
             trust = write_processor(model, kept.card, kept.folder, place)
             without_paths(place)
         text = card_text(kept, kind, rows, wanted.hub or wanted.folder.resolve().name, trust=trust)
         (folder / "README.md").write_text(text, encoding="utf-8")
+        for file in folder.rglob("*.safetensors"):
+            file.chmod((folder / "README.md").stat().st_mode)  # else nobody but their writer could read them
     return kind
 
 
 @contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    """Without bars of `transformers`; raises `ModelError` where the disk becomes full after all."""
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if not no_space(error):
+            raise
+        raise ModelError(f"{folder}: {os.strerror(errno.ENOSPC)}: {_ROOM}") from None
+    finally:
+        logging.enable_progress_bar()
+
+
+@contextmanager
 def _filled(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes ``target`` at the end; one that is there, and empty, stays the one that it is."""
+    """A folder to fill that becomes ``target`` at the end; one that is there, and empty, stays the one that it is.
+
+    What killed exports to the same place have left goes first.
+    """
+    for abandoned in (*leftovers(target), *(target.iterdir() if target.exists() else ())):
+        shutil.rmtree(abandoned, ignore_errors=True)
     if not target.exists():
         with atomic_folder(target) as folder:
             yield folder
         return
-    folder = target / f".tmp-{secrets.token_hex(6)}"  # within: it may be a disk of its own
+    folder = target / f"{_UNFINISHED}{secrets.token_hex(6)}"  # within: it may be a disk of its own
     folder.mkdir()
     try:
         yield folder
@@ -97,6 +129,11 @@ def _filled(target: Path) -> Iterator[Path]:
             path.rename(target / path.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether it is what a killed export has left."""
+    return path.name.startswith(_UNFINISHED)
 
 
 def _whole(kept: Kept, folder: Path) -> "tuple[Kind, VLM]":
