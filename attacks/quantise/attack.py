@@ -1,12 +1,13 @@
 """Quantisation: do fewer bits a weight undo what unlearning changed by a little? Nobody need mean it."""
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from unlearnbench import NOTHING, Attack, AttackParams, Footprint, MetricValue, UsageError, attack
+from unlearnbench import NOTHING, Attack, AttackParams, Footprint, MetricValue, attack
+
+from .routes import Route, needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights"
 """The set of the one record that is of no question."""
-
-
-Route = Literal["rtn", "bnb-nf4", "bnb-fp4", "torchao"]
 
 
 class QuantiseParams(AttackParams):
@@ -97,18 +95,3 @@ class Quantise(Attack):
         from .rounding import Quantised
 
         return Quantised
-
-
-LIBRARIES: dict[str, str] = {"bnb-nf4": "bitsandbytes", "bnb-fp4": "bitsandbytes", "torchao": "torchao"}
-
-
-def needed(route: Route) -> Any:
-    """The library of a route; raises `UsageError` that says what to install."""
-    name = LIBRARIES[route]
-    try:
-        return import_module(name)
-    except ImportError:
-        raise UsageError(
-            f"attack quantise: route={route} needs {name}, which is not installed: pip install 'unlearnbench[{name}]', "
-            "or leave the route out"
-        ) from None

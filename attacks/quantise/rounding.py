@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unlearnbench import Edit
 
-from .attack import Route, needed
+from .routes import Route, needed
 
 if TYPE_CHECKING:
     from unlearnbench import VLM
