@@ -20,6 +20,7 @@ from unlearnbench.contracts.sample import Sample
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.export.folder import Destination, write
 from unlearnbench.export.kept import kept
+from unlearnbench.export.processor import write_processor
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.results.naming import cell_called
 from unlearnbench.results.row import Row
@@ -178,6 +179,22 @@ def test_a_disk_that_becomes_full_is_said(folder: Folder, tmp_path: Path, monkey
     done = folder.run("export", "po-gd", str(tmp_path / "out"))
     assert_one_line(done, 1, "out: No space left on device: free some, or give a folder on another disk")
     assert not [*tmp_path.iterdir()]
+
+
+def test_two_exports_to_one_place_do_not_get_into_each_others_way(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = []
+
+    def meanwhile(*given: Any) -> bool:
+        monkeypatch.undo()
+        seconds.append(folder.run("export", "po-gd", str(tmp_path / "out")))
+        return write_processor(*given)
+
+    monkeypatch.setattr("unlearnbench.export.folder.write_processor", meanwhile)
+    assert folder.run("export", "po-gd", str(tmp_path / "out")).code == 0
+    assert_one_line(seconds[0], 2, "out: another export is being written there; wait for it or give a new folder")
+    assert (tmp_path / "out" / "config.json").is_file()
 
 
 def test_an_adapter_on_a_model_of_the_hub_names_that(folder: Folder, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A cell's model as a folder that `transformers`, or PEFT, loads by itself."""
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -9,7 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
 
 from ..analysis.numbers import memory
 from ..engine.artefacts import no_space
@@ -80,16 +84,32 @@ def write(kept: Kept, wanted: Destination, rows: Sequence[Row]) -> Kind:
     wanted.check()
     if not (wanted.adapter and kept.base_on_hub):
         wanted.check_room(loaded_bytes(kept.folder, _BYTES.get(str(kept.row.model.dtype), 4)))
-    with _said(wanted.folder), _filled(wanted.folder.resolve()) as folder:
+    target = wanted.folder.resolve()
+    with _alone(target), _said(wanted.folder), _filled(target) as folder:
         kind, model = _adapter(kept, folder, wanted.hub) if wanted.adapter else _whole(kept, folder)
         for place in (folder, folder / BASE) if (folder / BASE).is_dir() else (folder,):
             trust = write_processor(model, kept.card, kept.folder, place)
             without_paths(place)
-        text = card_text(kept, kind, rows, wanted.hub or wanted.folder.resolve().name, trust=trust)
+        text = card_text(kept, kind, rows, wanted.hub or target.name, trust=trust)
         (folder / "README.md").write_text(text, encoding="utf-8")
         for file in folder.rglob("*.safetensors"):
             file.chmod((folder / "README.md").stat().st_mode)  # else nobody but their writer could read them
     return kind
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Let nobody else on this machine write there meanwhile; raises `UsageError` where somebody does."""
+    name = hashlib.sha256(bytes(target)).hexdigest()[:16]
+    lock = FileLock(Path(gettempdir(), f"unlearnbench-export-{name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{target}: another export is being written there; wait for it or give a new folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
