@@ -109,8 +109,12 @@ class MembershipInference(Attack):
         return found | {"mia.words": words, "mia.matched": self._matched(held)}
 
     def values(self, task: "Task", records: Sequence[Any]) -> dict[str, ByPerson]:
-        """Of each score that is fair: by person, of each question the share of non-members that it is above."""
-        held, found = HoldOut.of(records, self.params), dict[str, ByPerson]()
+        """Of each score that is fair: by person, of each question the share of non-members that it is above.
+
+        A score that is not has none.
+        """
+        held = HoldOut.of(records, self.params)
+        found: dict[str, ByPerson] = {f"mia.{name}{of}": {} for name in self.params.scores for of in ("", "_tpr")}
         for name in self._fair(held):
             found |= {f"mia.{name}": held.above(name), f"mia.{name}_tpr": held.found(name)}
         return found
