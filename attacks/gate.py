@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 STRANGE = ("others", "validation", "held_out", "strangers", "acquaintances")
 """Sets whose people are not to be forgotten; of some the gate was trained on, of others it was not."""
+
+OTHER_PHOTO = "forget other photo"
+"""Pictures of forgotten people on which nobody trained."""
 
 NO_GATE = "the model sees every picture alike, through no gate: nothing is to be audited, and it was asked as it is"
 
@@ -72,7 +76,7 @@ class GateAudit(Attack):
         yield "forget", own
         views = target.other_views(target.victims)
         others = {path: each.cluster for each in target.victims if each.id in views for path in views[each.id].images}
-        yield "forget other photo", others
+        yield OTHER_PHOTO, others
         for change in changes(self.params.kinds, self.params.strengths):
             made = {changed(change, target, path): person for path, person in own.items()}
             yield f"forget {change.name}", made
@@ -84,22 +88,27 @@ class GateAudit(Attack):
     def measured(self, task: "Task", records: Sequence[Any]) -> "dict[str, MetricValue]":
         """Of pictures, how the gate tells them apart; of costs, each; of answers, as the task has it."""
         if records and "score" in records[0]:
-            return told_apart(records)
+            return pool_metrics(records)
         if records and "cost" in records[0]:
             return {f"gate.{each['id']}": _cost(each["cost"]) for each in records}
         return super().measured(task, records)
 
-    def told_apart(self, records: Sequence[Any]) -> "Mapping[str, tuple[Sequence[float], Sequence[float]]]":
-        """The scores of forgotten people's pictures and of each pool of others."""
-        pools: dict[str, list[float]] = {}
-        for each in (each for each in records if "score" in each):
-            pools.setdefault(each["pool"], []).append(each["score"])
-        known = pools.get("forget", [])
-        return {name: (known, own) for name, own in pools.items() if known and name.partition(" ")[0] != "forget"}
-
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """Of answers, as the task has it; a gate's scores are a condition, and no score of what is forgotten."""
         return super().values(task, records) if records and "prediction" in records[0] else {}
+
+    def told_apart(self, records: Sequence[Any]) -> dict[str, tuple[list[float], list[float]]]:
+        """Trained pictures of forgotten people from everybody else's, by set, and changed and other ones from all."""
+        of: dict[str, list[float]] = {}
+        for each in records:
+            if "score" in each:
+                of.setdefault(each["pool"], []).append(each["score"])
+        strange = [*chain.from_iterable(of.get(name, []) for name in STRANGE)]
+        changed_ones = [own for name, own in of.items() if name.startswith("forget ") and name != OTHER_PHOTO]
+        found = {name: (of.get("forget", []), own) for name, own in of.items() if not name.startswith("forget")}
+        found["everybody, other photos"] = (of.get(OTHER_PHOTO, []), strange)
+        found["everybody, changed photos"] = ([*chain.from_iterable(changed_ones)], strange)
+        return {name: both for name, both in found.items() if all(both)}
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -126,7 +135,7 @@ def scored(model: "VLM", gate: "Gate", pool: str, pictures: Mapping[Path, str]) 
     model.let_go(pictures)
 
 
-def told_apart(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
+def pool_metrics(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
     """By pool the share that is flagged; of those not to be forgotten also how well they are told from the forgotten.
 
     AUC is the chance that a forgotten person's picture has the higher score, ties counted half; that of changed and
@@ -195,7 +204,9 @@ def costs(model: "VLM", gate: "Gate", target: "Target", run: "Run", timed: int) 
     for name, samples in {"flagged": target.victims, "other": target.utility}.items():
         if some := samples[:timed]:
             for how, at in {"with": None, "without": "open"}.items():
-                seconds = run.journal.once(["seconds", name, how], partial(_seconds, model, some, at))
+                seconds = run.journal.once(
+                    ["seconds", name, how, [each.id for each in some]], partial(_seconds, model, some, at)
+                )
                 yield {"id": f"seconds_{how}_{name}", "cost": seconds / len(some)}
     parameters = [each for network in gate.modules.values() for each in network.parameters()]
     yield {"id": "parameters", "cost": sum(each.numel() for each in parameters)}

@@ -224,7 +224,7 @@ class Attack:
     def told_apart(self, records: Sequence[Any]) -> Mapping[str, tuple[Sequence[float], Sequence[float]]]:
         """For pictures, of the records of one variant: scores of what an audit is to tell, and of what it is told from.
 
-        By the name of the latter; none where there is nothing of the kind.
+        By the name of the former; none where there is nothing of the kind.
         """
         return {}
 

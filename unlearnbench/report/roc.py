@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Told = Mapping[str, tuple[Sequence[float], Sequence[float]]]
-"""Scores of what is to be told, and of what it is to be told from, by the name of the latter."""
+"""Scores of what is to be told, and of what it is to be told from, by the name of the former."""
 
 _LONGEST = 40
 
@@ -47,8 +47,8 @@ def _drawn(told: Told, title: str) -> "Figure":
         false, true = points(positives, negatives)
         label = legend_text(f"{name}, AUC {auc(positives, negatives):.3f}", _LONGEST)
         axes.step(false, true, where="post", color=COLOURS[order % len(COLOURS)], label=label)
-    axes.set_xlabel("share of these told wrongly")
-    axes.set_ylabel("share of the forgotten told")
+    axes.set_xlabel("share of all others that is taken for it")
+    axes.set_ylabel("share that is told")
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_title(title[:90], loc="left", fontsize=9)
