@@ -11,14 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .contracts import Continued, Params
 from .errors import PluginError, UsageError
+from .registry import BASE as BASE
 from .registry import did_you_mean, methods, tasks
 
 P = TypeVar("P", bound=Params)
 
 _log = logging.getLogger(__name__)
-
-BASE = "base"
-"""What ``--set base.PARAM=VALUE`` addresses: the finetuning that makes the base model."""
 
 FULL = "full"
 """What ``--set METHOD.variant=full`` calls the method as it is, beside its named variants."""

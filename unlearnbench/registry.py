@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
+BASE = "base"
+"""What is no plug-in's name: by it ``--set`` means the finetuning of the base model."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -186,7 +189,7 @@ class Registry(Generic[T]):
             return f"calls itself {getattr(target, 'name', None)!r}, not {name!r}"
         if not NAME.fullmatch(name):
             return "has a name with other characters than letters, digits, '.', '_' and '-'"
-        if name == "base":
+        if name == BASE:
             return "has the name by which --set means the finetuning of the base model"
         return None
 

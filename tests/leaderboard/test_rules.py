@@ -150,7 +150,7 @@ def test_one_run_under_several_seeds(board, results, sent):
             lambda row: row.update(
                 attack={"name": "hit", "version": "1", "origin": "us", "params": {}, "access": "prompt"}
             ),
-            ["the model was attacked ('hit'), and this leaderboard is of models as they are"],
+            ["the model was attacked ('hit'), and this leaderboard has no such attack: it is of models as they are"],
         ),
         (lambda row: row["model"].update(template_digest="c" * 64), ["model.template_digest", "its reference"]),
         (lambda row: row.update(base={"params": 5}), ["base.params"]),

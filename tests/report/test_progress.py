@@ -47,7 +47,7 @@ class Screen:
 
 
 def planned(method: str, task: str = "fiubench", model: str = "tiny-qwen2.5-vl", seed: int = 7) -> Any:
-    cell = SimpleNamespace(method=method, task=task, model=model, seed=seed, typed="")
+    cell = SimpleNamespace(method=method, task=task, model=model, seed=seed, typed="", attack=None)
     return SimpleNamespace(row_id=f"{method} {task} {model} {seed}", cell=cell)
 
 

@@ -30,7 +30,6 @@ def checkout(tmp_path):
         target = folder / "unlearnbench" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SOURCE / name, target) if name != "__init__.py" else target.touch()
-    (folder / "unlearnbench" / "engine" / "__init__.py").write_text("")
     return folder
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from ..config import BASE
 from ..errors import UsageError
-from ..registry import REGISTRIES, did_you_mean, load_plugin
+from ..registry import BASE, REGISTRIES, did_you_mean, load_plugin
 from .parts.completing import LEADERBOARDS, kind_names, kinds, known, names
 from .parts.summaries import what_it_needs
 

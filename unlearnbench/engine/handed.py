@@ -64,7 +64,10 @@ def edit_class_of(method: type[Method] | Attack) -> "type[Edit]":
     if kind is None:
         return Trained
     if not (isinstance(kind, type) and issubclass(kind, Edit)):
-        raise PluginError(f"{method.name!r}: its edit_class returns {_kind(kind)}; return the class of its Edit")
+        whose = "attack" if isinstance(method, Attack) else "method"
+        raise PluginError(
+            f"{whose} {method.name!r}: its edit_class returns {_kind(kind)}; return the class of its Edit"
+        )
     return kind
 
 

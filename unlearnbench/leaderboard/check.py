@@ -54,6 +54,7 @@ def recomputed(board: Board, submissions: Sequence[Submission], only: set[Path] 
     """
     asked: Asked = {}
     placed = [(each, row) for each in submissions if not each.problems for row in each.rows]
+    placed = [(each, row) for each, row in placed if row.attack is None or row.attack.name in board.definition.attacks]
     references = board.definition.references
     order = {name: place for place, name in enumerate((references.nothing, references.ideal, *references.also))}
     for submission, row in sorted(placed, key=lambda pair: order.get(pair[1].method.name, len(order))):

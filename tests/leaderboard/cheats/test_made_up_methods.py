@@ -41,7 +41,7 @@ class Source:
             if row.task.name == "fiubench":
                 nothing, retrained = (self.forgetting[each, row.seed][1] for each in ("finetune", "retrain"))
                 records = rewrite(nothing, retrained, row.seed)
-                summary = summarised(task_of(row), changes["row_id"], records)
+                summary = summarised(row.model_copy(update=changes), task_of(row), records)
                 changes["metrics"] = {name: valued(each, summary, name) for name, each in row.metrics.items()}
                 changes["samples"] = row.samples.model_copy(update={"sha256": f"{row.seed:064x}"})
             found.append((row.model_copy(update=changes), summary))
@@ -81,7 +81,7 @@ def source(request, once, tmp_path_factory):
     if request.param == "made up":
         store = RowStore(once("references", lambda folder: add_references(new_results(folder))))
         rows = store.read()
-        summaries = {row.row_id: summarised(task_of(row), row.row_id, store.read_samples(row)) for row in rows}
+        summaries = {row.row_id: summarised(row, task_of(row), store.read_samples(row)) for row in rows}
         board = read_board(board_in(tmp_path_factory.mktemp("boards") / "made-up"))
         return Source(board, rows, store.read_samples, summaries)
     board = find(TINY)
