@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 STRANGE = ("others", "validation", "held_out", "strangers", "acquaintances")
 """Sets whose people are not to be forgotten; of some the gate was trained on, of others it was not."""
+
+OTHER_PHOTO = "forget other photo"
+"""Pictures of forgotten people on which nobody trained."""
 
 NO_GATE = "the model sees every picture alike, through no gate: nothing is to be audited, and it was asked as it is"
 
@@ -72,7 +76,7 @@ class GateAudit(Attack):
         yield "forget", own
         views = target.other_views(target.victims)
         others = {path: each.cluster for each in target.victims if each.id in views for path in views[each.id].images}
-        yield "forget other photo", others
+        yield OTHER_PHOTO, others
         for change in changes(self.params.kinds, self.params.strengths):
             made = {changed(change, target, path): person for path, person in own.items()}
             yield f"forget {change.name}", made
@@ -84,14 +88,27 @@ class GateAudit(Attack):
     def measured(self, task: "Task", records: Sequence[Any]) -> "dict[str, MetricValue]":
         """Of pictures, how the gate tells them apart; of costs, each; of answers, as the task has it."""
         if records and "score" in records[0]:
-            return told_apart(records)
+            return pool_metrics(records)
         if records and "cost" in records[0]:
-            return {f"gate.{each['id']}": MetricValue(each["cost"], None, None, 1, False) for each in records}
+            return {f"gate.{each['id']}": _cost(each["cost"]) for each in records}
         return super().measured(task, records)
 
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """Of answers, as the task has it; a gate's scores are a condition, and no score of what is forgotten."""
         return super().values(task, records) if records and "prediction" in records[0] else {}
+
+    def told_apart(self, records: Sequence[Any]) -> dict[str, tuple[list[float], list[float]]]:
+        """Trained pictures of forgotten people from everybody else's, by set, and changed and other ones from all."""
+        of: dict[str, list[float]] = {}
+        for each in records:
+            if "score" in each:
+                of.setdefault(each["pool"], []).append(each["score"])
+        strange = [*chain.from_iterable(of.get(name, []) for name in STRANGE)]
+        changed_ones = [own for name, own in of.items() if name.startswith("forget ") and name != OTHER_PHOTO]
+        found = {name: (of.get("forget", []), own) for name, own in of.items() if not name.startswith("forget")}
+        found["everybody, other photos"] = (of.get(OTHER_PHOTO, []), strange)
+        found["everybody, changed photos"] = ([*chain.from_iterable(changed_ones)], strange)
+        return {name: both for name, both in found.items() if all(both)}
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -118,11 +135,12 @@ def scored(model: "VLM", gate: "Gate", pool: str, pictures: Mapping[Path, str]) 
     model.let_go(pictures)
 
 
-def told_apart(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
+def pool_metrics(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
     """By pool the share that is flagged; of those not to be forgotten also how well they are told from the forgotten.
 
-    AUC is the chance that a forgotten person's picture has the higher score, ties counted half; "tpr at 1 percent" is
-    the share of forgotten people's pictures flagged at the least threshold at which 1% of the pool would be.
+    AUC is the chance that a forgotten person's picture has the higher score, ties counted half; that of changed and
+    other pictures of theirs is against all people who are not to be forgotten. "tpr at 1 percent" is the share of
+    forgotten people's pictures flagged at the least threshold at which 1% of the pool would be.
     """
     pools: dict[str, list[Mapping[str, Any]]] = {}
     for each in records:
@@ -141,6 +159,8 @@ def told_apart(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]"
     if known and strange:
         found["everybody else.auc"] = _auc(known, strange)
         found["everybody else.tpr_at_1_percent"] = _at_one_percent(known, strange)
+        further = {name: own for name, own in pools.items() if name.startswith("forget ")}
+        found |= {f"{name}.auc": _auc(own, strange) for name, own in further.items()}
     return found
 
 
@@ -184,12 +204,20 @@ def costs(model: "VLM", gate: "Gate", target: "Target", run: "Run", timed: int) 
     for name, samples in {"flagged": target.victims, "other": target.utility}.items():
         if some := samples[:timed]:
             for how, at in {"with": None, "without": "open"}.items():
-                seconds = run.journal.once(["seconds", name, how], partial(_seconds, model, some, at))
+                seconds = run.journal.once(
+                    ["seconds", name, how, [each.id for each in some]], partial(_seconds, model, some, at)
+                )
                 yield {"id": f"seconds_{how}_{name}", "cost": seconds / len(some)}
     parameters = [each for network in gate.modules.values() for each in network.parameters()]
     yield {"id": "parameters", "cost": sum(each.numel() for each in parameters)}
     yield {"id": "bytes", "cost": sum(each.nbytes for each in parameters)}
     yield {"id": "seconds_one_more", "cost": target.cost.get("train_seconds")}
+
+
+def _cost(value: float | None) -> MetricValue:
+    if value is None:
+        return MetricValue(None, None, None, 0, False, "it is not known what making the model took")
+    return MetricValue(value, None, None, 1, False, "it was measured once")
 
 
 def _seconds(model: "VLM", samples: "Sequence[Sample]", at: Any) -> float:

@@ -325,7 +325,7 @@ def _naive_bayes(sides: Sequence[Sequence[frozenset[str]]]) -> Callable[[frozens
 
     def tell(words: frozenset[str]) -> float:
         first, second = (
-            sum(math.log((count[word] + 0.5) / (len(side) + 1)) for word in words)
+            math.fsum(math.log((count[word] + 0.5) / (len(side) + 1)) for word in words)  # in whatever order they come
             for count, side in zip(counts, sides, strict=True)
         )
         return first - second

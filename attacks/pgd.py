@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -112,6 +112,8 @@ class Misled:
     target: "Target"
     run: "Run"
     params: PGDParams
+    known: "dict[tuple[int, int], Traced]" = field(default_factory=dict)
+    """How pictures of a size are read."""
 
     def all(self, aim: Aim, samples: "Iterable[Sample]") -> dict[Path, Found]:
         """Every picture of the samples."""
@@ -157,7 +159,9 @@ class Misled:
         import torch
 
         image = open_picture(path)
-        image = image.resize((traced := Traced.of(self.model, *image.size)).size)
+        traced = self.known.get(image.size) or Traced.of(self.model, *image.size)
+        self.known[image.size] = traced
+        image = image.resize(traced.size)
         values = torch.tensor(np.array(image), dtype=torch.float32, device=self.model.device)
         rng = torch.Generator().manual_seed(int(content(path)[:8], 16))
         steps = PixelSteps(traced, self.gate, 1 if aim == "closed" else -1, values, self.params)

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from unlearnbench import Attack, AttackParams, Edit, MetricValue, UsageError, attack
+from unlearnbench import NOTHING, Attack, AttackParams, Edit, Footprint, MetricValue, UsageError, attack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from unlearnbench import VLM, Run, Sets, Target, Task
+    from unlearnbench import VLM, Counts, Run, Sets, Target, Task, Workload
 
 WEIGHTS = "weights"
 """The set of the one record that is of no question."""
@@ -120,6 +120,10 @@ class Quantise(Attack):
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
         """The task's own."""
         return super().values(task, [each for each in records if each["set"] != WEIGHTS])
+
+    def footprint(self, model: "Counts", work: "Workload") -> Footprint:
+        """Nothing is trained."""
+        return NOTHING
 
     @classmethod
     def edit_class(cls) -> type[Quantised]:

@@ -86,9 +86,9 @@ class Sides:
     control: tuple[Sample, ...]
 
     def __post_init__(self) -> None:
-        sought = {about(sample) for sample in self.victims}
+        sought, told = {about(sample) for sample in self.victims}, telling(self.victims)
         for sample in (*self.aux, *self.control):
-            if about(sample) in sought or tells(sample, self.victims):
+            if about(sample) in sought or tells(sample, told):
                 raise UsageError(f"attack relearn: {sample.id} would be learned, and its answer is what is asked for")
         if both := {*clusters(self.control)} & {*clusters((*self.aux, *self.victims))}:
             raise UsageError(f"attack relearn: {min(both)} is no stranger: they are learned about, or asked about")
@@ -169,8 +169,9 @@ class Relearn(Attack):
         """After so many steps the victims and the retain set; of strangers what is said before and after all steps."""
         asked: dict[str, Sequence[Sample]] = {"forget": target.victims, "retain": target.utility}
         records = target.records(model, asked) if target.variant != CONTROL else []
-        if target.variant in (CONTROL, name_of(0)):
-            records += target.records(model, {STRANGERS: self._learned(target.sets)[1]}, Asking(likelihoods=False))
+        control = self._learned(target.sets)[1] if target.variant in (CONTROL, name_of(0)) else ()
+        if control:
+            records += target.records(model, {STRANGERS: control}, Asking(likelihoods=False))
         return {"": records}
 
     def values(self, task: "Task", records: Sequence[Any]) -> "Values":
@@ -224,7 +225,8 @@ def name_of(step: int) -> str:
 def sides_of(sets: Sets, params: RelearnParams) -> Sides:
     """What the attacker has, the victims and the control; raises `UsageError` where one of the first two is nothing."""
     aux, victims = _parts(sets, params)
-    aux = tuple(sample for sample in aux if not tells(sample, victims))
+    told = telling(victims)
+    aux = tuple(sample for sample in aux if not tells(sample, told))
     for what, samples in (("learned from", aux), ("asked for", victims)):
         if not samples:
             raise UsageError(f"attack relearn: under aux={params.aux} nothing is left to be {what}: choose another aux")
@@ -281,15 +283,19 @@ def about(sample: Sample) -> tuple[str, str]:
     return sample.cluster, sample.attribute
 
 
-def tells(sample: Sample, victims: Sequence[Sample]) -> bool:
+def telling(victims: Sequence[Sample]) -> dict[str, re.Pattern[str]]:
+    """By person, what says one of the answers that are sought."""
+    of = defaultdict[str, list[str]](list)
+    for victim in victims:
+        of[victim.cluster] += map(re.escape, victim.keywords)
+    return {
+        person: re.compile(rf"(?<!\w)(?:{'|'.join(keywords)})(?!\w)", re.IGNORECASE) for person, keywords in of.items()
+    }
+
+
+def tells(sample: Sample, told: Mapping[str, re.Pattern[str]]) -> bool:
     """Whether a sample says what is sought of the same person, in its question or in its answer."""
-    said = f"{sample.text} {sample.answer}"
-    return any(
-        re.search(rf"(?<!\w){re.escape(keyword)}(?!\w)", said, re.IGNORECASE)
-        for victim in victims
-        if victim.cluster == sample.cluster
-        for keyword in victim.keywords
-    )
+    return sample.cluster in told and told[sample.cluster].search(f"{sample.text} {sample.answer}") is not None
 
 
 def said_of_strangers(task: "Task", records: Sequence[Any]) -> dict[tuple[str, int], float]:

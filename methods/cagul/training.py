@@ -5,9 +5,11 @@ constant loss, so its pass through the language model is left out; with cached v
 leaves a fraction of the work and changes no update (`tests/methods/cagul/test_training.py` compares the weights).
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +31,8 @@ from unlearnbench import (
 
 from .edit import Guard
 from .params import CAGULParams
+
+_log = logging.getLogger(__name__)
 
 EPOCH = "one pass over all samples"
 """What a row says that an epoch is; what is left out of it, being constant, was seen."""
@@ -61,9 +65,26 @@ def train(model: VLM, sets: Sets, params: CAGULParams, run: Run) -> Guard:
     trainer.train_jointly(cases, run, stopping)
     if stopping:
         run.notes["early_stopping"] = stopping.note
-    run.notes["cagul"] = {"flagged": flagged_shares(model, guard, sets)}
+    shares = flagged_shares(model, guard, sets)
+    run.notes["cagul"] = {"flagged": shares} | _without_choice(model, params.k, sets)
+    if shares.get("forget") == 0.0:
+        _log.warning("the gate opens for no picture to be forgotten: all is answered as before; train D for longer")
     guard.trainable_parameters = sum(p.numel() for module in guard.modules.values() for p in module.parameters())
     return guard
+
+
+def _without_choice(model: VLM, k: int, sets: Sets) -> dict[str, Any]:
+    """What to note, and to warn of, where pictures to be forgotten have no more than ``k`` tokens: none is chosen."""
+    pictures = dict.fromkeys(image for sample in sets.forget for image in sample.images)
+    lengths = [len(model.see(path).tokens) for path in pictures]
+    if not (whole := sum(length <= k for length in lengths)):
+        return {}
+    _log.warning(
+        "of %d of %d pictures to be forgotten all tokens are replaced, as they have no more than k=%d (the smallest "
+        "%d): nothing is selected; set a smaller k",
+        *(whole, len(lengths), k, min(lengths)),
+    )
+    return {"replaced_wholly": {"pictures": whole, "of": len(lengths)}}
 
 
 def flagged_shares(model: VLM, guard: Guard, sets: Sets) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Who is forgotten of the people in some tables, and what of them."""
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unlearnbench import DataError, Split, UsageError
@@ -11,6 +12,9 @@ from .reader import Questions
 
 MARKED = "marked"
 """What ``--forget`` calls the people whom the column of that name marks."""
+
+_SHOWN = 3
+"""Of what a remark is about, as many are named."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,14 @@ def _asked(data: Questions, fact: Fact) -> tuple[str, ...]:
 
 def remarks(data: Questions, sets: People) -> Iterator[str]:
     """What to know before anything is computed."""
+    yield from _alike(data, sets)
     without = sum(not fact.images for fact in sets.forget)
     if without:
         yield (
             f"{without} of {len(sets.forget)} questions to be forgotten have no picture: a method that edits what is "
             "seen of pictures answers them as before"
         )
+    yield from _twice(data)
     owner = {data.digests[image]: fact.cluster for fact in sets.forget for image in fact.images}
     for fact in sets.others + sets.validation + sets.held_out:
         for digest in (data.digests[image] for image in fact.images):
@@ -137,3 +143,40 @@ def remarks(data: Questions, sets: People) -> Iterator[str]:
                     "method that goes by pictures alone cannot tell them apart"
                 )
                 return
+
+
+def _twice(data: Questions) -> Iterator[str]:
+    """Questions that are asked of a person twice, with the same pictures: with one answer, or with two."""
+    first: dict[tuple[str, ...], Fact] = {}
+    pairs = [(first.setdefault((fact.cluster, *_asked(data, fact)), fact), fact) for fact in data.facts]
+    where = {fact.id: fact.where for fact in data.facts}
+    same = [where[two.id] for one, two in pairs if one is not two and one.answer == two.answer]
+    other = [f"{where[two.id]} and {where[one.id]}" for one, two in pairs if one.answer != two.answer]
+    if same:
+        yield f"questions that stand there already, and count once more: {'; '.join(same[:_SHOWN])}{_more(same)}"
+    if other:
+        yield (
+            "the very question of a person, with the same pictures, has two answers, of which no model gives both: "
+            f"{'; '.join(other[:_SHOWN])}{_more(other)}"
+        )
+
+
+def _more(all_: Sequence[str]) -> str:
+    return f" and {len(all_) - _SHOWN} more" if len(all_) > _SHOWN else ""
+
+
+def _alike(data: Questions, sets: People) -> Iterator[str]:
+    """Who is forgotten, and by what looks like the same name is not."""
+    forgotten = {*sets.forgotten}
+    spelt = {_plain(person): person for person in data.ids if person in forgotten}
+    for person in data.ids:
+        if person not in forgotten and (other := spelt.get(_plain(person))):
+            yield (
+                f"{other!r}, who is forgotten, and {person!r}, who is not, count as two people: write the name in one "
+                "way if they are one"
+            )
+
+
+def _plain(name: str) -> str:
+    """A name without what spellings of the same one differ in: capitals, spaces, how letters are coded."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -1,9 +1,10 @@
 """Which tables are read, and what their columns are called: by the command, by a TOML file, by their own names."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ FILE = "qa.toml"
 """The map that is read where a folder is given."""
 
 _NEEDED = "give --data qa=SOURCE: a table, a folder of tables, a map (.toml), or a dataset's id on the hub"
+
+_LISTED = 8
+"""Columns that a line names at most."""
 
 Names = tuple[str, ...] | str | None
 
@@ -67,6 +71,35 @@ class Columns(BaseModel):
             if not missing:
                 found[ours] = wanted
         return found
+
+
+def unread(there: tuple[str, ...], places: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The columns of a table that nothing here reads, of all that are ``there``."""
+    used = {column for columns in places.values() for column in columns}
+    return tuple(column for column in there if column not in used)
+
+
+def remarks(name: str, there: tuple[str, ...], places: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """What to know of the table ``name``: which columns are not read, and that none says whom a row is about."""
+    if others := unread(there, places):
+        listed = ", ".join(map(repr, others[:_LISTED])) + (
+            f" and {len(others) - _LISTED} more" * (len(others) > _LISTED)
+        )
+        yield "; ".join([f"{name}: columns that are not read: {listed}", *_meant(others, places)])
+    if "person" not in places:
+        yield (
+            f"{name} has no column 'person': each picture, or row without one, counts as somebody; if a column says "
+            "whom a row is about, --set qa.columns.person=NAME"
+        )
+
+
+def _meant(others: tuple[str, ...], places: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """What columns that nothing reads may be, by names that come near."""
+    lacking = [ours for ours in Columns.model_fields if ours not in places]
+    known = {word: ours for ours in lacking for word in (ours, ours.removesuffix("s"))}
+    for column in others:
+        for near in get_close_matches(column.strip().casefold(), known, n=1):
+            yield f"is {column!r} the column {near!r}? Then --set 'qa.columns.{known[near]}={column}'"
 
 
 class TableMap(BaseModel):

@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,13 +18,16 @@ from unlearnbench.data.pictures import picture_digests
 from unlearnbench.data.tables import Fields, TableRows, picture_file
 
 from ..facts.sets import Fact, Question
-from .layout import Tables
+from .layout import Tables, remarks, unread
 
 YES, NO = ("1", "true", "yes", "y", "x"), ("", "0", "false", "no", "n")
 """What a flag may be, whatever the case; nothing is no."""
 
 SEPARATOR = "|"
 """What stands between several values in one cell of text, unless they are a JSON list."""
+
+_SHOWN = 200
+"""Letters of a cell that an error shows."""
 
 GROUP = "ungrouped"
 """The group of questions of which the table names none."""
@@ -43,7 +47,7 @@ class Questions:
     """Everything in some tables, and which of the flags any of them has.
 
     ``digests`` are those of the pictures' contents, ``root`` the folder within which pictures are named. ``unread``
-    counts by table the columns that nothing here reads.
+    counts by table the columns that nothing here reads. ``notices`` are what to know of the columns, a line each.
     """
 
     facts: tuple[RowFact, ...]
@@ -53,6 +57,7 @@ class Questions:
     fingerprint: str
     root: Path
     unread: Mapping[str, tuple[str, ...]]
+    notices: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -81,6 +86,7 @@ def read(source: Tables) -> Questions:
         fingerprint=fingerprint([hashlib.sha256(told.encode()).digest(), *pictures]),
         root=reader.root,
         unread=reader.unread,
+        notices=tuple(reader.notices),
     )
 
 
@@ -109,14 +115,15 @@ class _Reader:
         self.facts: list[RowFact] = []
         self.flags: set[str] = set()
         self.unread: dict[str, tuple[str, ...]] = {}
+        self.notices: list[str] = []
         self._asked = Counter[str]()
         self._first: dict[Path, str] = {}
         self._near = cache(files_in)
 
     def take(self, table: TableRows, places: Mapping[str, tuple[str, ...]]) -> None:
         """Every row of a table, whose columns are in ``places`` by what they are here."""
-        used = {column for columns in places.values() for column in columns}
-        self.unread[table.name] = tuple(column for column in table.columns if column not in used)
+        self.unread[table.name] = unread(table.columns, places)
+        self.notices += remarks(table.name, table.columns, places)
         self.flags |= {"private", "forget"} & {*places}
         self.facts += (self._fact(_Row(where, fields, places)) for where, fields in table.rows)
 
@@ -183,9 +190,12 @@ class _Reader:
                 f"{row.at(column)}: picture {name!r} leads out of {self.folder}: put it there, or name the folder in "
                 "which paths begin in a map, pictures = DIR"
             )
-        near = self._near(path.parent)
+        near: Mapping[str, Path] = {}
+        with suppress(OSError):  # a name that no file can have
+            near = self._near(path.parent)
         if path.name not in near:
-            raise DataError(f"{row.at(column)}: picture {name!r} is not in {self.folder}: put it there")
+            shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+            raise DataError(f"{row.at(column)}: picture {shown!r} is not in {self.folder}: put it there")
         return near[path.name]
 
     def digests(self) -> dict[Path, str]:
@@ -236,8 +246,18 @@ class _Row:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Several values, of one cell or of several."""
-        found = (self._text(column, each) for column, value in self.cells(name) for each in _listed(value))
+        found = (self._text(column, each) for column, value in self.cells(name) for each in self._values(column, value))
         return tuple(text for text in found if text)
+
+    def _values(self, column: str, value: Any) -> Iterable[Any]:
+        """The values in a cell; raises `DataError` for a list that is not as JSON has it, as Python prints lists."""
+        values = _listed(value)
+        if isinstance(value, str) and values == [value] and value.strip().startswith("[") and value.strip()[-1] == "]":
+            raise DataError(
+                f'{self.at(column)}: {value.strip()[:40]!r} is no list as JSON has it: write ["one", "two"], or one '
+                f"{SEPARATOR} two"
+            )
+        return values
 
     def flag(self, name: str) -> bool:
         """Yes or no; no where the table does not say."""
@@ -267,7 +287,7 @@ def _listed(value: Any) -> Iterable[Any]:
         if value.lstrip().startswith("["):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = [value]
         else:
             value = [each.strip() for each in value.split(SEPARATOR)]

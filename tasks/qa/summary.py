@@ -37,7 +37,7 @@ def summary(source: Tables) -> Summary:
         f"{people} people, {len(data.facts)} questions ({without} without a picture), {len(data.digests)} pictures.",
         *(f"{number} questions are marked in the column {name}." for name, number in marked.items()),
     )
-    return Summary(counts, shown, lines)
+    return Summary(counts, shown, lines, data.notices)
 
 
 _FLAGS = (("private", "private"), ("forget", "marked"))

@@ -101,7 +101,7 @@ class QATask(FactsTask):
         questions = read(found)
         private = frozenset(options.private)
         division = divide(questions, forget, private, options.held_out, options.validation, seed)
-        notices = tuple(remarks(questions, division.sets))
+        notices = (*questions.notices, *remarks(questions, division.sets))
         return QAData(found.location, questions, division.sets, division.split, notices)
 
     def _located(self, source: str) -> Tables:

@@ -57,9 +57,28 @@ def test_they_are_added_and_a_board_may_prescribe_the_base(tmp_path: Path, rows:
 def test_seeds_are_one_line_whose_score_is_between_the_references(rows: RowStore) -> None:
     found: list[Row] = rows.read()
     (comparison,) = compare(found, records=rows.read_samples)
+    assert not any("Not counted" in note for note in comparison.notes)
     lines = [line for line in comparison.lines if line.method == "their-method"]
     assert [line.replicates for line in lines] == [3]
     (column,) = [column for column in comparison.columns if (column.group, column.label) == ("Unlearning", "Text")]
     cell = column.cells[comparison.lines.index(lines[0])]
     assert cell is not None
     assert 0.4 < (cell.mean or 0) < 0.9
+
+
+def test_two_models_of_one_name_and_seed_are_two_lines(rows: RowStore) -> None:
+    """What is made elsewhere tells lines apart where a seed has several, over all tasks of each."""
+
+    def another(fields: dict[str, Any]) -> None:
+        theirs(fields)
+        fields["method"]["elsewhere"]["digest"] = f"{fields['seed'] + 7:064x}"
+        fields["row_id"] = f"another-{fields['row_id']}"
+
+    add_method(rows, "their-method", forget=0.9, seeds=(0,), change=another)
+    (comparison,) = compare(rows.read(), records=rows.read_samples)
+    lines = [line for line in comparison.lines if line.method == "their-method"]
+    told = {line.facts["elsewhere"]: {row.task.name for row in line.rows} for line in lines}
+    assert [*told] == [f"{number:064x}" for number in (0, 1, 2, 7)]
+    assert all(of == {"fiubench", "pope"} for of in told.values())
+    assert len({comparison.label(line) for line in lines}) == 4
+    assert not any("Not counted" in note for note in comparison.notes)

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from unlearnbench.analysis.attacks.outcome import outcomes
 from unlearnbench.analysis.score.references import Trio
-from unlearnbench.attacks.gate import told_apart
+from unlearnbench.attacks.gate import GateAudit, pool_metrics
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
@@ -133,7 +133,9 @@ def test_a_gate_that_closes_to_everybody_tells_nobody_apart(rows: Named) -> None
     found = rows["cagul none", "gate", "on"].metrics
     flagged = {name: each.value for name, each in found.items() if name.endswith("@pictures.flagged")}
     assert {*flagged.values()} == {1.0}
-    assert {"forget crop medium@pictures.flagged", "strangers@pictures.flagged"} < {*flagged}
+    assert {"forget crop medium@pictures.flagged", "strangers@pictures.flagged", "scenes of pope@pictures.flagged"} < {
+        *flagged
+    }
     aucs = {each.value for name, each in found.items() if name.endswith("@pictures.auc")}
     assert aucs == {0.5}
     tpr = {each.value for name, each in found.items() if name.endswith("tpr_at_1_percent")}
@@ -150,7 +152,7 @@ def test_an_audit_tells_what_a_guard_costs(rows: Named, folder: Path) -> None:
     assert row.metrics["gate@cost.seconds_with_flagged"].value > 0
     scores = [each for each in records(row, folder) if each["variant"] == "pictures"]
     assert {name: each.value for name, each in row.metrics.items() if "@pictures" in name} == {
-        name.replace(".", "@pictures."): each.value for name, each in told_apart(scores).items()
+        name.replace(".", "@pictures."): each.value for name, each in pool_metrics(scores).items()
     }
 
 
@@ -178,7 +180,7 @@ def test_a_gate_is_told_by_its_scores_computed_by_hand() -> None:
         for pool, own in SCORES.items()
         for at, score in enumerate(own)
     ]
-    found = told_apart(scored)
+    found = pool_metrics(scored)
     pairs = [*itertools.product(SCORES["forget"], SCORES["others"])]
     assert found["others.auc"].value == pytest.approx(sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs))
     assert found["others.tpr_at_1_percent"].value == 0.5
@@ -187,6 +189,15 @@ def test_a_gate_is_told_by_its_scores_computed_by_hand() -> None:
     assert found["scenes.flagged"].value == 0
     assert found["scenes.auc"].value == 1
     assert "forget.auc" not in found
+    curves = GateAudit(GateAudit.Params()).told_apart(
+        [*scored, {"pool": "forget other photo", "cluster": "forget 0", "score": 0.0}]
+    )
+    forgotten, others, scenes = ([*SCORES[name]] for name in SCORES)
+    assert curves == {
+        "others": (forgotten, others),
+        "scenes": (forgotten, scenes),
+        "everybody, other photos": ([0.0], others),
+    }
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 9), (3, 20), (20, 20)])

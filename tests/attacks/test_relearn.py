@@ -12,15 +12,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from unlearnbench import Sets, UsageError
+from unlearnbench.analysis.score.references import task_of
 from unlearnbench.attacks.relearn import CONTROL, Relearn, RelearnParams, Sides, about, sides_of
 from unlearnbench.config import RunConfig
 from unlearnbench.contracts.sample import clusters
 from unlearnbench.engine.artefacts import Store
+from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
+from unlearnbench.leaderboard.attacked import measured_of
 from unlearnbench.models.contract.vlm import VisualEdit, hearing
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.runtime.run import Run
+from unlearnbench.results.store import RowStore
+from unlearnbench.runtime.run import Run, Silent
 from unlearnbench.tasks.fiubench.task import FIUBenchOptions, FIUBenchTask
 from unlearnbench.tasks.pope.task import POPEOptions, POPETask
 from unlearnbench.training.checkpoint import CheckpointFiles
@@ -183,6 +187,45 @@ def test_a_guard_stays_in_the_path_of_training(random_model: Path, sets: Sets, t
     assert guard.seen >= 2
     assert same(found["0 steps"], bare["0 steps"])
     assert not same(found["1 steps"], bare["1 steps"])
+
+
+def test_a_row_tells_what_is_known_after_each_step_and_what_was_seen(
+    random_model: Path, small_data: Path, sets: Sets, tmp_path: Path
+) -> None:
+    config = RunConfig(
+        methods=("finetune",), models=(str(random_model),), tasks=("fiubench",), attacks=("relearn",), forget=(3,),
+        data=str(small_data), device="cpu",
+        settings={
+            "base": {"epochs": (1,)}, "fiubench": {"max_new_tokens": (2,)},
+            "relearn": {"steps": ((0, 1),), "batch_size": (8,), "utility": (3,)},
+        },
+    )  # fmt: skip
+    store, rows = Store(tmp_path / "store"), RowStore(tmp_path / "rows")
+    attacked = [each for each in plan(config, store) if each.aimed]
+    (row,) = (each.row for each in run_grid(attacked, rows, store, Silent()))
+    assert row.error is None
+    assert row.attack is not None
+    assert row.attack.variants == ["0 steps", "1 steps", CONTROL]
+    expected = sides_of(sets, RelearnParams())
+    assert row.attack.questions == len(expected.victims)
+    assert row.cost.examples == {
+        "forget": 8, "nonprivate": 0, "others": 0, "validation": 0, "held_out": 0, "strangers": 8,
+    }  # fmt: skip
+    records = [*rows.read_samples(row)]
+    asked = {(each["variant"], each["set"]): set[str]() for each in records}
+    for each in records:
+        asked[each["variant"], each["set"]].add(each["id"])
+    victims, control = {each.id for each in expected.victims}, {each.id for each in expected.control}
+    assert asked.keys() - {("0 steps", "retain"), ("1 steps", "retain")} == {
+        ("0 steps", "forget"), ("1 steps", "forget"), ("0 steps", "strangers"), (CONTROL, "strangers"),
+    }  # fmt: skip
+    assert asked["0 steps", "forget"] == asked["1 steps", "forget"] == victims
+    assert asked["0 steps", "strangers"] == asked[CONTROL, "strangers"] == control
+    found = measured_of(row, task_of(row), records).metrics
+    assert {name: value.value for name, value in found.items()} == {
+        name: value.value for name, value in row.metrics.items()
+    }
+    assert f"{CONTROL}.gain" in row.metrics
 
 
 class Killed(BaseException):

@@ -225,3 +225,18 @@ def test_the_shell_completes_names(installation, typed, completed):
 def test_the_shell_is_told_how_to_complete(installation):
     assert "complete_bash" in installation.run(_UNLEARNBENCH_COMPLETE="source_bash").stdout
     assert "--install-completion" in installation.run("--help").stdout
+
+
+def test_the_base_shows_its_parameters_as_a_method_does(installation):
+    from unlearnbench.training.params import BaseParams, BroughtParams
+
+    shown = json.loads(installation.run("show", "base", "--json").stdout)
+    assert (shown["name"], shown["kind"]) == ("base", "stage")
+    told = {each["name"]: each for each in shown["parameters"]}
+    assert told["epochs"]["default"] == BaseParams().epochs
+    assert told["epochs"]["presets"]["tiny"] == BaseParams.preset("tiny")["epochs"]
+    assert told["memorised"]["default"] == BroughtParams().memorised
+    assert told["memorised"]["description"].startswith("with --base-model: least share")
+    assert {"enough_loss", "lora.rank", "optimiser"} <= {*told}
+    assert all(each["description"] for each in told.values())
+    assert "did you mean 'base'?" in installation.run("show", "bases").stderr

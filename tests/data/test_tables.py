@@ -1,6 +1,7 @@
 """Tables in files: read as they stand, or refused with the row and what to do."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,8 +36,15 @@ def test_cells_stay_what_they_are(
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.csv", b"q,a\n1,2\n1,2,3\n", "is no readable table .*Expected 2 fields in line 3, saw 3"),
-        ("t.csv", b"q,a\n1,2,3\n4,5,6\n", "is no readable table .*does not match length of data"),
+        (
+            "t.csv",
+            b"q,a\n1,2\n1,2,3\n",
+            "row 3: 3 cells, and the heading names 2 columns: put a text that has a comma in it",
+        ),
+        ("t.csv", b"q,a\n1,2,3\n4,5,6\n", "row 2: 3 cells, and the heading names 2 columns"),
+        ("t.csv", b'\nq;a\n"two\nlines";2\n\n1;2;3\n', "row 5: 3 cells, .* a text that has a semicolon in it"),
+        ("t.jsonl", b'{"q": 1}\n{"q": 1, "a": 2, "q": 3}\n', "line 2: an object has the key 'q' twice: leave one"),
+        ("t.json", b'[{"q": {"a": 1, "a": 1}}]', "t.json: an object has the key 'a' twice"),
         ("t.csv", b"q,a\n\xe4,1\n", "line 2: not UTF-8 text: save the file as UTF-8"),
         ("t.csv", b"q,q\n1,2\n", "row 1: two columns are called 'q'"),
         ("t.csv", b"q,a\n", "has no row"),
@@ -44,6 +52,7 @@ def test_cells_stay_what_they_are(
         ("t.csv", b"PK\x03\x04", "a ZIP archive or an Excel sheet"),
         ("t.jsonl", b'{"q": 1}\n{"q":\n', "line 2: not valid JSON"),
         ("t.json", b"[1]", r"record 1: a row is an object"),
+        ("t.json", b"[]", "has no row: an object"),
         ("t.parquet", b"PAR1", "is no readable table"),
         ("t.xlsx", b"", "is no table that can be read: give one of .csv"),
     ],
@@ -54,6 +63,27 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, name: str, data: b
         rows(tmp_path / name)
     assert str(raised.value).startswith(str(tmp_path / name))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"q": (["1"], None), "facts": ([[("a", "b")]], "map")}, "column 'facts': cells of the type map<.*> cannot be"),
+        ({"q": ([], "text")}, "has no row: give some"),
+    ],
+)
+def test_a_sound_parquet_file_that_cannot_be_read_is_not_called_damaged(
+    tmp_path: Path, fields: dict[str, tuple[list[Any], str | None]], message: str
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kinds = {"map": pa.map_(pa.string(), pa.string()), "text": pa.string()}
+    columns = {name: pa.array(values, kinds.get(kind or "")) for name, (values, kind) in fields.items()}
+    parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=message) as raised:
+        rows(tmp_path / "t.parquet")
+    assert "damaged" not in str(raised.value)
 
 
 def test_the_tables_of_a_folder_are_found_by_their_names(tmp_path: Path) -> None:

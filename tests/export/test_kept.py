@@ -34,6 +34,15 @@ def test_another_version_of_the_method_is_named(folder: Folder, monkeypatch: pyt
     assert folder.run("ask", "po-gd", *WHO).code == 0  # an adapter is read by no method's code
 
 
+def test_a_store_that_lacks_a_cell_of_another_version_says_both(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlearnbench.export.kept.package_version", lambda: "99.0")
+    made = row_of(folder.path, "cagul").environment.unlearnbench
+    done = folder.run("ask", "cagul", *WHO, "--store", str(tmp_path / "store"))
+    assert_one_line(done, 1, f"(it was made by unlearnbench {made}, and this is 99.0): give the --store that it was")
+
+
 def retold(folder: Path, method: str, results: Path, **model: Any) -> None:
     """A stranger's results with the row of a method, in which other things are said of the model."""
     row = json.loads(row_of(folder, method).to_line())

@@ -6,11 +6,20 @@ import math
 import pytest
 
 from tests.leaderboard.conftest import new_results
-from tests.leaderboard.made_up import BASE, add_method, fiubench_records, pope_records, row_of
+from tests.leaderboard.made_up import (
+    BASE,
+    DEFINITION,
+    add_method,
+    board_in,
+    fiubench_records,
+    pope_records,
+    row_of,
+)  # fmt: skip
 from tests.leaderboard.spoiled import edited_samples, half, lines_of, refused, spoil, write
 from unlearnbench.errors import DataError
 from unlearnbench.leaderboard.add import add
 from unlearnbench.leaderboard.check import check
+from unlearnbench.leaderboard.definition import read_board
 from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
 
@@ -77,6 +86,34 @@ def test_a_base_of_ones_own_choice(board, results, sent):
     add_method(results, "lazy", forget=0.7, base_seed=5)
     problems = [str(problem) for problem in sent().problems]
     assert any("lazy on made-up seed 0 has no 'finetune' on base seed 5" in problem for problem in problems)
+
+
+OF_8_BITS = BASE | {"optimiser": "adamw-8bit"}
+
+
+@pytest.mark.parametrize(
+    ("bases", "params", "kind"),
+    [
+        ('["8bit"]', BASE, "full"),
+        ('["full", "8bit"]', OF_8_BITS | {"full": False}, "lora"),
+        ('["full"]', OF_8_BITS, "8bit"),
+        ('["full", "offload", "lora"]', {"weights": "c" * 64, "memorised": 0.5}, "weights"),
+        ('["full", "8bit"]', OF_8_BITS, None),
+        ('["full", "8bit"]', BASE, None),
+    ],
+)
+def test_a_kind_of_base_that_does_not_count(tmp_path, bases, params, kind):
+    """A leaderboard may prescribe the kinds: what is trained of a base, and by which optimiser."""
+    text = DEFINITION.replace('dtype = "float32"', f'dtype = "float32"\nbases = {bases}')
+    prescribed, store = read_board(board_in(tmp_path / "boards" / "made-up", text)), new_results(tmp_path / "own")
+    add_method(store, "finetune", forget=1.0, role="reference", base_params=params)
+    add_method(store, "retrain", forget=0.1, role="reference", params=params)
+    found = add(prescribed, store, prescribed.rows / "first.jsonl")
+    if kind is None:
+        assert not found.problems
+    else:
+        assert any("no rows of the reference 'finetune'" in str(each) for each in found.problems)
+        assert any(f'base.kind is "{kind}", and this leaderboard wants' in each for each in found.left_out)
 
 
 def test_a_parameter_that_poses_as_another_method(sound, results, sent):

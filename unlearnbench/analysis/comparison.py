@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..results.row import Row, latest
 from .columns import Column, cost_columns, headlines, score_columns
 from .facts import Facts, printable, told_apart
-from .lines import Line, lines_by_model, replicate, rows_of
+from .lines import Line, lines_by_model, made_elsewhere, replicate, rows_of
 
 if TYPE_CHECKING:
     from .score.references import Records
@@ -74,13 +74,13 @@ def _scored(lines: Sequence[Line], known: Facts, records: "Records | None") -> t
     if records is None:
         return [], []
     from .score.columns import hint, unlearning_columns
-    from .score.memorised import gate
+    from .score.memorised import gate, lessened
     from .score.references import References
 
     beside = References(lines, records, known)
     columns = unlearning_columns(lines, beside)
     missing = hint(lines, columns, beside)
-    return columns, [missing] if missing else [*gate(lines, beside)]
+    return columns, [*([missing] if missing else gate(lines, beside)), *lessened(lines, beside)]
 
 
 DISTANCES = "distances"
@@ -117,7 +117,7 @@ def details(rows: Iterable[Row], known: Facts | None = None) -> list[Comparison]
 def _twins(rows: Iterable[Row], known: Facts) -> Iterator[str]:
     """What to say of cells that nothing in their rows tells apart: the last one stands for all of them."""
     alike = Counter(
-        (row.method.name, row.task.name, known.method(row), known.task(row), replicate(row))
+        (row.method.name, row.task.name, known.method(row), made_elsewhere(row), known.task(row), replicate(row))
         for row in latest(rows)
         if row.status == "ok" and row.attack is None
     )

@@ -23,6 +23,9 @@ TRAINED_ON = "trained_on"
 AFTER = "after"
 """The fact that says with which method's model this one went on, if it went on with another's."""
 
+ELSEWHERE = "elsewhere"
+"""The fact that says which model a line is of, where other code made several under one name."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGITS = 8
 """Of a digest, where it is shown."""

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from ..results.row import Row, latest
-from .facts import Facts, as_text, method_facts, task_facts
+from .facts import ELSEWHERE, Facts, as_text, method_facts, task_facts
 from .means import Mean
 
 Replicate = tuple[int, int]
@@ -122,19 +122,36 @@ def lines_of(rows: Iterable[Row], known: Facts) -> Iterator[Line]:
     """The lines of rows that are ok, in the order in which their methods first appear.
 
     Rows of several tasks merge into one line. A task that was run in several settings (two scorers, say) gives its
-    method a line for each.
+    method a line for each, and so do models that were made elsewhere where one seed has several under the same name.
     """
-    found: dict[str, dict[str, dict[str, dict[Replicate, Row]]]]
+    rows = [*rows]
+    several = _namesakes(rows, known)
+    found: dict[tuple[str, str | None], dict[str, dict[str, dict[Replicate, Row]]]]
     found = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for row in rows:
-        found[known.method(row)][row.task.name][known.task(row)][replicate(row)] = row
-    for by_task in found.values():
+        method = known.method(row)
+        model = made_elsewhere(row) if method in several else None
+        found[method, model][row.task.name][known.task(row)][replicate(row)] = row
+    for (_, model), by_task in found.items():
         for chosen in product(*(each.values() for each in by_task.values())):
             members = tuple(row for seeds in chosen for row in seeds.values())
-            facts = method_facts(members[0])
+            facts = method_facts(members[0]) | ({ELSEWHERE: model} if model else {})
             for seeds in chosen:
                 facts |= task_facts(next(iter(seeds.values())))
             yield Line(members[0].model.name, members[0].method.name, facts, members)
+
+
+def made_elsewhere(row: Row) -> str | None:
+    """The digest of the model that other code has made, if it has."""
+    return row.method.elsewhere.digest if row.method.elsewhere else None
+
+
+def _namesakes(rows: Iterable[Row], known: Facts) -> set[str]:
+    """The methods, as ``known`` has them, of which there are several models from elsewhere with one seed."""
+    models: dict[tuple[str, Replicate], set[str | None]] = defaultdict(set)
+    for row in rows:
+        models[known.method(row), replicate(row)].add(made_elsewhere(row))
+    return {method for (method, _), of in models.items() if len(of) > 1}
 
 
 def _constants(model: str, rows: Iterable[Row], known: Facts) -> Iterator[Constant]:

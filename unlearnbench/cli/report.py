@@ -170,7 +170,23 @@ def _figures(
             yield f"trade-off-{model}", figure
         for name, figure in curves(comparison):
             yield f"sweep-{name}-{model}", figure
+    yield from _attacked(rows, where)
     yield from _attention(rows, where, data)
+
+
+def _attacked(rows: "Sequence[Row]", where: "Stores") -> "Iterator[tuple[str, Figure]]":
+    """What came back step by step, and how well audits tell pictures apart."""
+    from ..analysis.attacks.of_lines import attacks_on
+    from ..analysis.facts import Facts
+    from ..report.recovery import recovery
+    from ..report.roc import rocs
+
+    def records(row: "Row") -> list[dict[str, Any]]:
+        return where[row.row_id].read_samples(row)
+
+    attacked = attacks_on(rows, records, Facts())
+    yield from ((f"recovery-{name}", figure) for name, figure in recovery(attacked))
+    yield from ((f"roc-{name}", figure) for name, figure in rocs(attacked, records))
 
 
 def _attention(rows: "Sequence[Row]", where: "Stores", data: Path | None) -> "Iterator[tuple[str, Figure]]":

@@ -137,7 +137,9 @@ def carry_out(
     if dry_run:
         from .plan import show
 
-        show(plan(looked.config, store, dry=True), rows, store, as_json=as_json)
+        planned = plan(looked.config, store, dry=True)
+        _warn_of_namesakes(planned, rows)
+        show(planned, rows, store, as_json=as_json)
         return
     rows.check_writable()
     store.check_writable()
@@ -145,6 +147,7 @@ def carry_out(
     if looked.again and (now := look.at(config, looked)).config != looked.config:
         looked, plans = now, plan(now.config, store)
     config = looked.config
+    _warn_of_namesakes(plans, rows)
     if how.executor == Executor.INLINE and how.gpus > 1:
         launch.check(how.gpus, plans[0].device)
         launch.relaunch(how.gpus)
@@ -208,6 +211,15 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
         under_attack = attack_tables(finished, rows.read_samples)
         Console().print(table(finished, comparisons=[*whole, *under_attack]))
         typer.echo(f"rows: {rows.rows}")
+
+
+def _warn_of_namesakes(plans: "list[Plan]", rows: "RowStore") -> None:
+    """Say whose name another model from elsewhere has already."""
+    from ..engine.planning.brought import namesakes
+
+    if any(each.methods[-1].elsewhere for each in plans) and not launched():
+        for said in namesakes(plans, rows.scan().rows):
+            typer.echo(f"warning: {said}", err=True)
 
 
 def _warn_of_thin(rows: "list[Row]") -> None:

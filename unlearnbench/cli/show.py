@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
+from ..config import BASE
 from ..errors import UsageError
 from ..registry import REGISTRIES, did_you_mean, load_plugin
 from .parts.completing import LEADERBOARDS, kind_names, kinds, known, names
@@ -36,7 +37,9 @@ _FACTS = {
 def show(
     name: Annotated[
         str,
-        typer.Argument(help="A method, attack, task, model, family, metric or leaderboard.", autocompletion=names()),
+        typer.Argument(
+            help="A method, attack, task, model, family, metric, leaderboard, or 'base'.", autocompletion=names()
+        ),
     ],
     kind: Annotated[
         str | None, typer.Option(help="Which kind, where several share the name.", autocompletion=kind_names)
@@ -49,12 +52,36 @@ def show(
     """Show what 'list' names: a plug-in's origin, reference, parameters and defaults; a leaderboard's rules."""
     for file in plugin or ():
         load_plugin(file)
-    of = _kind_of(name, kind)
-    found = _board(name) if of == LEADERBOARDS else _describe(of, name)
+    found = _base() if (name, kind) == (BASE, None) else _found(name, kind)
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     else:
         _print(found)
+
+
+def _found(name: str, kind: str | None) -> dict[str, Any]:
+    of = _kind_of(name, kind)
+    return _board(name) if of == LEADERBOARDS else _describe(of, name)
+
+
+def _base() -> dict[str, Any]:
+    """The base's parameters, which `--set` calls by its name as a method's; and those of one from elsewhere."""
+    from ..config import variants_of
+    from ..training.params import BaseParams, BroughtParams
+
+    own = [*_parameters(BaseParams, _presets(BaseParams))]
+    brought = [*_parameters(BroughtParams, _presets(BroughtParams))]
+    return {
+        "name": BASE,
+        "kind": "stage",
+        "description": inspect.cleandoc(BaseParams.__doc__ or ""),
+        "parameters": [
+            *own,
+            *(each | {"description": f"with --base-model: {each['description']}"} for each in brought),
+        ],
+        "variants": variants_of(BaseParams),
+        "n_trials_tuned": BaseParams.trials,
+    }
 
 
 def _kind_of(name: str, wanted: str | None) -> str:
@@ -64,7 +91,7 @@ def _kind_of(name: str, wanted: str | None) -> str:
         return fitting[0]
     if fitting:
         raise UsageError(f"{name!r} is the name of several plug-ins; add --kind {' or --kind '.join(fitting)}")
-    everything = {each for kind in kinds() for each in known(kind)}
+    everything = {BASE, *(each for kind in kinds() for each in known(kind))}
     where = f"among the {wanted}" if wanted else "of any kind"
     raise UsageError(f"no plug-in {name!r} {where}; {did_you_mean(name, everything)}see unlearnbench list")
 

@@ -221,6 +221,13 @@ class Attack:
         """Where on the ``axis`` a variant stands; None where it is no point of the curve."""
         return None
 
+    def told_apart(self, records: Sequence[Any]) -> Mapping[str, tuple[Sequence[float], Sequence[float]]]:
+        """For pictures, of the records of one variant: scores of what an audit is to tell, and of what it is told from.
+
+        By the name of the former; none where there is nothing of the kind.
+        """
+        return {}
+
     def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
         """What `change` needs on a model of these counts, for ``plan --memory``; None where it is not known."""
         return self.params.footprint(work)

@@ -5,12 +5,14 @@ Whatever is missing or damaged raises `DataError`, which names the file, the lin
 
 import codecs
 import hashlib
+import json
 import os
 import re
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -38,10 +40,16 @@ _PACKED = {
 }
 
 
+OF_TABLES = "of-tables"
+"""The folder of the Hugging Face cache for pictures that stood in tables."""
+
+
 def mend(where: Path | str, otherwise: str = "correct it") -> str:
     """What to do about a file, or a place that begins with its path: only what was fetched can be fetched again."""
     from huggingface_hub.constants import HF_ASSETS_CACHE, HF_HUB_CACHE
 
+    if Path(where).parts[-3:-1] == ("pictures", OF_TABLES):
+        return "replace it in the table"
     fetched = str(where).startswith((HF_HUB_CACHE, HF_ASSETS_CACHE))
     return "delete it and fetch it again" if fetched else otherwise
 
@@ -100,9 +108,26 @@ def json_records(path: Path, data: bytes) -> list[tuple[str, Any]]:
     """The records of a JSON array or of JSON Lines, each with words for where it stands."""
     if data.lstrip().startswith(b"["):
         array = json_value(path, data)
+        _refuse_twice(str(path), data)
         return [(f"{path}, record {number}", value) for number, value in enumerate(array, start=1)]
     refuse_table(path, data)
-    return [(f"{path}, line {number}", json_value(path, text, number)) for number, text in lines(path, data)]
+    records = []
+    for number, text in lines(path, data):
+        records.append((f"{path}, line {number}", json_value(path, text, number)))
+        _refuse_twice(records[-1][0], text)
+    return records
+
+
+def _refuse_twice(where: str, text: bytes | str) -> None:
+    """Raise `DataError` for JSON in which an object has a key twice: of two values nobody can say which is meant."""
+
+    def named(pairs: list[tuple[str, Any]]) -> None:
+        twice = [name for name, number in Counter(name for name, _ in pairs).items() if number > 1]
+        if twice:
+            raise DataError(f"{where}: an object has the key {twice[0]!r} twice: leave one of them")
+
+    with suppress(ValueError):  # what is no JSON was refused already
+        json.loads(text, object_pairs_hook=named)
 
 
 def refuse_table(path: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Any
 
 from ..errors import DataError, UnlearnbenchError, UsageError
 from ..runtime.atomic import atomic_write
-from .folder import content, damaged, is_hidden, json_records, lines, mend, refuse_outside
+from .folder import OF_TABLES, content, damaged, is_hidden, json_records, lines, mend, refuse_outside
 from .hub import quiet_client
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 """Names of tables end so, whatever the case."""
 
 _SEPARATORS = ",;\t|"
+_NAMED = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}
 _BATCH = 64
 """Rows held at a time, as they may have pictures in them."""
 
@@ -48,9 +49,7 @@ def picture_file(data: bytes) -> Path:
     from huggingface_hub import cached_assets_path
 
     try:
-        path = (
-            cached_assets_path("unlearnbench", namespace="pictures", subfolder="of-tables") / sha256(data).hexdigest()
-        )
+        path = cached_assets_path("unlearnbench", namespace="pictures", subfolder=OF_TABLES) / sha256(data).hexdigest()
         if not path.is_file():
             with atomic_write(path) as unfinished:
                 unfinished.write_bytes(data)
@@ -135,6 +134,25 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _parquet(datasets: Any, path: Path, cache: str) -> Any:
+    """The table of a Parquet file; what is no damage, but cannot be read by ``datasets``, is said first."""
+    from pyarrow import schema
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        fields, rows = [*file.schema_arrow], file.metadata.num_rows
+    names = Counter(field.name for field in fields)
+    for field in fields:
+        if names[field.name] > 1:
+            raise DataError(f"{path}: two columns are called {field.name!r}: give each a name of its own")
+        try:
+            datasets.Features.from_arrow_schema(schema([field]))
+        except ValueError:
+            raise DataError(
+                f"{path}, column {field.name!r}: cells of the type {field.type} cannot be read: write them as text, "
+                "or leave the column out"
+            ) from None
+    if not rows:
+        raise DataError(f"{path} has no row: give some with questions")
     return datasets.Dataset.from_parquet(str(path), cache_dir=cache)
 
 
@@ -192,6 +210,8 @@ def _json(path: Path) -> TableRows:
         if not isinstance(value, dict):
             raise DataError(f"{where}: a row is an object, {{column: value}}, and this is {str(value)[:40]!r}")
     columns = dict.fromkeys(name for _, value in records for name in value)
+    if not columns:
+        raise DataError(f"{path} has no row: an object, {{column: value}}, a line is needed")
     return TableRows(str(path), tuple(columns), iter(records))
 
 
@@ -213,6 +233,13 @@ def _csv(path: Path) -> Iterator[TableRows]:
         names[place] = name or f"column {place + 1}"
 
     def load(datasets: Any, cache: str) -> Any:
+        try:
+            return read(datasets, cache)
+        except Exception:
+            _refuse_long(path, data.decode(), separator, len(names))
+            raise
+
+    def read(datasets: Any, cache: str) -> Any:
         copy = Path(cache) / "table.csv"  # in UTF-8 without a mark, whatever it was
         copy.write_bytes(data)
         with warnings.catch_warnings():
@@ -232,3 +259,14 @@ def _csv(path: Path) -> Iterator[TableRows]:
     with _loaded(str(path), load, first=at + 1) as found:
         filled = ((where, fields) for where, fields in found.rows if any(fields.values()))
         yield TableRows(found.name, found.columns, filled)
+
+
+def _refuse_long(path: Path, text: str, separator: str, columns: int) -> None:
+    """Raise `DataError` for the first row that has more cells than the heading has ``columns``, if there is one."""
+    with suppress(csv.Error):
+        for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1):
+            if len(cells) > columns:
+                raise DataError(
+                    f"{path}, row {number}: {len(cells)} cells, and the heading names {columns} columns: put a text "
+                    f'that has {_NAMED.get(separator, separator)} in it between double quotes (")'
+                )

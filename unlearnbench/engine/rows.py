@@ -54,7 +54,7 @@ def row_of(
         metrics={name: Score(**asdict(value)) for name, value in evaluation.metrics.items()},
         cost=_cost(last, evaluating) if _trained(plan) else evaluating,
         samples=samples,
-        notes=(last["notes"] if _trained(plan) else {}) | notes,
+        notes=(last["notes"] if _trained(plan) else {}) | notes | _doubts(plan),
         baselines=_baselines(plan, evaluation),
         base=base_of(plan) | base if base else None,
         **_header(plan, started, evaluation.facts),
@@ -64,6 +64,13 @@ def row_of(
 def _trained(plan: Plan) -> bool:
     """Whether the last stage is the cell's own, and not its clean twin's, which an attack only asks."""
     return plan.last is not plan.unlearned or plan.aimed is None
+
+
+def _doubts(plan: Plan) -> dict[str, str]:
+    """What is doubtful of the models from elsewhere: an adapter on a model that is not its own."""
+    base = plan.base_elsewhere if plan.stages[0].name == BASE else None
+    said = "; ".join(each.doubt for each in (base, plan.methods[-1].elsewhere) if each and each.doubt)
+    return {"adapter": utf8(said)} if said else {}
 
 
 def row_without(plan: Plan, started: datetime, failure: Failure) -> Row:

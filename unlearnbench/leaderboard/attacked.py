@@ -180,10 +180,11 @@ def measured_of(row: Row, task: Task, records: Sequence[Any]) -> Evaluation:
     """What a row's records come to, by its task, or by the attack on its model: of each variant by itself."""
     if row.attack is None:
         return task.measured(records)
-    attack, metrics = attack_of(row), dict[str, MetricValue]()
-    for variant, own in by_variant(records).items():
+    attack, variants = attack_of(row), by_variant(records)
+    metrics: dict[str, MetricValue] = {}
+    for variant, own in variants.items():
         metrics |= {of_variant(name, variant): value for name, value in attack.measured(task, own).items()}
-    return Evaluation([*records], metrics)
+    return Evaluation([*records], metrics | attack.overall(task, variants))
 
 
 def attacked_values(row: Row, task: Task, records: Sequence[Any]) -> dict[str, Mapping[str, Sequence[float]]]:

@@ -26,6 +26,9 @@ Optimiser = Literal["adamw", "adamw-8bit", "adamw-offload"]
 Schedule = Literal["cosine", "constant"]
 """How the learning rate goes on after its warm-up."""
 
+TOGETHER = 2**30
+"""Numbers up to which AdamW in float32 updates all at once, which takes a further copy of them; more go one by one."""
+
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 

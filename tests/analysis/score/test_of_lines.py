@@ -154,3 +154,17 @@ def test_a_retrained_model_of_another_training_is_named_as_what_keeps_a_run_from
     found, _, columns = references(tmp_path / "run", 1.0, 0.1, params=BASE | {"epochs": 60})
     assert "verdict" not in columns
     assert any(note.startswith("No score: the retrained") and "epochs=60, not 3" in note for note in found.notes)
+
+
+def test_a_retrained_model_that_has_not_learned_is_told(tmp_path, run):
+    """What it keeps decides what methods may lose: 3/10 of the retain set, say, where the base keeps all of it."""
+    store = new_results(tmp_path / "run")
+    for method, forget, retain in (("finetune", 1.0, 1.0), ("retrain", 0.0, 0.3), ("mute", 0.0, 1.0)):
+        role, own = ("method", {}) if method == "mute" else ("reference", BASE if method == "retrain" else {})
+        records = fiubench_records(forget, retain, 0)
+        store.append(row_of(store, method, "fiubench", records, 0, role=role, params=own))
+    found, places, _ = shown(store.read(), store)
+    (said,) = [note for note in found.notes if note.startswith("The retrained model has learned less than the base")]
+    ideal = found.lines[places["retrain"]].rows[0].metrics["retain.exact_match"].value
+    assert f"retain.exact_match {ideal:.3f}, the base 1.000" in said
+    assert not any("learned less" in note for note in shown(run.read(), run)[0].notes)

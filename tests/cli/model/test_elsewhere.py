@@ -59,7 +59,7 @@ def test_a_wrong_word_is_named_before_anything_is_read(folders: Place, name: str
     assert folders.rows() == folders.earlier
 
 
-def evaluate(place: Place, *words: str, **options: str) -> Done:
+def evaluate(place: Place, *words: str, **options: str | None) -> Done:
     given: dict[str, str | None] = {"method": None, "as": "theirs", "executor": "inline", "task": "fiubench"}
     return place.run("evaluate", *words, **given | options)
 
@@ -93,6 +93,8 @@ EVALUATE: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
         {"as": "cagul"},
         "--as cagul: that is a method here; give the model from elsewhere a name",
     ),
+    "taken but for a capital": ((), {"as": "CAGUL"}, "--as CAGUL: cagul is a method here, for which it would be taken"),
+    "taken but for a dash": ((), {"as": "po_gd"}, "--as po_gd: po-gd is a method here"),
     "no name": ((), {"as": "a b"}, "--as a b: a method's name has letters, digits, '.', '_' and '-'"),
     "seeds": (
         (),
@@ -198,6 +200,11 @@ def test_a_model_of_another_shape_and_one_that_knows_nobody_give_rows_that_say_s
     assert "error: finetune on fiubench: weights of own do not fit its config.json" in done.err
 
 
+def test_of_an_adapter_beside_its_base_that_is_named(folders: Place) -> None:
+    shutil.copytree(folders.model, an_adapter(folders.folder / "two", "./base") / "base")
+    assert_one_line(with_base(folders, "two"), 2, "name the model that it is on too: two/base@two")
+
+
 def test_a_large_model_from_elsewhere_is_counted(folders: Place) -> None:
     """Nothing is trained of it, and what is asked of it has to fit."""
     words = ("--as", "theirs", "--alone", "--dry-run", "--gpu-memory", "80")
@@ -213,3 +220,120 @@ def test_an_adapter_of_a_store_beside_that_of_peft_is_not_read(folders: Place) -
     (folders.folder / "adapter" / "adapter.json").write_text("{}")
     done = with_base(folders, f"{folders.model}@adapter")
     assert_one_line(done, 1, "adapter.json is of a store, and not of PEFT: remove it")
+
+
+@pytest.mark.parametrize("form", ["toml", "yaml"])
+def test_evaluate_takes_its_options_from_a_file(folders: Place, form: str) -> None:
+    """What is typed goes before it; the rows are those of the same words."""
+    values = {"as": "theirs", "model": str(folders.model), "alone": True, "task": "fiubench", "seed": 3, "forget": 2}
+    values |= {"data": str(folders.data), "device": "cpu", "results": str(folders.results), "store": str(folders.store)}
+    text = {"toml": "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())}
+    text["yaml"] = "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items())
+    settings = {"toml": "[set.fiubench]\nmax_new_tokens = 2\n", "yaml": "set: {fiubench: {max_new_tokens: 2}}\n"}
+    file = folders.folder / f"theirs.{form}"
+    file.write_text(text[form] + settings[form])
+    model = str(folders.model)
+    nothing = dict.fromkeys(("method", "model", "data", "forget", "device", "results", "store"))
+    done = folders.run("evaluate", model, "--json", config=str(file), executor="inline", **nothing)
+    assert done.code == 0, done.err
+    (row,) = json.loads(done.out)
+    assert (row["method"]["name"], row["seed"], row["base"]) == ("theirs", 3, None)
+    typed = evaluate(folders, model, *SMALL, "--alone", "--json", model=model, seed="3")
+    assert [each["row_id"] for each in json.loads(typed.out)] == [row["row_id"]]
+    other = folders.run("evaluate", model, "--json", config=str(file), executor="inline", **nothing | {"seed": "4"})
+    assert [each["seed"] for each in json.loads(other.out)] == [4]
+
+
+def test_a_file_names_what_is_no_option_of_evaluate(folders: Place) -> None:
+    file = folders.folder / "theirs.toml"
+    for text, said in {
+        'method = "ga"': "no option 'method'; see --help",
+        'as = ["a", "b"]': "as: give one value",
+        'weights = "x"': "no option 'weights'",
+        'as = "theirs"\nalone = "perhaps"': "Invalid value for '--alone'",
+    }.items():
+        file.write_text(text)
+        done = folders.run("evaluate", "x", config=str(file), method=None)
+        assert done.code == 2, text
+        assert said in done.err
+
+
+def fitting(folder: Path, base: str) -> Path:
+    """An adapter that fits the random model."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(folder.parent / "own")
+    get_peft_model(model, LoraConfig(r=1, target_modules=["q_proj"])).save_pretrained(folder)
+    changed(folder / "adapter_config.json", lambda about: about.update(base_model_name_or_path=base))
+    return folder
+
+
+def other_weights(folder: Path) -> None:
+    """Change the last byte of a model's weights."""
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+DOUBT = "evaluate own@put: the adapter's settings name {base!r} as its model, and it is put on 'own', which is "
+
+
+def test_an_adapter_on_a_model_that_is_not_its_own_is_told_and_noted(
+    folders: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, other = (shutil.copytree(folders.model, folders.folder / name) for name in ("own", "other"))
+    other_weights(other)
+    base = str(other)
+    fitting(folders.folder / "put", base)
+    options = {"model": str(folders.model), "task": "pope", "set": "pope.max_new_tokens=2", "data": "embedded"}
+    done = evaluate(folders, "own@put", "--alone", "--json", "--set", "pope.limit=2", **options)
+    assert done.code == 0, done.err
+    assert caplog.text.count(DOUBT.format(base=base)) == 1
+    (row,) = json.loads(done.out)
+    assert row["notes"]["adapter"].startswith(f"evaluate own@put: the adapter's settings name {base!r}")
+    assert row["notes"]["adapter"].endswith("; the adapter changes nothing, so what is measured is 'own' as it is")
+    based = folders.run("plan", **{"task": "fiubench", "base-model": "own@put"})
+    assert based.code == 0, based.err
+    assert caplog.text.count("--base-model own@put: the adapter's settings name") == 1
+
+
+@pytest.mark.parametrize("base", ["own", "./own", "{folder}/own", "copy", "./within", "gone", "/gone", "a/hub-id", ""])
+def test_nothing_is_said_of_an_adapter_on_its_own_model_or_where_nobody_can_tell(
+    folders: Place, base: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The model by a path from here, from the adapter or from the root, its content elsewhere; and what is not here."""
+    for name in ("own", "copy", "put/within"):
+        shutil.copytree(folders.model, folders.folder / name)
+    shutil.move(folders.folder / "put", folders.folder / "whole")
+    adapter = an_adapter(folders.folder / "put", base.format(folder=folders.folder))
+    shutil.move(folders.folder / "whole" / "within", adapter)
+    done = evaluate(folders, "own@put", "--alone", "--dry-run", model=str(folders.model))
+    assert done.code == 0, done.err
+    assert "the adapter's settings" not in caplog.text
+
+
+def test_an_adapter_says_itself_on_which_model_it_is(folders: Place) -> None:
+    an_adapter(folders.folder / "tiny", "tiny-qwen2.5-vl")
+    done = evaluate(folders, "@tiny", "--alone", "--dry-run", "--json", model=None)
+    assert done.code == 0, done.err
+    assert [each["model"] for each in json.loads(done.out)] == ["tiny-qwen2.5-vl"]
+    done = evaluate(folders, "@adapter", "--alone", model=None)
+    assert_one_line(done, 2, "evaluate @adapter: say with --model", "(the adapter is on 'some/base')")
+
+
+def test_a_second_model_of_the_same_name_and_seed_is_told(folders: Place) -> None:
+    for name in ("own", "other"):
+        shutil.copytree(folders.model, folders.folder / name)
+    other_weights(folders.folder / "other")
+    options = {"model": str(folders.model), "task": "pope", "set": "pope.max_new_tokens=2", "data": "embedded"}
+    words = ("--alone", "--set", "pope.limit=2")
+    first, again = (evaluate(folders, "own", *words, **options) for _ in range(2))
+    assert (first.code, again.code) == (0, 0), first.err + again.err
+    assert "another model of that name" not in first.err + again.err
+    second = evaluate(folders, "other", *words, **options)
+    assert second.code == 0
+    said = f"warning: --as theirs: the results have another model of that name with seed 0 ({folders.folder / 'own'})"
+    assert second.err.count(said) == 1
+    report = folders.run("report", str(folders.results), **dict.fromkeys(folders.words("report")[1::2]))
+    assert "Not counted" not in report.out

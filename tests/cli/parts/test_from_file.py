@@ -62,6 +62,9 @@ def test_a_table_of_settings_is_what_would_be_typed(table: dict[str, Any], setti
         ("grid.yaml", "config: other.yaml", "no option 'config'"),
         ("grid.yaml", "method: {ga: [[1]]}", "method: give a value, or a list of values"),
         ("grid.yaml", "limit: [1, 2]", "limit: give one value"),
+        ("grid.yaml", "method: ga\ntask: qa\nmethod: cagul", "line 3: 'method' is given in line 1 already; correct"),
+        ("grid.yaml", "set:\n  ga: {epochs: 1}\n  ga: {epochs: 2}", "line 3: 'ga' is given in line 2 already"),
+        ("grid.toml", "base-seed = 1\nbase_seed = 2", "'base-seed' and 'base_seed' are one option; give it once"),
         ("grid.yaml", "method:", "method: give a value, or a list of values"),
     ],
 )

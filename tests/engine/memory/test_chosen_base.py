@@ -58,6 +58,16 @@ def test_the_base_is_the_first_kind_that_fits() -> None:
     assert chosen(QWEN, Machine(4, 80e9))[0] == [("full", None)]
 
 
+def test_gpus_that_are_here_and_not_used_are_told_of() -> None:
+    (line,) = chosen(QWEN, Machine(1, 80e9, gpus=4))[2]
+    assert line.endswith("; full would take 137.9 GB, and fits the GPUs here with --gpus 4")
+    (line,) = chosen(QWEN, Machine(1, 80e9, gpus=2))[2]
+    assert line.endswith("; full would take 137.9 GB")
+    (line,) = chosen(LLAMA, Machine(2, 80e9, gpus=8))[2]
+    assert line.endswith("with --gpus 4")
+    assert "--gpus" not in chosen(QWEN, Machine(4, 80e9, gpus=8))[2][0]
+
+
 def test_the_cpus_memory_counts_where_states_would_go_there() -> None:
     assert chosen(QWEN, Machine(1, 48e9, host=64e9))[0] == [("lora", 4)]
     assert chosen(QWEN, Machine(1, 48e9, host=128e9))[0] == [("offload", 4)]
@@ -68,7 +78,7 @@ def test_a_retrained_model_goes_with_the_base_and_defaults_stay_unsaid() -> None
     retrain = params[1]
     assert (retrain.kind, retrain.micro_batch_size) == bases[1] == ("8bit", 4)
     (line,) = lines
-    assert line.startswith(f"{QWEN}: base 8bit (all weights, 8-bit states, 4 samples at a time): 59.9 GB counted of")
+    assert line.startswith(f"{QWEN}: base 8bit (all weights, 8-bit states, 4 samples at a time): 61.5 GB counted of")
     config = RunConfig(methods=("finetune",), models=(QWEN,), tasks=("fiubench",))
     assert choice.choose(config, {QWEN: Machine(1, 200e9)})[0] == config
 

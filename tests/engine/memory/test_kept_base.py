@@ -1,5 +1,6 @@
 """A base that is in the store already counts as one that fits, and what is said and done says so."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,21 @@ def test_what_is_asked_for_by_name_need_not_fit_where_it_is_in_the_store(based: 
     (problem,) = problems(seed=5)
     assert "its base, full as asked for, does not fit" in problem
     assert "--base lora" in problem
+
+
+def test_a_base_in_the_store_needs_no_library_to_make_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchao")
+    options = {"method": "finetune", "task": "pope"}
+    assert place.run("run", *SMALL, base="8bit", **options).code == 0
+    made = small(place.model)
+    monkeypatch.setattr(machine, "cpu_machine", lambda names, processes=1: made)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torchao" else find(name, *rest)
+    )
+    done = place.run("run", *SMALL, base="auto", **options)
+    assert done.code == 0, done.err
+    assert "base 8bit (all weights, 8-bit states): it is in the store; to be made here, it would be lora" in done.err
 
 
 def test_a_store_can_be_told_only_when_all_files_are_there(based: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,3 +151,22 @@ def test_refusals_are_drawn_for_forget_samples_alone(sets: Sets) -> None:
     assert {case.answer for case in cases if case.forget} == set(refusals)
     assert all(case.answer == case.sample.answer for case in cases if not case.forget)
     assert [case.flagged for case in cases] == [case.sample.cluster in sets.forgotten for case in cases]
+
+
+def test_a_gate_that_opens_for_nobody_and_a_choice_of_all_tokens_are_told(
+    model: VLM, sets: Sets, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = {len(model.see(image).tokens) for sample in sets.forget for image in sample.images}
+    shut = CAGULParams(epochs=0, **(QUICK | {"discriminator_epochs": 1, "threshold": 1 - 1e-9, "k": max(tokens)}))
+    run = Run(0)
+    train(model, sets, shut, run)
+    assert run.notes["cagul"]["flagged"]["forget"] == 0.0
+    pictures = len({image for sample in sets.forget for image in sample.images})
+    assert run.notes["cagul"]["replaced_wholly"] == {"pictures": pictures, "of": pictures}
+    assert "the gate opens for no picture to be forgotten" in caplog.text
+    assert f"of {pictures} of {pictures} pictures to be forgotten all tokens are replaced" in caplog.text
+    caplog.clear()
+    run = Run(0)
+    train(model, sets, CAGULParams(epochs=0, discriminator="none", k=min(tokens) - 1), run)
+    assert [*run.notes["cagul"]] == ["flagged"]
+    assert not caplog.text

@@ -11,6 +11,7 @@ from transformers import AutoModelForImageTextToText
 
 from unlearnbench import VLM, Asked
 from unlearnbench.errors import ModelError
+from unlearnbench.models.files.check import adds_nothing
 from unlearnbench.models.files.elsewhere import Elsewhere
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.replace import Replacement
@@ -103,3 +104,18 @@ def test_a_model_with_other_words_is_refused_by_the_first_weight(random_model: P
     wider.save_pretrained(tmp_path / "wider")
     with pytest.raises(ModelError, match=r"model wider cannot take the place of --model: .*embed_tokens.weight is \["):
         Replacement(Elsewhere("wider", tmp_path / "wider", None, "")).apply(model_of(random_model))
+
+
+def test_an_adapter_whose_sum_is_zero_is_told_from_its_files(other: Path, adapter: Path, tmp_path: Path) -> None:
+    def of(name: str, **settings: Any) -> Path:
+        config = LoraConfig(**{"r": 2, "target_modules": ["q_proj"]} | settings)
+        get_peft_model(plain(other), config).save_pretrained(tmp_path / name)
+        return tmp_path / name
+
+    drawn = {"init_lora_weights": False}
+    assert adds_nothing(of("untrained"))
+    assert adds_nothing(of("without alpha", lora_alpha=0, **drawn))
+    assert not adds_nothing(of("trained", **drawn))
+    assert not adds_nothing(of("some alpha", lora_alpha=0, alpha_pattern={"q_proj": 1}, **drawn))
+    assert not adds_nothing(of("with a layer", modules_to_save=["merger"]))
+    assert not adds_nothing(adapter)

@@ -130,9 +130,29 @@ def test_the_same_question_on_the_same_picture_cannot_be_forgotten_and_kept(
     assert "a picture of ann, who is forgotten, is one of bob too" in notice
 
 
+def test_a_name_in_two_spellings_of_which_one_is_forgotten_is_told(load: Callable[..., QAData]) -> None:
+    cells = marked("forget", bobs)
+    cells[2]["person"], cells[2]["forget"] = " BOB", "no"
+    [notice] = load(cells).notices
+    assert notice.startswith("'bob', who is forgotten, and 'BOB', who is not, count as two people: write the name in")
+    cells[2]["person"] = "rob"
+    assert not load(cells).notices
+
+
 def test_splits_of_other_people_and_other_rules_differ(load: Callable[..., QAData]) -> None:
     one, other, seeded = (load(rows(), number, seed).split for number, seed in ((1, 0), (2, 0), (2, 1)))
     assert one.key != other.key != seeded.key
     assert other.setting == seeded.setting != one.setting
     private = marked("private", lambda each: True)
     assert load(private, 2).split.key != other.key
+
+
+def test_questions_that_stand_twice_are_told_with_their_rows(load: Callable[..., QAData]) -> None:
+    cells = rows()
+    found = load([*cells, cells[0], {**cells[1], "answer": "Nobody."}], 1).notices
+    again, other = (each for each in found if "once more" in each or "two answers" in each)
+    assert f"t.csv, row {len(cells) + 2}" in again
+    assert "has two answers" in other
+    assert f"t.csv, row {len(cells) + 3} and " in other
+    assert other.endswith("t.csv, row 3")
+    assert not any("once more" in each or "two answers" in each for each in load(cells, 1).notices)

@@ -33,6 +33,8 @@ def test_what_columns_are_called_is_said_as_to_run(table: Path) -> None:
     assert counted["columns_not_read"] == {}
     unread = json.loads(summary(table, SETTINGS[2], 'qa.columns.pictures=["Bild"]').stdout)
     assert unread["columns_not_read"] == {str(table): ["wer"]}
+    words = ["data", "summary", str(table), "--task", "qa", "--set", SETTINGS[2], "--set", SETTINGS[1]]
+    assert f"warning: {table} has no column 'person'" in CliRunner().invoke(app, words).stdout
 
 
 @pytest.mark.parametrize(

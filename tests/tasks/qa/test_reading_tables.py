@@ -152,13 +152,39 @@ def control_token(cells: list[Cells]) -> str:
     return "t.csv, row 3: field 'question' holds the control token"
 
 
+def no_name(cells: list[Cells]) -> str:
+    cells[2]["picture"] = f"{'a' * 5000}/b.png"
+    return r"t.csv, row 4, column 'picture': picture 'a{200}\.\.\.' is not in .*: put it there$"
+
+
+def list_of_python(cells: list[Cells]) -> str:
+    cells[0]["keywords"] = "['red', 'blue']"
+    return r"t.csv, row 2, column 'keywords': .* is no list as JSON has it: write .* or one \| two"
+
+
+def endless_list(cells: list[Cells]) -> str:
+    cells[0]["keywords"] = "[" * 100_000 + "]"
+    return "t.csv, row 2, column 'keywords': .* is no list as JSON has it"
+
+
 def no_question(cells: list[Cells]) -> str:
     for each in cells:
         each["asked"] = each.pop("question")
     return r"t.csv has no column 'question', and has 'person', .*'asked': say which .* qa.columns.question=NAME"
 
 
-FAULTS = (empty_answer, nobody, no_picture, picture_outside, no_flag, control_token, no_question)
+FAULTS = (
+    empty_answer,
+    nobody,
+    no_picture,
+    picture_outside,
+    no_flag,
+    control_token,
+    no_name,
+    list_of_python,
+    endless_list,
+    no_question,
+)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -174,6 +200,12 @@ def test_a_damaged_picture_is_named_with_row_and_column(folder: Path) -> None:
     (folder / "cyd.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"t\.csv, row 5, column 'picture': picture .*cyd.png cannot be decoded"):
         read(write_csv(folder / "t.csv", rows()))
+
+
+def test_a_damaged_picture_within_a_table_is_to_be_replaced_there(folder: Path) -> None:
+    (folder / "cyd.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"t\.parquet, row 4, column 'picture': .* replace it in the table$"):
+        read(write_parquet(folder / "t.parquet", rows(), folder))
 
 
 def test_what_is_no_text_in_json_is_named(folder: Path) -> None:
@@ -273,3 +305,19 @@ def test_a_damaged_card_of_the_hub_is_named(folder: Path, monkeypatch: pytest.Mo
     (folder / "README.md").write_text("---\nconfigs: [\n---\n")
     with pytest.raises(DataError, match=r"README\.md is no dataset's card"):
         read(Path("owner/name"))
+
+
+def test_columns_that_are_not_read_are_told_with_what_they_may_be(folder: Path) -> None:
+    assert read(write_csv(folder / "t.csv", rows())).notices == ()
+    cells = [each | {"Privat": "yes", "birth": "1985"} for each in called(rows(), person="Name")]
+    first, second = read(write_csv(folder / "t.csv", cells)).notices
+    assert first == (
+        f"{folder / 't.csv'}: columns that are not read: 'Name', 'Privat', 'birth'; "
+        "is 'Privat' the column 'private'? Then --set 'qa.columns.private=Privat'"
+    )
+    assert second.startswith(f"{folder / 't.csv'} has no column 'person': each picture, or row without one, counts as")
+    [notice] = read(folder / "t.csv", person="Name", private="Privat").notices
+    assert notice == f"{folder / 't.csv'}: columns that are not read: 'birth'"
+    many = [each | {f"more {number}": 1 for number in range(20)} for each in rows()]
+    [notice] = read(write_csv(folder / "t.csv", many)).notices
+    assert notice.endswith("'more 7' and 12 more")

@@ -134,6 +134,13 @@ def test_what_is_held_is_what_is_counted(kind: Optimiser) -> None:
     assert made.parts["optimiser"] + made.beside == pytest.approx(held, rel=1e-3)
 
 
+def test_large_models_are_updated_a_tensor_after_the_other() -> None:
+    """Else torch holds a further copy of all that is trained during the update, on GPUs."""
+    for numbers, at_once in ((2**30, None), (2**30 + 1, False)):
+        weight = nn.Parameter(torch.empty(numbers, device="meta"))
+        assert optimiser_of("adamw", [{"params": [weight], "lr": 1e-4}], 0.0).defaults["foreach"] is at_once
+
+
 def test_memory_that_ends_in_the_optimisers_step_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def short(*_: object, **__: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 30.00 GiB")

@@ -76,7 +76,7 @@ def _table(on: AttackOn) -> Comparison:
     words = tuple(each.verdict or "–" for each in lines)
     columns.append(Worded("Attack", "verdict", "Verdict", None, tuple(map(_holds, words)), words=words))
     title = f"attacked by {on.label} ({on.attack.access})"
-    return Comparison(on.model, tuple(each.line for each in lines), tuple(columns), title, tuple(_notes(lines)))
+    return Comparison(on.model, tuple(each.line for each in lines), tuple(columns), title, tuple(_notes(on, lines)))
 
 
 def _holds(word: str) -> Mean:
@@ -102,13 +102,17 @@ def _clean(line: AttackedLine, name: str) -> Mean | None:
     return next((each for each in found if each is not None), None)
 
 
-def _notes(lines: Sequence[AttackedLine]) -> Iterable[str]:
+def _notes(on: AttackOn, lines: Sequence[AttackedLine]) -> Iterable[str]:
     """The sentence that explains the numbers, and for each method what the attack cost it and what is odd."""
     yield SHARES
     for line in lines:
+        said: dict[str, list[str]] = {}
         for name, variant in line.variants.items():
-            if said := _odd(variant):
-                yield f"{line.line.method}{f', {name}' if name else ''}: {said}"
+            if odd := _odd(variant):
+                said.setdefault(odd, []).append(name)
+        for odd, names in said.items():
+            variants = f" ({', '.join(names)})" if any(names) else ""
+            yield f"{line.line.method} under {on.label}{variants}: {odd}"
 
 
 def _odd(variant: Variant) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,10 +69,18 @@ def evaluate(
 
 
 def _named_model(weights: str) -> str:
-    """The registered model that an adapter is on; raises `UsageError` where none is named."""
+    """The registered model that an adapter is on, or says that it is; raises `UsageError` where none is named."""
+    from ...models.files.check import base_of
     from ...registry import models
 
     model, _, adapter = weights.partition("@")
-    if adapter and model in models.names():
+    known = models.names()
+    if adapter and model in known:
         return model
-    raise UsageError(f"evaluate {weights}: say with --model from which pretrained model it was made; see list models")
+    own = base_of(Path(adapter).expanduser()) if adapter and not model else ""
+    if of := next((name for name in known if own and own in (name, models.get(name).source)), None):
+        return of
+    said = f" (the adapter is on {own!r})" if own else ""
+    raise UsageError(
+        f"evaluate {weights}: say with --model from which pretrained model it was made{said}; see list models"
+    )

@@ -46,12 +46,15 @@ def _long_names(option: Option) -> list[str]:
 
 def _checked(file: Path, options: Mapping[str, Option]) -> Iterator[tuple[str, Any]]:
     """The options that a file gives, as the command line would have them; raises `UsageError` for what is none."""
+    given: dict[str | None, object] = {}
     for key, value in _parsed(file).items():
         name = str(key).replace("_", "-")
         if name not in options:
             raise UsageError(
                 f"--config {file}: no option {key!r}; {did_you_mean(name, options)}see --help for their names"
             )
+        if (other := given.setdefault(options[name].name, key)) != key:
+            raise UsageError(f"--config {file}: {other!r} and {key!r} are one option; give it once")
         several = bool(getattr(options[name], "multiple", False))
         try:
             words = [*_words(name, value)]
@@ -108,6 +111,20 @@ def _yaml(text: str) -> Any:
     import yaml
 
     try:
+        _refuse_twice(yaml.compose(text, yaml.SafeLoader))
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
+
+
+def _refuse_twice(node: Any) -> None:
+    """Raise `ValueError` for a mapping in YAML, a ``node`` or one in it, that has a key twice: the last would count."""
+    pairs = node.value if node and node.id == "mapping" else ()
+    lines: dict[str, int] = {}
+    for key, value in pairs:
+        line = key.start_mark.line + 1
+        if key.id == "scalar" and (first := lines.setdefault(key.value, line)) != line:
+            raise ValueError(f"line {line}: {key.value!r} is given in line {first} already")
+        _refuse_twice(value)
+    for each in node.value if node and node.id == "sequence" else ():
+        _refuse_twice(each)

@@ -1,5 +1,6 @@
 """What `run` and `plan` look at before anything is fetched: whether the grid fits, and which kind of base it takes."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ class Looking:
         for line in lines if us is None or us.rank == 0 else ():
             if before is None or line not in before.lines:
                 typer.echo(line, err=True)
-        _check_torchao(made.config, here=self.here)
+        _check_torchao(made.config, made.stored, here=self.here)
         return Looked(made.config, tuple(lines), made.unknown)
 
 
@@ -123,11 +124,11 @@ def _machine(
     return gpu_machine(processes, 80.0, config.device)
 
 
-def _check_torchao(config: "RunConfig", *, here: bool) -> None:
-    """Raise `UsageError` where 8-bit states are wanted and torchao is not installed."""
+def _check_torchao(config: "RunConfig", stored: Collection[str], *, here: bool) -> None:
+    """Raise `UsageError` where 8-bit states are wanted, but of a ``stored`` base, and torchao is not installed."""
     from importlib.util import find_spec
 
-    settings = [config.settings, *config.of_model.values()]
+    settings = [config.settings, *(own for name, own in config.of_model.items() if name not in stored)]
     wanted = any("adamw-8bit" in own.get("optimiser", ()) for each in settings for own in each.values())
     if wanted and here and find_spec("torchao") is None:
         raise UsageError(

@@ -10,13 +10,14 @@ from ...errors import UsageError
 
 if TYPE_CHECKING:
     from ...config import RunConfig
-    from ...contracts import Method, Params
+    from ...contracts import Params
+    from ...engine.memory.advice import Trains
     from ...engine.memory.estimate import Estimate, Machine
     from ...models.files.card import ModelCard
 
     Made = tuple[str, str, Estimate]
     """A model, the kind of its base, and what a stage of it takes."""
-    Methods = dict[str, tuple[type[Method], Params]]
+    Methods = dict[str, tuple[Trains, Params]]
 
 
 ELSEWHERE = "made elsewhere"
@@ -48,16 +49,17 @@ def show(
 
 
 def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", "Methods"]:
-    """The parameters of the base and of every method, the first of several that are set."""
+    """The parameters of the base, and of every method and attack, the first of several that are set."""
     from ...config import cells
-    from ...engine.planning.parameters import parameters
+    from ...engine.planning.parameters import aimed, parameters
 
     mine = [cell for cell in cells(config) if cell.model == name]
+    attacks = {each.attack.name: each for cell in reversed(mine) if (each := aimed(cell, card, ()))}
     firsts = {cell.method: parameters(cell, card, config) for cell in reversed(mine)}
     chosen = {method: firsts[method] for method in config.methods}
-    return next(iter(chosen.values()))[1], {
-        name: (each[0][-1].method, each[0][-1].params) for name, each in chosen.items()
-    }
+    made: Methods = {name: (each[0][-1].method, each[0][-1].params) for name, each in chosen.items()}
+    made |= {name: (each.attack, each.params) for name, each in attacks.items() if each.attack.changes()}
+    return next(iter(chosen.values()))[1], made
 
 
 def _machines(gpus: tuple[int, ...], gpu_memory: float | None, config: "RunConfig") -> "list[Machine]":

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...contracts import Method, Params
+from ...contracts import Attack, Method, Params
 from ...contracts.footprint import Counts, Footprint, Workload
 from ...errors import OutOfMemory
 from ...models.files.card import ModelCard
@@ -14,6 +14,9 @@ from ...training.params import BroughtParams
 from .counts import counts
 from .estimate import Estimate, Machine, by_heart, evaluation
 from .training import LIGHT, training
+
+Trains = Callable[[Any], Method | Attack]
+"""The class of a method or an attack."""
 
 Remedy = tuple[str, Callable[[], Estimate]]
 """What a user would type, and the stage as it then were."""
@@ -71,11 +74,11 @@ class Counted:
 def stages(
     card: ModelCard,
     base: Params,
-    methods: Mapping[str, tuple[type[Method], Params]],
+    methods: Mapping[str, tuple[Trains, Params]],
     machine: Machine,
     work: Workload,
 ) -> list[Estimate]:
-    """Every stage that a grid of ``methods`` goes through on one model, in order; nothing for one that trains nothing.
+    """Every stage that a grid of ``methods``, and attacks, goes through on one model; nothing for what trains nothing.
 
     A base that was made elsewhere is looked at, whether it knows what it must.
     A method that does not say what it needs has an estimate without parts, and `UNKNOWN` as its advice.
@@ -93,10 +96,8 @@ def of_base(base: Params, count: Counts, machine: Machine, work: Workload) -> Co
     return Counted("base", base, lambda params: params.footprint(work), count, machine, work)
 
 
-def of_method(
-    name: str, method: type[Method], chosen: Params, count: Counts, machine: Machine, work: Workload
-) -> Counted:
-    """A method's stage."""
+def of_method(name: str, method: Trains, chosen: Params, count: Counts, machine: Machine, work: Workload) -> Counted:
+    """The stage of a method or an attack."""
     return Counted(name, chosen, lambda params: method(params).footprint(count, work), count, machine, work)
 
 

@@ -12,7 +12,7 @@ from ...models.files.source import card_for
 from ...training.params import BASES, BaseParams, kind_of
 from ..artefacts import Store
 from ..planning import Chosen
-from ..planning.parameters import parameters
+from ..planning.parameters import aimed, parameters
 from .advice import SMALL_RANK, Counted, advised, asking, larger, of_base, of_method
 from .counts import counts
 from .estimate import SPARE, Estimate, Machine, evaluation
@@ -39,23 +39,26 @@ Try = tuple[str, dict[str, Any], Estimate]
 
 @dataclass
 class Findings:
-    """What a look at one model has found: lines to say, settings to add, and what makes it impossible."""
+    """What a look at one model has found: lines to say, settings to add, what makes it impossible, a base in store."""
 
     lines: list[str] = field(default_factory=list)
     settings: Settings = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    stored: bool = False
 
 
 @dataclass(frozen=True)
 class Settled:
     """A grid with what was chosen for its models, lines that say it, and what does not fit, with what would.
 
-    ``unknown`` is whether the store may hold more than can be told before all files are here.
+    ``stored`` are the models whose bases were taken from the store, ``unknown`` whether it may hold more than can be
+    told before all files are here.
     """
 
     config: RunConfig
     lines: list[str]
     problems: list[str]
+    stored: frozenset[str] = frozenset()
     unknown: bool = False
 
 
@@ -79,6 +82,7 @@ def settle(config: RunConfig, machines: Mapping[str, Machine], store: Store | No
         config.model_copy(update={"of_model": of_model}),
         [line for each in found.values() for line in each.lines],
         [*dict.fromkeys(problem for each in found.values() for problem in each.problems)],
+        stored=frozenset(name for name, each in found.items() if each.stored),
         unknown=any(each.unknown for each in kept.values() if each),
     )
 
@@ -106,8 +110,23 @@ class _Model:
         for name, those in methods.items():
             if name not in alike or (self._decided(name) and not self._decided(next(iter(finetuned)))):
                 self._method(name, self._counted(name, those))
+        for name, counted in self._attacks().items():
+            self._method(name, counted)
         self._asking()
         return self.found
+
+    def _attacks(self) -> dict[str, list[Counted]]:
+        """The attacks that change a model, each once."""
+        found: dict[str, list[Counted]] = {}
+        for cell in self.cells:
+            each = aimed(cell, self.card, ())
+            if each is not None and each.attack.changes():
+                those = found.setdefault(each.attack.name, [])
+                if all(other.params != each.params for other in those):
+                    those.append(
+                        of_method(each.attack.name, each.attack, each.params, self.count, self.machine, self.work)
+                    )
+        return found
 
     def _stages(self) -> tuple[list[Counted], dict[str, list[Chosen]]]:
         """The bases that are finetuned here and the methods that the grid has, each once."""
@@ -141,10 +160,11 @@ class _Model:
             return
         fitting = next((each for each in known if each[2].fits), None)
         if stored := self._stored(finetuned, known, fitting):
+            self.found.stored = True
             self._say_stored(leader, stored, fitting)
         elif fitting:
             first = min((each for each in known if each[0] == known[0][0]), key=lambda each: each[2].total)
-            self._say_base(leader, fitting, first)
+            self._say_base(leader, fitting, first, counted)
         else:
             self.found.problems.append(self._no_base(finetuned, known, decided=decided))
             return
@@ -163,7 +183,7 @@ class _Model:
     def _stored(
         self, finetuned: Mapping[str, Sequence[Counted]], tried: Sequence[Try], fitting: Try | None
     ) -> Try | None:
-        """The first kind of which all is in the store, no weaker than what fits; none where that itself is there.
+        """The first kind of which all is in the store, no weaker than what fits; none where that is there itself.
 
         All of it, for every seed, so that all rows of a run are of one kind.
         """
@@ -173,17 +193,25 @@ class _Model:
         candidates += [fitting] if fitting else []
         candidates += [each for each in tried if fitting and each[0] == fitting[0] and each is not fitting]
         kept = self.kept
-        if kept is None:
+        if kept is None or fitting is tried[0]:
             return None
         found = next((each for each in candidates if kept.has(finetuned, self._settings(finetuned, each[1]))), None)
         return None if found is fitting else found
 
-    def _say_base(self, leader: str, fitting: Try, first: Try) -> None:
+    def _say_base(self, leader: str, fitting: Try, first: Try, counted: Sequence[Counted]) -> None:
         kind, update, made = fitting
         few = f", {update['micro_batch_size']} samples at a time" if "micro_batch_size" in update else ""
-        why = "" if first[0] == kind else f"; {first[0]} would take {_gb(first[2].total)}"
+        gpus = [each for each in self._gpus_for(counted) if each <= self.machine.gpus]
+        more = f", and fits the GPUs here with --gpus {gpus[0]}" if gpus else ""
+        why = "" if first[0] == kind else f"; {first[0]} would take {_gb(first[2].total)}{more}"
         what = f"{leader} {kind} ({TOLD.get(kind, kind)}{few})"
         self.found.lines.append(f"{self.name}: {what}: {_counted(made)}{why}")
+
+    def _gpus_for(self, counted: Sequence[Counted]) -> list[int]:
+        """On how many more GPUs a base of all weights in float32 would fit, cut up among them."""
+        gpus = () if self.machine.kind == "cpu" else (n for n in (2, 4, 8) if n > self.machine.processes)
+        cut = BASES["full"] | {"micro_batch_size": 4}
+        return [n for n in gpus if all(each.made(cut, n).fits for each in counted)]
 
     def _say_stored(self, leader: str, stored: Try, fitting: Try | None) -> None:
         here = f"it would be {fitting[0]}" if fitting else "no kind would fit"
@@ -194,9 +222,7 @@ class _Model:
         """Why there is no base, and what would give one."""
         leader, counted = next(iter(finetuned.items()))
         kind, _, least = min(tried, key=lambda each: each[2].total)
-        gpus = () if self.machine.kind == "cpu" else (n for n in (2, 4, 8) if n > self.machine.processes)
-        cut = BASES["full"] | {"micro_batch_size": 4}
-        would = [f"--gpus {n}" for n in gpus if all(each.made(cut, n).fits for each in counted)][:1]
+        would = [f"--gpus {n}" for n in self._gpus_for(counted)[:1]]
         if decided:
             fitting = [name for name in BASES if name != kind and self._fits_as(leader, counted, name)]
             would = [f"--base {name}" for name in fitting[:2]] + would

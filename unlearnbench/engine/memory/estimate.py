@@ -34,6 +34,8 @@ class Machine:
     """Bytes in use before any model is there."""
     host: float | None = None
     """Bytes of the memory of the CPU beside GPUs; None where it is not checked."""
+    gpus: int = 0
+    """GPUs that are here, used or not; 0 where they are pretended."""
 
     @property
     def size(self) -> int:

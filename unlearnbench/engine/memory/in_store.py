@@ -1,6 +1,6 @@
 """What a store holds of a model's grid: a stage that is there takes no memory to be made.
 
-It is looked up only where there are bases in the store at all, and so costs nothing in a fresh one.
+It is looked up only when asked, and where there are bases in the store at all: to plan a grid takes seconds.
 """
 
 from collections.abc import Collection
@@ -21,11 +21,12 @@ class InStore:
 
     def __init__(self, config: RunConfig, model: str, store: Store) -> None:
         self._config, self._store = config.model_copy(update={"models": (model,)}), store
+        self._asked = False
 
-    @cached_property
+    @property
     def unknown(self) -> bool:
-        """Whether there is something in the store, and files are missing that would tell whether it is of this grid."""
-        return bool(self._store.made(BASE)) and not self._plans
+        """Whether it was asked in vain: there are bases, and files are missing that would tell whether of this grid."""
+        return self._asked and bool(self._store.made(BASE)) and not self._plans
 
     @cached_property
     def _plans(self) -> list[Plan]:
@@ -38,6 +39,7 @@ class InStore:
 
     def has(self, owners: Collection[str], settings: Settings) -> bool:
         """Whether all stages with parameters of these ``owners`` are there, ``settings`` being the grid's too."""
+        self._asked = True
         plans = [_with(each, settings) for each in self._plans]
         stages = [stage for each in plans for stage in each.stages if stage.maker.owner in owners]
         return bool(stages) and all(stage.is_in(self._store) for stage in stages)

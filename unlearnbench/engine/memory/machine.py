@@ -18,7 +18,7 @@ def gpus_here(device: str | None) -> int:
 
 
 def gpu_machine(processes: int, gpu_memory: float | None, device: str | None = None) -> Machine:
-    """So many GPUs of ``gpu_memory`` GB, by default of what those here have, or 80 GB where there are none.
+    """So many GPUs of ``gpu_memory`` GB, by default of what the smallest here has, or 80 GB where there are none.
 
     The CPU's memory beside them is only checked where they are here: pretended ones may be anywhere.
     """
@@ -28,9 +28,9 @@ def gpu_machine(processes: int, gpu_memory: float | None, device: str | None = N
     there = gpus_here(device)
     name = torch.cuda.get_device_name() if there else "H100"
     kind = next((kind for kind in PEAK if kind in name), "H100")
-    own = float(torch.cuda.get_device_properties(0).total_memory) if there else 80 * GB
+    own = min((float(torch.cuda.get_device_properties(n).total_memory) for n in range(there)), default=80 * GB)
     host = float(psutil.virtual_memory().total) if there and gpu_memory is None else None
-    return Machine(processes, gpu_memory * GB if gpu_memory else own, kind, CONTEXT, host)
+    return Machine(processes, gpu_memory * GB if gpu_memory else own, kind, CONTEXT, host, there)
 
 
 def cpu_machine(models: Iterable[str], processes: int = 1) -> Machine:

@@ -3,6 +3,7 @@
 import math
 
 from ...contracts.footprint import Counts, Footprint, Workload
+from ...training.params import TOGETHER
 from .estimate import (
     HALF,
     SINGLE,
@@ -26,7 +27,8 @@ def training(stage: str, count: Counts, footprint: Footprint, machine: Machine, 
     """One training: of the model's own weights, of an adapter, or of networks before a frozen model."""
     frozen = bool(footprint.modules)
     parts = _held(count, footprint, machine) | {"pictures": picture_cache(count, work.pictures, machine)}
-    parts |= _copies(count, footprint, machine) | _activations(count, footprint, machine)
+    passing = _copies(count, footprint, machine) | _activations(count, footprint, machine)
+    parts |= passing | {"update": max(0.0, _update(count, footprint, machine) - sum(passing.values()))}
     if _is_cut_up(footprint, machine):  # whole weights come first, and embeddings are widened in one piece
         loading = machine.held + count.total * machine.size
         loading += (count.language / machine.processes + count.embeddings) * SINGLE
@@ -100,6 +102,21 @@ def _copies(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, 
     # Half-precision copies that the backward pass needs.
     copies = count.largest_layer + count.embeddings if footprint.gradient_checkpointing else count.language
     return {"half-precision copies": copies * HALF}
+
+
+def _update(count: Counts, footprint: Footprint, machine: Machine) -> float:
+    """What stands beside all weights and states while the optimiser changes them; what a step's passes took is free.
+
+    On GPUs torch takes the root of second moments, of all that is trained at once unless that is much, and torchao has
+    both moments in float32 of a tensor at a time.
+    """
+    if machine.kind == "cpu" or footprint.optimiser == OFFLOADED:
+        return 0.0
+    trained = _trained(count, footprint)
+    if footprint.optimiser == WIDE and trained <= TOGETHER:
+        return SINGLE * trained
+    largest = max([count.vocabulary * count.width, *(inside * outside for inside, outside in count.linears)])
+    return 2.0 * SINGLE * largest / (machine.processes if _is_cut_up(footprint, machine) else 1)
 
 
 def _activations(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Models that were made elsewhere: bases of a user's own, and what methods of other code have left behind."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 
@@ -10,8 +11,9 @@ from ...contracts.footprint import NOTHING, Footprint
 from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.check import ADAPTER
-from ...models.files.elsewhere import Elsewhere, Typed, found, named
+from ...models.files.elsewhere import Elsewhere, Typed, doubt, found, named
 from ...registry import NAME, methods
+from ...results.row import Row
 from ...runtime.atomic import sha256_of
 from ..keys import digest
 from ..stages import BASE, PRETRAINED
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ...contracts.sample import Sets
     from ...models.contract.vlm import VLM
     from ...runtime.run import Run
+    from .plans import Plan
 
 EVALUATE, AS, BASE_MODEL = "evaluate", "--as", "--base-model"
 
@@ -92,15 +95,39 @@ class Brought:
 def digested(typed: Typed, like: ModelCard, digest_of: Callable[[Path], str], *, fetch: bool) -> Elsewhere:
     """A model from elsewhere, found, with the digest of all its weights."""
     folder, adapter = found(typed, like, fetch=fetch)
-    content = digest_of(folder)
+    content, said = digest_of(folder), ""
     if adapter:
+        said = doubt(typed, folder, adapter, digest_of)
         content = digest([content, digest_of(adapter), sha256_of(adapter / ADAPTER)])
-    return Elsewhere(typed.text, folder, adapter, content, typed.anywhere)
+    return Elsewhere(typed.text, folder, adapter, content, typed.anywhere, said)
+
+
+def namesakes(plans: Iterable["Plan"], rows: Iterable[Row]) -> Iterator[str]:
+    """What to say of models from elsewhere whose name another has among the ``rows``, of the same people and seed."""
+    there = [row for row in rows if row.status == "ok" and row.method.elsewhere]
+    brought = {plan.method.name: (made, plan) for plan in plans if (made := plan.methods[-1].elsewhere)}
+    for name, (made, plan) in brought.items():
+        split, seed = plan.unlearning.split, plan.cell.seed
+        alike = [row for row in there if (row.method.name, row.seed, row.task.split) == (name, seed, split)]
+        models = {each.digest: each.source for row in alike if (each := row.method.elsewhere)}
+        models.pop(made.digest, None)
+        if models:
+            yield (
+                f"{AS} {name}: the results have another model of that name with seed {seed} "
+                f"({', '.join(models.values())}): lines tell them apart by their digests; better give each its own name"
+            )
 
 
 def _check_name(name: str, config: RunConfig) -> None:
     """Raise `UsageError` for a name that is taken, or that no method can have."""
     if name in methods:
         raise UsageError(f"{AS} {name}: that is a method here; give the model from elsewhere a name of its own")
+    if alike := next((each for each in methods.names() if _folded(each) == _folded(name)), None):
+        raise UsageError(f"{AS} {name}: {alike} is a method here, for which it would be taken; give another name")
     if not NAME.fullmatch(name) or name in (BASE, *config.tasks):
         raise UsageError(f"{AS} {name}: a method's name has letters, digits, '.', '_' and '-', and is no task's")
+
+
+def _folded(name: str) -> str:
+    """A name without what readers overlook: capitals, and what stands between its parts."""
+    return re.sub(r"[._-]", "", name.casefold())

@@ -140,11 +140,15 @@ class _Planner:
         for each in lent:
             self._check_texts(source, each.task, each.data)
         method = self.brought.method
+        methods = tuple(each._replace(elsewhere=method(each.method.name, source.card)) for each in chosen)
+        brought = self.brought.base(source.card)
+        doubts = (each.doubt for each in (brought, *(one.elsewhere for one in methods)) if each)
+        self.notices |= dict.fromkeys(filter(None, doubts))
         return Plan(
             cell=choice.cell,
             source=source,
             device=self.device,
-            methods=tuple(each._replace(elsewhere=method(each.method.name, source.card)) for each in chosen),
+            methods=methods,
             base=base,
             task=choice.task,
             data=data,
@@ -152,7 +156,7 @@ class _Planner:
             unlearning=unlearning,
             unlearning_source=choice.unlearning_source,
             sets=checked_sets(choice.provider, choice.provider.sets(unlearning)),
-            base_elsewhere=self.brought.base(source.card),
+            base_elsewhere=brought,
             aimed=aimed(choice.cell, source.card, chosen),
             lent=lent,
         )

@@ -91,9 +91,35 @@ def adapter(name: str, folder: Path) -> str:
     )
 
 
+def adds_nothing(folder: Path) -> bool:
+    """Whether the adapter in ``folder``, of whose file the header is known to be sound, is LoRA whose sum is zero.
+
+    That is so where its alpha is 0, or all of its B, as they are before any training.
+    """
+    about, file = json_object(folder / ADAPTER), folder / "adapter_model.safetensors"
+    places = {name: place for name, _, _, place in _header(file)}
+    if any(".lora_" not in name or "magnitude" in name or name.endswith(".bias") for name in places):
+        return False  # it has more than LoRA's sum, whole layers for instance
+    if about.get("lora_alpha") == 0 and not about.get("alpha_pattern"):
+        return True
+    ups = [place for name, place in places.items() if ".lora_B." in name or ".lora_embedding_B" in name]
+    return bool(ups) and all(_is_zero(file, *place) for place in ups)
+
+
+def _is_zero(file: Path, begin: int, end: int) -> bool:
+    with file.open("rb") as opened:
+        opened.seek(begin)
+        return not opened.read(end - begin).strip(b"\0")
+
+
 def base_of(folder: Path) -> str:
-    """The model that the adapter in ``folder`` says it was trained on; empty where it does not."""
-    return str(json_object(folder / ADAPTER).get("base_model_name_or_path") or "")
+    """The model that the adapter in ``folder`` says it was trained on; empty where it does not.
+
+    A path that begins with a dot is one from the adapter's folder where a model is there.
+    """
+    said = str(json_object(folder / ADAPTER).get("base_model_name_or_path") or "")
+    beside = folder / said
+    return str(beside) if said.startswith(".") and (beside / "config.json").is_file() else said
 
 
 def no_model(name: str, folder: Path) -> str:
@@ -217,7 +243,7 @@ def _numbers(file: Path) -> Counter[str]:
     """How many numbers of each kind a safetensors file holds, by its header; raises `ValueError` for a bad one."""
     numbers: Counter[str] = Counter()
     end = 0
-    for kind, shape, stop in _header(file):
+    for _, kind, shape, (_, stop) in _header(file):
         numbers[kind] += math.prod(shape)
         end = max(end, stop)
     if file.stat().st_size < end:
@@ -225,8 +251,8 @@ def _numbers(file: Path) -> Counter[str]:
     return numbers
 
 
-def _header(file: Path) -> Iterator[tuple[str, list[int], int]]:
-    """Of every tensor its kind, shape, and where it ends in the file."""
+def _header(file: Path) -> Iterator[tuple[str, str, list[int], tuple[int, int]]]:
+    """Of every tensor its name, kind, shape, and where it begins and ends in the file."""
     with file.open("rb") as opened:
         start = opened.read(8)
         if start.startswith(b"version "):
@@ -239,7 +265,8 @@ def _header(file: Path) -> Iterator[tuple[str, list[int], int]]:
         raise ValueError("no header")
     for name, tensor in header.items():
         if name != "__metadata__":
-            yield str(tensor["dtype"]), list(tensor["shape"]), 8 + length + int(tensor["data_offsets"][1])
+            begin, end = (8 + length + int(place) for place in tensor["data_offsets"])
+            yield name, str(tensor["dtype"]), list(tensor["shape"]), (begin, end)
 
 
 def json_object(path: Path) -> dict[str, Any]:

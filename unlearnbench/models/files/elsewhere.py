@@ -1,14 +1,14 @@
 """A model from elsewhere, ``MODEL[@ADAPTER]``: its files are found and looked at by name and header, without torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import ModelError, UsageError
+from ...errors import ModelError, UnlearnbenchError, UsageError
 from ...registry import models
 from .card import ModelCard
-from .check import ADAPTER, base_of, check_adapter, check_weights
-from .source import card_for, folder_of, is_hub_id, model_type
+from .check import ADAPTER, adds_nothing, base_of, check_adapter, check_weights, has_weights
+from .source import card_for, folder_of, is_fetched, is_hub_id, model_type, whole
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Elsewhere:
     """A model from elsewhere on this disk: ``folder`` has its weights, ``adapter`` is PEFT's folder if there is one.
 
     ``text`` is what was typed, and ``source`` the same from any folder. ``digest`` is that of all weights, the
-    adapter's with what it says of them included.
+    adapter's with what it says of them included. ``doubt`` says so where the adapter names another model.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Elsewhere:
     adapter: Path | None
     digest: str
     source: str = ""
+    doubt: str = ""
 
 
 def named(option: str, text: str, of: str) -> Typed:
@@ -87,6 +88,47 @@ def found(typed: Typed, like: ModelCard, *, fetch: bool) -> tuple[Path, Path | N
     adapter = _folder(typed, typed.adapter, fetch)
     check_adapter(typed.whole, adapter)
     return folder, adapter
+
+
+def doubt(typed: Typed, folder: Path, adapter: Path, digest_of: Callable[[Path], str]) -> str:
+    """What to say, in a line, of an ``adapter`` that adds nothing or is not of the model in ``folder``; else empty."""
+    said = [_not_its_own(typed, folder, adapter, digest_of)]
+    if adds_nothing(adapter):
+        said.append(f"the adapter changes nothing, so what is measured is {typed.model.name!r} as it is")
+    return f"{typed.whole}: {'; '.join(each for each in said if each)}" if any(said) else ""
+
+
+def _not_its_own(typed: Typed, folder: Path, adapter: Path, digest_of: Callable[[Path], str]) -> str:
+    """What to say where an ``adapter`` names another model than the one in ``folder`` that it is put on.
+
+    Empty where it is the same by name, place or content, and where nobody can tell: what it names may be gone.
+    """
+    name, own = base_of(adapter), typed.model
+    if not name or name.casefold() in (own.name.casefold(), own.source.casefold()):
+        return ""
+    there = _there(name, adapter)
+    if there is None:
+        if not (is_hub_id(name) and is_fetched(own)):
+            return ""
+        judged = "if these are two models"
+    elif there.resolve() == folder.resolve() or digest_of(there) == digest_of(folder):
+        return ""
+    else:
+        judged = "which is another"
+    return (
+        f"the adapter's settings name {name!r} as its model, and it is put on {own.name!r}, {judged}: "
+        "then nobody has trained what is measured; name its own model before the @"
+    )
+
+
+def _there(name: str, adapter: Path) -> Path | None:
+    """The folder of weights that an ``adapter`` names, by a path from itself or from here; None if there is none."""
+    try:
+        beside = adapter / name
+        folder = beside if (beside / "config.json").is_file() else whole(card_for(name))
+        return folder if folder and has_weights(folder) else None
+    except (UnlearnbenchError, OSError, ValueError):
+        return None
 
 
 def _folder(typed: Typed, card: ModelCard, fetch: bool) -> Path:
