@@ -41,7 +41,7 @@ def fiubench(**options: Any) -> Any:
 @pytest.fixture(scope="module")
 def target(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Painted:
     task = fiubench(max_new_tokens=2)
-    data = task.load(str(small_data), 2)
+    data = task.load(str(small_data), 1)
     utility = data.sets.retain[:40:5]
     return Painted(Prompt(Prompt.Params()), task, data, utility, folder=tmp_path_factory.mktemp("pictures"))
 

@@ -328,6 +328,20 @@ class VLM(Network):
         `UsageError` for a name that is no block, and for positions that mean nothing.
         """
 
+    @abstractmethod
+    def patched(
+        self,
+        batch: Batch,
+        states: Mapping[str, Sequence[Tensor]],
+        positions: Positions = "predicting",
+        visual: list[Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """`answer_log_probabilities` where blocks of the language model give out ``states`` in place of their own.
+
+        They are as `hidden` gives them, of another model for instance: by the block's name, one tensor [tokens, d] a
+        sample, of the tokens that ``positions`` mean. Raises `UsageError` as `hidden` does.
+        """
+
     def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
         """`hidden` of blocks of the tower and the projector."""
         found: dict[int, dict[str, list[Tensor]]] = {}
