@@ -102,7 +102,8 @@ class GateAudit(Attack):
         of: dict[str, list[float]] = {}
         for each in records:
             if "score" in each:
-                of.setdefault(each["pool"], []).append(each["score"])
+                pool = "scenes" if each["pool"].startswith("scenes") else each["pool"]
+                of.setdefault(pool, []).append(each["score"])
         strange = [*chain.from_iterable(of.get(name, []) for name in STRANGE)]
         changed_ones = [own for name, own in of.items() if name.startswith("forget ") and name != OTHER_PHOTO]
         found = {name: (of.get("forget", []), own) for name, own in of.items() if not name.startswith("forget")}

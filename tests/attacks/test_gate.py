@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
+from unlearnbench.analysis.attacks.of_lines import attacks_on
 from unlearnbench.analysis.attacks.outcome import outcomes
+from unlearnbench.analysis.facts import Facts
 from unlearnbench.analysis.score.references import Trio
 from unlearnbench.attacks.gate import GateAudit, pool_metrics
 from unlearnbench.config import RunConfig
@@ -76,6 +78,19 @@ def test_behind_no_guard_is_the_base_whatever_the_attack(rows: Named, folder: Pa
         assert records(rows[method, attack, "off"], folder) == records(rows["finetune", attack, "on"], folder)
     notes = rows["cagul", attack, "off"].notes
     assert attack == "picture" or "no gate" in notes[attack]
+
+
+def test_methods_without_a_guard_are_compared_with_those_whose_guard_is_off(rows: Named, folder: Path) -> None:
+    """They were attacked once, with the guard on: it is the same for them."""
+    found = attacks_on([*rows.values()], lambda row: records(row, folder), Facts())
+    by_guard = {each.attack.params["guard"]: each for each in found if each.attack.name == "gate"}
+    assert {*by_guard} == {"on", "off"}
+    for guard, on in by_guard.items():
+        assert on.settings == f"guard={guard}"
+        assert [line.line.method for line in on.lines][:2] == ["finetune", "retrain"]
+        assert len(on.lines) == 4
+    bare = next(line for line in by_guard["off"].lines if line.line.method.startswith("cagul"))
+    assert all(row.attack and row.attack.params["guard"] == "off" for row in bare.line.rows)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from unlearnbench.cli import app
 from unlearnbench.config import RunConfig, _names, cells, parse_settings, resolve
+from unlearnbench.contracts import AttackParams
 from unlearnbench.leaderboard.definition import (
+    AttackRule,
     ColumnRule,
     DataRule,
     Definition,
@@ -23,7 +25,7 @@ from unlearnbench.leaderboard.definition import (
     TaskRule,
     known,
 )
-from unlearnbench.registry import REGISTRIES, load_plugin, methods, metrics, tasks
+from unlearnbench.registry import REGISTRIES, attacks, load_plugin, methods, metrics, tasks
 from unlearnbench.results.row import Row
 from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
@@ -39,7 +41,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 EVERYTHING = "\n".join([README, *DOCUMENTS.values()])
 PLUGIN = ROOT / "tests" / "plugins" / "outside" / "my_ga_gd.py"
 OWN_WEIGHTS = ROOT / "tests" / "plugins" / "outside" / "projector_ga.py"
-RELEARN = ROOT / "tests" / "plugins" / "outside" / "relearn.py"
+RETAUGHT = ROOT / "tests" / "plugins" / "outside" / "retaught.py"
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -87,7 +89,7 @@ def test_a_leaderboard_that_is_named_exists(words):
 def test_the_parts_of_a_leaderboard_are_those_of_the_code():
     table = DOCUMENTS["leaderboards.md"].partition("## Starting one of your own")[2]
     told = {word for quoted in re.findall(r"`([^`]+)`", table) for word in re.findall(r"\w+", quoted)}
-    parts = (Definition, ModelRule, DataRule, TaskRule, ReferenceRule, Ranking, ColumnRule)
+    parts = (Definition, ModelRule, DataRule, TaskRule, AttackRule, ReferenceRule, Ranking, ColumnRule)
     assert {name for part in parts for name in part.model_fields} - {"schema_version", "data"} <= told
 
 
@@ -109,7 +111,7 @@ TYPED = [words for words in commands("run", "plan") if "--config" not in words]
 def test_a_run_names_what_exists(words, shown):
     for file in given(words, "--plugin"):
         load_plugin(ROOT / file if (ROOT / file).exists() else shown / file)
-    for kind in ("method", "model", "task"):
+    for kind in ("method", "attack", "model", "task"):
         named = {name for name in names(words, f"--{kind}") if not name.startswith("./")}  # a folder of the reader's
         assert named <= set(REGISTRIES[f"{kind}s"].names())
     asked = {"tasks": of_tasks} if (of_tasks := names(words, "--task")) else {}
@@ -120,11 +122,12 @@ def test_a_run_names_what_exists(words, shown):
 
 
 @pytest.mark.parametrize("setting", sorted(set(re.findall(r"--set '?(\w+\.[^'` \n]+)", EVERYTHING))))
-def test_a_setting_is_a_parameter(setting):
-    for file in (OWN_WEIGHTS, RELEARN):
+def test_a_setting_is_a_parameter(setting, shown):
+    for file in (OWN_WEIGHTS, RETAUGHT, *shown.glob("pruned.py")):
         load_plugin(file)
     owners = {"base": BaseParams} | {name: methods.get(name).Params for name in methods.names()}
     owners |= {name: tasks.get(name).Options for name in tasks.names()}
+    owners |= {name: attacks.get(name).Params for name in attacks.names()} | {"ATTACK": AttackParams}
     [(owner, parameters)] = parse_settings([setting], [*owners]).items()
     for name, values in parameters.items():
         kind = BroughtParams if owner == "base" and name in BroughtParams.model_fields else owners[owner]
@@ -201,7 +204,7 @@ def test_the_default_hyperparameters_are_those_of_the_code():
         for owner, value in values.items():
             scales = [default_of(kinds[owner], owner, scale, parameter) for scale in ("large", "tiny")]
             assert value == " / ".join(dict.fromkeys(scales)), (owner, parameter)
-    unsaid = {"clip_norm", "refusals", "lora.targets", "lora.projector", "stop.samples", "weights"}
+    unsaid = {"clip_norm", "refusals", "lora.targets", "lora.projector", "stop.samples", "weights", "schedule"}
     for kind in kinds.values():
         assert set(_names(kind)) <= set(told) | unsaid
 

@@ -113,22 +113,41 @@ class AttackOn:
 def attacks_on(rows: Sequence[Row], records: Records, known: Facts) -> list[AttackOn]:
     """Every attack on every model, in the order of the rows."""
     good = [row for row in latest(rows) if row.status == "ok"]
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    told: dict[tuple[str, str], AttackInfo] = {}
     for row in good:
         if row.attack is not None and row.attack.name in attacks:
-            groups[row.model.name, _identity(row.attack)].append(row)
+            told.setdefault((row.model.name, _identity(row.attack)), row.attack)
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in good:
+        for key in dict.fromkeys((row.model.name, each) for each in _identities(row)):
+            if key in told:
+                groups[key].append(row)
     whole = [row for row in good if row.attack is None]
     namesakes: dict[tuple[str, str], list[AttackInfo]] = defaultdict(list)
-    for (model, _), own in groups.items():
-        if (told := own[0].attack) is not None:
-            namesakes[model, told.name].append(told)
+    for (model, _), attack in told.items():
+        namesakes[model, attack.name].append(attack)
     return [
         AttackOn(
-            model, told, _settings(told, namesakes[model, told.name]), tuple(_attacked(own, whole, records, known))
+            model,
+            attack,
+            _settings(attack, namesakes[model, attack.name]),
+            tuple(_attacked(groups[model, identity], whole, records, known)),
         )
-        for (model, _), own in groups.items()
-        if (told := own[0].attack) is not None
+        for (model, identity), attack in told.items()
     ]
+
+
+def _identities(row: Row) -> list[str]:
+    """The settings that an attacked row stands for: of a model with nothing beside its weights, with the guard off too.
+
+    It is the same then, and was attacked once.
+    """
+    attack, method = row.attack, row.method
+    if attack is None:
+        return []
+    bare = not (method.frozen_weights or (method.continues and method.continues.frozen_weights))
+    off = attack.model_copy(update={"params": attack.params | {"guard": "off"}})
+    return [_identity(attack), *([_identity(off)] if bare else [])]
 
 
 def _attacked(rows: Sequence[Row], whole: Sequence[Row], records: Records, known: Facts) -> Iterator[AttackedLine]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from unlearnbench import BaseParams, Continued, Method, method
 
 
-@method("relearn", reference="arXiv:2406.13356")
+@method("retaught", reference="arXiv:2406.13356")
 class Relearn(Method):
     """Finetunes what another method has unlearned on a few forget samples, or on as many that were to be kept."""
 
