@@ -109,30 +109,42 @@ class MembershipInference(Attack):
         return found | {"mia.words": words, "mia.matched": self._matched(held)}
 
     def values(self, task: "Task", records: Sequence[Any]) -> dict[str, ByPerson]:
-        """Of each score that is fair: by person, of each question the share of non-members that it is above."""
-        held, found = HoldOut.of(records, self.params), dict[str, ByPerson]()
+        """Of each score that is fair: by person, of each question the share of non-members that it is above.
+
+        A score that is not has none.
+        """
+        held = HoldOut.of(records, self.params)
+        found: dict[str, ByPerson] = {f"mia.{name}{of}": {} for name in self.params.scores for of in ("", "_tpr")}
         for name in self._fair(held):
             found |= {f"mia.{name}": held.above(name), f"mia.{name}_tpr": held.found(name)}
         return found
 
     def _fair(self, held: "HoldOut") -> list[Score]:
-        """The scores that tell nothing blindly; none where a bag of words tells who is a member."""
-        most = self.params.matched
-        if held.by_words > 0.5 + most:
+        """The scores that tell nothing blindly; none where the hold-out is not matched.
+
+        That `reference` tells nothing of the pretrained model is no evidence: it is that model's loss which is taken
+        off. So it counts only where the loss itself is matched, without which nothing does.
+        """
+        if self._unmatched(held):
             return []
         blind = {name: held.blind.auc(name).value or 0.0 for name in self.params.scores}
-        return [name for name, value in blind.items() if abs(value - 0.5) <= most]
+        return [name for name, value in blind.items() if abs(value - 0.5) <= self.params.matched]
+
+    def _unmatched(self, held: "HoldOut") -> str | None:
+        """By what members are told that knows nobody; None where by nothing."""
+        most, loss = self.params.matched, held.blind.auc("loss").value or 0.0
+        if held.by_words > 0.5 + most:
+            return f"a bag of words tells members (AUC {held.by_words:.2f})"
+        return f"the pretrained model tells members (AUC {loss:.2f})" if abs(loss - 0.5) > most else None
 
     def _matched(self, held: "HoldOut") -> MetricValue:
         """The share of scores that are fair; undefined, which refuses the row, where none is."""
-        number = len(self._fair(held))
+        number, why = (
+            len(self._fair(held)),
+            self._unmatched(held) or "the pretrained model tells members by every score",
+        )
         if number:
             return MetricValue(number / len(self.params.scores), None, None, len(held.members), None)
-        why = (
-            f"a bag of words tells members (AUC {held.by_words:.2f})"
-            if held.by_words > 0.5 + self.params.matched
-            else "the pretrained model tells members by every score"
-        )
         return MetricValue(None, None, None, len(held.members), None, f"hold-out not matched: {why}")
 
 

@@ -50,8 +50,8 @@ class Three:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody has any value."""
-        return not any(of for each in (self.own, self.nothing, self.ideal) for of in each.values())
+        """Whether no metric is named: one that is named without values could not be told, and counts as that."""
+        return not (self.own or self.nothing or self.ideal)
 
     def has(self, metric: str) -> bool:
         """Whether all three have values of a metric."""
