@@ -12,7 +12,8 @@ import torch
 from tests.attacks.aimed import Aimed
 from unlearnbench import VLM, Run, UsageError
 from unlearnbench.analysis.attacks.shares import Three, share
-from unlearnbench.attacks.quantise import Quantise, Quantised, codes_changed, quantisable, quantised, restored
+from unlearnbench.attacks.quantise import Quantise
+from unlearnbench.attacks.quantise.rounding import Quantised, codes_changed, quantisable, quantised, restored
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import tasks

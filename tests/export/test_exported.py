@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tests.export.conftest import Folder, documented
@@ -19,6 +20,7 @@ from unlearnbench.contracts.sample import Sample
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.export.folder import Destination, write
 from unlearnbench.export.kept import kept
+from unlearnbench.export.processor import write_processor
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.results.naming import cell_called
 from unlearnbench.results.row import Row
@@ -150,8 +152,49 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_read(
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**20))
     monkeypatch.setattr("unlearnbench.models.files.load.load", None)
     done = folder.run("export", "po-gd", str(tmp_path / "out"))
-    assert_one_line(done, 1, "the model takes 0.0 GiB and 0.0 are free where", "free some, or give a folder on another")
+    assert_one_line(
+        done, 1, "the model takes 6.", " MiB and 1 MiB are free where", "free some, or give a folder on another"
+    )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_killed_export_leaves_nothing_in_the_way(folder: Folder, tmp_path: Path, *, there: bool) -> None:
+    own = tmp_path / "own"
+    left = own / ".tmp-0a1b2c" if there else tmp_path / ".own.tmp-0a1b2c"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").touch()
+    done = folder.run("export", "po-gd", str(own))
+    assert (done.code, done.err) == (0, "")
+    assert [*tmp_path.iterdir()] == [own]
+    assert not [*own.glob(".*")]
+    assert {each.stat().st_mode for each in own.iterdir()} == {(own / "README.md").stat().st_mode}
+
+
+def test_a_disk_that_becomes_full_is_said(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: File too large (os error 27)")
+
+    monkeypatch.setattr("unlearnbench.export.folder.write_processor", full)
+    done = folder.run("export", "po-gd", str(tmp_path / "out"))
+    assert_one_line(done, 1, "out: No space left on device: free some, or give a folder on another disk")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_two_exports_to_one_place_do_not_get_into_each_others_way(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = []
+
+    def meanwhile(*given: Any) -> bool:
+        if not seconds:
+            seconds.append(folder.run("export", "po-gd", str(tmp_path / "out")))
+        return write_processor(*given)
+
+    monkeypatch.setattr("unlearnbench.export.folder.write_processor", meanwhile)
+    assert folder.run("export", "po-gd", str(tmp_path / "out")).code == 0
+    assert_one_line(seconds[0], 2, "out: another export is being written there; wait for it or give a new folder")
+    assert (tmp_path / "out" / "config.json").is_file()
 
 
 def test_an_adapter_on_a_model_of_the_hub_names_that(folder: Folder, tmp_path: Path) -> None:

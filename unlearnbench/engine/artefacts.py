@@ -206,7 +206,7 @@ class Store:
                 metadata = make(temporary)
                 return _write_manifest(temporary, kind, key, metadata or {})
         except (OSError, SafetensorError) as error:
-            if not _no_space(error):
+            if not no_space(error):
                 raise
             why = os.strerror(errno.ENOSPC)
             raise StoreError(f"{self.root}: {why}: free some or give another folder with --store") from error
@@ -232,7 +232,7 @@ def default_store(chosen: Path | None = None) -> Path:
     raise UsageError("there is no home folder for trained models: give a folder with --store, or set HOME")
 
 
-def _no_space(error: Exception) -> bool:
+def no_space(error: Exception) -> bool:
     """Whether a disk or a quota is full; safetensors tells it in words alone."""
     if isinstance(error, OSError):
         return error.errno in _NO_SPACE

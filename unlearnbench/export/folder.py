@@ -1,18 +1,26 @@
 """A cell's model as a folder that `transformers`, or PEFT, loads by itself."""
 
+import errno
+import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock, Timeout
+
+from ..analysis.numbers import memory
+from ..engine.artefacts import no_space
 from ..errors import ModelError, UsageError
 from ..models.files.check import loaded_bytes
 from ..results.row import Row
-from ..runtime.atomic import atomic_folder
+from ..runtime.atomic import atomic_folder, leftovers
 from .card import card_text
 from .kept import Kept
 from .paths import without_paths
@@ -27,6 +35,11 @@ BASE = "base"
 
 NAMED_LAST = ("config.json", "adapter_config.json")
 """What a folder is known for a model by."""
+
+_UNFINISHED = ".tmp-"
+"""How a folder begins that is being filled within another."""
+
+_ROOM = "free some, or give a folder on another disk"
 
 _BYTES = {"bfloat16": 2, "float16": 2}
 """Of a number of each precision; all others take 4."""
@@ -45,7 +58,7 @@ class Destination:
 
     def check(self) -> None:
         """Raise `UsageError` where something is there already, or where no folder can be."""
-        if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
+        if self.folder.exists() and not (self.folder.is_dir() and all(map(_is_leftover, self.folder.iterdir()))):
             raise UsageError(f"{self.folder} is there already and not empty; give a new folder")
         try:
             self.folder.resolve().parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +71,7 @@ class Destination:
         free = shutil.disk_usage(there if there.exists() else there.parent).free
         if needed > free:
             raise ModelError(
-                f"the model takes {needed / 2**30:.1f} GiB and {free / 2**30:.1f} are free where {self.folder} would "
-                "be: free some, or give a folder on another disk"
+                f"the model takes {memory(needed)} and {memory(free)} are free where {self.folder} would be: {_ROOM}"
             )
 
 
@@ -72,24 +84,64 @@ def write(kept: Kept, wanted: Destination, rows: Sequence[Row]) -> Kind:
     wanted.check()
     if not (wanted.adapter and kept.base_on_hub):
         wanted.check_room(loaded_bytes(kept.folder, _BYTES.get(str(kept.row.model.dtype), 4)))
-    with _filled(wanted.folder.resolve()) as folder:
+    target = wanted.folder.resolve()
+    with _alone(target), _said(wanted.folder), _filled(target) as folder:
         kind, model = _adapter(kept, folder, wanted.hub) if wanted.adapter else _whole(kept, folder)
         for place in (folder, folder / BASE) if (folder / BASE).is_dir() else (folder,):
             trust = write_processor(model, kept.card, kept.folder, place)
             without_paths(place)
-        text = card_text(kept, kind, rows, wanted.hub or wanted.folder.resolve().name, trust=trust)
+        text = card_text(kept, kind, rows, wanted.hub or target.name, trust=trust)
         (folder / "README.md").write_text(text, encoding="utf-8")
+        for file in folder.rglob("*.safetensors"):
+            file.chmod((folder / "README.md").stat().st_mode)  # else nobody but their writer could read them
     return kind
 
 
 @contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Let nobody else on this machine write there meanwhile; raises `UsageError` where somebody does."""
+    name = hashlib.sha256(bytes(target)).hexdigest()[:16]
+    lock = FileLock(Path(gettempdir(), f"unlearnbench-export-{name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{target}: another export is being written there; wait for it or give a new folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    """Without bars of `transformers`; raises `ModelError` where the disk becomes full after all."""
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if not no_space(error):
+            raise
+        raise ModelError(f"{folder}: {os.strerror(errno.ENOSPC)}: {_ROOM}") from None
+    finally:
+        logging.enable_progress_bar()
+
+
+@contextmanager
 def _filled(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes ``target`` at the end; one that is there, and empty, stays the one that it is."""
+    """A folder to fill that becomes ``target`` at the end; one that is there, and empty, stays the one that it is.
+
+    What killed exports to the same place have left goes first.
+    """
+    for abandoned in (*leftovers(target), *(target.iterdir() if target.exists() else ())):
+        shutil.rmtree(abandoned, ignore_errors=True)
     if not target.exists():
         with atomic_folder(target) as folder:
             yield folder
         return
-    folder = target / f".tmp-{secrets.token_hex(6)}"  # within: it may be a disk of its own
+    folder = target / f"{_UNFINISHED}{secrets.token_hex(6)}"  # within: it may be a disk of its own
     folder.mkdir()
     try:
         yield folder
@@ -97,6 +149,11 @@ def _filled(target: Path) -> Iterator[Path]:
             path.rename(target / path.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether it is what a killed export has left."""
+    return path.name.startswith(_UNFINISHED)
 
 
 def _whole(kept: Kept, folder: Path) -> "tuple[Kind, VLM]":

@@ -14,7 +14,7 @@ from ...contracts.attack import Values
 from ...contracts.scored import LEAST_GAP
 from ...errors import DataError
 from ...metrics.statistics import LEVEL, resampled
-from ..score.levels import flat, knowing, leaks_by_cluster
+from ..score.levels import flat, gives_away, knowing, leaks_by_cluster
 
 Array = NDArray[np.float64]
 
@@ -76,7 +76,8 @@ def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, l
         own, nothing, ideal = three.of(metric)
         means[metric] = (float(flat(own).mean()), float(flat(nothing).mean()), float(flat(ideal).mean()))
         side = knowing(metric, nothing, ideal)
-        if side * (flat(nothing).mean() - flat(ideal).mean()) < least_gap:
+        apart = side * (means[metric][1] - means[metric][2]) if two_sided else gives_away(metric, nothing, ideal)
+        if apart < least_gap:
             continue
         table = _two_sided(own, nothing, ideal) if two_sided else _one_sided(own, nothing, ideal, side)
         values.append(float(_left(table.sum(0, keepdims=True), two_sided)[0]))

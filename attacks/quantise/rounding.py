@@ -1,50 +1,19 @@
-"""Quantisation: do fewer bits a weight undo what unlearning changed by a little? Nobody need mean it."""
+"""How weights are rounded: to the nearest of a group's codes, by this file or as a library does it."""
 
 import json
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from unlearnbench import NOTHING, Attack, AttackParams, Edit, Footprint, MetricValue, UsageError, attack
+from unlearnbench import Edit
+
+from .routes import Route, needed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from unlearnbench import VLM, Counts, Run, Sets, Target, Task, Workload
-
-WEIGHTS = "weights"
-"""The set of the one record that is of no question."""
-
-
-Route = Literal["rtn", "bnb-nf4", "bnb-fp4", "torchao"]
-
-
-class QuantiseParams(AttackParams):
-    """Round-to-nearest, symmetric, by groups of a row's numbers; or as a library rounds."""
-
-    route: Route = Field("rtn", description="who rounds: rtn, this file; bnb-..: bitsandbytes, 4 bits alone; torchao")
-    bits: tuple[int, ...] = Field((8, 4), min_length=1, description="bits a weight, each a variant")
-    group: int = Field(128, ge=1, description="numbers of a row that share a scale")
-
-    presets: ClassVar = {"tiny": {"group": 32}}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _four_bits(cls, values: Any) -> Any:
-        if isinstance(values, dict) and str(values.get("route", "")).startswith("bnb"):
-            return {"bits": (4,)} | values
-        return values
-
-    @model_validator(mode="after")
-    def _as_the_route_can(self) -> Self:
-        if self.route.startswith("bnb") and self.bits != (4,):
-            raise ValueError(f"route={self.route} has 4 bits alone: leave bits out")
-        return self
+    from unlearnbench import VLM
 
 
 class Quantised(Edit):
@@ -81,54 +50,6 @@ class Quantised(Edit):
         groups = grouped(weight, self.group).flatten(0, 1).contiguous()
         by = by_torchao(groups, self.bits) if self.route == "torchao" else by_bitsandbytes(groups, self.route)
         return by.view(weight.shape[0], -1)[:, : weight.shape[1]]
-
-
-@attack("quantise", reference="arXiv:2410.16454")
-class Quantise(Attack):
-    """The language model's linear layers rounded to 8 and to 4 bits, as models are when they are put to use.
-
-    An adapter is merged in float32 before: rounded under a live one, what it learned would stay in full precision.
-    Embeddings, head, projector, tower, and what a method put beside the weights stay as they are.
-    """
-
-    access = "weights-write"
-    needs = ("base",)
-    Params = QuantiseParams
-    params: QuantiseParams
-
-    def change(self, model: "VLM", sets: "Sets", run: "Run") -> "Mapping[str, Edit]":
-        """A variant for each number of bits."""
-        if self.params.route != "rtn":
-            needed(self.params.route)
-        return {f"{bits} bits": Quantised(bits, self.params.group, self.params.route) for bits in self.params.bits}
-
-    def ask(self, model: "VLM", target: "Target", run: "Run") -> dict[str, list[dict[str, Any]]]:
-        """The questions, and of how many weights the codes are no longer the base's."""
-        found = super().ask(model, target, run)
-        if self.params.route != "rtn" or not target.variant:
-            return found
-        changed, of = codes_changed(model, target.beside("base"), int(target.variant.split()[0]), self.params.group)
-        return {"": [*found[""], {"set": WEIGHTS, "id": "codes", "changed": changed, "of": of}]}
-
-    def measured(self, task: "Task", records: Sequence[Any]) -> dict[str, MetricValue]:
-        """The task's metrics, and the share of codes that changed."""
-        found = super().measured(task, [each for each in records if each["set"] != WEIGHTS])
-        for each in (each for each in records if each["set"] == WEIGHTS):
-            found["quantise.codes_changed"] = MetricValue(each["changed"] / each["of"], None, None, each["of"], None)
-        return found
-
-    def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
-        """The task's own."""
-        return super().values(task, [each for each in records if each["set"] != WEIGHTS])
-
-    def footprint(self, model: "Counts", work: "Workload") -> Footprint:
-        """Nothing is trained."""
-        return NOTHING
-
-    @classmethod
-    def edit_class(cls) -> type[Quantised]:
-        """Its own."""
-        return Quantised
 
 
 def quantisable(model: "VLM") -> "list[tuple[str, nn.Parameter]]":
@@ -171,21 +92,6 @@ def codes_changed(model: "VLM", base: "VLM", bits: int, group: int) -> tuple[int
         codes = [quantised(weight, bits, group)[0].flatten(1)[:, : own.shape[1]] for weight in (own, rounded)]
         changed, of = changed + int((codes[0] != codes[1]).sum()), of + own.numel()
     return changed, of
-
-
-LIBRARIES: dict[str, str] = {"bnb-nf4": "bitsandbytes", "bnb-fp4": "bitsandbytes", "torchao": "torchao"}
-
-
-def needed(route: Route) -> Any:
-    """The library of a route; raises `UsageError` that says what to install."""
-    name = LIBRARIES[route]
-    try:
-        return import_module(name)
-    except ImportError:
-        raise UsageError(
-            f"attack quantise: route={route} needs {name}, which is not installed: pip install 'unlearnbench[{name}]', "
-            "or leave the route out"
-        ) from None
 
 
 def by_bitsandbytes(groups: Tensor, route: Route) -> Tensor:

@@ -1,0 +1,3 @@
+"""Quantisation: fewer bits a weight."""
+
+from .attack import Quantise as Quantise
