@@ -66,6 +66,12 @@ class Fact(Sample):
         """As the data name them, where they do."""
         return self.question.keywords or super().keywords
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The answer in other words, and false answers in the same."""
+        true, false = self.question.paraphrased_answer, self.question.perturbed_answers
+        return (true, *false) if true and false else ()
+
 
 @dataclass(frozen=True)
 class People(Sets):

@@ -122,8 +122,8 @@ class Target(Protocol):
     def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
         """Another model of the cell's chain, which the attack ``needs``, on the same device.
 
-        It is to be asked through `records` alone, which keeps its answers apart: the run's journal is that of the model
-        that is attacked.
+        It is to be asked through `records`, which keeps its answers apart, or without the run's journal, which is that
+        of the model that is attacked.
         """
 
 
@@ -216,6 +216,14 @@ class Attack:
         A variant of which no model has any is not scored: one that is there as a control, for instance.
         """
         return task.by_question(records)
+
+    def compared(self, values: Values, ideal: Values) -> Values:
+        """A model's `values` beside those of the retrained one that was attacked alike: by default as they are.
+
+        The score is made of these, for the retrained model and the base too. To be defined where a value means nothing
+        by itself; values of the same questions then stand in one order.
+        """
+        return values
 
     def degree(self, variant: str) -> float | None:
         """Where on the ``axis`` a variant stands; None where it is no point of the curve."""

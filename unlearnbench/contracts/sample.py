@@ -23,10 +23,21 @@ class Query(Protocol):
 
 @dataclass(frozen=True)
 class Asked:
-    """A text and its pictures: the plainest `Query`."""
+    """A text and its pictures: the plainest `Query`.
+
+    ``begun`` is what the answer is made to begin with, as whoever writes the whole prompt can: the model goes on from
+    there, and what it says is only the rest.
+    """
 
     text: str
     images: tuple[Path, ...] = ()
+    begun: str = ""
+
+
+def begun(query: Query) -> str:
+    """What the answer to a query is made to begin with: nothing, of any query that does not say it."""
+    text: str = getattr(query, "begun", "")
+    return text
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,11 @@ class Sample:
     def keywords(self) -> tuple[str, ...]:
         """What of the answer tells it: by default all of it."""
         return (self.answer,)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Answers to choose from, in words of one kind, the true one first: by default none."""
+        return ()
 
 
 FEW = 15

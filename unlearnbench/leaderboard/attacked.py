@@ -17,7 +17,7 @@ from ..results.row import Row
 from .definition import Definition
 from .editions import edition
 from .submission import RowSummary
-from .values import Attacked
+from .values import Attacked, ByReplicate
 
 
 def name_of(attack: str, variant: str, metric: str) -> str:
@@ -114,6 +114,27 @@ def _other_questions(
 
 def _counts(summary: RowSummary) -> dict[str, dict[str, int]]:
     return {name: {cluster: len(values) for cluster, values in of.items()} for name, of in summary.values.items()}
+
+
+def compared(attacked: Attacked, own: ByReplicate, ideal: ByReplicate) -> ByReplicate:
+    """A line's values of single questions, those of attacked models as their attacks compare them with the ideal's."""
+    found: ByReplicate = defaultdict(dict, {at: dict(of) for at, of in own.items()})
+    for name, rows in attacked.items():
+        for at, row in rows.items():
+            for variant in _variants([row]):
+                head = name_of(name, variant, "")
+                two = [
+                    {
+                        metric.removeprefix(head): of
+                        for metric, of in each.get(at, {}).items()
+                        if metric.startswith(head)
+                    }
+                    for each in (own, ideal)
+                ]
+                if all(two) and two[0].keys() == two[1].keys():
+                    beside = attack_of(row).compared(*two)
+                    found[at] |= {f"{head}{metric}": of for metric, of in beside.items()}
+    return found
 
 
 @dataclass(frozen=True)

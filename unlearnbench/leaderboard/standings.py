@@ -15,7 +15,7 @@ from ..analysis.score.levels import levels
 from ..analysis.score.trace import trace
 from ..analysis.score.verdict import Verdict, verdict
 from ..results.row import Row
-from .attacked import AttackedRows, attack_levels, lost_under_attack
+from .attacked import AttackedRows, attack_levels, compared, lost_under_attack
 from .definition import Board
 from .editions import edition
 from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
@@ -178,6 +178,9 @@ class _Ranker:
         self.higher = [columns[name].higher_is_better is not False for name in self.rule.conditions]
         by_method = {line.method: of for line, of in zip(lines, values, strict=True)}
         self.nothing, self.ideal = by_method[references.nothing], by_method[references.ideal]
+        ideal = self.ideal.of
+        for each in values:
+            each.of = compared(each.attacked, each.of, ideal)
         added = attack_levels(board.definition, self.nothing.attacked, self.nothing.of, self.ideal.of)
         self.levels, self.untold = {**self.rule.levels, **added.levels}, added.untold
         self.rule = self.rule.model_copy(update={"levels": self.levels})

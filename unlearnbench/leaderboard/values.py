@@ -16,14 +16,17 @@ Attacked = Mapping[str, Mapping[Replicate, Row]]
 """Attacked rows of a line's models, by attack and replicate: their values are named as `attacked.name_of` says."""
 
 
+ByReplicate = dict[Replicate, dict[str, Mapping[str, Sequence[float]]]]
+"""Values of single questions of each replicate, by metric and cluster."""
+
+
 class Values:
     """Of one line."""
 
     def __init__(self, line: Line, summaries: Mapping[str, RowSummary], attacked: Attacked | None = None) -> None:
         self.attacked: Attacked = attacked or {}
         self.metrics: dict[Replicate, dict[str, float | None]] = defaultdict(dict)
-        self.of: dict[Replicate, dict[str, dict[str, list[float]]]] = defaultdict(dict)
-        """Of each replicate, by metric and cluster, the values of single questions."""
+        self.of: ByReplicate = defaultdict(dict)
         self._sums: dict[Replicate, dict[str, dict[str, tuple[float, int]]]] = defaultdict(dict)
         for row in line.rows:
             self.metrics[replicate(row)] |= {name: metric.value for name, metric in row.metrics.items()}

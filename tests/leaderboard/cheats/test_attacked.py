@@ -18,6 +18,7 @@ from unlearnbench.leaderboard.definition import Board, read_board
 from unlearnbench.leaderboard.site.build import build_site
 from unlearnbench.leaderboard.standings import Standing, tables
 from unlearnbench.leaderboard.submission import read
+from unlearnbench.registry import attacks
 from unlearnbench.results.row import AttackInfo, Row
 from unlearnbench.results.store import RowStore
 
@@ -95,6 +96,18 @@ def test_what_comes_back_under_an_attack_is_hidden_and_no_more(board: Board, res
     (table,) = tables(board, [read(path) for path in board.submissions])
     build_site([(board, [read(path) for path in board.submissions], [table])], tmp_path / "site", None)
     assert "Weights-write attacks" in (tmp_path / "site" / "made-up" / "index.html").read_text()
+
+
+def test_values_may_be_compared_with_the_ideals_before_they_rank(
+    board: Board, results: RowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attack by which all models do as the ideal does tells none from another."""
+    add_method(results, "silent", forget=0.1)
+    attack(results, "silent", 0.9)
+    assert not sent(board, results).problems
+    monkeypatch.setattr(attacks.get(ATTACK), "compared", lambda self, values, ideal: ideal)
+    (table,) = tables(board, [read(path) for path in board.submissions])
+    assert (table.untold, [*table.levels]) == ((ATTACK,), ["text", "logits"])
 
 
 def test_a_method_that_was_not_attacked_stays_at_home(board: Board, results: RowStore) -> None:

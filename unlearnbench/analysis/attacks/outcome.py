@@ -80,7 +80,8 @@ def _outcome(
     attack: Attack, task: Task, trio: Trio, variant: str, found: Sequence[list[Any]], whole: Sequence[Sequence[Any]]
 ) -> AttackOutcome | None:
     rule, seed = levels_of(attack, task), trio.own.seed
-    three = _three(lambda records: attack.values(task, records), found)
+    ideal = _three(lambda records: attack.values(task, records), found).ideal
+    three = _three(lambda records: attack.compared(attack.values(task, records), ideal), found)
     if three.is_empty:
         return None
     levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}

@@ -37,8 +37,8 @@ def attack_verdict(
     if not told:
         return "cannot tell" if able else "inconclusive"
     if back := [name for name, of in told.items() if not gone(of)]:
-        known = (clean.get(name, ()) for name in back)
-        was_there = any(each and not gone([value for value in each if value is not None]) for each in known)
+        known = ([value for value in clean.get(name, ()) if value is not None] for name in back)
+        was_there = any(each and not gone(each) for each in known)
         return "leaks" if was_there else "comes back"
     if not kept:
         return "broken"

@@ -14,7 +14,7 @@ from typing import Any, Generic
 import torch
 
 from ...contracts.request import K, R, Request
-from ...contracts.sample import Query
+from ...contracts.sample import Query, begun
 from ...errors import PluginError
 from ...runtime import distributed
 from ...runtime.run import Run
@@ -164,9 +164,9 @@ def batches(order: Sequence[int], size: int, pictures: Sequence[Hashable]) -> li
     return made
 
 
-def _content(query: Query) -> list[str]:
+def _content(query: Query) -> list[object]:
     """What a query asks, wherever its pictures' files lie."""
-    return [*map(_digest, query.images), query.text]
+    return [*map(_digest, query.images), query.text, *([[start]] if (start := begun(query)) else [])]
 
 
 def _digest(image: Path) -> str:

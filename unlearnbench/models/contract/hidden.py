@@ -1,6 +1,6 @@
 """What blocks of a network give out, read in a forward pass with its gradients."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -73,6 +73,38 @@ def outputs(modules: Mapping[str, nn.Module], *, until: nn.Module | None = None)
     finally:
         for each in hooks:
             each.remove()
+
+
+@contextmanager
+def replaced(modules: Mapping[str, nn.Module], states: Mapping[str, Tensor], marked: Tensor) -> Iterator[None]:
+    """Let each of ``modules`` give out ``states`` [tokens, d] of its name at the places [B, L] that are ``marked``.
+
+    Raises `UsageError` for one that no pass inside the block has entered.
+    """
+    passed: set[str] = set()
+
+    def put(name: str) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> Any:
+            passed.add(name)
+            whole = (output if isinstance(output, Tensor) else output[0]).clone()
+            whole[marked] = states[name].to(whole)
+            return whole if isinstance(output, Tensor) else (whole, *output[1:])
+
+        return hook
+
+    hooks = [module.register_forward_hook(put(name)) for name, module in modules.items()]
+    try:
+        yield
+    finally:
+        for each in hooks:
+            each.remove()
+    refuse_skipped(name for name in modules if name not in passed)
+
+
+def refuse_skipped(names: Iterable[str]) -> None:
+    """Raise `UsageError` for a block that was passed by."""
+    if (first := next(iter(names), None)) is not None:
+        raise UsageError(f"{first} reads pictures and is passed by without any; ask for another block")
 
 
 def _enough(module: nn.Module, args: Any) -> None:

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ...contracts.sample import Query
+from ...contracts.sample import Query, begun
 from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from . import hidden
@@ -209,7 +209,10 @@ class VLM(Network):
 
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
-        """Apply the chat template and tokenise, with ``answers`` and their end tokens if given."""
+        """Apply the chat template and tokenise, with ``answers`` and their end tokens if given.
+
+        What an answer is made to begin with (`Asked`) stands in the prompt, in the tokens that an answer would have.
+        """
         if answers is not None and len(answers) != len(queries):
             raise UsageError(f"{len(queries)} queries and {len(answers)} answers; give an answer for each")
         if (heard := _heard.get()) is not None:
@@ -219,9 +222,11 @@ class VLM(Network):
         rows = []
         for position, (query, own) in enumerate(zip(queries, pictures, strict=True)):
             prompt, question = self._prompts.prompt(query.text, own)
+            if start := begun(query):
+                prompt = [*prompt, *self._answer(start)[:-1]]
             answer = self._answer(answers[position]) if answers is not None else []
-            ids = [*prompt, *answer]
-            rows.append((ids, question + [False] * len(answer), [False] * len(prompt) + [True] * len(answer)))
+            ids, told = [*prompt, *answer], [False] * (len(prompt) - len(question) + len(answer))
+            rows.append((ids, question + told, [False] * len(prompt) + [True] * len(answer)))
         longest = max(len(ids) for ids, *_ in rows)
 
         def left_padded(column: int, fill: int) -> Tensor:
@@ -321,6 +326,20 @@ class VLM(Network):
         their order. A block of the vision tower or the projector works on pictures: one tensor [tokens, width] a
         picture of the batch, in the block's own order of tokens; the picture is encoded for it anew. Raises
         `UsageError` for a name that is no block, and for positions that mean nothing.
+        """
+
+    @abstractmethod
+    def patched(
+        self,
+        batch: Batch,
+        states: Mapping[str, Sequence[Tensor]],
+        positions: Positions = "predicting",
+        visual: list[Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """`answer_log_probabilities` where blocks of the language model give out ``states`` in place of their own.
+
+        They are as `hidden` gives them, of another model for instance: by the block's name, one tensor [tokens, d] a
+        sample, of the tokens that ``positions`` mean. Raises `UsageError` as `hidden` does.
         """
 
     def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:

@@ -1,7 +1,7 @@
 """What both kinds of models share: one way through `transformers` to attention, likelihoods and generated answers."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,6 +145,25 @@ class DecoderVLM(VLM):
                 found[name] = tuple(state[its] for state, its in zip(states, own, strict=True))
         return {name: found[name] for name in names}
 
+    def patched(  # noqa: D102
+        self,
+        batch: Batch,
+        states: Mapping[str, Sequence[Tensor]],
+        positions: Positions = "predicting",
+        visual: list[Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        modules = blocks_called(self.blocks(), [*states])
+        hidden.divided(modules, positions)
+        seen, marked = self.look(batch) if visual is None else visual, hidden.mask(batch, positions)
+        found: dict[int, Tensor] = {}
+        for group in self._groups(batch, seen, shared=False):
+            own = {name: torch.cat([of[row] for row in group.rows]) for name, of in states.items()}
+            with hidden.replaced(modules, own, marked[group.rows]):
+                logs = self._logits(group).float().log_softmax(-1)
+            said = logs.gather(1, group.batch.input_ids[group.batch.answer_mask][:, None])[:, 0]
+            found |= zip(group.rows, by_sample(group.batch, said), strict=True)
+        return tuple(found[row] for row in range(len(batch)))
+
     def _states(
         self, batch: Batch, visual: list[Tensor], modules: dict[str, nn.Module], *, shared: bool
     ) -> dict[str, list[Tensor]]:
@@ -156,8 +175,7 @@ class DecoderVLM(VLM):
                     continued = prefix.read(self, group.batch, group.visual)
                 else:
                     self._forward(group.batch, group.visual, logits_to_keep=1)
-            if skipped := [name for name, passes in read.items() if not passes]:
-                raise UsageError(f"{skipped[0]} reads pictures and is passed by without any; ask for another block")
+            hidden.refuse_skipped(name for name, passes in read.items() if not passes)
             for place, row in enumerate(group.rows):
                 if group.shares:
                     parts[row] = {name: continued.put_together(place, *passes) for name, passes in read.items()}
