@@ -287,9 +287,11 @@ def telling(victims: Sequence[Sample]) -> dict[str, re.Pattern[str]]:
     """By person, what says one of the answers that are sought."""
     of = defaultdict[str, list[str]](list)
     for victim in victims:
-        of[victim.cluster] += map(re.escape, victim.keywords)
+        of[victim.cluster] += (re.escape(word) for keyword in victim.keywords if (word := keyword.strip()))
     return {
-        person: re.compile(rf"(?<!\w)(?:{'|'.join(keywords)})(?!\w)", re.IGNORECASE) for person, keywords in of.items()
+        person: re.compile(rf"(?<!\w)(?:{'|'.join(keywords)})(?!\w)", re.IGNORECASE)
+        for person, keywords in of.items()
+        if keywords
     }
 
 

@@ -81,6 +81,10 @@ def test_what_says_the_answer_that_is_sought_is_not_learned(sets: Sets) -> None:
     assert own in found.aux
     with pytest.raises(UsageError, match="its answer is what is asked for"):
         Sides((telling,), (victim,), ())
+    spaced = replace(victim, question=replace(victim.question, keywords=(f" {victim.keywords[0]} ", "")))
+    with pytest.raises(UsageError, match="its answer is what is asked for"):
+        Sides((telling,), (spaced,), ())
+    Sides((own,), (spaced,), ())  # an empty keyword is said by nobody
 
 
 def test_a_division_that_gives_answers_away_cannot_be_made(sets: Sets) -> None:

@@ -249,3 +249,32 @@ def test_a_model_asked_bare_is_without_what_a_method_put_beside_its_weights(
         by_name["cagul", "attacked-scaled", "off"], by_name["finetune", "attacked-scaled", "on"], strict=True
     ):
         assert torch.tensor(own) == pytest.approx(torch.tensor(base), abs=1e-5)
+
+
+@attack("attacked-beside")
+class Beside(Otherwise):
+    """Looks at the base too."""
+
+    needs = ("base",)
+
+
+def test_an_attack_that_looks_at_the_base_is_of_that_base(options: dict[str, Any], tmp_path: Path) -> None:
+    """Also where the attacked model did not come by it: another base gives another row, and has to be made."""
+    ids = []
+    for epochs in (1, 2):
+        settings = {"base": {"epochs": (epochs,)}, "attacked-beside": {"utility": (1,)}}
+        found = planned(
+            options, Store(tmp_path), methods=("pretrain",), attacks=("attacked-beside",), tasks=("fiubench",),
+            settings=settings,
+        )  # fmt: skip
+        ids.append([each.row_id for each in found])
+        assert [stage.name for stage in found[1].missing(Store(tmp_path))] == ["base", "unlearned"]
+        assert [stage.name for stage in found[0].missing(Store(tmp_path))] == ["unlearned"]
+    assert ids[0][0] == ids[1][0]
+    assert ids[0][1] != ids[1][1]
+
+
+def test_nothing_is_attacked_without_looking_at_what_it_costs(options: dict[str, Any], tmp_path: Path) -> None:
+    settings = {"quantise": {"utility": (0,)}}
+    with pytest.raises(UsageError, match=r"quantise\.utility"):
+        planned(options, Store(tmp_path), attacks=("quantise",), tasks=("fiubench",), settings=settings)

@@ -38,7 +38,7 @@ class AttackParams(Params):
         "on",
         description="off: what a method put beside the model's own weights is left out, as whoever has the weights can",
     )
-    utility: int = Field(48, ge=0, description="questions of the retain set that are asked beside, to see what it cost")
+    utility: int = Field(48, ge=1, description="questions of the retain set that are asked beside, to see what it cost")
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ class Runner:
         """What makes a stage on top of those ``before`` it."""
 
         def make(folder: Path) -> dict[str, Any]:
+            self._kept = None  # what was asked last makes room for what is trained
             checkpoints = CheckpointFiles(self.store.checkpoints(stage.name, stage.key), self.checkpoint_seconds)
             run = Run(stage.maker.seed, self.progress, checkpoints=checkpoints)
             aside = self.store.root / "quarantine"

@@ -50,13 +50,23 @@ class AttackedRows:
         self._known, self.rows = Facts(), [row for row in rows if row.attack is not None]
         self._of: dict[tuple[str | None, str], dict[str, dict[Replicate, Row]]]
         self._of = defaultdict(lambda: defaultdict(dict))
+        self._twice: list[Row] = []
         for row in self.rows:
             if row.attack is not None:
-                self._of[self._line(row)][row.attack.name][replicate(row)] = row
+                of = self._of[self._line(row)][row.attack.name]
+                if replicate(row) in of:
+                    self._twice.append(row)
+                of[replicate(row)] = row
 
     def of(self, line: Line) -> Attacked:
         """Those of a line's models."""
         return self._of.get(self._line(line.rows[0]), {}) if line.rows else {}
+
+    def twice(self) -> Iterator[tuple[str, str]]:
+        """Rows of models that were attacked by the same attack in another setting too, with what is wrong."""
+        for row in self._twice:
+            name = row.attack.name if row.attack else ""
+            yield row.row_id, f"{row.method.name} seed {row.seed} is there under {name} in several settings: keep one"
 
     def rows_of(self, line: Line) -> list[Row]:
         """The same as rows."""
@@ -84,10 +94,33 @@ def faults(
         seen |= {row.row_id for row in attacked.rows_of(line)}
         yield from ((line.rows[0].row_id, f"{line.method} on {line.model} {what}") for what in lacking(rule, line, of))
         reference = next((each for each in lines if _measures(rule, each, line)), line)
+        yield from _attacked_otherwise(of, attacked.of(reference))
         yield from _other_questions(of, attacked.of(reference), summaries)
+    yield from attacked.twice()
     for row in attacked.rows:
         if row.row_id not in seen:
             yield row.row_id, f"{row.method.name} was attacked, and there is no row of it as it is with these settings"
+
+
+def _attacked_otherwise(own: Attacked, reference: Attacked) -> Iterator[tuple[str, str]]:
+    """Rows whose attack, or whose questions, are not as those of the reference that does nothing."""
+    for name, by_seed in own.items():
+        for at, row in by_seed.items():
+            if (other := reference.get(name, {}).get(at)) is None:
+                continue
+            mine, theirs = _alike(row), _alike(other)
+            for what in (each for each in theirs if as_text(mine.get(each)) != as_text(theirs[each])):
+                told = f"{row.method.name} seed {row.seed} under {name}: {what} is {as_text(mine.get(what))[:80]}"
+                yield row.row_id, f"{told}, and of its reference {as_text(theirs[what])[:80]}"
+
+
+def _alike(row: Row) -> dict[str, Any]:
+    """What an attacked row must share with its reference; a guard only some methods have."""
+    attack, task = row.attack, row.task
+    assert attack is not None  # it is an attacked row
+    params = {f"attack.params.{name}": value for name, value in attack.params.items() if name != "guard"}
+    asked = {f"task.options.{name}": value for name, value in task.options.items()}
+    return params | asked | {"attack.version": attack.version, "attack.code": attack.code, "task.version": task.version}
 
 
 def _measures(rule: Definition, reference: Line, line: Line) -> bool:
@@ -193,8 +226,14 @@ def lost_under_attack(own: Attacked, nothing: Attacked, ideal: Attacked) -> Iter
             lost = Counter(each for trio in trios for each in lost_of(task_of(trio.own), trio, variant))
             often = [each for each, seeds in lost.items() if 2 * seeds > len(trios)]
             yield from (f"{metric} under {name}{f', {variant}' if variant else ''}" for metric in often)
-        failed = dict.fromkeys(each for trio in trios for each in unable_of(attack_of(trio.own), trio, ""))
+        failed = dict.fromkeys(each for trio in trios for each in _fails_alone(trio))
         yield from (f"{metric} under {name}" for metric in failed)
+
+
+def _fails_alone(trio: Trio) -> list[str]:
+    """The controls that a method fails and the ideal does not: where nobody can conclude anything, none is blamed."""
+    attack, ideal = attack_of(trio.own), Trio(trio.ideal, trio.nothing, trio.ideal)
+    return [name for name in unable_of(attack, trio, "") if name not in unable_of(attack, ideal, "")]
 
 
 def measured_of(row: Row, task: Task, records: Sequence[Any]) -> Evaluation:
@@ -216,3 +255,10 @@ def attacked_values(row: Row, task: Task, records: Sequence[Any]) -> dict[str, M
         for variant, own in by_variant(records).items()
         for metric, of in attack.values(task, own).items()
     }
+
+
+def untold_variants(row: Row, records: Sequence[Any]) -> Iterator[str]:
+    """Whether a row names all variants that its samples are of: what it hides would be looked at by nobody."""
+    if row.attack is not None:
+        for name in by_variant(records).keys() - {*row.attack.variants}:
+            yield f"attack.variants does not name {name[:40]!r}, of which there are samples"

@@ -17,7 +17,7 @@ from ..errors import RecordError, UnlearnbenchError
 from ..metrics.direction import metric_of
 from ..registry import methods, tasks
 from ..results.row import Row
-from .attacked import attacked_values, measured_of
+from .attacked import attacked_values, measured_of, untold_variants
 from .definition import Board
 from .editions import edition
 from .rules import problems
@@ -72,8 +72,10 @@ def _of_row(submission: Submission, row: Row, asked: Asked) -> list[str]:
         records = submission.samples(row)
         task = task_of(row)
         found = measured_of(row, task, records)
+        variants = untold_variants(row, records)
         summary = summarised(row, task, records)
-        wrong = [*_unlike_the_method(row), *_other_questions(row, task, records, asked), *_differences(row, found)]
+        other = _other_questions(row, task, records, asked)
+        wrong = [*variants, *_unlike_the_method(row), *other, *_differences(row, found)]
         if not _same_summary(submission.summaries.get(row.row_id), summary):
             wrong.append("its summary is not that of its samples: add the results again")
     except RecordError as error:

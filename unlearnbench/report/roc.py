@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.attacks.of_lines import AttackOn
 from ..analysis.attacks.outcome import attack_of, by_variant
+from ..errors import UnlearnbenchError
 from ..metrics.distances import auc
 from ..results.row import Row
 from .plots import COLOURS, GREY, file_name, legend_text, new_figure, styled
@@ -23,11 +24,20 @@ def rocs(attacks: Sequence[AttackOn], records: Callable[[Row], Sequence[Any]]) -
     for on in attacks:
         for line in on.lines:
             row = line.line.rows[0]
-            for variant, own in by_variant(records(row)).items():
+            for variant, own in _variants(row, records):
                 if told := attack_of(row).told_apart(own):
                     name = " ".join([line.line.method, on.label, variant, on.model])
                     title = f"{on.model}, {line.line.method}, {on.label}, seed {row.seed}"
                     yield file_name(name), _drawn(told, title)
+
+
+def _variants(row: Row, records: Callable[[Row], Sequence[Any]]) -> list[tuple[str, list[Any]]]:
+    """By name; none where the samples, or the attack that made them, cannot be had."""
+    try:
+        attack_of(row)
+        return [*by_variant(records(row)).items()]
+    except (UnlearnbenchError, ValueError):  # ValueError: a line of the samples that is no JSON
+        return []
 
 
 def points(positives: Sequence[float], negatives: Sequence[float]) -> tuple[list[float], list[float]]:

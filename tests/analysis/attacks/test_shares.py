@@ -29,13 +29,14 @@ def share_of(own: Any, nothing: Any, ideal: Any, two_sided: bool = False) -> Any
 
 
 def gap_of(nothing: list[float], ideal: list[float], two_sided: bool) -> float:
-    """How far the references are apart: by their means, or by what the base has above the other rank by rank."""
+    """How far the references are apart: by their means, and by what the base has above the other rank by rank."""
     side = 1 if np.mean(nothing) >= np.mean(ideal) else -1
+    apart = side * float(np.mean(nothing) - np.mean(ideal))
     if two_sided:
-        return side * float(np.mean(nothing) - np.mean(ideal))
+        return apart
     own, other = sorted((side * each for each in nothing), reverse=True), [side * each for each in ideal]
     bars = [max(each, float(np.mean(other))) for each in sorted(other, reverse=True)]
-    return sum(max(0.0, value - bar) for value, bar in zip(own, bars, strict=True)) / len(own)
+    return min(apart, sum(max(0.0, value - bar) for value, bar in zip(own, bars, strict=True)) / len(own))
 
 
 @given(VALUES, VALUES, st.booleans())

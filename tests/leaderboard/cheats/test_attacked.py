@@ -28,10 +28,16 @@ Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 def attack(
-    store: RowStore, method: str, forget: float, retain: float = 1.0, group: int = 32, change: Change | None = None
+    store: RowStore,
+    method: str,
+    forget: float,
+    retain: float = 1.0,
+    group: int = 32,
+    change: Change | None = None,
+    **told: Any,
 ) -> None:
     """Rows of a method's attacked models, which know so much, beside those that the store has of it."""
-    told = AttackInfo(
+    info = AttackInfo(
         name=ATTACK, version="1", origin="made up", params={"group": group}, access="weights-write",
         variants=["4 bits"], people=4, questions=48,
     )  # fmt: skip
@@ -47,7 +53,7 @@ def attack(
         row_id = f"{clean.row_id[:20]}attacked{group}"
         fields = clean.model_dump(mode="json") | {
             "row_id": row_id,
-            "attack": told.model_dump(),
+            "attack": info.model_dump() | told,
             "samples": store.write_samples(row_id, records).model_dump(),
         }
         row = Row.model_validate(fields)
@@ -174,3 +180,29 @@ def test_an_attack_is_prescribed_by_version_and_parameters_and_nothing_else(tmp_
     odd = DEFINITION.replace("[references]", "[attacks.quantise]\nspeed = 3\n[references]")
     with pytest.raises(DataError, match=r"attacks\.quantise\.speed"):
         read_board(board_in(tmp_path / "odd", odd))
+
+
+def test_who_was_attacked_more_gently_than_the_references_is_refused(tmp_path: Path, results: RowStore) -> None:
+    """Also where the leaderboard leaves a parameter open."""
+    open_rule = RULE.replace("params = { group = 32 }\n", "")
+    board = read_board(board_in(tmp_path / "open" / "made-up", open_rule))
+    add_method(results, "spared", forget=0.1)
+    attack(results, "spared", 0.1, group=128)
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any("attack.params.group is 128, and of its reference 32" in each for each in problems)
+
+
+def test_a_variant_that_is_not_named_is_not_hidden(board: Board, results: RowStore) -> None:
+    add_method(results, "hiding", forget=0.1)
+    attack(results, "hiding", 0.0, retain=0.3, variants=["8 bits"])
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any("attack.variants does not name '4 bits', of which there are samples" in each for each in problems)
+
+
+def test_an_attack_in_two_settings_is_one_too_many(tmp_path: Path, results: RowStore) -> None:
+    board = read_board(board_in(tmp_path / "open" / "made-up", RULE.replace("params = { group = 32 }\n", "")))
+    add_method(results, "twice", forget=0.1)
+    attack(results, "twice", 0.1)
+    attack(results, "twice", 0.1, group=128)
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any(f"is there under {ATTACK} in several settings: keep one" in each for each in problems)

@@ -158,10 +158,11 @@ def _attacked(rows: Sequence[Row], whole: Sequence[Row], records: Records, known
 
 
 def _variants(line: Line, beside: References, clean: "Clean", records: Records) -> dict[str, Variant]:
-    """By name; none where a reference was not attacked alike, or samples cannot be read."""
+    """By name; none where a reference was not attacked alike, a clean twin is missing, or samples cannot be read."""
     trios = [beside.trio(row) for row in line.rows]
     try:
-        found = [outcomes(trio, clean.trio(trio), records) for trio in trios if trio is not None]
+        twins = [(trio, clean.trio(trio)) for trio in trios if trio is not None]
+        found = [outcomes(trio, twin, records) for trio, twin in twins if twin is not None]
     except UnlearnbenchError:
         return {}
     if not found or len(found) < len(trios):

@@ -72,7 +72,7 @@ def by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
     """The records of each variant."""
     found: dict[str, list[Any]] = {}
     for record in records:
-        found.setdefault(record["variant"], []).append(record)
+        found.setdefault(str(record.get("variant", "")), []).append(record)
     return found
 
 
@@ -86,7 +86,7 @@ def _outcome(
         return None
     levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
     asked = {(record["set"], record["id"]) for record in found[0] if "set" in record}
-    untouched = [[each for each in records if (each["set"], each["id"]) in asked] for records in whole]
+    untouched = [[each for each in records if (each.get("set"), each["id"]) in asked] for records in whole]
     clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
     # What an attack measures by metrics of its own stands beside the task's level of that name.
     own = task.scored.levels if attack.levels is not None else {name: each.metrics for name, each in levels.items()}
@@ -115,7 +115,10 @@ def lost_of(task: Task, trio: Trio, variant: str) -> list[str]:
     for metric, tolerance in task.scored.conditions.items():
         name = of_variant(metric, variant)
         own, nothing, ideal = (_value(row, name) for row in trio.three)
-        if own is None or nothing is None or ideal is None:
+        if nothing is None or ideal is None:
+            continue
+        if own is None:  # the references have it, so it was asked: what says nothing is no answer
+            found.append(metric)
             continue
         higher = trio.own.metrics[name].higher_is_better is not False
         loss = lost(np.array([own]), np.array([nothing]), np.array([ideal]), [higher])

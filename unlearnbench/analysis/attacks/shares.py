@@ -76,7 +76,9 @@ def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, l
         own, nothing, ideal = three.of(metric)
         means[metric] = (float(flat(own).mean()), float(flat(nothing).mean()), float(flat(ideal).mean()))
         side = knowing(metric, nothing, ideal)
-        apart = side * (means[metric][1] - means[metric][2]) if two_sided else gives_away(metric, nothing, ideal)
+        apart = side * (means[metric][1] - means[metric][2])
+        if not two_sided:  # rank by rank too, as that is what a share is made of
+            apart = min(apart, gives_away(metric, nothing, ideal))
         if apart < least_gap:
             continue
         table = _two_sided(own, nothing, ideal) if two_sided else _one_sided(own, nothing, ideal, side)

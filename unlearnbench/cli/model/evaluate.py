@@ -62,6 +62,8 @@ def evaluate(
     methods = [name] if alone else [*references(), name]
     chosen = replace(chosen, method=methods, model=[of or _named_model(weights)])
     config = chosen.config(exact=how.exact).model_copy(update={"evaluated": {name: weights}, "alone": alone})
+    if alone:  # an attack has brought the references in
+        config = config.model_copy(update={"methods": (name,)})
     if len(config.seeds) > 1:
         seeds = ",".join(map(str, config.seeds))
         raise UsageError(f"--seed {seeds}: one model was made with one seed; evaluate that of each seed by itself")

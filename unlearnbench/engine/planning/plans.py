@@ -197,7 +197,13 @@ class Plan:
 
     def missing(self, store: Store) -> tuple[Stage, ...]:
         """The stages whose artefacts are still to be made."""
-        return tuple(stage for stage in self.stages if not stage.is_in(store))
+        return tuple(stage for stage in (*self.beside, *self.stages) if not stage.is_in(store))
+
+    @property
+    def beside(self) -> tuple[Stage, ...]:
+        """The base, where an attack looks at it and the cell's own chain does not go by it."""
+        needed = self.aimed is not None and BASE in self.aimed.attack.needs
+        return (self.base_stage,) if needed and self.unlearned.chain[0].name != BASE else ()
 
     @cached_property
     def pretrained_key(self) -> Key:
@@ -246,14 +252,19 @@ class Plan:
     def _attack_key(self, aimed: Aimed) -> Key:
         """What decides what an attack makes of the model that it is aimed at."""
         lent = {"lent": [each.key for each in self.lent]} if self.lent else {}
-        return lent | {
-            "start": self.unlearned.digest,
-            "attack": aimed.key,
-            "seed": self.cell.seed,
-            "data": self.unlearning.fingerprint,
-            "victims": [sample.id for sample in aimed.made.victims(self.attacked_sets)],
-            "retain": sorted(clusters(self.sets.retain)),
-        }
+        beside = {"beside": [each.digest for each in self.beside]} if self.beside else {}
+        return (
+            lent
+            | beside
+            | {
+                "start": self.unlearned.digest,
+                "attack": aimed.key,
+                "seed": self.cell.seed,
+                "data": self.unlearning.fingerprint,
+                "victims": [sample.id for sample in aimed.made.victims(self.attacked_sets)],
+                "retain": sorted(clusters(self.sets.retain)),
+            }
+        )
 
     @cached_property
     def row_id(self) -> str:
