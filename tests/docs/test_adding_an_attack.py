@@ -2,14 +2,14 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.processes import run as forked
-from unlearnbench.registry import attacks, load_plugin
 from unlearnbench.results.row import Row
-from unlearnbench.testing import check_attack
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-an-attack.md"
 
@@ -23,12 +23,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_both_files_pass_the_check(files: Path) -> None:
+def test_both_files_pass_the_check_that_the_page_shows(files: Path) -> None:
+    """In a process of its own: another test may have registered these names from another folder."""
     assert {path.stem for path in files.glob("*.py")} == {"shout", "pruned"}
-    for file in files.glob("*.py"):
-        load_plugin(file)
-    check_attack("shout", {"marks": 1})
-    check_attack(attacks.get("pruned"), {"shares": [0.5]})
+    *_, checks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    load = "from pathlib import Path\nfrom unlearnbench import load_plugin\n"
+    load += "".join(f"load_plugin(Path({str(file)!r}))\n" for file in files.glob("*.py"))
+    done = subprocess.run([sys.executable, "-c", load + checks], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_they_run_as_written_and_every_model_is_attacked(
