@@ -69,8 +69,9 @@ class AttackedRows:
             yield row.row_id, f"{row.method.name} seed {row.seed} is there under {name} in several settings: keep one"
 
     def rows_of(self, line: Line) -> list[Row]:
-        """The same as rows."""
-        return [row for by_seed in self.of(line).values() for row in by_seed.values()]
+        """The same as rows, those in a further setting of an attack too."""
+        own = self._line(line.rows[0]) if line.rows else None
+        return [row for row in self.rows if self._line(row) == own]
 
     def _line(self, row: Row) -> tuple[str | None, str]:
         return edition(row), self._known.method(row)
