@@ -58,11 +58,8 @@ class Ask(Request[K, str]):
 
 
 @dataclass(frozen=True)
-class Weigh(Request[K, list[float]]):
-    """An answer whose likelihood is wanted: natural-log probabilities of its tokens, the end token included.
-
-    They have `DECIMALS` decimals, so that samples hold no digits which no other machine finds again.
-    """
+class _Weighing(Request[K, R]):
+    """An answer to a query, of which something is wanted that the model makes of its tokens."""
 
     key: K
     query: Query
@@ -74,14 +71,22 @@ class Weigh(Request[K, list[float]]):
         return len(self.query.text) + len(self.answer)
 
     @property
-    def kind(self) -> tuple[Hashable, ...]:
-        """All likelihoods are of one kind."""
-        return ("log-probabilities",)
-
-    @property
     def text(self) -> tuple[str, ...]:
         """The answer."""
         return (self.answer,)
+
+
+@dataclass(frozen=True)
+class Weigh(_Weighing[K, list[float]]):
+    """An answer whose likelihood is wanted: natural-log probabilities of its tokens, the end token included.
+
+    They have `DECIMALS` decimals, so that samples hold no digits which no other machine finds again.
+    """
+
+    @property
+    def kind(self) -> tuple[Hashable, ...]:
+        """All likelihoods are of one kind."""
+        return ("log-probabilities",)
 
     @classmethod
     def replies(cls, model: "VLM", batch: Sequence[Request[K, list[float]]]) -> list[list[float]]:
@@ -101,31 +106,17 @@ class Weigh(Request[K, list[float]]):
 
 
 @dataclass(frozen=True)
-class WeighTokens(Request[K, list[list[float]]]):
+class WeighTokens(_Weighing[K, list[list[float]]]):
     """An answer of whose tokens more is wanted than their likelihood: for each, the end token included, four numbers.
 
     They are its natural-log probability; 1 if it is the likeliest, else 0; mean and standard deviation of what the log
     probability of a token drawn in its place would be (`TokenFacts`). All have `DECIMALS` decimals.
     """
 
-    key: K
-    query: Query
-    answer: str
-
-    @property
-    def length(self) -> int:
-        """That of question and answer."""
-        return len(self.query.text) + len(self.answer)
-
     @property
     def kind(self) -> tuple[Hashable, ...]:
         """All are of one kind."""
         return ("token facts",)
-
-    @property
-    def text(self) -> tuple[str, ...]:
-        """The answer."""
-        return (self.answer,)
 
     @classmethod
     def replies(cls, model: "VLM", batch: Sequence[Request[K, list[list[float]]]]) -> list[list[list[float]]]:
