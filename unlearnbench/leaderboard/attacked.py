@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..analysis.attacks.outcome import attack_of, by_variant, levels_of, lost_of, unable_of
+from ..analysis.attacks.costs import lost_of, unable_of
+from ..analysis.attacks.outcome import attack_of, by_variant, levels_of
 from ..analysis.facts import Facts, as_text
 from ..analysis.lines import Line, Replicate, replicate
 from ..analysis.score.levels import gives_away
@@ -234,7 +235,7 @@ def lost_under_attack(own: Attacked, nothing: Attacked, ideal: Attacked) -> Iter
 def _fails_alone(trio: Trio) -> list[str]:
     """The controls that a method fails and the ideal does not: where nobody can conclude anything, none is blamed."""
     attack, ideal = attack_of(trio.own), Trio(trio.ideal, trio.nothing, trio.ideal)
-    return [name for name in unable_of(attack, trio, "") if name not in unable_of(attack, ideal, "")]
+    return [name for name in unable_of(attack, trio) if name not in unable_of(attack, ideal)]
 
 
 def measured_of(row: Row, task: Task, records: Sequence[Any]) -> Evaluation:

@@ -1,6 +1,6 @@
 """Attacks as tables: one for each attack in each setting, and one of what all of them brought back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...results.row import Row
 from ..columns import Column
@@ -11,12 +11,22 @@ from ..means import Mean
 from ..numbers import score
 from ..score.columns import Worded
 from ..score.references import Records
-from .of_lines import AttackedLine, AttackOn, Level, Variant, attacks_on
+from .accesses import Key, all_of, by_access, key_of
+from .costs import FEWEST
+from .of_lines import AttackedLine, AttackOn, attacks_on
+from .over_seeds import Variant
+from .verdict import AttackVerdict
 
 CLEAN = "As it is"
 """What stands above the shares of the same questions without an attack."""
 
-SUMMARY = "What came back: of each attack the lowest share of forgetting that it leaves, over its variants, and a word"
+WORST = "Worst case"
+"""What stands above the shares of what tells most of every person over the variants, of all models alike."""
+
+SUMMARY = (
+    "What came back: of each attack, and of all with one access, the share of forgetting that the worst case leaves, "
+    "and a word"
+)
 """What the numbers of the summary are."""
 
 SHARES = (
@@ -26,9 +36,12 @@ SHARES = (
 
 
 def attack_tables(rows: Iterable[Row], records: Records, known: Facts | None = None) -> list[Comparison]:
-    """One table of what came back for each model, and one for each attack in each setting on it."""
+    """One table of what came back for each model, and one for each attack in each setting on it.
+
+    What is left out of a table stands below it; of an attack that has none, `of_lines.left_out` tells why.
+    """
     known = known or Facts()
-    found = [each for each in attacks_on([*rows], records, known) if each.variants]
+    found = [each for each in attacks_on([*rows], records, known) if each.told]
     tables = list[Comparison]()
     for model in dict.fromkeys(each.model for each in found):
         own = [each for each in found if each.model == model]
@@ -37,46 +50,58 @@ def attack_tables(rows: Iterable[Row], records: Records, known: Facts | None = N
     return tables
 
 
+Said = tuple[float | None, str]
+"""A share, and a word."""
+
+
 def _summary(model: str, found: Sequence[AttackOn], known: Facts) -> Comparison:
-    """The lowest share and the word that each attack gives each method."""
-    lines: dict[str, Line] = {}
+    """The share that each attack leaves each method, and the word; the same of all attacks that need one access."""
+    lines: dict[Key, Line] = {}
     for on in found:
-        for each in on.lines:
-            lines.setdefault(known.method(each.line.rows[0]), each.line)
-    columns = [_column_of(on, [*lines], known) for on in found]
+        for each in on.told:
+            lines.setdefault(key_of(each.line, known), each.line)
+    columns = []
+    for access, of in by_access(found).items():
+        for on in of:
+            told = {key_of(each.line, known): _said(each.worst, each.verdict) for each in on.told}
+            columns.append(_column_of(access, on.label, on.label, [told.get(key) for key in lines]))
+        if every := {key: _said(each, each.verdict) for key, each in all_of(of, known).items()}:
+            columns.append(_column_of(access, f"all {access}", "all", [every.get(key) for key in lines]))
     return Comparison(model, tuple(lines.values()), tuple(columns), "what came back", (SUMMARY,))
 
 
-def _column_of(on: AttackOn, methods: Sequence[str], known: Facts) -> Worded:
-    by_method = {known.method(each.line.rows[0]): each for each in on.lines if each.variants}
-    lowest = [_lowest(by_method[name]) if name in by_method else None for name in methods]
-    words = [by_method[name].verdict if name in by_method else None for name in methods]
-    shown = [
-        "–" if word is None else word if share is None else f"{score(share)} {word}"
-        for share, word in zip(lowest, words, strict=True)
-    ]
-    cells = tuple(None if share is None else Mean(share) for share in lowest)
-    return Worded(on.attack.access, on.label, on.label, "higher", cells, words=tuple(shown))
+def _said(case: Variant | None, word: AttackVerdict | None) -> Said:
+    return _lowest(case) if case else None, word or "–"
 
 
-def _lowest(line: AttackedLine) -> float | None:
-    """Of all variants and levels; None where nobody can tell."""
-    found = [level.share for of in line.variants.values() for level in of.levels.values()]
-    return min((share.mean for share in found if share and share.mean is not None), default=None)
+def _column_of(group: str, name: str, label: str, cells: Sequence[Said | None]) -> Worded:
+    told = [each or (None, "–") for each in cells]
+    shown = tuple(word if share is None else f"{score(share)} {word}" for share, word in told)
+    numbers = tuple(None if share is None else Mean(share) for share, _ in told)
+    return Worded(group, name, label, "higher", numbers, words=shown)
+
+
+def _lowest(case: Variant) -> float | None:
+    """Of all levels; None where nobody can tell."""
+    found = [level.share.mean for level in case.levels.values() if level.share]
+    return min((share for share in found if share is not None), default=None)
 
 
 def _table(on: AttackOn) -> Comparison:
-    lines = [each for each in on.lines if each.variants]
+    lines = on.told
     levels = [*dict.fromkeys(name for line in lines for of in line.variants.values() for name in of.levels)]
     columns = [_column(CLEAN, f"clean.{name}", name, [_clean(line, name) for line in lines]) for name in levels]
     for variant in on.variants:
-        shares = {name: [_share(line, variant, name) for line in lines] for name in levels}
+        shares = {name: [_share(line.variants.get(variant), name) for line in lines] for name in levels}
         group = variant or on.attack.name
         columns += [_column(group, f"{variant}.{name}", name, cells) for name, cells in shares.items()]
+    if any(len(line.parts[0]) > 1 for line in lines if line.variants):
+        worst = {name: [_share(line.worst, name) for line in lines] for name in levels}
+        columns += [_column(WORST, f"worst.{name}", name, cells) for name, cells in worst.items()]
     words = tuple(each.verdict or "–" for each in lines)
     columns.append(Worded("Attack", "verdict", "Verdict", None, tuple(map(_holds, words)), words=words))
     title = f"attacked by {on.label} ({on.attack.access})"
-    return Comparison(on.model, tuple(each.line for each in lines), tuple(columns), title, tuple(_notes(on, lines)))
+    return Comparison(on.model, tuple(each.line for each in lines), tuple(columns), title, tuple(_notes(on)))
 
 
 def _holds(word: str) -> Mean:
@@ -87,25 +112,20 @@ def _column(group: str, name: str, label: str, cells: Sequence[Mean | None]) -> 
     return Column(group, name, label.capitalize(), "higher", tuple(cells))
 
 
-def _level(line: AttackedLine, variant: str, name: str) -> Level | None:
-    return line.variants[variant].levels.get(name) if variant in line.variants else None
-
-
-def _share(line: AttackedLine, variant: str, name: str) -> Mean | None:
-    level = _level(line, variant, name)
+def _share(case: Variant | None, name: str) -> Mean | None:
+    level = case.levels.get(name) if case else None
     return level.share if level else None
 
 
 def _clean(line: AttackedLine, name: str) -> Mean | None:
-    """Of any variant that asks all the victims as they are asked without an attack."""
-    found = (level.clean for variant in line.variants if (level := _level(line, variant, name)))
-    return next((each for each in found if each is not None), None)
+    level = line.worst.levels.get(name) if line.worst else None
+    return level.clean if level else None
 
 
-def _notes(on: AttackOn, lines: Sequence[AttackedLine]) -> Iterable[str]:
-    """The sentence that explains the numbers, and for each method what the attack cost it and what is odd."""
+def _notes(on: AttackOn) -> Iterator[str]:
+    """The sentence that explains the numbers; of each method what the attack cost it, what is odd, and left out."""
     yield SHARES
-    for line in lines:
+    for line in on.lines:
         said: dict[str, list[str]] = {}
         for name, variant in line.variants.items():
             if odd := _odd(variant):
@@ -113,6 +133,7 @@ def _notes(on: AttackOn, lines: Sequence[AttackedLine]) -> Iterable[str]:
         for odd, names in said.items():
             variants = f" ({', '.join(names)})" if any(names) else ""
             yield f"{line.line.method} under {on.label}{variants}: {odd}"
+        yield from (f"{line.line.method} under {on.label}: {why}" for why in (*_of_all(line), *line.why))
 
 
 def _odd(variant: Variant) -> str:
@@ -124,3 +145,11 @@ def _odd(variant: Variant) -> str:
     if below := [name for name, level in variant.levels.items() if level.below]:
         said.append(f"knows less than the retrained model ({', '.join(below)})")
     return "; ".join(said)
+
+
+def _of_all(line: AttackedLine) -> Iterator[str]:
+    """What is odd of a method whatever the variant."""
+    if line.worst and line.worst.lost_before:
+        yield f"had lost {', '.join(line.worst.lost_before)} without the attack"
+    if line.worst and line.worst.has_twins and not line.worst.judged:
+        yield f"fewer than {FEWEST} questions tell what was kept: where nothing comes back, nothing follows"
