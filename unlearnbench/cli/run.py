@@ -202,13 +202,15 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     from ..analysis.attacks.columns import attack_tables
     from ..analysis.comparison import compare
     from ..report.terminal import plain_json, table
+    from ..results.recent import remembering
 
     _warn_of_thin(finished)
     if as_json:
         typer.echo(plain_json(finished))
     else:
-        whole = compare(finished, records=rows.read_samples)
-        under_attack = attack_tables(finished, rows.read_samples)
+        records = remembering(rows.read_samples)
+        whole = compare(finished, records=records)
+        under_attack = attack_tables(finished, records)
         Console().print(table(finished, comparisons=[*whole, *under_attack]))
         typer.echo(f"rows: {rows.rows}")
 

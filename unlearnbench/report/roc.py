@@ -36,7 +36,7 @@ def _variants(row: Row, records: Callable[[Row], Sequence[Any]]) -> list[tuple[s
     try:
         attack_of(row)
         return [*by_variant(records(row)).items()]
-    except (UnlearnbenchError, ValueError):  # ValueError: a line of the samples that is no JSON
+    except UnlearnbenchError:
         return []
 
 
