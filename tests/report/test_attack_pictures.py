@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.analysis.attacks.test_relearned import found  # noqa: F401 - a fixture
 from unlearnbench.analysis.attacks.of_lines import AttackedLine, AttackOn, Variant
 from unlearnbench.metrics.distances import auc
-from unlearnbench.report.recovery import recovery
-from unlearnbench.report.roc import points
+from unlearnbench.report.attacks.recovery import recovery
+from unlearnbench.report.attacks.roc import points
 
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=12)
 

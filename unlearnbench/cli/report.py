@@ -14,6 +14,7 @@ from ..runtime.garbage import no_garbage_collection
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..analysis.attacks.of_lines import AttackOn
     from ..analysis.comparison import Comparison
     from ..analysis.score.references import Records
     from ..results.row import Row
@@ -35,6 +36,12 @@ def report(
     ] = None,
     method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
     model: Annotated[list[str] | None, typer.Option("--model", help="Only these models.")] = None,
+    attacks: Annotated[
+        bool, typer.Option("--attacks", help="What came back under attacks alone: one table a model, and in words.")
+    ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="In the table of all attacks too, which is narrow without them.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Folder with the pictures, for rows made with --data DIR.")] = None,
     plugin: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.py", help="A file with plug-ins; repeatable.")
@@ -42,9 +49,11 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..analysis.attacks.columns import attack_tables
+    from ..analysis.attacks.of_lines import attacks_on
     from ..analysis.comparison import compare, details, distances
     from ..analysis.facts import Facts
     from ..registry import load_plugin
+    from ..report.attacks.matrix import matrices
     from ..results.recent import remembering
     from .parts.grid import listed
 
@@ -60,12 +69,19 @@ def report(
     where = {row.row_id: store for row, store in found}
     known = Facts()
     records = remembering(lambda row: where[row.row_id].read_samples(row))
-    comparisons = compare(rows, known, records)
-    under_attack = attack_tables(measured, records, known)
-    tables = [*comparisons, *under_attack, *distances(rows, records, known), *details(rows, known)]
+    if attacks and not any(row.attack for row in rows):
+        raise UsageError("--attacks: no row here is of an attack; attack what there is with: unlearnbench run --attack")
+    attacked = attacks_on(measured, records, known)
+    summary = matrices(attacked, known, intervals=intervals)
+    if attacks:
+        rows, comparisons, tables = [row for row in rows if row.attack], [], summary
+    else:
+        comparisons = compare(rows, known, records)
+        tables = [*comparisons, *summary, *attack_tables(attacked)]
+        tables += [*distances(rows, records, known), *details(rows, known)]
     _print(form, rows, tables)
     if out is not None:
-        figures = chain(_figures(comparisons), _attacked(measured, records), _attention(rows, where, data))
+        figures = chain(_figures(comparisons), _attacked(attacked, records), _attention(rows, where, data))
         for path in _write(out, tables, figures):
             typer.echo(f"wrote {path}", err=form != "terminal")
 
@@ -181,14 +197,11 @@ def _figures(comparisons: "Sequence[Comparison]") -> "Iterator[tuple[str, Figure
             yield f"sweep-{name}-{model}", figure
 
 
-def _attacked(rows: "Sequence[Row]", records: "Records") -> "Iterator[tuple[str, Figure]]":
+def _attacked(attacked: "Sequence[AttackOn]", records: "Records") -> "Iterator[tuple[str, Figure]]":
     """What came back step by step, and how well audits tell pictures apart."""
-    from ..analysis.attacks.of_lines import attacks_on
-    from ..analysis.facts import Facts
-    from ..report.recovery import recovery
-    from ..report.roc import rocs
+    from ..report.attacks.recovery import recovery
+    from ..report.attacks.roc import rocs
 
-    attacked = attacks_on(rows, records, Facts())
     yield from ((f"recovery-{name}", figure) for name, figure in recovery(attacked))
     yield from ((f"roc-{name}", figure) for name, figure in rocs(attacked, records))
 

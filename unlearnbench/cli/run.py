@@ -200,7 +200,10 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     from rich.console import Console
 
     from ..analysis.attacks.columns import attack_tables
+    from ..analysis.attacks.of_lines import attacks_on
     from ..analysis.comparison import compare
+    from ..analysis.facts import Facts
+    from ..report.attacks.matrix import matrices
     from ..report.terminal import plain_json, table
     from ..results.recent import remembering
 
@@ -210,7 +213,8 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     else:
         records = remembering(rows.read_samples)
         whole = compare(finished, records=records)
-        under_attack = attack_tables(finished, records)
+        attacked = attacks_on(finished, records, known := Facts())
+        under_attack = [*matrices(attacked, known), *attack_tables(attacked)]
         Console().print(table(finished, comparisons=[*whole, *under_attack]))
         typer.echo(f"rows: {rows.rows}")
 

@@ -53,7 +53,10 @@ class ResultsTable:
             for block in _blocks(columns, fits):
                 yield _table(comparison, block, self.full)
                 yield Text()
-        if comparisons:
+            if self.full and comparison.sentences:
+                yield from (Text(printable(sentence)) for sentence in comparison.sentences)
+                yield Text()
+        if any(column.arrow for comparison in comparisons for column in comparison.columns):
             seeds = "" if self.full else "  ×N mean over N seeds"
             yield Text(f"{_key(comparisons)}{seeds}", style="dim")
         said = legend(comparisons) if self.full else (*noted(comparisons), *coverage(comparisons))

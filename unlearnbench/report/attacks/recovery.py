@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.attacks.curves import Curve
-from ..analysis.attacks.curves import curves as curves_of
-from ..analysis.attacks.of_lines import AttackedLine, AttackOn
-from ..analysis.means import Mean
-from .plots import COLOURS, GREY, MARKERS, file_name, legend_text, new_figure, shares, styled
+from ...analysis.attacks.curves import Curve
+from ...analysis.attacks.curves import curves as curves_of
+from ...analysis.attacks.of_lines import AttackedLine, AttackOn
+from ...analysis.means import Mean
+from ..plots import COLOURS, GREY, MARKERS, file_name, legend_text, new_figure, shares, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.attacks.of_lines import AttackOn
-from ..analysis.attacks.outcome import attack_of, by_variant
-from ..errors import UnlearnbenchError
-from ..metrics.distances import auc
-from ..results.row import Row
-from .plots import COLOURS, GREY, file_name, legend_text, new_figure, styled
+from ...analysis.attacks.of_lines import AttackOn
+from ...analysis.attacks.outcome import attack_of, by_variant
+from ...errors import UnlearnbenchError
+from ...metrics.distances import auc
+from ...results.row import Row
+from ..plots import COLOURS, GREY, file_name, legend_text, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
