@@ -80,6 +80,9 @@ class Shown(Aimed):
         first, *rest = super().sets.forget[:4]
         return Sets(forget=(replace(first, query=Asked(first.text)), *rest))
 
+    def other_views(self, samples: Any) -> dict[str, Any]:
+        return {}
+
     def picture(self, recipe: Any, make: Callable[[], Image.Image]) -> Path:
         path = self.folder / f"{'-'.join(map(str, recipe))}.png"
         make().save(path)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.attacks.aimed import Aimed
-from unlearnbench import Run, UsageError
+from unlearnbench import Run, Sample, Sets, UsageError
 from unlearnbench.attacks.prompt import KNOWN, Kind, Prompt, Wording, digest_of, named, said, templates
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -48,11 +48,7 @@ def target(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Painte
 
 @pytest.fixture(scope="module")
 def wording(target: Painted) -> Wording:
-    return Wording(target.sets, target.victims, 3, lambda path: target.picture([path.stem], grey))
-
-
-def grey() -> Image.Image:
-    return Image.new("RGB", (4, 4))
+    return Wording(target.sets, target.victims, 3, lambda path: path.with_suffix(".grey"))
 
 
 def test_it_keeps_the_contract() -> None:
@@ -193,8 +189,7 @@ def test_every_kind_is_asked_and_told(target: Painted) -> None:
 def test_data_without_false_answers_offer_no_choice(target: Painted) -> None:
     made = Prompt(Prompt.Params(kinds=("choice",)))
 
-    bare = replace(target.sets, forget=tuple(each for each in target.sets.nonprivate if not each.choices))
-    assert bare.forget
+    bare = Sets(forget=tuple(Sample(each.id, each.cluster, each.query, each.answer) for each in target.victims))
     with pytest.raises(UsageError, match="attack prompt: no question can be asked by choice: add kinds"):
         made.victims(bare)  # as planning asks, before anything is trained
     assert made.victims(target.sets) == target.sets.forget
