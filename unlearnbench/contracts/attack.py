@@ -85,7 +85,7 @@ class Target(Protocol):
 
     @property
     def utility(self) -> tuple[Sample, ...]:
-        """Questions of the retain set, the same for every model, whatever method made it."""
+        """Questions of the retain set, the same for every model, half of them of the forgotten clusters if possible."""
 
     @property
     def variant(self) -> str:

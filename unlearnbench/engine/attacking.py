@@ -65,11 +65,8 @@ class Aim:
 
     @cached_property
     def utility(self) -> tuple[Sample, ...]:
-        """Evenly spaced over the retain set, which is the same for all methods."""
-        from ..training.stopping.bounds import spread
-
-        most = self.aimed.params.utility
-        return tuple(spread(self.plan.sets.retain, most)) if most else ()
+        """Half of them what else is known of the forgotten, the other half about others; the same for all methods."""
+        return of_both_parts(self.plan.sets, self.aimed.params.utility)
 
     def records(
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
@@ -119,6 +116,18 @@ class Aim:
             stages = () if name == PRETRAINED else self.plan.base_stage.chain
             self.others[name] = self.runner.beside(self.plan, stages)
         return self.others[name].model
+
+
+def of_both_parts(sets: Sets, most: int) -> tuple[Sample, ...]:
+    """At most so many samples of the retain set, evenly spaced over its two parts, half of them of each.
+
+    Evenly spaced over the whole, one in fifteen would be of the forgotten clusters, and what unlearning does to what
+    else is known of them would rest on three questions. Where one part has fewer than its half, the other gives more.
+    """
+    others = min(len(sets.others), most - min(len(sets.nonprivate), most // 2))
+    nonprivate = min(len(sets.nonprivate), most - others)
+    parts = ((sets.nonprivate, nonprivate), (sets.others, others))
+    return tuple(samples[place * len(samples) // count] for samples, count in parts for place in range(count))
 
 
 def attacked(plan: Plan, runner: "Runner") -> Attacked:
