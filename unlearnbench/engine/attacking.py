@@ -141,7 +141,8 @@ def attacked(plan: Plan, runner: "Runner") -> Attacked:
     asked = [_asked(plan, aimed, runner, place, others) for place in places]
     found = {name: records for each in asked for name, records in each.found.items()}
     notes = {name: note for each in asked for name, note in each.notes.items()}
-    reused = sum(each.journal.reused_seconds for each in (*asked, *others.values()))
+    journals = [*(each.journal for each in asked), *(each.journal for each in others.values())]
+    reused = sum(each.reused_seconds for each in journals)
     return Attacked(evaluation_of(plan, aimed, found), asked[-1].made, notes, reused)
 
 
