@@ -2,16 +2,18 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from unlearnbench import Asked, Asking, Attack, AttackParams, attack
+from unlearnbench import Asked, Asking, Attack, AttackParams, Sample, Sets, attack
 from unlearnbench.cli.parts.grid import GridOptions
 from unlearnbench.config import RunConfig, cells
 from unlearnbench.engine.artefacts import Store
+from unlearnbench.engine.attacking import of_both_parts
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import Plan, plan
 from unlearnbench.errors import PluginError, UsageError
@@ -278,3 +280,21 @@ def test_nothing_is_attacked_without_looking_at_what_it_costs(options: dict[str,
     settings = {"quantise": {"utility": (0,)}}
     with pytest.raises(UsageError, match=r"quantise\.utility"):
         planned(options, Store(tmp_path), attacks=("quantise",), tasks=("fiubench",), settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("nonprivate", "others", "most", "expected"),
+    [(30, 400, 48, (24, 24)), (5, 400, 48, (5, 43)), (30, 7, 48, (30, 7)), (0, 9, 4, (0, 4)), (3, 3, 1, (0, 1))],
+)
+def test_what_an_attack_costs_is_looked_at_in_both_parts_of_the_retain_set(
+    nonprivate: int, others: int, most: int, expected: tuple[int, int]
+) -> None:
+    """One evenly spaced sample of the whole would hold next to nothing else of the people to be forgotten."""
+    counts = {"own": nonprivate, "other": others}
+    made = {name: [Sample(f"{name}/{i}", name, Asked("?", ()), "!") for i in range(n)] for name, n in counts.items()}
+    asked = of_both_parts(Sets(nonprivate=tuple(made["own"]), others=tuple(made["other"])), most)
+    assert len({sample.id for sample in asked}) == len(asked)
+    assert tuple(sum(sample.id.startswith(name) for sample in asked) for name in made) == expected
+    places = [int(sample.id.split("/")[1]) for sample in asked if sample.id.startswith("other")]
+    gaps = [later - earlier for earlier, later in pairwise(places)]
+    assert max(gaps, default=0) - min(gaps, default=0) <= 1, "evenly spaced"
