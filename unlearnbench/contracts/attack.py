@@ -145,6 +145,11 @@ class Attack:
     access: ClassVar[Access]
     needs: ClassVar[tuple[Literal["pretrained", "base"], ...]] = ()
     """Other models of a cell that `ask` looks at beside the one that it attacks."""
+    absorbs: ClassVar[bool] = False
+    """Whether `change` and its edits find an adapter of the method's beside the weights, as it is where nobody attacks.
+
+    Else it is part of them by then, and the sum rounded to the model's precision. For what rounds the sum itself, all
+    the more: its edits call `unlearnbench.absorb`."""
     levels: ClassVar[Mapping[str, Sequence[str]] | None] = None
     """The metrics of each level of its score, as `Scored.levels`; None: the task's own."""
     two_sided: ClassVar[bool] = False

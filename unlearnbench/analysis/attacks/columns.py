@@ -49,7 +49,8 @@ def _summary(model: str, found: Sequence[AttackOn], known: Facts) -> Comparison:
 
 def _column_of(on: AttackOn, methods: Sequence[str], known: Facts) -> Worded:
     by_method = {known.method(each.line.rows[0]): each for each in on.lines if each.variants}
-    lowest = [_lowest(by_method[name]) if name in by_method else None for name in methods]
+    left = [by_method[name].left if name in by_method else None for name in methods]
+    lowest = [None if share is None else share.mean for share in left]
     words = [by_method[name].verdict if name in by_method else None for name in methods]
     shown = [
         "–" if word is None else word if share is None else f"{score(share)} {word}"
@@ -57,12 +58,6 @@ def _column_of(on: AttackOn, methods: Sequence[str], known: Facts) -> Worded:
     ]
     cells = tuple(None if share is None else Mean(share) for share in lowest)
     return Worded(on.attack.access, on.label, on.label, "higher", cells, words=tuple(shown))
-
-
-def _lowest(line: AttackedLine) -> float | None:
-    """Of all variants and levels; None where nobody can tell."""
-    found = [level.share for of in line.variants.values() for level in of.levels.values()]
-    return min((share.mean for share in found if share and share.mean is not None), default=None)
 
 
 def _table(on: AttackOn) -> Comparison:

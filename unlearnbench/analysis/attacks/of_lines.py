@@ -89,6 +89,13 @@ class AttackedLine:
         """The word for all variants."""
         return gravest([each.verdict for each in self.variants.values()]) if self.variants else None
 
+    @property
+    def left(self) -> Mean | None:
+        """The lowest share of forgetting that is left, of all variants and levels; None where nobody can tell."""
+        found = [level.share for of in self.variants.values() for level in of.levels.values()]
+        known = [(share.mean, share) for share in found if share is not None and share.mean is not None]
+        return min(known, key=lambda pair: pair[0])[1] if known else None
+
 
 @dataclass(frozen=True)
 class AttackOn:

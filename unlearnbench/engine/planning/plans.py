@@ -195,6 +195,11 @@ class Plan:
         """What the model goes through, in order."""
         return self.last.chain
 
+    @property
+    def absorbs(self) -> bool:
+        """Whether the last stage finds an adapter of the one before beside the weights (`Attack.absorbs`)."""
+        return self.aimed is not None and self.aimed.attack.changes() and self.aimed.attack.absorbs
+
     def missing(self, store: Store) -> tuple[Stage, ...]:
         """The stages whose artefacts are still to be made."""
         return tuple(stage for stage in (*self.beside, *self.stages) if not stage.is_in(store))
