@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .models.contract.edits import Edit as Edit
     from .models.contract.edits import Trained as Trained
     from .models.contract.edits import Weights as Weights
+    from .models.contract.edits import absorb as absorb
     from .models.contract.explanation import Explanation as Explanation
     from .models.contract.gates import Gate as Gate
     from .models.contract.gates import gate_of as gate_of
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _PUBLIC = {
+    "absorb": "models.contract.edits",
     "adapted": "training.adaptation",
     "Adapter": "models.contract.edits",
     "Beside": "models.contract.edits",

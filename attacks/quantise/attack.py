@@ -47,12 +47,14 @@ class QuantiseParams(AttackParams):
 class Quantise(Attack):
     """The language model's linear layers rounded to 8 and to 4 bits, as models are when they are put to use.
 
-    An adapter is merged in float32 before: rounded under a live one, what it learned would stay in full precision.
+    An adapter is added in float32, and the sum rounded: under a live one what it learned would stay in full precision,
+    and rounded to the model's own precision first, it might be lost to that and not to fewer bits.
     Embeddings, head, projector, tower, and what a method put beside the weights stay as they are.
     """
 
     access = "weights-write"
     needs = ("base",)
+    absorbs = True
     Params = QuantiseParams
     params: QuantiseParams
 

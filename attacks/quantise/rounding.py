@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from unlearnbench import Edit
+from unlearnbench import Edit, absorb
 
 from .routes import Route, needed
 
@@ -36,8 +36,17 @@ class Quantised(Edit):
 
     @torch.no_grad()
     def apply(self, model: "VLM") -> None:
-        """Round the weights, in place."""
-        changed = [weight for _, weight in quantisable(model)]
+        """Round the weights, in place: an adapter's together with what it is added to, in float32."""
+        adapted, done = {name.rpartition(".")[0] for name in model.language_linears()}, set[str]()
+
+        def rounded(name: str, weight: Tensor) -> Tensor:
+            if name not in adapted:  # which has linear layers within it
+                return weight
+            done.add(name)
+            return self.rounded(weight)
+
+        absorb(model, rounded)
+        changed = [weight for name, weight in quantisable(model) if name not in done]
         for weight in changed:
             weight.copy_(self.rounded(weight))
         model.refresh(changed)

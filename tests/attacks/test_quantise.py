@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 
 from tests.attacks.aimed import Aimed
 from unlearnbench import VLM, Run, UsageError
 from unlearnbench.analysis.attacks.shares import Three, share
 from unlearnbench.attacks.quantise import Quantise
 from unlearnbench.attacks.quantise.rounding import Quantised, codes_changed, quantisable, quantised, restored
+from unlearnbench.models.contract.edits import Adapter, Trained
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import tasks
@@ -196,6 +199,65 @@ def test_an_update_that_4_bits_undo_is_found(small_data: Path) -> None:
     assert (left(clean, base) or 0) >= 0.6  # as it is, most is forgotten
     assert left(found[4], bare) == 0.0  # at 4 bits nothing is
     assert target.sets is data.sets
+
+
+# ------------------------------------------------------------------------------------------------- in half precision
+def half() -> VLM:
+    return load(card_for("tiny-qwen2.5-vl"), "cpu", "bfloat16")
+
+
+def planted_adapter(folder: Path, steps: float) -> Path:
+    """An adapter that moves one row of a layer by so many steps of bfloat16 a number, the group's largest aside."""
+    model = half()
+    name, weight = quantisable(model)[0]
+    row = weight[0].detach().float()
+    step = 2.0 ** (torch.floor(torch.log2(row.abs())) - 7)
+    still = quantised(weight[:1], 8, GROUP)[0].flatten(1)[0, : len(row)].abs() == 127
+    peft = get_peft_model(model.model, LoraConfig(r=1, lora_alpha=1, target_modules=[name]))
+    layer = peft.get_base_model().get_submodule(name)
+    with torch.no_grad():
+        layer.lora_A["default"].weight.copy_(torch.where(still, 0.0, steps * step * row.sign())[None])
+        layer.lora_B["default"].weight.zero_()[0] = 1.0
+    folder.mkdir()
+    Adapter(peft).save(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("steps", "lost_in_half", "codes"),
+    [
+        (0.4, True, {8: True}),  # to the nearest of bfloat16 it is nothing, and yet 8 bits keep some of it
+        (1.0, False, {8: True}),
+        (0.4, True, {2: False}),  # what rounding undoes it undoes
+    ],
+)
+def test_what_half_precision_undoes_is_not_what_fewer_bits_undo(
+    steps: float, lost_in_half: bool, codes: dict[int, bool], tmp_path: Path
+) -> None:
+    folder, base = planted_adapter(tmp_path / "adapter", steps), half()
+    merged = half()
+    Trained.load(folder, merged).merge(merged)
+    same = all(torch.equal(own, other) for own, other in zip(weights_of(merged), weights_of(base), strict=True))
+    assert same is lost_in_half
+    for bits, kept in codes.items():
+        model = half()
+        Trained.load(folder, model).apply(model)
+        Quantised(bits, GROUP).apply(model)
+        changed, of = codes_changed(model, base, bits, GROUP)
+        assert of == sum(weight.numel() for weight in weights_of(base)), "the adapter is no layer any more"
+        assert (changed > 0) is kept
+        total = weights_of(base)[0].float()
+        total[0] += adapter_row(folder)
+        assert torch.equal(weights_of(model)[0], restored(*quantised(total, bits, GROUP), total.shape[1]).bfloat16())
+
+
+def weights_of(model: VLM) -> list[torch.Tensor]:
+    return [weight.detach() for _, weight in quantisable(model)]
+
+
+def adapter_row(folder: Path) -> torch.Tensor:
+    stored = load_file(folder / "adapter_model.safetensors")
+    return next(each[0] for name, each in stored.items() if "lora_A" in name)
 
 
 # --------------------------------------------------------------------------------------------------- libraries' routes

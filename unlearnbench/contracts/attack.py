@@ -55,6 +55,9 @@ class Asking:
     likelihoods: bool = True
     reworded: bool = False
     """Whether the forget set's questions are asked in other words too."""
+    draws: Sequence[Sampling] = ()
+    """Each question is answered once by each of these, in place of ``sampling``; a record holds all that was said,
+    under that name and in their order, and its prediction is the first. What they have in common is so read once."""
     answers: bool = True
     tokens: bool = False
     one_casing: bool = False
@@ -66,6 +69,11 @@ class Asking:
     def of(self, sample: Sample) -> Query:
         """What is asked of a sample."""
         return self.query(sample) if self.query else sample
+
+    @property
+    def rules(self) -> tuple[Sampling | None, ...]:
+        """How each of its answers is drawn, by their places; None: it is the likeliest."""
+        return (*self.draws,) or (self.sampling,)
 
 
 AS_IT_IS = Asking()
@@ -145,6 +153,11 @@ class Attack:
     access: ClassVar[Access]
     needs: ClassVar[tuple[Literal["pretrained", "base"], ...]] = ()
     """Other models of a cell that `ask` looks at beside the one that it attacks."""
+    absorbs: ClassVar[bool] = False
+    """Whether `change` and its edits find an adapter of the method's beside the weights, as it is where nobody attacks.
+
+    Else it is part of them by then, and the sum rounded to the model's precision. For what rounds the sum itself, all
+    the more: its edits call `unlearnbench.absorb`."""
     levels: ClassVar[Mapping[str, Sequence[str]] | None] = None
     """The metrics of each level of its score, as `Scored.levels`; None: the task's own.
 

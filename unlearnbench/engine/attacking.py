@@ -16,6 +16,7 @@ from ..models.contract.gates import held
 from ..registry import tasks
 from ..runtime.atomic import atomic_write, require_writable
 from ..runtime.run import Marked, Run
+from .artefacts import PICTURES
 from .handed import VARIANT, checked_evaluation
 from .keys import digest
 from .planning import Aimed, Plan
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..metrics.statistics import MetricValue
     from ..models.contract.vlm import VLM
+    from .journal import JournalFile
     from .runner import Made, Ready, Runner
 
 
@@ -49,8 +51,8 @@ class Aim:
     runner: "Runner"
     run: Run
     cost: Mapping[str, Any]
-    others: "list[Ready]" = field(default_factory=list)
-    """The models beside it that were asked for."""
+    others: "dict[str, Ready]" = field(default_factory=dict)
+    """The models beside it that were asked for, by name: each is loaded once a cell."""
 
     @property
     def sets(self) -> Sets:
@@ -71,7 +73,8 @@ class Aim:
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
     ) -> list[dict[str, Any]]:
         """What the task keeps of the answers; those behind a gate that is held are remembered by themselves."""
-        journal = next((other.journal for other in self.others if other.model is model), self.run.journal)
+        others = self.others.values()
+        journal = next((other.journal for other in others if other.model is model), self.run.journal)
         if how.gate:
             journal = Marked(journal, f"gate {how.gate}")
         with held(model, how.gate):
@@ -84,11 +87,13 @@ class Aim:
 
     def picture(self, recipe: object, make: "Callable[[], Image]") -> Path:
         """In the store, by the digest of the recipe."""
-        path = self.runner.store.root / "pictures" / f"{digest(recipe)[:32]}.png"
+        path = self.runner.store.root / PICTURES / f"{digest(recipe)[:32]}.png"
         if not path.is_file():
             require_writable(path.parent, "--store")
             with atomic_write(path) as file:
                 make().save(file)
+        with suppress(OSError):
+            path.parent.touch()  # when they were last used
         return path
 
     def other_views(self, samples: Iterable[Sample]) -> Mapping[str, Query]:
@@ -110,9 +115,10 @@ class Aim:
         """Another model of the cell's chain."""
         if name not in self.aimed.attack.needs:
             raise PluginError(f"attack {self.aimed.attack.name!r} asks for the {name} model: name it in its needs")
-        found = self.runner.beside(self.plan, () if name == PRETRAINED else self.plan.base_stage.chain)
-        self.others.append(found)
-        return found.model
+        if name not in self.others:
+            stages = () if name == PRETRAINED else self.plan.base_stage.chain
+            self.others[name] = self.runner.beside(self.plan, stages)
+        return self.others[name].model
 
 
 def of_both_parts(sets: Sets, most: int) -> tuple[Sample, ...]:
@@ -134,21 +140,37 @@ def attacked(plan: Plan, runner: "Runner") -> Attacked:
     places: list[int | None] = [None]
     if aimed.attack.changes():
         places = [*range(len(runner.made(plan)[-1].said["variants"]))]
+    others: dict[str, Ready] = {}
+    asked = [_asked(plan, aimed, runner, place, others) for place in places]
+    found = {name: records for each in asked for name, records in each.found.items()}
+    notes = {name: note for each in asked for name, note in each.notes.items()}
+    journals = [*(each.journal for each in asked), *(each.journal for each in others.values())]
+    reused = sum(each.reused_seconds for each in journals)
+    return Attacked(evaluation_of(plan, aimed, found), asked[-1].made, notes, reused)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What came of a variant of the model; the model itself is not held, so that it may go before the next comes."""
+
+    found: dict[str, list[dict[str, Any]]]
+    made: "tuple[Made, ...]"
+    notes: dict[str, Any]
+    journal: "JournalFile"
+
+
+def _asked(plan: Plan, aimed: Aimed, runner: "Runner", place: int | None, others: "dict[str, Ready]") -> _Asked:
+    """Ask the variant at this place of those that the attack has made, or the model that it leaves as it is."""
+    ready = runner.ready(plan, place)
+    variant = "" if place is None else str(ready.made[-1].said["variants"][place])
+    run = Run(plan.cell.seed, runner.progress, journal=ready.journal)
+    aim = Aim(plan, aimed, variant, runner, run, _cost(plan, ready.made), others)
     found: dict[str, list[dict[str, Any]]] = {}
-    notes: dict[str, Any] = {}
-    made: tuple[Made, ...] = ()
-    reused = 0.0
-    for place in places:
-        ready = runner.ready(plan, place)
-        made, variant = ready.made, "" if place is None else str(ready.made[-1].said["variants"][place])
-        run = Run(plan.cell.seed, runner.progress, journal=ready.journal)
-        aim = Aim(plan, aimed, variant, runner, run, _cost(plan, made))
-        for name, records in aimed.made.ask(ready.model, aim, run).items():
-            _checked_name(aimed, name)
-            found[named((variant, name))] = records
-        notes |= {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
-        reused += ready.journal.reused_seconds
-    return Attacked(evaluation_of(plan, aimed, found), made, notes, reused)
+    for name, records in aimed.made.ask(ready.model, aim, run).items():
+        _checked_name(aimed, name)
+        found[named((variant, name))] = records
+    notes = {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
+    return _Asked(found, ready.made, notes, ready.journal)
 
 
 def _cost(plan: Plan, made: "Sequence[Made]") -> Mapping[str, Any]:

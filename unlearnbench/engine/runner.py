@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import StoreError
+from ..models.contract.edits import Alteration
 from ..models.contract.imprint import Imprint
 from ..models.contract.vlm import VLM
 from ..models.files.load import load
@@ -47,11 +48,13 @@ class Made:
         """What its maker said of it."""
         return self.artefact.manifest.metadata
 
-    def put_on(self, model: VLM, *, to_stay: bool = False) -> None:
-        """Make the change that it is of ``model``; ``to_stay`` for stages to be built on top."""
-        if changes(self.said):
-            edit = self.stage.maker.load(self.artefact.folder / self.part, model)
-            edit.merge(model) if to_stay else edit.apply(model)
+    def put_on(self, model: VLM, *, to_stay: bool = False) -> Alteration | None:
+        """Make the change that it is of ``model``, if it is one; ``to_stay`` for stages to be built on top."""
+        if not changes(self.said):
+            return None
+        edit = self.stage.maker.load(self.artefact.folder / self.part, model)
+        edit.merge(model) if to_stay else edit.apply(model)
+        return edit
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,24 @@ class Ready:
     remarks: dict[str, Any]
 
 
+@dataclass
+class _Kept:
+    """The model that was asked last: its name, which variant of it (-1: none yet), and the edit that makes it that."""
+
+    name: str
+    variant: int | None
+    model: VLM
+    edit: Alteration | None
+    remarks: dict[str, Any]
+
+    def is_bared(self) -> bool:
+        """Take the variant's edit off, so that another may be put on; False where that cannot be."""
+        if self.edit is None or not self.edit.take_off(self.model):
+            return False
+        self.variant, self.edit = -1, None
+        return True
+
+
 class Runner:
     """Makes what cells need. The model that was asked last stays in memory for the tasks that follow.
 
@@ -72,7 +93,7 @@ class Runner:
 
     def __init__(self, store: Store, progress: Progress, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
         self.store, self.progress, self.checkpoint_seconds = store, progress, checkpoint_seconds
-        self._kept: tuple[str, VLM, dict[str, Any]] | None = None
+        self._kept: _Kept | None = None
         self._failed: dict[str, Exception] = {}
 
     def ready(self, plan: Plan, variant: int | None = None) -> Ready:
@@ -81,21 +102,31 @@ class Runner:
         ``variant`` is the place of the one that is meant, where an attack has made several.
         """
         bare = plan.aimed is not None and plan.aimed.params.guard == "off"
-        name = f"{plan.last.digest} {plan.cell.exact} {variant} {bare}"
-        if self._kept and self._kept[0] != name:
+        name = f"{plan.last.digest} {plan.cell.exact} {bare}"
+        if self._kept and not (self._kept.name == name and self._turns_to(variant, plan)):
             self._kept = None  # let the old one go before the new one comes
         made = self.made(plan)
         if variant is not None:
             made = (*made[:-1], replace(made[-1], part=part(variant)))
         if self._kept is None:
-            model = self._pushed(plan, made[:-1])
-            remarks = self._finish(plan, model, made[-1])
-            if bare:
-                model.visual_edit = None
-            model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
-            self._kept = name, model, remarks
-        _, model, remarks = self._kept
-        return Ready(model, made, self._journal(plan, made, bare), remarks)
+            self._kept = self._new(plan, made, name, variant, bare=bare)
+        elif self._kept.variant != variant:
+            self._kept.variant, self._kept.edit = variant, made[-1].put_on(self._kept.model)
+        return Ready(self._kept.model, made, self._journal(plan, made, bare), self._kept.remarks)
+
+    def _turns_to(self, variant: int | None, plan: Plan) -> bool:
+        """Whether the model that is kept is this variant of its kind, or lacks nothing but to be made it."""
+        kept = self._kept
+        assert kept is not None
+        return kept.variant == variant or (variant is not None and not plan.absorbs and kept.is_bared())
+
+    def _new(self, plan: Plan, made: Sequence[Made], name: str, variant: int | None, *, bare: bool) -> _Kept:
+        model = self._pushed(plan, made[:-1], absorbs=plan.absorbs)
+        edit, remarks = self._finish(plan, model, made[-1])
+        if bare:
+            model.visual_edit = None
+        model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
+        return _Kept(name, variant, model, edit, remarks)
 
     def made(self, plan: Plan, stages: Sequence[Stage] | None = None) -> tuple[Made, ...]:
         """Stages, by default the cell's, each asked for once and computed if need be."""
@@ -125,35 +156,35 @@ class Runner:
             checkpoints = CheckpointFiles(self.store.checkpoints(stage.name, stage.key), self.checkpoint_seconds)
             run = Run(stage.maker.seed, self.progress, checkpoints=checkpoints)
             aside = self.store.root / "quarantine"
-            return stage.maker.make(lambda: self._pushed(plan, before), run, folder, aside)
+            absorbs = plan.absorbs and stage is plan.last
+            return stage.maker.make(lambda: self._pushed(plan, before, absorbs=absorbs), run, folder, aside)
 
         return make
 
-    def _pushed(self, plan: Plan, made: Sequence[Made]) -> VLM:
-        """A fresh pretrained model that has gone through these stages."""
+    def _pushed(self, plan: Plan, made: Sequence[Made], *, absorbs: bool = False) -> VLM:
+        """A fresh pretrained model that has gone through these stages, of which the next one ``absorbs`` the last."""
         what = f"loading {plan.source.card.name}"
         with in_a_sentence(what, device=plan.device), self.progress.bar("loading the model", 1) as bar:
             model = load(plan.source.card, plan.device)
-            for each in made:
-                each.put_on(model, to_stay=True)
+            for place, each in enumerate(made, start=1):
+                each.put_on(model, to_stay=not absorbs or place < len(made))
             bar.advance()
         return model
 
-    def _finish(self, plan: Plan, model: VLM, last: Made) -> dict[str, Any]:
-        """Put the last stage on; what a row should say of that."""
+    def _finish(self, plan: Plan, model: VLM, last: Made) -> tuple[Alteration | None, dict[str, Any]]:
+        """Put the last stage on: what that put on, and what a row should say of it."""
         if last.part:
-            last.put_on(model)
-            return {}
+            return last.put_on(model), {}
         if not changes(last.said):
             said = "the method returned no edit: the row is that of the model it started from"
-            return {} if plan.method.role == "reference" else {"edit": said}
+            return None, {} if plan.method.role == "reference" else {"edit": said}
         before = Imprint.of(model)
-        last.put_on(model)
+        edit = last.put_on(model)
         if not idle(before, model):
-            return {}
+            return edit, {}
         why = "the edit changes nothing of the model: the row is that of the model it started from"
         _log.warning("method %r: %s", plan.method.name, why)
-        return {"edit": why}
+        return edit, {"edit": why}
 
     def _journal(self, plan: Plan, made: Sequence[Made], bare: bool) -> JournalFile:
         """Where the model's answers are written down: by its key and by the files of what was done to it."""

@@ -15,12 +15,14 @@ from unlearnbench.errors import UsageError
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase
-from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights
+from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights, absorb
 from unlearnbench.models.contract.network import linears_within
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
+from unlearnbench.training.adaptation import low_rank
 from unlearnbench.training.losses import answer_nll
+from unlearnbench.training.params import LoRAParams
 
 ANSWERS = ["She is a nurse.", "No."]
 
@@ -278,3 +280,68 @@ def test_a_guard_is_trained_on_what_the_one_before_it_lets_see(
     assert torch.allclose(losses, expected, atol=1e-4)
     for one, other in zip(loaded.encoder.parameters(), alone.encoder.parameters(), strict=True):  # type: ignore[union-attr]
         assert torch.allclose(one.grad, other.grad, atol=1e-4)
+
+
+def test_an_adapter_that_is_taken_off_leaves_every_weight_as_it_was(
+    fresh: Callable[[], VLM], small_data: Path, tmp_path: Path
+) -> None:
+    """So that another may be put on in its place: what is then asked is, to the last bit, a model that never had it."""
+    first, _ = adapter(fresh(), 1, tmp_path / "first")
+    second, _ = adapter(fresh(), 50, tmp_path / "second")
+    other, _ = weights(fresh(), 9, tmp_path / "weights")
+    model, plain = fresh(), fresh()
+    edit = Trained.load(first, model)
+    edit.apply(model)
+    adapted = logits(model, small_data)
+    assert edit.take_off(model)
+    assert not torch.equal(adapted, logits(model, small_data))
+    for one, another in zip(model.model.named_parameters(), plain.model.named_parameters(), strict=True):
+        assert one[0] == another[0]
+        assert torch.equal(one[1], another[1])
+    for each in (model, plain):
+        Trained.load(second, each).apply(each)
+    assert torch.equal(logits(model, small_data), logits(plain, small_data))
+    assert not Trained.load(other, model).take_off(model)
+
+
+def test_a_projector_that_was_trained_beside_an_adapter_is_taken_off_too(
+    fresh: Callable[[], VLM], small_data: Path, tmp_path: Path
+) -> None:
+    model, plain = fresh(), fresh()
+    peft = low_rank(model, LoRAParams(rank=2, alpha=8.0, projector="full"))
+    with torch.no_grad():
+        for number, parameter in enumerate(p for p in peft.parameters() if p.requires_grad):
+            parameter.add_(drawn(parameter.shape, number))
+    edit = Trained.load(stored(Adapter(peft), tmp_path / "adapter"), plain)
+    edit.apply(plain)
+    before = logits(plain, small_data)
+    assert edit.take_off(plain)
+    assert torch.equal(logits(plain, small_data), logits(fresh(), small_data))
+    edit.merge(plain)
+    assert torch.allclose(logits(plain, small_data), before, atol=1e-4)
+    assert {name for name, _ in plain.model.named_parameters()} == {
+        name for name, _ in fresh().model.named_parameters()
+    }
+
+
+def test_what_absorbs_an_adapter_sees_the_sum_in_float32(fresh: Callable[[], VLM], tmp_path: Path) -> None:
+    """Also where the model's own precision loses all of what the adapter adds."""
+    folder, added = adapter(fresh(), 1, tmp_path / "adapter")
+    model, seen = fresh(), dict[str, Tensor]()
+    model.model.bfloat16()
+    before = {name: parameter.detach().clone() for name, parameter in model.model.named_parameters()}
+    Trained.load(folder, model).apply(model)
+
+    def halved(name: str, total: Tensor) -> Tensor:
+        seen[f"{name}.weight"] = total.clone()
+        return total / 2
+
+    absorb(model, halved)
+    assert seen.keys() == added.keys()
+    for name, parameter in model.model.named_parameters():
+        assert parameter.dtype == torch.bfloat16
+        if name in added:
+            assert torch.equal(seen[name], before[name].float() + added[name])
+            assert torch.equal(parameter, (seen[name] / 2).bfloat16())
+        else:
+            assert torch.equal(parameter, before[name]), name

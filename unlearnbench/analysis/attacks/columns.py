@@ -1,21 +1,14 @@
-"""Attacks as tables: one for each attack in each setting, and one of what all of them brought back."""
+"""Attacks as tables, one for each attack in each setting: what is left of every level under each of its variants."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from ...results.row import Row
 from ..columns import Column
 from ..comparison import Comparison
-from ..facts import Facts
-from ..lines import Line
 from ..means import Mean
-from ..numbers import score
 from ..score.columns import Worded
-from ..score.references import Records
-from .accesses import Key, all_of, by_access, key_of
 from .costs import FEWEST
-from .of_lines import AttackedLine, AttackOn, attacks_on
+from .of_lines import AttackedLine, AttackOn
 from .over_seeds import Variant
-from .verdict import AttackVerdict
 
 CLEAN = "As it is"
 """What stands above the shares of the same questions without an attack."""
@@ -23,68 +16,19 @@ CLEAN = "As it is"
 WORST = "Worst case"
 """What stands above the shares of what tells most of every person over the variants, of all models alike."""
 
-SUMMARY = (
-    "What came back: of each attack, and of all with one access, the share of forgetting that the worst case leaves, "
-    "and a word"
-)
-"""What the numbers of the summary are."""
-
 SHARES = (
     "Attacks: the share of forgetting that is left, by level, between the attacked base (0) and the attacked retrained "
     "model (1); – where these are too close to tell"
 )
 
 
-def attack_tables(rows: Iterable[Row], records: Records, known: Facts | None = None) -> list[Comparison]:
-    """One table of what came back for each model, and one for each attack in each setting on it.
+def attack_tables(found: Sequence[AttackOn]) -> list[Comparison]:
+    """One table for each attack in each setting, those on one model together.
 
     What is left out of a table stands below it; of an attack that has none, `of_lines.left_out` tells why.
     """
-    known = known or Facts()
-    found = [each for each in attacks_on([*rows], records, known) if each.told]
-    tables = list[Comparison]()
-    for model in dict.fromkeys(each.model for each in found):
-        own = [each for each in found if each.model == model]
-        tables += [_summary(model, own, known)] if len(own) > 1 else []
-        tables += [_table(each) for each in own]
-    return tables
-
-
-Said = tuple[float | None, str]
-"""A share, and a word."""
-
-
-def _summary(model: str, found: Sequence[AttackOn], known: Facts) -> Comparison:
-    """The share that each attack leaves each method, and the word; the same of all attacks that need one access."""
-    lines: dict[Key, Line] = {}
-    for on in found:
-        for each in on.told:
-            lines.setdefault(key_of(each.line, known), each.line)
-    columns = []
-    for access, of in by_access(found).items():
-        for on in of:
-            told = {key_of(each.line, known): _said(each.worst, each.verdict) for each in on.told}
-            columns.append(_column_of(access, on.label, on.label, [told.get(key) for key in lines]))
-        if every := {key: _said(each, each.verdict) for key, each in all_of(of, known).items()}:
-            columns.append(_column_of(access, f"all {access}", "all", [every.get(key) for key in lines]))
-    return Comparison(model, tuple(lines.values()), tuple(columns), "what came back", (SUMMARY,))
-
-
-def _said(case: Variant | None, word: AttackVerdict | None) -> Said:
-    return _lowest(case) if case else None, word or "–"
-
-
-def _column_of(group: str, name: str, label: str, cells: Sequence[Said | None]) -> Worded:
-    told = [each or (None, "–") for each in cells]
-    shown = tuple(word if share is None else f"{score(share)} {word}" for share, word in told)
-    numbers = tuple(None if share is None else Mean(share) for share, _ in told)
-    return Worded(group, name, label, "higher", numbers, words=shown)
-
-
-def _lowest(case: Variant) -> float | None:
-    """Of all levels; None where nobody can tell."""
-    found = [level.share.mean for level in case.levels.values() if level.share]
-    return min((share for share in found if share is not None), default=None)
+    models = dict.fromkeys(each.model for each in found)
+    return [_table(each) for model in models for each in found if each.model == model and each.told]
 
 
 def _table(on: AttackOn) -> Comparison:

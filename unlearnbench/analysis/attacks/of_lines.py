@@ -8,12 +8,12 @@ from functools import cached_property
 from ...errors import UnlearnbenchError
 from ...registry import attacks
 from ...results.row import AttackInfo, Row, latest
-from ..facts import Facts, as_text
-from ..lines import Line, lines_of
-from ..score.references import Records, References
+from ..facts import MAY_DIFFER, Facts, as_text
+from ..lines import Line, lines_of, made_elsewhere, replicate
+from ..means import Mean
+from ..score.references import Records, References, Trio
 from .outcome import NoValues, attack_of, outcomes, that_count, together
 from .over_seeds import Variant
-from .twins import Clean
 from .verdict import AttackVerdict
 
 
@@ -56,6 +56,11 @@ class AttackedLine:
             return "broken"
         return self.worst.verdict if self.worst else None
 
+    @property
+    def left(self) -> Mean | None:
+        """The lowest share of forgetting that the worst case leaves; None where nobody can tell."""
+        return self.worst.left if self.worst else None
+
 
 @dataclass(frozen=True)
 class AttackOn:
@@ -80,6 +85,27 @@ class AttackOn:
     def told(self) -> list[AttackedLine]:
         """The methods of which anything is told."""
         return [line for line in self.lines if line.variants or line.no_values]
+
+
+class Clean:
+    """The rows of models as they are, to be found for an attacked row: its clean twin."""
+
+    def __init__(self, rows: Sequence[Row], known: Facts) -> None:
+        self._known = known
+        self._rows = {self._name(row): row for row in rows}
+
+    def trio(self, attacked: Trio) -> Trio | None:
+        """The twins of a method's row and of its references'; None where one is missing."""
+        found = [self._rows.get(self._name(row)) for row in attacked.three]
+        own, nothing, ideal = found
+        return None if own is None or nothing is None or ideal is None else Trio(own, nothing, ideal)
+
+    def _name(self, row: Row) -> tuple[object, ...]:
+        """The model, made here or elsewhere, and what it was asked; whatever may differ between machines left out."""
+        task = row.task
+        options = {name: value for name, value in task.options.items() if name not in MAY_DIFFER}
+        asked = task.name, task.version, task.data.fingerprint, as_text(options)
+        return self._known.method(row), made_elsewhere(row), replicate(row), *asked
 
 
 def attacks_on(rows: Sequence[Row], records: Records, known: Facts) -> list[AttackOn]:

@@ -13,8 +13,8 @@ from ...registry import attacks
 from ...results.row import Row
 from ..score.references import Records, Trio, task_of
 from .costs import Costs, costs_of, unable_of
+from .people.worst import worst
 from .shares import Share, Three, exchanged, share
-from .worst import worst
 
 ONLY_SAID = ("prompt", "picture")
 """Access of those who see no more than what a model says: only the first level counts."""

@@ -6,8 +6,8 @@ from functools import cached_property
 
 from ..lines import Replicate, replicate
 from ..means import Mean
-from .chance import more_than_chance
 from .outcome import AttackOutcome
+from .people.chance import more_than_chance
 from .shares import Share, Three, interval, shares_over_seeds
 from .verdict import AttackVerdict, State, attack_verdict, state
 
@@ -62,6 +62,12 @@ class Variant:
             name: Level(_mean(of), _mean(self._clean.get(name, ())), any(each.below for each in of))
             for name, of in self.shares.items()
         }
+
+    @property
+    def left(self) -> Mean | None:
+        """The lowest share of its levels; None where nobody can tell."""
+        known = [(level.share.mean, level.share) for level in self.levels.values() if level.share]
+        return min(known, key=lambda pair: pair[0] or 0.0)[1] if known else None
 
     @property
     def lost(self) -> tuple[str, ...]:

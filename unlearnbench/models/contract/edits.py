@@ -9,7 +9,7 @@ import math
 import shutil
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,10 @@ class Alteration(ABC):
     def merge(self, model: VLM) -> None:
         """Make the change part of the model, for another to be made on top of it."""
         self.apply(model)
+
+    def take_off(self, model: VLM) -> bool:
+        """Undo `apply`, to the last bit, for another to be made instead; False where it cannot be, and nothing is."""
+        return False
 
     def beside(self, model: VLM) -> Beside | None:
         """What runs it where `unlearnbench` is not; None where `merge` leaves all of it in the model's own weights.
@@ -240,28 +244,63 @@ class Adapter(Trained):
     def apply(self, model: VLM) -> None:  # noqa: D102
         self._put_into(model)
 
-    def merge(self, model: VLM) -> None:  # noqa: D102
+    def take_off(self, model: VLM) -> bool:
+        """The layers that it is beside are as they were."""
         from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft.utils.other import ModulesToSaveWrapper
 
-        adapted = self._put_into(model)
-        for layer in [each for each in adapted.modules() if isinstance(each, BaseTunerLayer)]:
-            own, precision = layer.get_base_layer(), layer.weight.dtype
-            own.float()  # one layer after the other: all would take twice the memory
-            layer.merge(safe_merge=True)
-            own.to(precision)
-        adapted.unload()
-        model.refresh()
+        network: nn.Module = model.model
+        for name, layer in [*network.named_modules()]:
+            if isinstance(layer, BaseTunerLayer | ModulesToSaveWrapper):
+                own = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer.original_module
+                network.set_submodule(name, own)
+        _no_peft(model)
+        return True
 
-    def _put_into(self, model: VLM) -> Any:
+    def merge(self, model: VLM) -> None:  # noqa: D102
+        self._put_into(model)
+        absorb(model)
+
+    def _put_into(self, model: VLM) -> None:
         from peft import PeftConfig, PeftModel
 
         own = {id(parameter) for parameter in model.model.parameters()}
         with quiet():
             config = PeftConfig.from_peft_type(**PeftConfig.from_json_file(self._settings()))
-            adapted = PeftModel.from_pretrained(model.model, str(self.folder), config=config)
+            PeftModel.from_pretrained(model.model, str(self.folder), config=config)
         model.model.eval().requires_grad_(False)
         model.refresh(parameter for parameter in model.model.parameters() if id(parameter) not in own)
-        return adapted
+
+
+@torch.no_grad()
+def absorb(model: VLM, change: Callable[[str, Tensor], Tensor] = lambda name, total: total) -> None:
+    """Make an adapter that is beside a model's weights, if there is one, part of them, one layer after the other.
+
+    ``change`` gets the name of each adapted layer in the whole model and the sum [rows, columns], in float32; what it
+    returns is rounded, once, to the precision of the model.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import ModulesToSaveWrapper
+
+    network: nn.Module = model.model
+    for name, layer in [*network.named_modules()]:
+        if isinstance(layer, ModulesToSaveWrapper):
+            trained = layer.unload_and_optionally_merge_module(merge=False, safe_merge=False, adapter_names=None)
+            network.set_submodule(name, trained)
+        elif isinstance(layer, BaseTunerLayer):
+            own, precision = layer.get_base_layer(), layer.weight.dtype
+            own.float()  # all layers at once would take twice the memory
+            layer.merge(safe_merge=True)
+            own.weight.copy_(change(name, own.weight))
+            network.set_submodule(name, own.to(precision))
+    _no_peft(model)
+
+
+def _no_peft(model: VLM) -> None:
+    """Let PEFT forget an adapter that is gone, and pictures what they were projected by."""
+    if hasattr(model.model, "peft_config"):
+        del model.model.peft_config
+    model.refresh()
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..score.levels import flat, knowing
-from .shares import Share, Three
+from ...score.levels import flat, knowing
+from ..shares import Share, Three
 
 Array = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ gains by each as a method does.
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-from ..score.levels import knowing
-from .shares import Three
+from ...score.levels import knowing
+from ..shares import Three
 
 Of = Mapping[str, Sequence[float]]
 
