@@ -1,11 +1,11 @@
 """What came back of every method under every attack: a table a model, narrow enough for one page."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
-from ...analysis.attacks.accesses import Key, all_of, by_access, key_of
+from ...analysis.attacks.accesses import all_of, by_access, key_of
 from ...analysis.attacks.of_lines import AttackOn
 from ...analysis.attacks.sentence import Tried, sentence, tried
 from ...analysis.attacks.verdict import AttackVerdict
@@ -14,6 +14,7 @@ from ...analysis.comparison import Comparison
 from ...analysis.facts import Facts
 from ...analysis.lines import Line
 from ...analysis.means import Mean
+from ...contracts.attack import Access
 
 LETTERS: Final[dict[AttackVerdict, str]] = {
     "holds": "h", "comes back": "c", "leaks": "l", "broken": "b", "inconclusive": "i", "cannot tell": "?",
@@ -26,8 +27,11 @@ ABOUT = (
 )
 """What a cell is."""
 
-EVERY = "all"
-"""What the worst case over the attacks with one access is called."""
+TOGETHER = (
+    "All attacks together: by access, of every person what tells most under any of the attacks, of the base and the "
+    "retrained model alike"
+)
+"""What a cell of the table by accesses is."""
 
 UNKNOWN = "–"
 """What stands where nothing could be compared."""
@@ -74,31 +78,43 @@ def matrices(attacks: Sequence[AttackOn], known: Facts, *, intervals: bool = Fal
 
 
 def _matrix(model: str, attacks: Sequence[AttackOn], known: Facts, intervals: bool) -> Comparison:
-    accesses = by_access(attacks)
-    lines: dict[Key, Line] = {}
-    found: dict[Key, list[Tried]] = {}
-    columns: list[tuple[str, str, dict[Key, Tried]]] = []
-    for access, of in accesses.items():
-        for on in of:
-            told = {key_of(each.line, known): tried(on, each) for each in on.lines}
-            columns.append((access, on.label, told))
-            for each in on.lines:
-                lines.setdefault(key_of(each.line, known), each.line)
-            for key, one in told.items():
-                found.setdefault(key, []).append(one)
-        if every := all_of(of, known):
-            told = {key: Tried(EVERY, access, case.verdict, case.left) for key, case in every.items()}
-            columns.append((access, f"{EVERY} {access}", told))
-    cells = tuple(_column(access, name, [told.get(key) for key in lines], intervals) for access, name, told in columns)
-    table = Comparison(model, tuple(lines.values()), cells, "what came back", (ABOUT, _accesses(accesses)))
-    said = (_said(table, line, found[key]) for key, line in lines.items() if line.is_method)
-    return Comparison(table.model, table.lines, cells, table.task, table.notes, tuple(said))
+    ordered = sorted(attacks, key=lambda on: get_args(Access).index(on.attack.access))
+    lines: dict[str, Line] = {}
+    found: dict[str, dict[str, Tried]] = {}
+    for on in ordered:
+        for each in on.lines:
+            method = known.method(each.line.rows[0])
+            lines.setdefault(method, each.line)
+            found.setdefault(method, {})[on.label] = tried(on, each)
+    columns = tuple(_column(on, [of.get(on.label) for of in found.values()], intervals) for on in ordered)
+    table = Comparison(model, tuple(lines.values()), columns, "what came back", (ABOUT, _accesses(ordered)))
+    said = (_said(table, line, [*found[method].values()]) for method, line in lines.items() if line.is_method)
+    return Comparison(table.model, table.lines, columns, table.task, table.notes, tuple(said))
 
 
-def _column(access: str, name: str, cells: Sequence[Tried | None], intervals: bool) -> Left:
+def together(attacks: Sequence[AttackOn], known: Facts, *, intervals: bool = False) -> list[Comparison]:
+    """A table for each model on which there are several attacks with one access: what all of them brought back."""
+    tables = []
+    for model in dict.fromkeys(on.model for on in attacks):
+        own = [on for on in attacks if on.model == model]
+        lines = {key_of(each.line, known): each.line for on in own for each in on.lines}
+        columns = []
+        for access, of in by_access(own).items():
+            if told := {key: Tried(access, access, each.verdict, each.left) for key, each in all_of(of, known).items()}:
+                columns.append(_of_tried(access, access, [told.get(key) for key in lines], intervals))
+        if columns:
+            tables.append(Comparison(model, tuple(lines.values()), tuple(columns), "all attacks together", (TOGETHER,)))
+    return tables
+
+
+def _column(on: AttackOn, cells: Sequence[Tried | None], intervals: bool) -> Left:
+    return _of_tried(on.attack.access, on.label, cells, intervals)
+
+
+def _of_tried(access: str, label: str, cells: Sequence[Tried | None], intervals: bool) -> Left:
     shares: tuple[Mean | None, ...] = tuple(each.left if each else None for each in cells)
     words = tuple(each.word if each else None for each in cells)
-    return Left(access, name, name, "higher", shares, words=words, intervals=intervals)
+    return Left(access, label, label, "higher", shares, words=words, intervals=intervals)
 
 
 def _said(table: Comparison, line: Line, found: Sequence[Tried]) -> str:
@@ -106,10 +122,14 @@ def _said(table: Comparison, line: Line, found: Sequence[Tried]) -> str:
     return f"{table.label(line)}: {sentence(found)}"
 
 
-def _accesses(attacks: Mapping[str, Sequence[AttackOn]]) -> str:
+def _accesses(attacks: Sequence[AttackOn]) -> str:
     """What whoever attacks has a hand on."""
-    said = (f"{access} ({', '.join(on.label for on in of)})" for access, of in attacks.items())
-    return f"By access: {', '.join(said)}; {EVERY}: of every person what tells most under any of them"
+    return f"By access: {', '.join(_by_access(attacks))}"
+
+
+def _by_access(attacks: Sequence[AttackOn]) -> Iterator[str]:
+    for access in dict.fromkeys(on.attack.access for on in attacks):
+        yield f"{access} ({', '.join(on.label for on in attacks if on.attack.access == access)})"
 
 
 def _short(value: float) -> str:
