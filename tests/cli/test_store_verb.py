@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,26 @@ def test_prune_takes_what_is_old_and_what_is_broken(store: Store) -> None:
     assert not list((store.root / "quarantine").iterdir())
     assert not list((store.root / "unlearned").glob(".*.tmp-*"))
     assert store.has("unlearned", KEYS[1])
+
+
+def test_what_attacks_have_made_is_told_and_pruned(store: Store) -> None:
+    """An artefact by the attack's name, and pictures, of which there are many, as one."""
+    key = KEYS[1] | {"attack": {"name": "quantise", "version": "1"}}
+    key.pop("method", None)
+    store.get_or_make("attacked", key, lambda folder: None)
+    (store.root / "pictures").mkdir()
+    for name in ("a.png", "b.png"):
+        (store.root / "pictures" / name).write_bytes(b"....")
+    told = json.loads(call("store", "list", "--store", str(store.root), "--json")[1])
+    assert [each["of"] for each in told if each["kind"] == "attacked"] == ["quantise"]
+    assert [each["bytes"] for each in told if each["kind"] == "pictures"] == [8]
+    old = time.time() - 90 * 86400
+    os.utime(store.root / "pictures" / "a.png", (old, old))
+    call("store", "prune", "--store", str(store.root))
+    assert (store.root / "pictures" / "a.png").exists(), "what is beside it was used"
+    os.utime(store.root / "pictures" / "b.png", (old, old))
+    call("store", "prune", "--store", str(store.root))
+    assert not (store.root / "pictures").exists()
 
 
 def test_prune_leaves_what_is_being_made(store: Store) -> None:

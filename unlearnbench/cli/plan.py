@@ -93,7 +93,8 @@ def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
     from ..engine.stages import BASE
 
     missing = plan.missing(store)
-    stages = {stage.name: "to do" if stage in missing else "cached" for stage in plan.stages}
+    # A method that goes on with another's model, and is attacked, has two stages of one name.
+    stages = {stage.name: "cached" for stage in plan.needed} | {stage.name: "to do" for stage in missing}
     return {
         "method": plan.cell.method,
         "model": plan.cell.model,

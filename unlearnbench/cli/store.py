@@ -97,11 +97,11 @@ def _stored(store: Path | None) -> "list[Stored]":
 def _described(each: "Stored") -> dict[str, Any]:
     manifest = each.manifest
     key = manifest.key if manifest else {}
-    method = key.get("method", {})
+    maker = key.get("attack", key.get("method", {}))
     return {
         "kind": each.kind,
         "name": each.folder.name,
-        "of": method.get("name", "") if isinstance(method, dict) else "",
+        "of": maker.get("name", "") if isinstance(maker, dict) else "",
         "seed": key.get("seed", ""),
         "made_at": manifest.made_at if manifest else None,
         "used_at": each.used.isoformat(),

@@ -36,24 +36,25 @@ class Gate(Protocol):
 
 def gate_of(model: Any) -> Gate | None:
     """The gate through which a model sees, the last where there are several; None where it has none."""
-    return _last(model.visual_edit)
+    return next(reversed(_gates(model.visual_edit)), None)
 
 
-def _last(edit: Any) -> Gate | None:
+def _gates(edit: Any) -> list[Gate]:
+    """All gates of an edit, in the order in which they are passed."""
     if isinstance(edit, Stacked):
-        return next((gate for each in reversed(edit.edits) if (gate := _last(each))), None)
-    return edit if isinstance(edit, Gate) else None
+        return [gate for each in edit.edits for gate in _gates(each)]
+    return [edit] if isinstance(edit, Gate) else []
 
 
 @contextmanager
 def held(model: Any, at: Held | None) -> Iterator[None]:
-    """Hold the gate of a model open or closed meanwhile; nothing happens where it has none."""
-    gate = gate_of(model) if at else None
-    if gate is None:
-        yield
-        return
-    before, gate.held = gate.held, at
+    """Hold all gates of a model open or closed meanwhile; nothing happens where it has none."""
+    gates = _gates(model.visual_edit) if at else []
+    before = [gate.held for gate in gates]
+    for gate in gates:
+        gate.held = at
     try:
         yield
     finally:
-        gate.held = before
+        for gate, own in zip(gates, before, strict=True):
+            gate.held = own
