@@ -72,6 +72,11 @@ class Fact(Sample):
         true, false = self.question.paraphrased_answer, self.question.perturbed_answers
         return (true, *false) if true and false else ()
 
+    @property
+    def rewordings(self) -> tuple[str, ...]:
+        """As the data have them."""
+        return self.question.paraphrased_questions
+
 
 @dataclass(frozen=True)
 class People(Sets):

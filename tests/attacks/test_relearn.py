@@ -19,7 +19,7 @@ from unlearnbench.contracts.sample import clusters
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
-from unlearnbench.leaderboard.attacked import measured_of
+from unlearnbench.leaderboard.attacks.records import measured_of
 from unlearnbench.models.contract.vlm import VisualEdit, hearing
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for

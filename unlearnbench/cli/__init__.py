@@ -17,7 +17,7 @@ from ..errors import UnlearnbenchError
 from ..runtime import startup
 from . import data, doctor, leaderboard, plan, report, run, show, status, store
 from . import list as listing
-from .model import ask, evaluate, export, score
+from .model import ask, evaluate, export, metrics_check, score
 from .parts import terminal
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ app.command("list")(listing.list_plugins)
 app.command("show")(show.show)
 app.command("score")(score.score)
 app.command("report")(report.report)
+app.command("metrics-check")(metrics_check.metrics_check)
 app.command("ask")(ask.ask)
 app.command("export")(export.export)
 app.command("status")(status.status)

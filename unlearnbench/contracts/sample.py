@@ -100,6 +100,11 @@ class Sample:
         """Answers to choose from, in words of one kind, the true one first: by default none."""
         return ()
 
+    @property
+    def rewordings(self) -> tuple[str, ...]:
+        """The same question in other words: by default none."""
+        return ()
+
 
 FEW = 15
 """Up to so many strangers are too few to be divided."""
@@ -119,8 +124,9 @@ class Sets:
 
     The rest is out of every method's reach: ``held_out`` are clusters that the base knows like the others, bystanders
     by whom it is seen what unlearning does to people on whom it never trained; ``acquaintances`` are clusters that
-    the pretrained model knows and nobody trains on, celebrities for instance; of ``strangers`` no model ever learns:
-    some of them tell early stopping what not knowing somebody loses (`bounding`), the others are `nonmembers`.
+    the pretrained model knows and nobody trains on, celebrities for instance; of ``strangers`` no model that is
+    compared ever learns (one kind does of those that metrics are checked by): some of them tell early stopping what not
+    knowing somebody loses (`bounding`), the others are `nonmembers`.
 
     What a task asks may differ from all of these. ``forgotten`` are the clusters to be forgotten, by default those of
     the forget set.

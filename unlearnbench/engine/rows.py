@@ -109,8 +109,8 @@ def _cost(said: dict[str, Any], evaluating: Cost) -> Cost:
 def base_of(plan: Plan) -> dict[str, Any]:
     """How the base came about: by what hyperparameters, or from where."""
     if not (origin := plan.base_elsewhere):
-        return {"kind": kind_of(plan.base.model_dump()), "params": _plain(plan.base)}
-    return {"params": {"weights": origin.digest} | _plain(plan.base), "elsewhere": _origin(origin).model_dump()}
+        return {"kind": kind_of(plan.base.model_dump()), "params": plain_params(plan.base)}
+    return {"params": {"weights": origin.digest} | plain_params(plan.base), "elsewhere": _origin(origin).model_dump()}
 
 
 def _origin(found: Elsewhere) -> MadeElsewhere:
@@ -119,38 +119,44 @@ def _origin(found: Elsewhere) -> MadeElsewhere:
 
 def _header(plan: Plan, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a row says of its cell, whatever came of it."""
-    cell, source = plan.cell, plan.source
+    cell = plan.cell
     asked = facts if plan.aimed is None else None  # an attack's are told with it
     return {
         "row_id": plan.row_id,
         "method": _method(plan, plan.methods),
-        "model": ModelInfo(
-            name=utf8(cell.model),
-            family=source.card.family,
-            source=utf8(source.card.source),
-            revision=source.revision,
-            weights_digest=source.digest,
-            dtype=source.dtype,
-            template_digest=source.template_digest,
-        ),
+        "model": model_info(plan),
         "task": TaskInfo(
             name=cell.task,
             version=plan.task.version,
             code=tasks.code(cell.task),
-            data=_data(plan.data_source, plan.data),
+            data=data_info(plan.data_source, plan.data),
             split=plan.unlearning.split,
-            options=_plain(plan.task.options),
+            options=plain_params(plan.task.options),
             protocol=plan.task.protocol | (asked or {}),
         ),
         "attack": _attack(plan.aimed, facts or {}) if plan.aimed else None,
         "seed": cell.seed,
         "base_seed": cell.base_seed,
-        "trained_on": _data(plan.unlearning_source, plan.unlearning),
+        "trained_on": data_info(plan.unlearning_source, plan.unlearning),
         "environment": Environment(**environment(_device_name(plan.device)), processes=_processes(), exact=cell.exact),
         "command": command(),
         "started_at": started,
         "finished_at": utc_now(),
     }
+
+
+def model_info(plan: Plan) -> ModelInfo:
+    """What a row says of the pretrained model."""
+    source = plan.source
+    return ModelInfo(
+        name=utf8(plan.cell.model),
+        family=source.card.family,
+        source=utf8(source.card.source),
+        revision=source.revision,
+        weights_digest=source.digest,
+        dtype=source.dtype,
+        template_digest=source.template_digest,
+    )
 
 
 def _method(plan: Plan, chosen: Sequence[Chosen]) -> MethodInfo:
@@ -163,7 +169,7 @@ def _method(plan: Plan, chosen: Sequence[Chosen]) -> MethodInfo:
         version=method.version,
         origin="elsewhere" if elsewhere else utf8(methods.origin(name)),
         code=last.code,
-        params=_plain(params),
+        params=plain_params(params),
         role=method.role,
         frozen_weights=method.frozen_weights,
         n_trials_tuned=None if settings else params.trials.get(plan.source.card.scale),
@@ -179,14 +185,15 @@ def _attack(aimed: Aimed, facts: dict[str, Any]) -> AttackInfo:
         name=name,
         version=aimed.attack.version,
         origin=utf8(attacks.origin(name)),
-        params=_plain(aimed.params),
+        params=plain_params(aimed.params),
         access=aimed.attack.access,
         code=aimed.code,
         **facts,
     )
 
 
-def _data(source: str, data: "TaskData") -> DataInfo:
+def data_info(source: str, data: "TaskData") -> DataInfo:
+    """What a row says of data."""
     return DataInfo(
         source="hub" if data.location.revision else source if source == "embedded" else "folder",
         id=utf8(data.location.id),
@@ -195,7 +202,7 @@ def _data(source: str, data: "TaskData") -> DataInfo:
     )
 
 
-def _plain(params: BaseModel) -> dict[str, Any]:
+def plain_params(params: BaseModel) -> dict[str, Any]:
     """Parameters as a row has them: what the command line gave may hold bytes that are no UTF-8."""
     found: dict[str, Any] = Plain()(params.model_dump(mode="json"), "params")
     return found

@@ -185,6 +185,8 @@ class Plan:
     """What attacks the unlearned model, if anything does."""
     lent: tuple[Lent, ...] = ()
     """Other tasks whose questions it wants."""
+    altered: Key | None = None
+    """What the ``sets`` are, where samples were altered before anything is trained on them; None: the task's own."""
 
     @property
     def method(self) -> type[Method]:
@@ -259,7 +261,7 @@ class Plan:
             "data": self.unlearning.fingerprint,
             "params": self.base,
             "seed": self.cell.base_seed,
-        }
+        } | self._alteration
         return Stage(BASE, None, key, Finetuning(self.base, self.sets, self.cell.base_seed))
 
     def _brought_base(self, asked: BroughtParams) -> Stage:
@@ -286,7 +288,12 @@ class Plan:
             "private": [sample.id for sample in self.sets.forget],
             "validation": sorted(clusters(self.sets.validation)),
             "held_out": sorted(clusters(self.sets.held_out)),
-        }
+        } | self._alteration
+
+    @property
+    def _alteration(self) -> Key:
+        """What a key says of altered samples; nothing where there are none, as in every run."""
+        return {"altered": self.altered} if self.altered else {}
 
     def _attack_key(self, aimed: Aimed) -> Key:
         """What decides what an attack makes of the model that it is aimed at."""
