@@ -16,7 +16,6 @@ from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase
 from unlearnbench.models.contract.edits import Adapter, Edit, Trained, Weights, absorb
-from unlearnbench.models.contract.gates import gate_of, held
 from unlearnbench.models.contract.network import linears_within
 from unlearnbench.models.contract.vlm import VLM, Batch
 from unlearnbench.models.files.load import load
@@ -237,23 +236,6 @@ def test_a_guard_over_a_guard(random_model: Path, small_data: Path, tmp_path: Pa
     assert not torch.allclose(logits(model, small_data), logits(plain, small_data, once), atol=1e-2)
     told = model.explain(asked(model, small_data))
     assert told == Guard.load(second, plain).explain(batch, once)
-
-
-@torch.no_grad()
-def test_all_gates_of_a_model_are_held_together(fresh: Callable[[], VLM], small_data: Path, tmp_path: Path) -> None:
-    """Held open, a model with two guards is one without any; held closed, both do what they do, and decide again."""
-    model = fresh()
-    guards = [Guard.load(guard(fresh(), seed, tmp_path / f"{seed}"), model) for seed in (1, 70)]
-    for each in guards:
-        each.merge(model)
-    before = logits(model, small_data)
-    with held(model, "open"):
-        assert torch.equal(logits(model, small_data), logits(fresh(), small_data))
-    with held(model, "closed"):
-        assert [each.held for each in guards] == ["closed", "closed"]
-    assert [each.held for each in guards] == [None, None]
-    assert torch.equal(logits(model, small_data), before)
-    assert gate_of(model) is guards[-1]
 
 
 @pytest.mark.parametrize("made", [weights, adapter])
