@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
 KEYS = [{"seed": 0, "method": {"name": "cagul"}}, {"seed": 1, "method": {"name": "ga"}}]
+ATTACKED = {"seed": 0, "start": "a", "attack": {"name": "relearn"}}
 
 
 @pytest.fixture
@@ -48,6 +48,22 @@ def test_list_says_what_each_artefact_is(store: Store) -> None:
     }
     assert all(each["bytes"] > 0 for each in found)
     assert "cagul" in call("store", "list", "--store", str(store.root))[1]
+
+
+def test_of_attacks_it_lists_what_they_made_and_their_pictures_which_go_when_they_are_old(store: Store) -> None:
+    store.get_or_make("attacked", ATTACKED, lambda folder: None)
+    pictures = store.root / "pictures"
+    pictures.mkdir()
+    for name in ("a.png", "b.png"):
+        (pictures / name).write_bytes(b"0" * 10)
+    found = {each["kind"]: each for each in json.loads(call("store", "list", "--store", str(store.root), "--json")[1])}
+    assert found["attacked"]["of"] == "relearn"
+    assert found["pictures"]["bytes"] == 20
+    assert call("store", "prune", "--store", str(store.root))[0] == 0
+    assert pictures.is_dir()
+    os.utime(pictures, (1, 1))
+    assert f"removing {pictures} (0.0 MB)" in call("store", "prune", "--store", str(store.root))[1]
+    assert not pictures.exists()
 
 
 def held(store: Store) -> list[Path]:
@@ -84,26 +100,6 @@ def test_prune_takes_what_is_old_and_what_is_broken(store: Store) -> None:
     assert not list((store.root / "quarantine").iterdir())
     assert not list((store.root / "unlearned").glob(".*.tmp-*"))
     assert store.has("unlearned", KEYS[1])
-
-
-def test_what_attacks_have_made_is_told_and_pruned(store: Store) -> None:
-    """An artefact by the attack's name, and pictures, of which there are many, as one."""
-    key = KEYS[1] | {"attack": {"name": "quantise", "version": "1"}}
-    key.pop("method", None)
-    store.get_or_make("attacked", key, lambda folder: None)
-    (store.root / "pictures").mkdir()
-    for name in ("a.png", "b.png"):
-        (store.root / "pictures" / name).write_bytes(b"....")
-    told = json.loads(call("store", "list", "--store", str(store.root), "--json")[1])
-    assert [each["of"] for each in told if each["kind"] == "attacked"] == ["quantise"]
-    assert [each["bytes"] for each in told if each["kind"] == "pictures"] == [8]
-    old = time.time() - 90 * 86400
-    os.utime(store.root / "pictures" / "a.png", (old, old))
-    call("store", "prune", "--store", str(store.root))
-    assert (store.root / "pictures" / "a.png").exists(), "what is beside it was used"
-    os.utime(store.root / "pictures" / "b.png", (old, old))
-    call("store", "prune", "--store", str(store.root))
-    assert not (store.root / "pictures").exists()
 
 
 def test_prune_leaves_what_is_being_made(store: Store) -> None:

@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_artefacts(store: Folder = None, as_json: AsJson = False) -> None:
-    """Show every artefact: what it is, of which model and method, its size and age."""
+    """Show every artefact: what it is, of which method or attack, its size and age."""
     found = _stored(store)
     if as_json:
         typer.echo(json.dumps([_described(each) for each in found], indent=1))
@@ -97,11 +97,11 @@ def _stored(store: Path | None) -> "list[Stored]":
 def _described(each: "Stored") -> dict[str, Any]:
     manifest = each.manifest
     key = manifest.key if manifest else {}
-    maker = key.get("attack", key.get("method", {}))
+    method = key.get("attack") or key.get("method", {})
     return {
         "kind": each.kind,
         "name": each.folder.name,
-        "of": maker.get("name", "") if isinstance(maker, dict) else "",
+        "of": method.get("name", "") if isinstance(method, dict) else "",
         "seed": key.get("seed", ""),
         "made_at": manifest.made_at if manifest else None,
         "used_at": each.used.isoformat(),

@@ -29,7 +29,7 @@ from .stages import STAGES
 
 MANIFEST = "manifest.json"
 PICTURES = "pictures"
-"""The folder of pictures that attacks have made, of all together."""
+"""Where pictures lie that attacks made: of small files, made anew where they are missing, and so one thing."""
 
 HASHED = 64 * 2**20
 """Bytes up to which a file is hashed at every use; larger ones only on demand."""
@@ -149,8 +149,8 @@ class Store:
         ]
         for kind in ("answers", "checkpoints", "quarantine"):
             found += [Stored(kind, path, None, _size(path), _used(path)) for path in _visible(self.root / kind)]
-        if pictures := _visible(folder := self.root / PICTURES):  # those of all attacks together
-            found.append(Stored(PICTURES, folder, None, _size(folder), max(map(_used, pictures))))
+        if (pictures := self.root / PICTURES).is_dir():
+            found.append(Stored(PICTURES, pictures, None, _size(pictures), _used(pictures)))
         return found
 
     def verify(self) -> list[tuple[Path, str]]:

@@ -90,13 +90,12 @@ class Aim:
     def picture(self, recipe: object, make: "Callable[[], Image]") -> Path:
         """In the store, by the digest of the recipe."""
         path = self.runner.store.root / PICTURES / f"{digest(recipe)[:32]}.png"
-        if path.is_file():
-            with suppress(OSError):  # a store that somebody else may write
-                path.touch()  # it is in use: prune is to leave it
-            return path
-        require_writable(path.parent, "--store")
-        with atomic_write(path) as file:
-            make().save(file)
+        if not path.is_file():
+            require_writable(path.parent, "--store")
+            with atomic_write(path) as file:
+                make().save(file)
+        with suppress(OSError):
+            path.parent.touch()  # when they were last used
         return path
 
     def other_views(self, samples: Iterable[Sample]) -> Mapping[str, Query]:
