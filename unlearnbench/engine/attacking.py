@@ -15,7 +15,7 @@ from ..errors import PluginError
 from ..models.contract.gates import held
 from ..registry import tasks
 from ..runtime.atomic import atomic_write, require_writable
-from ..runtime.run import Marked, Run
+from ..runtime.run import Journal, Marked, Run
 from .artefacts import PICTURES
 from .handed import VARIANT, checked_evaluation
 from .keys import digest
@@ -173,7 +173,7 @@ def _asked(
     """Ask the variant at this place of those that the attack has made, or the model that it leaves as it is."""
     ready = runner.ready(plan, place)
     variant = "" if place is None else str(ready.made[-1].said["variants"][place])
-    run = Run(plan.cell.seed, runner.progress, journal=ready.journal)
+    run = Run(plan.cell.seed, runner.progress, journal=_beside(plan, ready.journal))
     aim = Aim(plan, aimed, variant, runner, run, _cost(plan, ready.made), others, facts)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, records in aimed.made.ask(ready.model, aim, run).items():
@@ -181,6 +181,14 @@ def _asked(
         found[named((variant, name))] = records
     notes = {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
     return _Asked(found, ready.made, notes, ready.journal)
+
+
+def _beside(plan: Plan, journal: "JournalFile") -> Journal:
+    """A journal in which what is found beside one base is not taken for what is found beside another.
+
+    Where the model itself was made from the base, its journal is apart already.
+    """
+    return Marked(journal, " ".join(["beside", *(each.digest for each in plan.beside)])) if plan.beside else journal
 
 
 def _cost(plan: Plan, made: "Sequence[Made]") -> Mapping[str, Any]:
