@@ -113,7 +113,7 @@ def add(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A file among the leaderboard's rows: its rows go into the new file, which takes its place; repeatable.",
+            help="A file among the leaderboard's: its rows go into the new one, which takes its place; repeatable.",
         ),
     ] = None,
     plugin: Plugins = None,

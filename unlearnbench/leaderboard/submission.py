@@ -45,6 +45,8 @@ LARGEST_FILE = 2**30
 """Bytes that a packed file may unpack to: 50 rows of all 8,000 FIUBench questions."""
 _LARGEST = 2**53
 """Whole numbers beyond it are not counts of anything."""
+_ENOUGH = 100
+"""Problems after which no more of a file is read."""
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.jsonl(\.xz)?")
 
 _SAMPLES = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","(xz|gzip)":"([A-Za-z0-9+/=]*)"\}')
@@ -282,6 +284,7 @@ def _lines(file: BinaryIO, found: Submission) -> Iterator[tuple[int, int, bytes]
         if len(line) > LONGEST_LINE:
             what = f"a line of more than {LONGEST_LINE >> 20} MiB; the rest of the file was not read"
             found.problems.append(Problem(f"{found.path.name}:{number}", what))
+        if len(line) > LONGEST_LINE or len(found.problems) > _ENOUGH:
             return
         yield number, start, line
         start += len(line)
