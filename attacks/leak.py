@@ -48,6 +48,7 @@ class Leak(Attack):
 
     access = "prompt"
     levels: ClassVar = {"text": tuple(f"leak.at_{k}" for k in (*COUNTED, ALL))}
+    clean: ClassVar = {"text": ("forget.exact_match",)}
     Params = LeakParams
     params: LeakParams
 
