@@ -69,7 +69,7 @@ def test_a_control_that_fails_in_the_references_counts_against_nobody(
     monkeypatch.setattr(attacks.get(ATTACK), "controls", {"retain.never_measured": 0.5})
     table, slow = table_of(sound_board), standing(sound_board, "slow")
     assert (slow.rank, slow.verdict) == (1, "erased")
-    assert "retain.never_measured fails in the references" in table.untold[ATTACK]
+    assert "retain.never_measured fails in the references" in table.accesses.untold[ATTACK]
     assert "weights-write attacks" not in table.levels
 
 
