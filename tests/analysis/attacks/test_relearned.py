@@ -124,7 +124,7 @@ def test_the_word_for_each(found: dict[tuple[str, str], AttackedLine]) -> None:
     assert words["returning"] == "comes back"
     assert words["gibberish"] in ("broken", "inconclusive")
     assert words["rigid"] == "inconclusive"  # it keeps what it had to keep, and learns no stranger either
-    assert found["facts", "rigid"].variants["60 steps"].unable == (f"{CONTROL}.gain",)
+    assert found["facts", "rigid"].variants["60 steps"].unable == (f"{CONTROL}.gain", f"{CONTROL}.after")
 
 
 def test_the_ceiling_has_no_word(found: dict[tuple[str, str], AttackedLine]) -> None:
