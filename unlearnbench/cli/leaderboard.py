@@ -12,6 +12,7 @@ from ..runtime.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from ..leaderboard.definition import Board
+    from ..leaderboard.site.attacks import Drawing
     from ..leaderboard.standings import Table
     from ..leaderboard.submission import Problem, Submission
 
@@ -87,7 +88,7 @@ def build(
     sound = [_sound(name) for name in dict.fromkeys(names)]
     if len({found.name for found, _ in sound}) < len(sound):
         raise UsageError("two of the leaderboards have the same name: rename a folder")
-    pages = build_site([(found, of, _tables(found, of)) for found, of in sound], out, data)
+    pages = build_site([(found, of, _tables(found, of)) for found, of in sound], out, data, drawing())
     typer.echo(f"wrote {pages} pages; open {out / 'index.html'}")
 
 
@@ -212,6 +213,25 @@ def split(
         typer.echo(f"digest = {json.dumps(found.digest)}")
     else:
         typer.echo(f"digest = {{ {', '.join(f'{each} = {json.dumps(of)}' for each, of in digests.items())} }}")
+
+
+def drawing() -> "Drawing":
+    """Attacks on pages as in reports."""
+    from ..analysis.facts import Facts
+    from ..leaderboard.site.attacks import Drawing
+    from ..report.attacks.matrix import matrices, together
+    from ..report.attacks.recovery import recovery
+    from ..report.attacks.roc import rocs
+
+    known = Facts()
+    return Drawing(
+        lambda attacks: [
+            *matrices(attacks, known, intervals=True),
+            *together(attacks, known, intervals=True),
+        ],
+        recovery,
+        rocs,
+    )
 
 
 def _sound(name: str) -> "tuple[Board, list[Submission]]":

@@ -23,7 +23,7 @@ from .definition import Board
 from .editions import edition
 from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
 from .submission import RowSummary, Submission
-from .values import Values, cluster_names
+from .values import Attacked, Values, cluster_names
 
 INCONCLUSIVE: Final = "inconclusive"
 BoardVerdict = Verdict | Literal["inconclusive"]
@@ -49,6 +49,8 @@ class Standing:
     inconclusive: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Attacks under which it fails controls that the references pass, by these: it has no level of their access, and
     is not ranked."""
+    attacked: Attacked = field(default_factory=dict, repr=False)
+    """Rows of its attacked models, by attack."""
     is_wide: bool = False
     """Whether that interval says too little for a rank."""
     rank: int | None = None
@@ -235,6 +237,7 @@ class _Ranker:
             too_much,
             replace(Mean.of(scores), half_width=width),
             unable,
+            values.attacked,
             is_wide=width is not None and width > self.rule.widest,
         )
         return _Found(standing, draws)
