@@ -219,19 +219,12 @@ def drawing() -> "Drawing":
     """Attacks on pages as in reports."""
     from ..analysis.facts import Facts
     from ..leaderboard.site.attacks import Drawing
-    from ..report.attacks.matrix import matrices, together
+    from ..report.attacks.matrix import matrices
     from ..report.attacks.recovery import recovery
     from ..report.attacks.roc import rocs
 
     known = Facts()
-    return Drawing(
-        lambda attacks: [
-            *matrices(attacks, known, intervals=True),
-            *together(attacks, known, intervals=True),
-        ],
-        recovery,
-        rocs,
-    )
+    return Drawing(lambda attacks: matrices(attacks, known, intervals=True), recovery, rocs)
 
 
 def _sound(name: str) -> "tuple[Board, list[Submission]]":

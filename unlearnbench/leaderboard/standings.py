@@ -191,7 +191,7 @@ class _Ranker:
 
     def __init__(self, board: Board, lines: Sequence[Line], values: Sequence[Values]) -> None:
         self.rule, references = board.definition.ranking, board.definition.references
-        self.traced = self.rule.traced
+        self.traced, self.attacks = self.rule.traced, board.definition.attacks
         columns = {column.metric: column for column in board.definition.columns}
         self.higher = [columns[name].higher_is_better is not False for name in self.rule.conditions]
         by_method = {line.method: of for line, of in zip(lines, values, strict=True)}
@@ -218,7 +218,8 @@ class _Ranker:
         """Everything but the rank."""
         beside = trios(values.attacked, self.nothing.attacked, self.ideal.attacked)
         unable = inconclusive(beside)
-        unsure = self.added.of([*unable])
+        spared = (name for name in self.attacks if name not in values.attacked)  # a reference that is only shown
+        unsure = self.added.of([*unable, *spared])
         told = {level: of for level, of in self.levels.items() if level not in unsure}
         three = [(each, values.of[each], self.nothing.of[each], self.ideal.of[each]) for each in values.replicates]
         found = {at: levels(own, nothing, ideal, told) for at, own, nothing, ideal in three}

@@ -67,9 +67,9 @@ def shown(
     ]
     found = tuple(_told(on, line) for on, line in own)
     alone = [on for on, _ in own]
-    figures = (
-        [*drawing.curves(alone), *drawing.rocs(alone, _kind_to_damage(records))] if standing.line.is_method else []
-    )
+    figures: list[tuple[str, Figure]] = []
+    if drawing and standing.line.is_method:
+        figures = [*drawing.curves(alone), *drawing.rocs(alone, _kind_to_damage(records))]
     pictures = tuple(_written(figure, folder) for _, figure in figures)
     about = [f"{standing.line.method} under {', '.join(on.label for on in alone)}: {name}" for name, _ in figures]
     return Shown(sentence([tried(on, line) for on, line in own]), found, tuple(zip(pictures, about, strict=True)))
