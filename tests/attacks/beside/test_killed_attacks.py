@@ -19,7 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "relearn": {"steps": ((0, 1),)},
     "quantise": {"bits": ((4,),)},
     "leak": {"n": (4,), "k": ((1, 4),)},
-    "prompt": {"kinds": (("prefix",),)},
+    "prompt": {"kinds": (("prefix", "suffix"),)},
     "picture": {"kinds": (("crop",),)},
     "gate": {"kinds": (("crop",),), "pictures": (4,), "timed": (1,)},
     "pgd": {"steps": (1,), "restarts": (1,), "eps": ((8,),), "faces": (1,)},
