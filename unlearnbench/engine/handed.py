@@ -4,7 +4,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from secrets import token_hex
@@ -159,9 +159,25 @@ def _not_numbers(folder: "Path") -> str | None:
     return _some(found) if found else None
 
 
-def idle(before: "Imprint", model: "VLM") -> bool:
+def misdeclared(method: "type[Method]", before: "Imprint", changed: Sequence[str]) -> str | None:
+    """What a reader should know where an edit leaves all weights as they are, and its method does not say so.
+
+    ``changed`` is all that it changed of the model ``before``. Raises `PluginError` where weights change that are said
+    to stay: attacks with the guard off would take what is left for the base.
+    """
+    weights = [name for name in changed if name in before.weights]
+    if method.frozen_weights and weights:
+        raise PluginError(
+            f"method {method.name!r} says that weights stay as they are (frozen_weights), and its edit changes them "
+            f"({_some(weights)}); say frozen_weights = False"
+        )
+    if not method.frozen_weights and [*changed] == ["visual_edit"]:
+        return "the edit changes no weights: with frozen_weights = True attacks can leave it out (guard=off)"
+    return None
+
+
+def idle(before: "Imprint", model: "VLM", changed: Sequence[str]) -> bool:
     """Whether an edit that was applied to ``model`` has, as far as can be seen, changed nothing of its answers."""
-    changed = before.changes(model)
     ups = [p for name, p in model.model.named_parameters() if ".lora_B." in name]
     if not changed:
         return True
