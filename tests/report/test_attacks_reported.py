@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.analysis.attacks.test_relearned import CLEAN, add_attacked
 from tests.leaderboard.conftest import new_results
-from tests.leaderboard.made_up import BASE, add_method, add_references
+from tests.leaderboard.made_up import BASE, SEEDS, add_method, add_references
 from unlearnbench.cli import app
 from unlearnbench.errors import UsageError
 from unlearnbench.results.row import Row
@@ -26,11 +26,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of two methods and of what they are measured by, as they are and relearned."""
     store = new_results(tmp_path_factory.mktemp("reported") / "run")
     for method, salt in METHODS.items():
-        add_method(store, method, seeds=(0,), **CLEAN[method])
-        add_attacked(store, method, {"aux": "facts"}, salt)
-    add_attacked(store, "finetune", {"aux": "facts"}, 0, role="reference")
-    add_attacked(store, "retrain", {"aux": "facts"}, 1, role="reference", params=BASE)
-    add_references(store)
+        add_method(store, method, seeds=SEEDS, **CLEAN[method])
+        for seed in SEEDS:
+            add_attacked(store, method, {"aux": "facts"}, salt, seed)
+    for seed in SEEDS:
+        add_attacked(store, "finetune", {"aux": "facts"}, 0, seed, role="reference")
+        add_attacked(store, "retrain", {"aux": "facts"}, 1, seed, role="reference", params=BASE)
+    add_references(store, SEEDS)
     return store.folder
 
 
@@ -59,7 +61,7 @@ def report(*words: str) -> tuple[int, str, str]:
 def cells(out: str) -> dict[str, str]:
     """What stands in the table of relearning, by method."""
     rows = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
-    return {row[0]: row[1] for row in rows[2:]}
+    return {row[0].removesuffix(f" ×{len(SEEDS)}"): row[1] for row in rows[2:]}
 
 
 def test_the_table_alone_has_all_that_is_asked_for(results: Path) -> None:
@@ -69,7 +71,7 @@ def test_the_table_alone_has_all_that_is_asked_for(results: Path) -> None:
     assert [*found] == ["firm", "returning", "finetune", "retrain"]
     assert (found["finetune"].split()[0], found["retrain"]) == ("0", "1 h")
     assert found["returning"].endswith(" c")
-    assert "\n- returning: Tried: relearn" in out
+    assert "\n- returning ×3: Tried: relearn" in out
     assert "±" in cells(report(str(results), "--attacks", "--intervals", "--format", "markdown")[1])["returning"]
 
 
@@ -102,6 +104,15 @@ def without_samples(results: Path) -> None:
         if attacked(row, "returning"):
             assert row.samples is not None
             (results / row.samples.path).unlink()
+
+
+def test_attacks_of_two_versions_are_told_apart(results: Path) -> None:
+    of_another_version(results)
+    out = report(str(results), "--attacks", "--format", "markdown")[1]
+    assert "| Method | relearn version=1 | relearn version=0 |" in out or (
+        "| Method | relearn version=0 | relearn version=1 |" in out
+    )
+    assert "returning under relearn version=0 \\(made\\-up\\): " in out
 
 
 def of_no_records(results: Path) -> None:
@@ -141,4 +152,5 @@ def test_an_attacked_row_that_tells_nothing_leaves_the_others(
         name: whole[name] for name in ("firm", "finetune", "retrain")
     }
     assert found["returning"].split()[-1] in ("–", "b")
+    assert "returning under relearn" in said  # and why
     assert any(path.name.startswith("recovery-relearn") for path in out.glob("*.png"))
