@@ -21,7 +21,7 @@ TOO_CLOSE = "the attacked references are too close"
 
 
 @dataclass(frozen=True)
-class Access:
+class OfAccess:
     """The attacks that one access allows, with the variants and the metrics of each that make its worst case."""
 
     level: str
@@ -45,7 +45,7 @@ class Access:
 class Accesses:
     """By what attackers need, what counts; of the ``untold`` attacks nobody can tell, and why."""
 
-    every: tuple[Access, ...]
+    every: tuple[OfAccess, ...]
     untold: Mapping[str, str]
 
     def of(self, attacks: Sequence[str]) -> set[str]:
@@ -94,7 +94,7 @@ def accesses(
         if not any(_apart(each, nothing, ideal, rule.ranking.least_gap) for each in asked):
             untold[name] = TOO_CLOSE
         found[f"{attack.access} attacks"][name] = variants, metrics
-    return Accesses(tuple(Access(level, of) for level, of in found.items()), untold)
+    return Accesses(tuple(OfAccess(level, of) for level, of in found.items()), untold)
 
 
 def variants_of(rows: Sequence[Row]) -> list[str]:

@@ -34,7 +34,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Told:
+class AttackTold:
     """An attack on a method as its page tells it: shares that are left by level, and a word with its meaning."""
 
     attack: str
@@ -47,17 +47,17 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Shown:
+class AttackShown:
     """What a method's page says of attacks; pictures are names of files with what they show."""
 
     sentence: str
-    told: tuple[Told, ...]
+    told: tuple[AttackTold, ...]
     pictures: tuple[tuple[str, str], ...]
 
 
 def shown(
     attacks: Sequence[AttackOn], standing: Standing, drawing: Drawing | None, records: Records, folder: Path
-) -> Shown:
+) -> AttackShown:
     """Everything of one method, its pictures written to ``folder``."""
     own = [
         (replace(on, lines=(line,)), line)
@@ -72,7 +72,7 @@ def shown(
         figures = [*drawing.curves(alone), *drawing.rocs(alone, _kind_to_damage(records))]
     pictures = tuple(_written(figure, folder) for _, figure in figures)
     about = [f"{standing.line.method} under {', '.join(on.label for on in alone)}: {name}" for name, _ in figures]
-    return Shown(sentence([tried(on, line) for on, line in own]), found, tuple(zip(pictures, about, strict=True)))
+    return AttackShown(sentence([tried(on, line) for on, line in own]), found, tuple(zip(pictures, about, strict=True)))
 
 
 def _kind_to_damage(records: Records) -> Records:
@@ -95,11 +95,11 @@ def _written(figure: "Figure", folder: Path) -> str:
     return name
 
 
-def _told(on: AttackOn, line: AttackedLine) -> Told:
+def _told(on: AttackOn, line: AttackedLine) -> AttackTold:
     worst = line.worst
     levels = worst.levels if worst else {}
     word = line.verdict
-    return Told(
+    return AttackTold(
         on.label,
         on.attack.access,
         {name: level.share for name, level in levels.items()},
