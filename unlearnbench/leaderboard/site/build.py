@@ -21,7 +21,6 @@ from ...errors import StoreError
 from ...metrics.direction import ARROWS
 from ...results.row import utc_now
 from ...runtime.atomic import atomic_folder, require_writable
-from ..attacks.outcomes import attacks_on_table
 from ..definition import Board
 from ..standings import WORDS, Table
 from ..submission import Submission
@@ -30,6 +29,7 @@ from .attacks import Drawing, shown
 from .data import answers_data, board_data
 from .entries import Entry, counted, entries, interval, mean, people, width
 from .libraries import libraries
+from .outcomes import attacks_on_table
 from .pictures import Pictures
 
 _HERE = Path(__file__).parent

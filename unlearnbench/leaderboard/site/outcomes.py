@@ -12,11 +12,11 @@ from ...analysis.score.references import Trio, task_of
 from ...contracts.attack import Values
 from ...errors import DataError
 from ...results.row import Row
+from ..attacks.levels import trios, values_of, variants_of
 from ..definition import Board
 from ..standings import Table
 from ..submission import RowSummary
 from ..values import Attacked
-from .levels import trios, values_of, variants_of
 
 Summaries = Mapping[str, RowSummary]
 
