@@ -7,18 +7,23 @@ open are what two free cores are to reach.
 """
 
 import argparse
+import base64
+import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from unlearnbench.leaderboard.definition import FILE, find
-from unlearnbench.leaderboard.submission import Header
+from unlearnbench.leaderboard.submission import Submission, read
 
 MODEL = "tiny-qwen2.5-vl"
+_ATTACKS = re.compile(r"^\[attacks\.[^\[]*", re.MULTILINE)
 
 
 def main() -> None:
@@ -74,12 +79,14 @@ def write(folder: Path, wanted: int) -> int:
     (folder / "rows").mkdir(parents=True)
     board = find("private-attributes-tiny")
     text = (board.folder / FILE).read_text(encoding="utf-8")
-    (folder / FILE).write_text(text, encoding="utf-8")
-    lines = board.submissions[0].read_bytes().splitlines(keepends=True)
-    header = Header.model_validate_json(lines[0]).model_copy(update={"board": "large"})
+    (folder / FILE).write_text(_ATTACKS.sub("", text), encoding="utf-8")
+    source = read(board.submissions[0])
+    assert source.header is not None  # it ships, and is checked
+    header = source.header.model_copy(update={"board": "large", "submission": 3})
+    lines = [*_lines(source)]
     methods: dict[str, list[bytes]] = {}
     owner: dict[bytes, str] = {}
-    for line in lines[1:]:
+    for line in lines:
         if line.startswith(b'{"row"'):
             row = json.loads(line)["row"]
             owner[row["row_id"].encode()] = name = row["method"]["name"] if row["model"]["name"] == MODEL else ""
@@ -104,6 +111,17 @@ def write(folder: Path, wanted: int) -> int:
             written += sum(line.startswith(b'{"row"') for line in its)
         copy += 1
     return written
+
+
+def _lines(source: Submission) -> Iterator[bytes]:
+    """Of the rows of models as they are: rows, summaries, and samples, each in a line."""
+    rows = [row for row in source.rows if row.attack is None]
+    yield from (b'{"row":' + row.to_line().rstrip() + b"}\n" for row in rows)
+    for row in rows:
+        yield source.summaries[row.row_id].model_dump_json(exclude_none=True).encode() + b"\n"
+    for row in rows:
+        packed = base64.b64encode(gzip.compress(source.content_of(row), compresslevel=1))
+        yield b'{"samples":"%s","gzip":"%s"}\n' % (row.row_id.encode(), packed)
 
 
 if __name__ == "__main__":
