@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pydantic import Field
 
-from unlearnbench import Asking, Attack, AttackParams, MetricValue, attack, gate_of, held, proportion
+from unlearnbench import Asked, Asking, Attack, AttackParams, MetricValue, attack, gate_of, held, proportion
 from unlearnbench.metrics.distances import auc
 from unlearnbench.metrics.statistics import RESAMPLES, estimate
 
-from .picture import Kind, Strength, changed, changes
+from .picture import Kind, Strength, changed, changes, content
 
 if TYPE_CHECKING:
-    from unlearnbench import VLM, Gate, Run, Sample, Target, Task
+    from unlearnbench import VLM, Batch, Gate, Run, Sample, Target, Task
 
 STRANGE = ("others", "validation", "held_out", "strangers", "acquaintances")
 """Sets whose people are not to be forgotten; of some the gate was trained on, of others it was not."""
@@ -25,6 +25,14 @@ OTHER_PHOTO = "forget other photo"
 """Pictures of forgotten people on which nobody trained."""
 
 NO_GATE = "the model sees every picture alike, through no gate: nothing is to be audited, and it was asked as it is"
+
+NOT_A_GATE = (
+    "what stands before the model gives no scores and cannot be held (unlearnbench.Gate): it was not audited, and the "
+    "model was asked through it, as it is"
+)
+
+AT_A_TIME = 16
+"""Pictures that are looked at before what was seen is written down."""
 
 TOKENS = 16
 """Of an answer whose seconds are counted."""
@@ -60,13 +68,14 @@ class GateAudit(Attack):
         """Held open, all that is asked; held closed, what is to be retained; scores, seconds and sizes."""
         gate, retain = gate_of(model), {"retain": target.utility}
         if gate is None:
-            run.notes["gate"] = NO_GATE
+            run.notes["gate"] = NOT_A_GATE if model.visual_edit else NO_GATE
             return {"open": target.records(model, {"forget": target.victims} | retain)}
-        pools = ((name, spread(own, self.params.pictures)) for name, own in self._pools(target))
+        pools = {name: spread(own, self.params.pictures) for name, own in self._pools(target)}
+        text = target.victims[0].text
         return {
             "open": target.records(model, {"forget": target.victims} | retain, Asking(gate="open")),
             "closed": target.records(model, retain, Asking(gate="closed")),
-            "pictures": [each for name, own in pools for each in scored(model, gate, name, own)],
+            "pictures": scored(model, gate, pools, text, run),
             "cost": [*costs(model, gate, target, run, self.params.timed)],
         }
 
@@ -124,16 +133,42 @@ def spread(pictures: Mapping[Path, str], most: int) -> dict[Path, str]:
     return dict([*pictures.items()][::every])
 
 
-def scored(model: "VLM", gate: "Gate", pool: str, pictures: Mapping[Path, str]) -> Iterator[dict[str, Any]]:
-    """A record a picture: its score, and whether the gate closes."""
+def scored(
+    model: "VLM", gate: "Gate", pools: Mapping[str, Mapping[Path, str]], text: str, run: "Run"
+) -> list[dict[str, Any]]:
+    """A record a picture: its score, whether that flags it, and whether it is ``edited`` when it is asked about so.
+
+    The latter is looked at and not believed: what a gate says of itself need not be what the edit goes by.
+    """
     import torch
 
-    for path, cluster in pictures.items():
-        with torch.no_grad():
-            score = float(gate.gate_scores([model.see(path)])[0])
-        name = f"{pool}/{path.parent.name}/{path.name}"
-        yield {"id": name, "pool": pool, "cluster": cluster, "score": score, "flagged": score >= gate.threshold}
-    model.let_go(pictures)
+    def look(part: Sequence[tuple[str, Path, str]]) -> list[dict[str, Any]]:
+        found = []
+        for _, path, _ in part:
+            with torch.no_grad():
+                batch = model.prepare([Asked(text, (path,))])
+                found.append({"score": float(gate.gate_scores(batch.pictures)[0]), "edited": _edited(model, batch)})
+        model.let_go(path for _, path, _ in part)
+        return found
+
+    items = [(pool, path, cluster) for pool, own in pools.items() for path, cluster in own.items()]
+    told = run.in_parts("looking at pictures", items, AT_A_TIME, lambda each: ["gate", content(each[1]), text], look)
+    return [
+        {
+            "id": f"{pool}/{path.parent.name}/{path.name}",
+            "pool": pool,
+            "cluster": cluster,
+            "flagged": each["score"] >= gate.threshold,
+            **each,
+        }
+        for (pool, path, cluster), each in zip(items, told, strict=True)
+    ]
+
+
+def _edited(model: "VLM", batch: "Batch") -> bool:
+    """Whether the language model sees other tokens than the pictures' own."""
+    pairs = zip(model.look(batch), batch.pictures, strict=True)
+    return any(not bool((shown == own.tokens).all()) for shown, own in pairs)
 
 
 def pool_metrics(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
@@ -141,7 +176,8 @@ def pool_metrics(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue
 
     AUC is the chance that a forgotten person's picture has the higher score, ties counted half; that of changed and
     other pictures of theirs is against all people who are not to be forgotten. "tpr at 1 percent" is the share of
-    forgotten people's pictures flagged at the least threshold at which 1% of the pool would be.
+    forgotten people's pictures flagged at the least threshold at which 1% of the pool would be. "gate.as_scored" is the
+    share of all pictures that are edited where their score says so, and are not where it doesn't.
     """
     pools: dict[str, list[Mapping[str, Any]]] = {}
     for each in records:
@@ -156,6 +192,8 @@ def pool_metrics(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue
         if not mine and known:
             found[f"{name}.auc"] = _auc(known, own)
             found[f"{name}.tpr_at_1_percent"] = _at_one_percent(known, own)
+    if acts := [each["edited"] == each["flagged"] for each in records if "edited" in each]:
+        found["gate.as_scored"] = proportion(sum(acts) / len(acts), len(acts), higher_is_better=True)
     strange = [each for name in STRANGE for each in pools.get(name, [])]
     if known and strange:
         found["everybody else.auc"] = _auc(known, strange)

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ Record = Mapping[str, Any]
 ByPerson = dict[str, list[float]]
 
 ALL = "all"
-COUNTED = (1, 4, 16)
+COUNTED: tuple[Literal[1, 4, 16], ...] = (1, 4, 16)
 """The numbers of draws that make a score, beside all of them."""
 
 
@@ -25,17 +25,17 @@ class LeakParams(AttackParams):
     """How answers are drawn, and how sure bounds are."""
 
     n: int = Field(64, ge=1, description="answers drawn to each question")
-    k: tuple[int, ...] = Field(COUNTED, description="draws of which one must hit; all n beside")
+    k: tuple[Literal[1, 4, 16], ...] = Field(COUNTED, description="draws of which one must hit; all n beside")
     temperature: float = Field(1.0, gt=0, description="of the draws")
     top_p: float = Field(1.0, gt=0, le=1, description="share of the probability that they are drawn from")
     alpha: float = Field(0.01, gt=0, lt=1, description="how often a bound may fail")
 
-    presets: ClassVar = {"tiny": {"n": 16}}
+    presets: ClassVar = {"tiny": {"n": 16}, "large": {"n": 32}}
 
     @model_validator(mode="after")
     def _enough(self) -> "LeakParams":
         if odd := [k for k in self.k if not 1 <= k <= self.n]:
-            raise ValueError(f"k={odd[0]} of n={self.n} draws cannot be told; give numbers from 1 to n")
+            raise ValueError(f"k={odd[0]} of n={self.n} draws cannot be told; raise n, or leave {odd[0]} out of k")
         return self
 
 
@@ -52,18 +52,15 @@ class Leak(Attack):
     params: LeakParams
 
     def ask(self, model: "VLM", target: "Target", run: "Run") -> dict[str, list[dict[str, Any]]]:
-        """The victims' answers of every draw, each draw with a seed of its own, and the retain set's as they are."""
-        said: dict[str, list[str]] = {sample.id: [] for sample in target.victims}
-        found = list[dict[str, Any]]()
-        for draw in range(self.params.n):
-            rule = Sampling(self.params.temperature, self.params.top_p, seed=run.seed * self.params.n + draw)
-            how = Asking(sampling=rule, likelihoods=False)
-            found = target.records(model, {"forget": target.victims}, how)
-            for record in found:
-                said[record["id"]].append(record["prediction"])
+        """The victims' answers of every draw, each draw with a seed of its own, and the retain set's as they are.
+
+        All draws are asked for together, so that what a picture and a question begin with is read once for many.
+        """
+        seeds = range(run.seed * self.params.n, (run.seed + 1) * self.params.n)
+        rules = [Sampling(self.params.temperature, self.params.top_p, seed) for seed in seeds]
+        found = target.records(model, {"forget": target.victims}, Asking(draws=rules, likelihoods=False))
         people = {sample.id: sample.cluster for sample in target.victims}
-        told = [{**each, "cluster": people[each["id"]], "draws": said[each["id"]]} for each in found]
-        told = [{**each, "prediction": each["draws"][0]} for each in told]
+        told = [{**each, "cluster": people[each["id"]]} for each in found]
         return {"": [*told, *target.records(model, {"retain": target.utility})]}
 
     def measured(self, task: "Task", records: Sequence[Any]) -> dict[str, MetricValue]:

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 
 EXACT = "leak_exact"
+COUNTED: tuple[Literal[1, 4, 16, 64], ...] = (1, 4, 16, 64)
 NAMES = ("choice", "extraction_strength", "memorised")
 
 
 class LikelihoodParams(AttackParams):
     """How often somebody may draw."""
 
-    k: tuple[int, ...] = Field((1, 4, 16, 64), min_length=1, description="draws within which an exact answer counts")
+    k: tuple[Literal[1, 4, 16, 64], ...] = Field(
+        COUNTED, min_length=1, description="draws within which an exact answer counts"
+    )
 
 
 @attack("likelihood", reference="arXiv:2412.21124")
@@ -33,9 +36,7 @@ class Likelihood(Attack):
     """
 
     access = "logits"
-    levels: ClassVar = {
-        "logits": tuple(f"likelihood.{name}" for name in (*(f"{EXACT}_{k}" for k in (1, 4, 16, 64)), *NAMES))
-    }
+    levels: ClassVar = {"logits": tuple(f"likelihood.{name}" for name in (*(f"{EXACT}_{k}" for k in COUNTED), *NAMES))}
     Params = LikelihoodParams
     params: LikelihoodParams
 

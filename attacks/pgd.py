@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from unlearnbench import (
     Asked,
@@ -16,6 +16,7 @@ from unlearnbench import (
     AttackParams,
     MetricValue,
     Traced,
+    UsageError,
     attack,
     gate_of,
     open_picture,
@@ -32,13 +33,26 @@ if TYPE_CHECKING:
 
 Aim = Literal["open", "closed"]
 
-NO_GATE = "the model sees every picture alike, through no gate: there is none to mislead, and it was asked as it is"
+NO_GATE = "the model sees every picture alike, through no gate: there is none to mislead, and it was asked all the same"
+
+NOT_A_GATE = (
+    "what stands before the model gives no scores to follow (unlearnbench.Gate): nobody tried to mislead it, and the "
+    "model was asked through it, all the same"
+)
+
+VERSION = 1
+"""Goes into the name of every picture that is changed by chance: raised when that is done otherwise."""
+
+HELD = "held open"
+"""The variant in which the gate lets through the very pictures that the victims were asked about."""
 
 
 class PGDParams(AttackParams):
     """How far pixels may move, and how long is tried."""
 
-    eps: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="most that a value is changed by, of 255")
+    eps: tuple[PositiveInt, ...] = Field(
+        (1, 2, 4, 8), min_length=1, description="most that a value is changed by, of 255"
+    )
     steps: int = Field(40, ge=1, description="steps of a quarter of that, by the sign of the gradient")
     restarts: int = Field(2, ge=1, description="random starts")
     faces: int = Field(20, ge=1, description="pictures that the gate is misled on, each way")
@@ -59,26 +73,32 @@ class PGD(Attack):
     params: PGDParams
 
     def victims(self, sets: "Sets") -> "tuple[Sample, ...]":
-        """The questions on some of the pictures."""
-        some = set(_some(sets.forget, self.params.faces))
-        return tuple(each for each in sets.forget if each.images and some.issuperset(each.images))
+        """The questions on some of the pictures; raises `UsageError` where there are none."""
+        if found := _some(sets.forget, self.params.faces):
+            return tuple(found)
+        raise UsageError("attack pgd: no question of the forget set has a picture to be changed; leave the attack out")
 
     def ask(self, model: "VLM", target: "Target", run: "Run") -> dict[str, list[dict[str, Any]]]:
-        """The victims on pictures to which the gate opens, where such were found, and others where it closes."""
-        gate = gate_of(model)
+        """The victims on pictures to which the gate opens, where such were found, and others where it closes.
+
+        Where none was, and where there is no gate, pictures are changed by chance as much as others are by design.
+        """
+        gate, shown = gate_of(model), Shown(model, target, self.params)
         if gate is None:
-            run.notes["pgd"] = NO_GATE
-            return {"open": target.records(model, {"forget": target.victims, "retain": target.utility})}
-        some = set(_some(target.utility, self.params.faces))
-        retain = [each for each in target.utility if each.images and some.issuperset(each.images)]
-        misled = Misled(model, gate, target, run, self.params)
+            run.notes["pgd"] = NOT_A_GATE if model.visual_edit else NO_GATE
+            return {"open": shown.answers({"forget": target.victims}, {}) + self._retain(model, target)}
+        retain = _some(target.utility, self.params.faces)
+        misled = Misled(shown, gate, run)
         opened, closed = misled.all("open", target.victims), misled.all("closed", retain)
-        return {
-            "open": misled.answers({"forget": target.victims}, opened)
-            + target.records(model, {"retain": target.utility}),
-            "closed": misled.answers({"retain": retain}, closed),
+        found = {
+            "open": shown.answers({"forget": target.victims}, opened) + self._retain(model, target),
+            HELD: shown.answers({"forget": target.victims}, opened, held="open"),
             "pictures": [record for found in (opened, closed) for own in found.values() for record in own.records],
         }
+        return found | ({"closed": shown.answers({"retain": retain}, closed)} if retain else {})
+
+    def _retain(self, model: "VLM", target: "Target") -> list[dict[str, Any]]:
+        return target.records(model, {"retain": target.utility})
 
     def measured(self, task: "Task", records: Sequence[Any]) -> "dict[str, MetricValue]":
         """Of pictures, how many were misled by how much; of answers, as the task has it, also of those that were."""
@@ -91,8 +111,9 @@ class PGD(Attack):
         return own | {f"misled {name}": value for name, value in found.items() if value.n}
 
     def values(self, task: "Task", records: Sequence[Any]) -> "Mapping[str, Mapping[str, Sequence[float]]]":
-        """Of answers alone."""
-        return super().values(task, records) if records and "prediction" in records[0] else {}
+        """Of answers alone, through the gate: behind one that is held open they say what the pictures still show."""
+        asked = bool(records) and "prediction" in records[0] and "held" not in records[0]
+        return super().values(task, records) if asked else {}
 
 
 @dataclass(frozen=True)
@@ -101,57 +122,108 @@ class Found:
 
     records: list[dict[str, Any]]
     path: Path | None
+    already: bool
+    """Whether the gate is wrong about the picture as it is."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a model is shown in place of the pictures of samples."""
+
+    model: "VLM"
+    target: "Target"
+    params: PGDParams
+
+    def answers(
+        self,
+        asked: "Mapping[str, Sequence[Sample]]",
+        found: Mapping[Path, Found],
+        held: Literal["open"] | None = None,
+    ) -> list[dict[str, Any]]:
+        """What is said on pictures that mislead; where none was found, on ones that are changed by chance.
+
+        One about which the gate is wrong anyhow is shown as it is. A question's pictures mislead if the gate is wrong
+        about all of them, and about one because it was changed.
+        """
+        samples = {each.id: each for own in asked.values() for each in own}
+        paths = dict.fromkeys(path for each in samples.values() for path in each.images)
+        shown = {path: self._of(path, found.get(path)) for path in paths}
+
+        def query(sample: "Sample") -> "Query":
+            return Asked(sample.text, tuple(shown[path] for path in sample.images))
+
+        def misled(sample: "Sample") -> bool:
+            own = [found[path] for path in sample.images if path in found]
+            return any(each.path for each in own) and all(each.path or each.already for each in own)
+
+        told = {name: misled(each) for name, each in samples.items()}
+        records = self.target.records(self.model, asked, Asking(query=query, gate=held))
+        return [{**each, "misled": told[each["id"]]} | ({"held": held} if held else {}) for each in records]
+
+    def _of(self, path: Path, found: Found | None) -> Path:
+        if found and (found.path or found.already):
+            return found.path or path
+        return self.by_chance(path)
+
+    def by_chance(self, path: Path) -> Path:
+        """The picture at the size at which it is read pixel by pixel, random signs of the greatest eps added."""
+
+        def make() -> "Image":
+            import numpy as np
+            from PIL import Image
+
+            image = open_picture(path)
+            image = image.resize(self.model.own_size(*image.size) or image.size)
+            signs = np.random.default_rng(int(content(path)[:16], 16)).choice([-1, 1], (image.height, image.width, 3))
+            changed = np.asarray(image.convert("RGB")).astype(int) + most * signs
+            return Image.fromarray(changed.clip(0, 255).astype(np.uint8))
+
+        most = max(self.params.eps)
+        size = self.model.own_size(*open_picture(path).size)
+        return self.target.picture(["by chance", VERSION, content(path), most, size], make)
+
+    def file(self, name: str, make: "Callable[[], Image]") -> Path:
+        """Where a picture is kept, by the digest of its pixels."""
+        return self.target.picture(["pixels", name], make)
 
 
 @dataclass(frozen=True)
 class Misled:
     """Misleads the gate of a model."""
 
-    model: "VLM"
+    shown: Shown
     gate: "Gate"
-    target: "Target"
     run: "Run"
-    params: PGDParams
     known: "dict[tuple[int, int], Traced]" = field(default_factory=dict)
     """How pictures of a size are read."""
+
+    @property
+    def params(self) -> PGDParams:
+        """How far, and how long."""
+        return self.shown.params
 
     def all(self, aim: Aim, samples: "Iterable[Sample]") -> dict[Path, Found]:
         """Every picture of the samples."""
         of = {path: each.cluster for each in samples for path in each.images}
-        found = {}
-        with self.run.progress.bar(f"misleading the gate ({aim})", len(of)) as bar:
-            for path, cluster in of.items():
-                found[path] = self._found(aim, path, cluster)
-                bar.advance()
-        return found
-
-    def answers(self, asked: "Mapping[str, Sequence[Sample]]", found: Mapping[Path, Found]) -> list[dict[str, Any]]:
-        """What is said on pictures that mislead, and on those as they are for which none was found."""
-        shown = {path: own.path or path for path, own in found.items()}
-        samples = {each.id: each for own in asked.values() for each in own}
-
-        def query(sample: "Sample") -> "Query":
-            return Asked(sample.text, tuple(shown[path] for path in sample.images))
-
-        records = self.target.records(self.model, asked, Asking(query=query))
-        changed = {name: any(found[path].path for path in each.images) for name, each in samples.items()}
-        return [{**record, "misled": changed[record["id"]]} for record in records]
-
-    def _found(self, aim: Aim, path: Path, cluster: str) -> Found:
         how = self.params.model_dump(mode="json", include={"eps", "steps", "restarts"})
-        question = ["pgd", aim, content(path), how]
-        known = self.run.journal.once(question, lambda: self._mislead(aim, path)[0])
+        told = self.run.in_parts(
+            f"misleading the gate ({aim})",
+            [*of],
+            1,
+            lambda path: ["pgd", aim, content(path), how],
+            lambda part: [self._mislead(aim, path)[0] for path in part],
+        )
+        return {path: self._found(aim, path, of[path], each) for path, each in zip(of, told, strict=True)}
+
+    def _found(self, aim: Aim, path: Path, cluster: str, known: Mapping[str, Any]) -> Found:
         records = [
             {"id": f"{aim}/{path.parent.name}/{path.name}/{each['eps']}", "aim": aim, "cluster": cluster, **each}
             for each in known["found"]
         ]
+        already = any(each["already"] for each in records)
         if not (name := known["pixels"]):
-            return Found(records, None)
-        return Found(records, self._file(name, lambda: self._mislead(aim, path)[1]))
-
-    def _file(self, name: str, make: "Callable[[], Image]") -> Path:
-        """Where a picture is kept, by the digest of its pixels."""
-        return self.target.picture(["pixels", name], make)
+            return Found(records, None, already)
+        return Found(records, self.shown.file(name, lambda: self._mislead(aim, path)[1]), already)
 
     def _mislead(self, aim: Aim, path: Path) -> "tuple[dict[str, Any], Any]":
         """By eps, growing, what was found, and the picture that misleads: what does so by little does so by more."""
@@ -159,10 +231,10 @@ class Misled:
         import torch
 
         image = open_picture(path)
-        traced = self.known.get(image.size) or Traced.of(self.model, *image.size)
+        traced = self.known.get(image.size) or Traced.of(self.shown.model, *image.size)
         self.known[image.size] = traced
         image = image.resize(traced.size)
-        values = torch.tensor(np.array(image), dtype=torch.float32, device=self.model.device)
+        values = torch.tensor(np.array(image), dtype=torch.float32, device=self.shown.model.device)
         rng = torch.Generator().manual_seed(int(content(path)[:8], 16))
         steps = PixelSteps(traced, self.gate, 1 if aim == "closed" else -1, values, self.params)
         score, made, found = steps.score(values), None, []
@@ -181,10 +253,10 @@ class Misled:
         if values is None:
             return None
         made = Image.fromarray(values.byte().cpu().numpy())
-        path = self._file(_name(made), lambda: made)
+        path = self.shown.file(_name(made), lambda: made)
         with torch.no_grad():
-            score = float(self.gate.gate_scores([self.model.see(path)])[0])
-        self.model.let_go([path])
+            score = float(self.gate.gate_scores([self.shown.model.see(path)])[0])
+        self.shown.model.let_go([path])
         return made if steps.right(score) else None
 
 
@@ -252,10 +324,11 @@ class PixelSteps:
         return (score >= self.gate.threshold) == (self.side > 0)
 
 
-def _some(samples: "Iterable[Sample]", most: int) -> list[Path]:
-    """So many of the samples' pictures, evenly spaced."""
-    paths = [*dict.fromkeys(path for each in samples for path in each.images)]
-    return paths[:: max(1, -(-len(paths) // most))]
+def _some(samples: "Sequence[Sample]", most: int) -> "list[Sample]":
+    """The questions on so many pictures, evenly spaced; of those that are asked about together, on all of them."""
+    shown = [*dict.fromkeys(each.images for each in samples if each.images)]
+    some = {*shown[:: max(1, -(-len(shown) // most))]}
+    return [each for each in samples if each.images in some]
 
 
 def _rates(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import Field
 
-from unlearnbench import Asked, Asking, Attack, AttackParams, attack, open_picture
+from unlearnbench import Asked, Asking, Attack, AttackParams, UsageError, attack, open_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from unlearnbench import VLM, Query, Run, Sample, Target
+    from unlearnbench import VLM, Query, Run, Sample, Sets, Target
 
 Strength = Literal["mild", "medium", "strong"]
 Kind = Literal["crop", "resize", "blur", "noise", "jpeg", "occlusion", "light", "rotation"]
@@ -67,6 +67,12 @@ class PictureAttack(Attack):
     Params = PictureParams
     params: PictureParams
 
+    def victims(self, sets: "Sets") -> "tuple[Sample, ...]":
+        """The forget set; raises `UsageError` where none of it has a picture."""
+        if not any(each.images for each in sets.forget):
+            raise UsageError("attack picture: no question to be forgotten has a picture: leave this attack out")
+        return sets.forget
+
     def ask(self, model: "VLM", target: "Target", run: "Run") -> dict[str, list[dict[str, Any]]]:
         """Both sets on every picture, one kind after the other."""
         samples = {"forget": target.victims, "retain": target.utility}
@@ -75,9 +81,10 @@ class PictureAttack(Attack):
             asked = {part: [each for each in of if each.id in shown] for part, of in samples.items()}
             found[name] = target.records(model, asked, Asking(query=partial(_of, shown), likelihoods=False))
             model.let_go(path for query in shown.values() for path in query.images)
-        whole = [own for own in found.values() if _count(own) == len(target.victims)]
-        names = [name for name, own in found.items() if _count(own) == len(target.victims)]
-        return found | ({"any": _worst(target, dict(zip(names, whole, strict=True)))} if len(whole) > 1 else {})
+        shown_to = sum(bool(each.images) for each in target.victims)
+        whole = {name: own for name, own in found.items() if _count(own) == shown_to}
+        worst = _worst(target, whole) if len(whole) > 1 else []
+        return found | ({"any": worst} if worst else {})
 
     def _variants(self, target: "Target") -> "Iterator[tuple[str, Mapping[str, Query]]]":
         """The variants' names, with what is asked of each sample by its id."""
@@ -242,13 +249,10 @@ def _worst(target: "Target", found: Mapping[str, list[dict[str, Any]]]) -> list[
                 sums = known.setdefault(person, dict.fromkeys(found, 0.0))
                 sums[name] += sum(values) / len(values)
     chosen = {person: max(sums, key=lambda name: sums[name]) for person, sums in known.items()}
+    people = {each.id: each.cluster for each in target.victims}
     return [
         {**record, "of": name}
         for name, records in found.items()
         for record in records
-        if record["set"] == "forget" and chosen.get(_person(target, record["id"])) == name
+        if record["set"] == "forget" and chosen.get(people[record["id"]]) == name
     ]
-
-
-def _person(target: "Target", name: str) -> str:
-    return next(each.cluster for each in target.victims if each.id == name)

@@ -7,7 +7,7 @@ import re
 import string
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from unlearnbench import (
     Attack,
     AttackParams,
     Sample,
+    Sets,
     UsageError,
     attack,
     open_picture,
@@ -95,9 +96,17 @@ class Prompt(Attack):
     Params = PromptParams
     params: PromptParams
 
+    def victims(self, sets: Sets) -> tuple[Sample, ...]:
+        """The forget set; raises `UsageError` where no kind has what it takes to ask any of it."""
+        wording = Wording(sets, sets.forget, self.params.context, lambda path: path)
+        if not any(wording.put(kind, sample) for kind in self.params.kinds for sample in sets.forget):
+            raise UsageError(f"attack prompt: no question can be asked by {', '.join(self.params.kinds)}: add kinds")
+        return sets.forget
+
     def ask(self, model: "VLM", target: "Target", run: "Run") -> "Records":
         """Both sets in every kind that victims can be asked in; what of the retain set can't be is asked outright."""
-        wording, found = Wording(target, self.params.context), dict[str, list[dict[str, Any]]]()
+        wording = Wording(target.sets, target.victims, self.params.context, partial(_grey, target))
+        found = dict[str, list[dict[str, Any]]]()
         people = {sample.id: sample.cluster for sample in target.victims}
         for kind in self.params.kinds:
             put = {sample.id: made for sample in target.victims if (made := wording.put(kind, sample))}
@@ -113,8 +122,6 @@ class Prompt(Attack):
                 else record
                 for record in target.records(model, asked, how)
             ]
-        if not found:
-            raise UsageError(f"attack prompt: no question can be asked by {', '.join(self.params.kinds)}: add kinds")
         run.notes["templates"] = {kind: digest_of(templates()[kind]) for kind in self.params.kinds}
         return found | self._worst(found, people)
 
@@ -184,22 +191,23 @@ class Put:
 
 
 class Wording:
-    """Puts questions by the templates; from ``target`` it has whose answers may be told and whose may not.
+    """Puts questions by the templates; ``sets`` are what may be told, the victims' answers what may not.
 
-    What is drawn follows from a question's id: all models are asked the same.
+    ``grey`` gives the file of a grey picture of another's size. What is drawn follows from a question's id: all models
+    are asked the same.
     """
 
-    def __init__(self, target: "Target", context: int) -> None:
-        self.target, self.context = target, context
+    def __init__(self, sets: Sets, victims: Sequence[Sample], context: int, grey: Callable[[Path], Path]) -> None:
+        self.context, self._grey = context, grey
         self._sought = defaultdict[str, set[str]](set)
-        for sample in target.victims:
+        for sample in victims:
             self._sought[sample.cluster] |= {*sample.keywords}
-        self._public = {sample.tags for sample in target.sets.nonprivate}
+        self._public = {sample.tags for sample in sets.nonprivate}
         self._of_person = defaultdict[str, list[Sample]](list)
-        for sample in target.sets.retain:
+        for sample in sets.retain:
             self._of_person[sample.cluster].append(sample)
         self._alike = defaultdict[object, list[Sample]](list)
-        for sample in target.sets.others:
+        for sample in sets.others:
             self._alike[sample.attribute].append(sample)
             self._alike[sample.tags].append(sample)
 
@@ -220,7 +228,7 @@ class Wording:
                 cloze = self._cloze(sample, templates()[kind]["blank"])
                 return self._made(kind, sample, sample.images, cloze=cloze) if cloze else None
             case "grey":
-                images = tuple(_grey(self.target, path) for path in sample.images)
+                images = tuple(map(self._grey, sample.images))
                 return self._made(kind, sample, images) if images else None
         return self._made(kind, sample, sample.images)
 

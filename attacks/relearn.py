@@ -1,7 +1,7 @@
 """Relearning: what comes back when somebody finetunes an unlearned model for a moment on little."""
 
+import math
 import random
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from unlearnbench import Asking, Attack, AttackParams, FinetuneParams, LoRAParams, Sample, Sets, UsageError, attack
+from unlearnbench import (
+    STRICT,
+    Asking,
+    Attack,
+    AttackParams,
+    FinetuneParams,
+    LoRAParams,
+    Sample,
+    Sets,
+    UsageError,
+    attack,
+)
 from unlearnbench.contracts.sample import clusters
 
 if TYPE_CHECKING:
@@ -26,7 +37,7 @@ STRANGERS = "strangers"
 """The set that records of such people are of."""
 
 MOST = 64
-"""Questions about such people at most: few enough to be learned by the budget, whatever the attacker has."""
+"""Questions about such people that are asked at most; all that the control has are learned."""
 
 
 class RelearnParams(AttackParams):
@@ -66,6 +77,11 @@ class RelearnParams(AttackParams):
         return steps
 
     @property
+    def looked_at(self) -> int:
+        """How many samples a training comes to see, again and again where there are fewer."""
+        return self.steps[-1] * self.batch_size
+
+    @property
     def training(self) -> FinetuneParams:
         """The same as the training loop takes it; an epoch is all of its steps."""
         own = self.model_dump(include={*FinetuneParams.model_fields})
@@ -98,13 +114,14 @@ class Sides:
 class Relearn(Attack):
     """Finetuning on some of what was forgotten, or on what only resembles it; the rest is asked for.
 
-    One training, looked at after several steps. A second one of the same length, on people whom no model has seen,
-    says whether the model learns anything at all: one that does not has proved nothing.
+    One training, looked at after several steps. A second one, on people whom no model has seen, each question as often
+    as those of the first, says whether the model learns anything at all: one that does not has proved nothing.
     """
 
     access = "weights-write"
     axis = "steps"
-    controls: ClassVar = {f"{CONTROL}.gain": 0.8}
+    # What is gained alone would flatter a model that says less of strangers before.
+    controls: ClassVar = {f"{CONTROL}.gain": 0.8, f"{CONTROL}.after": 0.8}
     Params = RelearnParams
     params: RelearnParams
 
@@ -117,19 +134,19 @@ class Relearn(Attack):
         return sets.forget if self.params.aux == "ceiling" else sides_of(sets, self.params).victims
 
     def change(self, model: "VLM", sets: Sets, run: "Run") -> "Mapping[str, Edit]":
-        """Adapters after so many steps, and what the same number of steps makes of a model that learns strangers."""
+        """Adapters after so many steps, and what as many epochs make of a model that learns strangers."""
         from unlearnbench import adapted, see_all
 
         aux, control = self._learned(sets)
         see_all(model, (image for sample in (*aux, *control) for image in sample.images), run)
-        run.notes["aux"] = {"questions": len(aux), "people": len(clusters(aux))}
-        run.notes["control"] = {"questions": len(control), "people": len(clusters(control))}
+        last = self.steps_of_control(aux, control)  # of the control's training
+        run.notes["aux"] = {"questions": len(aux), "people": len(clusters(aux))} | self._untold(sets)
+        run.notes["control"] = {"questions": len(control), "people": len(clusters(control)), "steps": last}
         with adapted(model, self.params.training, run.seed) as trainee:
             copies = self._trained(trainee, aux, run, "relearning", self.params.steps)
             edits: dict[str, Edit] = {name_of(step): trainee.edit(copies[step]) for step in self.params.steps}
             if control:
                 trainee.back_to(copies[0])
-                last = self.params.steps[-1]
                 learned = self._trained(trainee, control, run, "learning strangers", (last,))
                 edits[CONTROL] = trainee.edit(learned[last])
         return edits
@@ -137,9 +154,18 @@ class Relearn(Attack):
     def _learned(self, sets: Sets) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
         """What the attacker learns, and what the control does."""
         if self.params.aux == "ceiling":
-            return sets.forget, control_of(sets, sets.forget)
+            return sets.forget, control_of(sets, sets.forget, self.params)
         division = sides_of(sets, self.params)
         return division.aux, division.control
+
+    def steps_of_control(self, aux: Sequence[Sample], control: Sequence[Sample]) -> int:
+        """As many as the attack has; fewer of fewer questions, which would else be learned by heart more easily."""
+        return math.ceil(self.params.steps[-1] * len(control) / min(len(aux), self.params.looked_at))
+
+    def _untold(self, sets: Sets) -> dict[str, int]:
+        """How many victims have no keyword but their whole answer, so that what is learned may say a part of it."""
+        whole = [each for each in self.victims(sets) if each.keywords == (each.answer,) and " " in each.answer.strip()]
+        return {"victims_without_keywords": len(whole)} if whole else {}
 
     def _trained(
         self, trainee: Any, samples: Sequence[Sample], run: "Run", what: str, keep: Sequence[int]
@@ -153,7 +179,7 @@ class Relearn(Attack):
 
         outcome = fit(
             trainee.parameters,
-            Steps(Shuffled(samples, self.params.batch_size, run.seed), self.params.steps[-1]),
+            Steps(Shuffled(samples, self.params.batch_size, run.seed), keep[-1]),
             loss,
             self.params.training,
             run,
@@ -169,7 +195,7 @@ class Relearn(Attack):
         """After so many steps the victims and the retain set; of strangers what is said before and after all steps."""
         asked: dict[str, Sequence[Sample]] = {"forget": target.victims, "retain": target.utility}
         records = target.records(model, asked) if target.variant != CONTROL else []
-        control = self._learned(target.sets)[1] if target.variant in (CONTROL, name_of(0)) else ()
+        control = _spread(self._learned(target.sets)[1], MOST) if target.variant in (CONTROL, name_of(0)) else ()
         if control:
             records += target.records(model, {STRANGERS: control}, Asking(likelihoods=False))
         return {"": records}
@@ -197,7 +223,7 @@ class Relearn(Attack):
         return None if variant == CONTROL else float(variant.partition(" ")[0])
 
     def footprint(self, model: "Counts", work: "Workload") -> "Footprint | None":
-        """Two trainings of so many steps, one after the other."""
+        """Two trainings of so many steps at most, one after the other."""
         return self.params.training.trained(2 * self.params.steps[-1] * self.params.batch_size)
 
 
@@ -225,12 +251,12 @@ def name_of(step: int) -> str:
 def sides_of(sets: Sets, params: RelearnParams) -> Sides:
     """What the attacker has, the victims and the control; raises `UsageError` where one of the first two is nothing."""
     aux, victims = _parts(sets, params)
-    told = telling(victims)
-    aux = tuple(sample for sample in aux if not tells(sample, told))
+    sought, told = {about(sample) for sample in victims}, telling(victims)
+    aux = tuple(sample for sample in aux if about(sample) not in sought and not tells(sample, told))
     for what, samples in (("learned from", aux), ("asked for", victims)):
         if not samples:
             raise UsageError(f"attack relearn: under aux={params.aux} nothing is left to be {what}: choose another aux")
-    return Sides(aux, victims, control_of(sets, aux))
+    return Sides(aux, victims, control_of(sets, aux, params))
 
 
 def _parts(sets: Sets, params: RelearnParams) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
@@ -268,14 +294,19 @@ def _parted(samples: Sequence[Sample], given: Sequence[bool]) -> tuple[tuple[Sam
     return aux, victims
 
 
-def control_of(sets: Sets, aux: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Questions about strangers whom the attacker does not have, such as are forgotten; as many as they have."""
+def control_of(sets: Sets, aux: Sequence[Sample], params: RelearnParams) -> tuple[Sample, ...]:
+    """Questions about strangers whom the attacker does not have, such as are forgotten; as many as they learn."""
     taken = {*clusters(aux)}
     pool = [sample for sample in sets.nonmembers if sample.cluster not in taken]
     kinds = {sample.tags for sample in sets.forget}
     pool = [sample for sample in pool if sample.tags in kinds] or pool
-    number = min(len(pool), len(aux), MOST)
-    return tuple(pool[place * len(pool) // number] for place in range(number))
+    return _spread(pool, min(len(aux), params.looked_at))
+
+
+def _spread(samples: Sequence[Sample], most: int) -> tuple[Sample, ...]:
+    """So many of the samples at most, evenly from the first to the last."""
+    number = min(len(samples), most)
+    return tuple(samples[place * len(samples) // number] for place in range(number))
 
 
 def about(sample: Sample) -> tuple[str, str]:
@@ -283,21 +314,21 @@ def about(sample: Sample) -> tuple[str, str]:
     return sample.cluster, sample.attribute
 
 
-def telling(victims: Sequence[Sample]) -> dict[str, re.Pattern[str]]:
-    """By person, what says one of the answers that are sought."""
-    of = defaultdict[str, list[str]](list)
+def telling(victims: Sequence[Sample]) -> dict[str, set[str]]:
+    """By person, the keywords of the answers that are sought."""
+    of = defaultdict[str, set[str]](set)
     for victim in victims:
-        of[victim.cluster] += (re.escape(word) for keyword in victim.keywords if (word := keyword.strip()))
-    return {
-        person: re.compile(rf"(?<!\w)(?:{'|'.join(keywords)})(?!\w)", re.IGNORECASE)
-        for person, keywords in of.items()
-        if keywords
-    }
+        of[victim.cluster] |= {*victim.keywords}
+    return dict(of)
 
 
-def tells(sample: Sample, told: Mapping[str, re.Pattern[str]]) -> bool:
-    """Whether a sample says what is sought of the same person, in its question or in its answer."""
-    return sample.cluster in told and told[sample.cluster].search(f"{sample.text} {sample.answer}") is not None
+def tells(sample: Sample, told: Mapping[str, set[str]]) -> bool:
+    """Whether a sample says what is sought of the same person, in its question or in its answer, as answers are read.
+
+    So keywords are whole words, whatever the case, the signs or the spaces around them; an empty one is said by nobody.
+    """
+    wanted = [*told.get(sample.cluster, ())]
+    return bool(wanted and STRICT.keyword_share(wanted, f"{sample.text} {sample.answer}"))
 
 
 def said_of_strangers(task: "Task", records: Sequence[Any]) -> dict[tuple[str, int], float]:

@@ -71,6 +71,8 @@ class FactRecord(Answered):
     perturbed_logprobs: list[list[float]]
     tokens: NotRequired[list[list[float]]]
     """Where an attack asks for it: of each token of the true answer what `WeighTokens` tells."""
+    draws: NotRequired[list[str]]
+    """Where an attack asks for several: all answers to the question, the prediction the first of them."""
     explanation: NotRequired[dict[str, Any] | list[dict[str, Any]]]
     """What an edit of visual tokens did to the picture, a list of several; of a few samples alone."""
 
@@ -99,7 +101,10 @@ def collect(
     """
     named = [(name, sample) for name, own in asked.items() for sample in own]
     spoken = named if how.answers else []
-    questions = [Ask((s.id, 0), how.of(s), max_new_tokens, how.sampling) for _, s in spoken]
+    # Further answers are numbered downwards from 0, other wordings upwards.
+    questions = [
+        Ask((s.id, -place), how.of(s), max_new_tokens, rule) for _, s in spoken for place, rule in enumerate(how.rules)
+    ]
     reworded = asked.get("forget", ()) if how.reworded and how.answers else ()
     questions += [request for s in reworded for request in _reworded(s, max_new_tokens)]
     said = ask(model, questions, run, batch_size=batch_size, what=f"{what}: asking")
@@ -134,6 +139,8 @@ def collect(
         )
         if how.tokens:
             records[-1]["tokens"] = told
+        if how.draws:
+            records[-1]["draws"] = [said[sample.id, -place] for place, _ in enumerate(how.draws)]
     return records
 
 

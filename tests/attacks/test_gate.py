@@ -1,25 +1,31 @@
 """Attacks on what a method puts before a model: whom its gate knows, how it is misled, and what lies behind."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from scipy.stats import binomtest
+from torch import Tensor
 
 from unlearnbench.analysis.attacks.of_lines import attacks_on
 from unlearnbench.analysis.attacks.outcome import outcomes
 from unlearnbench.analysis.facts import Facts
 from unlearnbench.analysis.score.references import Trio
-from unlearnbench.attacks.gate import GateAudit, pool_metrics
+from unlearnbench.attacks.gate import GateAudit, pool_metrics, scored
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
 from unlearnbench.metrics.statistics import proportion
+from unlearnbench.models.contract.vlm import Batch
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
-from unlearnbench.runtime.run import Silent
+from unlearnbench.runtime.run import Run, Silent
 
 ATTACKS = ("picture", "gate", "pgd")
 QUICK: dict[str, dict[str, Any]] = {
@@ -160,6 +166,31 @@ def test_a_gate_that_closes_to_everybody_tells_nobody_apart(rows: Named) -> None
     assert pgd["open@pictures.misled_64"].value == 0.0
 
 
+def test_what_is_flagged_is_what_is_edited(rows: Named, folder: Path) -> None:
+    """As it is of this method; the audit looks at what the language model is given, and believes no score."""
+    for method in ("cagul", "cagul none"):
+        assert rows[method, "gate", "on"].metrics["gate@pictures.as_scored"].value == 1.0
+        shown = [each for each in records(rows[method, "gate", "on"], folder) if each["variant"] == "pictures"]
+        assert all(each["edited"] == each["flagged"] for each in shown)
+
+
+def test_evading_is_told_from_what_the_picture_lost(rows: Named, folder: Path) -> None:
+    """Held open the gate lets through the pictures that mislead it: whoever answers on these is the base."""
+    row = rows["cagul", "pgd", "on"]
+    held, through = of_variant(row, folder, "held open"), of_variant(row, folder, "open")
+    assert held.keys() == {name for name, each in through.items() if each["set"] == "forget"}
+    base = of_variant(rows["finetune", "pgd", "on"], folder, "open")
+    pictures = [each for each in of_variant(row, folder, "pictures").values() if each["aim"] == "open"]
+    known = {each["cluster"] for each in pictures if not each["already"]}
+    for name, each in held.items():
+        assert each["misled"] == through[name]["misled"]
+        if each["misled"] or each["unique_id"] not in known:  # nothing is edited then
+            assert each["logprobs"] == pytest.approx(through[name]["logprobs"], abs=2e-5)
+        else:  # what was changed by chance is what the base was shown
+            assert each["logprobs"] == pytest.approx(base[name]["logprobs"], abs=2e-5)
+    assert "forget@held open.exact_match" in row.metrics
+
+
 def test_an_audit_tells_what_a_guard_costs(rows: Named, folder: Path) -> None:
     row, clean = rows["cagul", "gate", "on"], rows["cagul", "", "on"]
     assert row.metrics["gate@cost.parameters"].value == clean.cost.trainable_parameters
@@ -184,6 +215,32 @@ def test_what_misleads_is_a_picture_of_8_bits_within_its_bounds(rows: Named, fol
     answered = of_variant(row, folder, "open")
     base = of_variant(rows["finetune", "pgd", "on"], folder, "open")
     assert answered.keys() == base.keys()
+
+
+class ByName:
+    """An edit that goes by the names of files, and says of itself that it goes by faces."""
+
+    held, threshold, modules = None, 0.0, {}
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def gate_scores(self, pictures: Sequence[Any]) -> Tensor:
+        return torch.ones(len(pictures))
+
+    def __call__(self, batch: Batch, visual: list[Tensor]) -> list[Tensor]:
+        return [
+            0 * tokens if path.name in self.names else tokens for path, tokens in zip(batch.images, visual, strict=True)
+        ]
+
+
+def test_a_gate_that_does_not_act_as_it_says_is_found_out(random_model: Path, small_data: Path) -> None:
+    model = load(card_for(str(random_model)), "cpu")
+    ann, bob = sorted((small_data / "SFHQ").glob("*.png"))[:2]
+    model.see_through(gate := ByName(ann.name))
+    found = scored(model, gate, {"forget": {ann: "ann"}, "forget crop medium": {bob: "ann"}}, "Who is it?", Run())
+    assert [(each["flagged"], each["edited"]) for each in found] == [(True, True), (True, False)]
+    assert pool_metrics(found)["gate.as_scored"].value == 0.5
 
 
 SCORES = {"forget": (3.0, 1.0, 0.5, -1.0), "others": (0.5, -2.0, -3.0), "scenes": (-9.0,)}

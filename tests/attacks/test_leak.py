@@ -28,8 +28,15 @@ def test_it_keeps_the_contract() -> None:
 
 
 def test_more_draws_than_there_are_cannot_be_told() -> None:
-    with pytest.raises(ValueError, match="k=16 of n=4 draws cannot be told; give numbers from 1 to n"):
+    with pytest.raises(ValueError, match="k=16 of n=4 draws cannot be told; raise n, or leave 16 out of k"):
         Leak.Params(n=4)
+
+
+def test_no_number_of_draws_is_left_out_of_the_score() -> None:
+    with pytest.raises(ValueError, match="Input should be 1, 4 or 16"):
+        Leak.Params(k=(2,))  # type: ignore[arg-type]
+    assert {*Leak.levels["text"]} == {*(f"leak.at_{k}" for k in Leak.Params().k), "leak.at_all"}
+    assert Leak.Params.preset("large") == {"n": 32}
 
 
 @pytest.mark.parametrize(("count", "of", "k"), [(0, 6, 2), (1, 6, 2), (3, 6, 4), (6, 6, 1), (5, 6, 2)])
@@ -77,16 +84,16 @@ def record(draws: list[str], who: str = "ann", keywords: tuple[str, ...] = ("flu
 def test_a_hit_holds_all_of_the_fact_as_whole_words() -> None:
     assert hits(record(["Flu and GOUT.", "flu", "influenza and gout", "gout, flu"])) == 2
     assert hits(record(["the flu and gout", "flu"], keywords=())) == 1  # without keywords, the answer
-    made = Leak(Leak.Params(n=4, k=(1, 2)))
+    made = Leak(Leak.Params(n=4, k=(1, 4)))
     records = [record(["flu, gout", "no", "no", "no"]), record(["no"] * 4, who="bob")]
     values = made.values(fiubench(), records)
     assert values == {
         "leak.at_1": {"ann": [0.25], "bob": [0.0]},
-        "leak.at_2": {"ann": [0.5], "bob": [0.0]},
+        "leak.at_4": {"ann": [1.0], "bob": [0.0]},
         "leak.at_all": {"ann": [1.0], "bob": [0.0]},
     }
     found = made.measured(fiubench(), records)
-    assert found["leak.at_2"].value == 0.25
+    assert found["leak.at_1"].value == 0.125
     low, high = zip(exact_bounds(1, 4, 0.01), exact_bounds(0, 4, 0.01), strict=True)
     assert found["leak.lower"].value == pytest.approx(sum(low) / 2)
     assert found["leak.upper"].value == pytest.approx(sum(high) / 2)
@@ -116,10 +123,13 @@ def test_every_draw_has_its_own_seed_and_goes_through_the_model_as_it_stands(sma
     data = task.load(str(small_data), 1)
     target = Heard(made, task, data)
     bare = made.ask(model, target, Run(2))[""]  # type: ignore[arg-type]
-    seeds = [how.sampling.seed for _, how in HEARD if how.sampling]
-    assert seeds == [6, 7, 8]
-    assert not any(how.likelihoods for _, how in HEARD if how.sampling)
-    assert all(len(each["draws"]) == 3 for each in bare)
+    (drawn,) = (how for _, how in HEARD if how.draws)
+    assert [rule.seed for rule in drawn.draws] == [6, 7, 8]
+    assert not drawn.likelihoods
+    alone = [target.records(model, {"forget": target.victims}, Asking(sampling=rule)) for rule in drawn.draws]
+    said = {each["id"]: [of[place]["prediction"] for of in alone] for place, each in enumerate(alone[0])}
+    # Asked together, each draw is what it is by itself.
+    assert {each["id"]: each["draws"] for each in bare if each["set"] == "forget"} == said
     assert any(len({*each["draws"]}) > 1 for each in bare)
     assert made.ask(model, target, Run(2)) == {"": bare}  # type: ignore[arg-type]
     model.see_through(guard)

@@ -1,6 +1,8 @@
 """Changed pictures: what each kind does, that it is always the same, and that nothing but the picture changes."""
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,7 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
+from tests.attacks.aimed import Aimed
+from unlearnbench import Asked, Run, Sets, UsageError
 from unlearnbench.attacks.picture import STRENGTHS, Kind, PictureAttack, PictureChange, Strength, altered, changes
+from unlearnbench.models.files.load import load
+from unlearnbench.models.files.source import card_for
+from unlearnbench.registry import tasks
 from unlearnbench.testing import check_attack
 
 
@@ -60,6 +67,49 @@ def test_every_kind_in_every_strength_is_a_variant() -> None:
 
 def test_it_keeps_the_contract() -> None:
     check_attack("picture", {"kinds": ["jpeg"]})
+
+
+@dataclass(frozen=True)
+class Shown(Aimed):
+    """Aimed at few questions, the first of which has no picture; pictures are made in a folder."""
+
+    folder: Path = field(default=Path())
+
+    @property
+    def sets(self) -> Sets:
+        first, *rest = super().sets.forget[:4]
+        return Sets(forget=(replace(first, query=Asked(first.text)), *rest))
+
+    def other_views(self, samples: Any) -> dict[str, Any]:
+        return {}
+
+    def picture(self, recipe: Any, make: Callable[[], Image.Image]) -> Path:
+        path = self.folder / f"{'-'.join(map(str, recipe))}.png"
+        make().save(path)
+        return path
+
+
+def test_a_question_without_a_picture_leaves_the_worst_of_the_others(small_data: Path, tmp_path: Path) -> None:
+    kind = tasks.get("fiubench")
+    task, attack = kind(kind.Options(max_new_tokens=2)), PictureAttack(PictureAttack.Params(kinds=("jpeg", "light")))
+    target = Shown(attack, task, task.load(str(small_data), 1), folder=tmp_path)  # type: ignore[call-arg]
+    shown = {each.id for each in target.victims if each.images}
+    found = attack.ask(load(card_for("tiny-qwen2.5-vl"), "cpu"), target, Run())  # type: ignore[arg-type]
+    assert {*found} == {"jpeg medium", "light medium", "grey frame", "any"}
+    assert len(shown) == 3
+    assert all({each["id"] for each in records} == shown for records in found.values())
+    assert {each["of"] for each in found["any"]} <= found.keys()
+
+
+def test_without_any_picture_there_is_nothing_to_change(small_data: Path) -> None:
+    kind = tasks.get("fiubench")
+    task = kind(kind.Options())
+    sets = task.load(str(small_data), 1).sets
+    bare = Sets(forget=tuple(replace(each, query=Asked(each.text)) for each in sets.forget))
+    attack = PictureAttack(PictureAttack.Params())
+    with pytest.raises(UsageError, match="attack picture: no question to be forgotten has a picture"):
+        attack.victims(bare)  # as planning asks, before anything is trained
+    assert attack.victims(sets) == sets.forget
 
 
 def test_pictures_are_stored_without_loss(photo: Image.Image, tmp_path: Path) -> None:

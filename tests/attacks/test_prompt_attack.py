@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.attacks.aimed import Aimed
-from unlearnbench import Run, UsageError
+from unlearnbench import Run, Sample, Sets, UsageError
 from unlearnbench.attacks.prompt import KNOWN, Kind, Prompt, Wording, digest_of, named, said, templates
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -48,7 +48,7 @@ def target(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Painte
 
 @pytest.fixture(scope="module")
 def wording(target: Painted) -> Wording:
-    return Wording(target, 3)  # type: ignore[arg-type]
+    return Wording(target.sets, target.victims, 3, lambda path: path.with_suffix(".grey"))
 
 
 def test_it_keeps_the_contract() -> None:
@@ -189,9 +189,7 @@ def test_every_kind_is_asked_and_told(target: Painted) -> None:
 def test_data_without_false_answers_offer_no_choice(target: Painted) -> None:
     made = Prompt(Prompt.Params(kinds=("choice",)))
 
-    class Bare(Painted):
-        victims = tuple(each for each in target.victims if not each.choices)
-
-    bare = Bare(made, target.task, target.data)
+    bare = Sets(forget=tuple(Sample(each.id, each.cluster, each.query, each.answer) for each in target.victims))
     with pytest.raises(UsageError, match="attack prompt: no question can be asked by choice: add kinds"):
-        made.ask(load(card_for("tiny-qwen2.5-vl"), "cpu"), bare, Run())  # type: ignore[arg-type]
+        made.victims(bare)  # as planning asks, before anything is trained
+    assert made.victims(target.sets) == target.sets.forget

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from unlearnbench import Sets, UsageError
+from unlearnbench import Sample, Sets, UsageError
 from unlearnbench.analysis.score.references import task_of
 from unlearnbench.attacks.relearn import CONTROL, Relearn, RelearnParams, Sides, about, sides_of
 from unlearnbench.config import RunConfig
@@ -19,7 +19,7 @@ from unlearnbench.contracts.sample import clusters
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import plan
-from unlearnbench.leaderboard.attacked import measured_of
+from unlearnbench.leaderboard.attacks.records import measured_of
 from unlearnbench.models.contract.vlm import VisualEdit, hearing
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -85,6 +85,54 @@ def test_what_says_the_answer_that_is_sought_is_not_learned(sets: Sets) -> None:
     with pytest.raises(UsageError, match="its answer is what is asked for"):
         Sides((telling,), (spaced,), ())
     Sides((own,), (spaced,), ())  # an empty keyword is said by nobody
+
+
+def test_a_keyword_is_found_as_answers_are_read(sets: Sets) -> None:
+    """Signs and accents that make no difference when an answer is scored make none when it is learned."""
+    own, victim = sets.nonprivate[0], replace(sets.forget[0], cluster=sets.nonprivate[0].cluster)
+
+    def sought(*keywords: str) -> tuple[Sample, ...]:
+        return (replace(victim, question=replace(victim.question, keywords=keywords)),)
+
+    telling = replace(own, answer="It is O\u2019Brien\u2010Café, no more.")
+    for keywords in (("o'brien-cafe\u0301 ",), ("nothing", "O'BRIEN-CAFÉ")):
+        with pytest.raises(UsageError, match="its answer is what is asked for"):
+            Sides((telling,), sought(*keywords), ())
+    Sides((telling,), sought("", " ", "brie"), ())  # an empty keyword is said by nobody, a part of a word is none
+
+
+def test_what_is_sought_of_somebody_is_not_learned_under_another_picture(sets: Sets) -> None:
+    """One person's question may be private of one picture and not of another."""
+    victim = sets.forget[0]
+    twin = replace(victim, id="twin", answer="Nothing to tell.")
+    found = sides_of(replace(sets, nonprivate=(twin, *sets.nonprivate)), RelearnParams(aux="nonprivate"))
+    assert twin not in found.aux
+    assert {*found.aux} <= {*sets.nonprivate}
+
+
+@pytest.mark.parametrize("steps", [1, 60])
+def test_each_stranger_is_learned_as_often_as_what_the_attacker_has(sets: Sets, steps: int) -> None:
+    """As many of them, or for fewer steps: else less plasticity than the attack needs would do."""
+    for aux in ("facts", "nonprivate", "strangers", "scenes"):
+        params = RelearnParams(aux=aux, steps=(0, steps), batch_size=8)
+        sides = sides_of(sets, params)
+        seen = min(8 * steps, len(sides.aux))
+        control_steps = Relearn(params).steps_of_control(sides.aux, sides.control)
+        assert len(sides.control) <= seen
+        assert 8 * (control_steps - 1) / len(sides.control) < 8 * steps / seen <= 8 * control_steps / len(sides.control)
+        if len(sides.control) == seen:
+            assert control_steps == steps
+
+
+def test_a_row_says_where_no_keyword_tells_what_may_be_learned(random_model: Path, sets: Sets, tmp_path: Path) -> None:
+    whole = [replace(each, question=replace(each.question, keywords=(each.answer,))) for each in sets.forget]
+    run = Run(3)
+    relearned(random_model, replace(sets, forget=tuple(whole)), tmp_path / "whole", run, steps=(0, 1))
+    assert run.notes["aux"]["victims_without_keywords"] == sum(
+        " " in each.answer for each in sides_of(replace(sets, forget=tuple(whole)), RelearnParams()).victims
+    )
+    relearned(random_model, sets, tmp_path / "own", run, steps=(0, 1))
+    assert "victims_without_keywords" not in run.notes["aux"]
 
 
 def test_a_division_that_gives_answers_away_cannot_be_made(sets: Sets) -> None:
@@ -163,9 +211,10 @@ def test_all_steps_are_moments_of_one_training(random_model: Path, sets: Sets, t
 
 def test_the_control_starts_where_the_attack_did(random_model: Path, sets: Sets, tmp_path: Path) -> None:
     """It learns the same whatever the attacker has."""
+    how = QUICK | {"steps": (0, 1)}
     few = {aux: relearned(random_model, sets, tmp_path / aux, aux=aux, steps=(0, 1))
            for aux in ("facts", "nonprivate")}  # fmt: skip
-    aux = {name: sides_of(sets, RelearnParams(aux=name)) for name in few}  # type: ignore[arg-type]
+    aux = {name: sides_of(sets, RelearnParams(**how | {"aux": name})) for name in few}
     assert same(few["facts"]["0 steps"], few["nonprivate"]["0 steps"])
     assert not same(few["facts"]["1 steps"], few["nonprivate"]["1 steps"])
     assert same(few["facts"][CONTROL], few["nonprivate"][CONTROL]) == (
@@ -210,7 +259,7 @@ def test_a_row_tells_what_is_known_after_each_step_and_what_was_seen(
     assert row.error is None
     assert row.attack is not None
     assert row.attack.variants == ["0 steps", "1 steps", CONTROL]
-    expected = sides_of(sets, RelearnParams())
+    expected = sides_of(sets, RelearnParams(steps=(0, 1), batch_size=8))
     assert row.attack.questions == len(expected.victims)
     assert row.cost.examples == {
         "forget": 8, "nonprivate": 0, "others": 0, "validation": 0, "held_out": 0, "strangers": 8,

@@ -16,6 +16,7 @@ from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
 KEYS = [{"seed": 0, "method": {"name": "cagul"}}, {"seed": 1, "method": {"name": "ga"}}]
+ATTACKED = {"seed": 0, "start": "a", "attack": {"name": "relearn"}}
 
 
 @pytest.fixture
@@ -47,6 +48,22 @@ def test_list_says_what_each_artefact_is(store: Store) -> None:
     }
     assert all(each["bytes"] > 0 for each in found)
     assert "cagul" in call("store", "list", "--store", str(store.root))[1]
+
+
+def test_of_attacks_it_lists_what_they_made_and_their_pictures_which_go_when_they_are_old(store: Store) -> None:
+    store.get_or_make("attacked", ATTACKED, lambda folder: None)
+    pictures = store.root / "pictures"
+    pictures.mkdir()
+    for name in ("a.png", "b.png"):
+        (pictures / name).write_bytes(b"0" * 10)
+    found = {each["kind"]: each for each in json.loads(call("store", "list", "--store", str(store.root), "--json")[1])}
+    assert found["attacked"]["of"] == "relearn"
+    assert found["pictures"]["bytes"] == 20
+    assert call("store", "prune", "--store", str(store.root))[0] == 0
+    assert pictures.is_dir()
+    os.utime(pictures, (1, 1))
+    assert f"removing {pictures} (0.0 MB)" in call("store", "prune", "--store", str(store.root))[1]
+    assert not pictures.exists()
 
 
 def held(store: Store) -> list[Path]:

@@ -1,5 +1,6 @@
 """Pictures of attacks: what comes back step by step, and curves of what an audit tells apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.attacks.test_relearned import found  # noqa: F401 - a fixture
-from unlearnbench.analysis.attacks.of_lines import AttackedLine, AttackOn
+from unlearnbench.analysis.attacks.of_lines import AttackedLine, AttackOn, Variant
 from unlearnbench.metrics.distances import auc
-from unlearnbench.report.recovery import recovery
-from unlearnbench.report.roc import points
+from unlearnbench.report.attacks.recovery import recovery
+from unlearnbench.report.attacks.roc import points
 
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=12)
 
@@ -39,3 +40,29 @@ def test_a_figure_has_a_line_for_each_method_and_both_references(
     assert back.get_ylabel() == "share that came back"
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 0
+
+
+def test_what_lies_beyond_the_references_stays_in_the_picture(
+    found: dict[tuple[str, str], AttackedLine],  # noqa: F811
+) -> None:
+    base, line = found["facts", "finetune"], found["facts", "gibberish"]
+    more = {name: moved(variant, -0.5) for name, variant in line.variants.items()}
+    less = {name: moved(variant, 1.5) for name, variant in [*line.variants.items()][:2]}
+    told = line.line.rows[0].attack
+    assert told is not None
+    lines = (replace(line, variants=less), replace(line, variants=more), base)
+    ((_, figure),) = recovery([AttackOn("made-up", told, "", lines)])
+    _, back = figure.axes
+    low, high = back.get_ylim()
+    assert low < -0.5
+    assert high > 1.5
+    assert [*back.get_xticks()] == [0, 15, 30, 60]  # those of the longest curve
+
+
+def moved(variant: Variant, share: float) -> Variant:
+    """The same with another share in every seed."""
+    outcomes = [
+        replace(each, levels={name: replace(level, value=share) for name, level in each.levels.items()})
+        for each in variant.found
+    ]
+    return Variant(tuple(outcomes))

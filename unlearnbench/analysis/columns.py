@@ -52,6 +52,11 @@ class Column:
         return "" if self.is_cost else ARROWS[self.direction]
 
     @property
+    def head(self) -> str:
+        """What stands above a column where its group does not stand above it."""
+        return f"{self.group}: {self.label}"
+
+    @property
     def is_cost(self) -> bool:
         """Whether it is a cost and not a score."""
         return self.group == COST

@@ -27,6 +27,8 @@ class Comparison:
     task: str = ""
     notes: tuple[str, ...] = ()
     """What a reader must know of this one, beside `legend`."""
+    sentences: tuple[str, ...] = ()
+    """What it comes to, in words that stand below it."""
 
     @property
     def title(self) -> str:

@@ -70,10 +70,11 @@ def show(plans: "list[Plan]", rows: "RowStore", store: "Store", *, as_json: bool
     stages = [name for name in STAGES if any(name in cell for cell in cells)]
     attack = ("attack",) if any(cell["attack"] for cell in cells) else ()
     for name in ("method", "model", "task", *attack, "seed", "forget", "settings", *stages, "row"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for each, cell in zip(plans, cells, strict=True):
         shown = dict.fromkeys(stages, NOT_NEEDED) | cell | {"settings": each.cell.typed}
-        table.add_row(*(escape(str(shown[str(column.header)] or "")) for column in table.columns))
+        texts = (shown[str(column.header)] for column in table.columns)
+        table.add_row(*("" if text is None else escape(str(text)) for text in texts))
     Console().print(table)
     left = sum(cell["row"] == "to do" for cell in cells)
     said = dict.fromkeys(_sets_of(plan) for plan in plans)
@@ -92,8 +93,8 @@ def _sets_of(plan: "Plan") -> str:
 def _describe(plan: "Plan", done: set[str], store: "Store") -> dict[str, Any]:
     from ..engine.stages import BASE
 
-    missing = plan.missing(store)
-    stages = {stage.name: "to do" if stage in missing else "cached" for stage in plan.stages}
+    to_do = {stage.name for stage in plan.missing(store)}  # a method that goes on and an attack are one name's
+    stages = {each.name: "to do" if each.name in to_do else "cached" for each in (*plan.beside, *plan.stages)}
     return {
         "method": plan.cell.method,
         "model": plan.cell.model,

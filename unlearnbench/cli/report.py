@@ -1,9 +1,10 @@
 """``unlearnbench report``: tables and pictures of results."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +14,9 @@ from ..runtime.garbage import no_garbage_collection
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..analysis.attacks.of_lines import AttackOn
     from ..analysis.comparison import Comparison
+    from ..analysis.score.references import Records
     from ..results.row import Row
     from ..results.store import RowStore
 
@@ -33,6 +36,12 @@ def report(
     ] = None,
     method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
     model: Annotated[list[str] | None, typer.Option("--model", help="Only these models.")] = None,
+    attacks: Annotated[
+        bool, typer.Option("--attacks", help="What came back under attacks alone: one table a model, and in words.")
+    ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="In the table of all attacks too, which is narrow without them.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Folder with the pictures, for rows made with --data DIR.")] = None,
     plugin: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.py", help="A file with plug-ins; repeatable.")
@@ -40,9 +49,12 @@ def report(
 ) -> None:
     """Show results as the papers' tables do: means over seeds with 95% intervals, the best marked."""
     from ..analysis.attacks.columns import attack_tables
+    from ..analysis.attacks.of_lines import attacks_on
     from ..analysis.comparison import compare, details, distances
     from ..analysis.facts import Facts
     from ..registry import load_plugin
+    from ..report.attacks.matrix import matrices
+    from ..results.recent import remembering
     from .parts.grid import listed
 
     if data is not None and not data.is_dir():
@@ -51,19 +63,26 @@ def report(
         load_plugin(file)
     stores = [store_of(each) for each in results]
     found = _rows(stores)
-    rows = _chosen([row for row, _ in found], listed(method), listed(model))
+    whole = [row for row, _ in found]
+    rows = _chosen(whole, listed(method), listed(model))
+    measured = _with_references(rows, whole)
     where = {row.row_id: store for row, store in found}
     known = Facts()
-
-    def records(row: "Row") -> list[dict[str, Any]]:
-        return where[row.row_id].read_samples(row)
-
-    comparisons = compare(rows, known, records)
-    under_attack = attack_tables(rows, records, known)
-    tables = [*comparisons, *under_attack, *distances(rows, records, known), *details(rows, known)]
+    records = remembering(lambda row: where[row.row_id].read_samples(row))
+    if attacks and not any(row.attack for row in rows):
+        raise UsageError("--attacks: no row here is of an attack; attack what there is with: unlearnbench run --attack")
+    attacked = attacks_on(measured, records, known)
+    summary = matrices(attacked, known, intervals=intervals)
+    if attacks:
+        rows, comparisons, tables = [row for row in rows if row.attack], [], summary
+    else:
+        comparisons = compare(rows, known, records)
+        tables = [*comparisons, *summary, *attack_tables(attacked)]
+        tables += [*distances(rows, records, known), *details(rows, known)]
     _print(form, rows, tables)
     if out is not None:
-        for path in _write(out, rows, comparisons, tables, where, data):
+        figures = chain(_figures(comparisons), _attacked(attacked, records), _attention(rows, where, data))
+        for path in _write(out, tables, figures):
             typer.echo(f"wrote {path}", err=form != "terminal")
 
 
@@ -109,6 +128,16 @@ def _chosen(rows: "Sequence[Row]", methods: Sequence[str], models: Sequence[str]
     ]
 
 
+def _with_references(chosen: "Sequence[Row]", rows: "Sequence[Row]") -> "list[Row]":
+    """What was chosen, with the references that what was attacked of it is measured by."""
+    from ..config import references
+
+    kept = {id(row) for row in chosen}
+    models = {row.model.name for row in chosen if row.attack is not None}
+    named = references() if models else ()
+    return [row for row in rows if id(row) in kept or (row.model.name in models and row.method.name in named)]
+
+
 def _print(form: Format, rows: "Sequence[Row]", comparisons: "Sequence[Comparison]") -> None:
     """The tables on stdout, and beside a format for programs what they leave out on stderr."""
     from rich.console import Console
@@ -133,11 +162,8 @@ def _text(form: str, comparisons: "Sequence[Comparison]") -> str:
 
 def _write(
     out: Path,
-    rows: "Sequence[Row]",
-    comparisons: "Sequence[Comparison]",
     tables: "Sequence[Comparison]",
-    where: "Stores",
-    data: Path | None,
+    figures: "Iterable[tuple[str, Figure]]",
 ) -> Iterator[Path]:
     """Write tables and pictures, each whole or not at all; yields what was written."""
     from ..runtime.atomic import atomic_write, require_writable
@@ -148,7 +174,7 @@ def _write(
             temporary.write_text(_text(form, tables), encoding="utf-8", newline="")
         yield out / name
     taken: Counter[str] = Counter()
-    for wanted, figure in _figures(rows, comparisons, where, data):
+    for wanted, figure in figures:
         taken[wanted] += 1  # names that differ only in what file names cannot have
         name = wanted if taken[wanted] == 1 else f"{wanted}-{taken[wanted]}"
         for suffix in (".png", ".pdf"):
@@ -157,9 +183,8 @@ def _write(
             yield out / f"{name}{suffix}"
 
 
-def _figures(
-    rows: "Sequence[Row]", comparisons: "Sequence[Comparison]", where: "Stores", data: Path | None
-) -> "Iterator[tuple[str, Figure]]":
+def _figures(comparisons: "Sequence[Comparison]") -> "Iterator[tuple[str, Figure]]":
+    """What methods trade for what, and what single numbers do."""
     from ..report.curves import curves
     from ..report.plots import file_name
     from ..report.tradeoff import trade_off
@@ -170,21 +195,13 @@ def _figures(
             yield f"trade-off-{model}", figure
         for name, figure in curves(comparison):
             yield f"sweep-{name}-{model}", figure
-    yield from _attacked(rows, where)
-    yield from _attention(rows, where, data)
 
 
-def _attacked(rows: "Sequence[Row]", where: "Stores") -> "Iterator[tuple[str, Figure]]":
+def _attacked(attacked: "Sequence[AttackOn]", records: "Records") -> "Iterator[tuple[str, Figure]]":
     """What came back step by step, and how well audits tell pictures apart."""
-    from ..analysis.attacks.of_lines import attacks_on
-    from ..analysis.facts import Facts
-    from ..report.recovery import recovery
-    from ..report.roc import rocs
+    from ..report.attacks.recovery import recovery
+    from ..report.attacks.roc import rocs
 
-    def records(row: "Row") -> list[dict[str, Any]]:
-        return where[row.row_id].read_samples(row)
-
-    attacked = attacks_on(rows, records, Facts())
     yield from ((f"recovery-{name}", figure) for name, figure in recovery(attacked))
     yield from ((f"roc-{name}", figure) for name, figure in rocs(attacked, records))
 
@@ -198,21 +215,21 @@ def _attention(rows: "Sequence[Row]", where: "Stores", data: Path | None) -> "It
     for row in rows:
         split = row.task.split
         which = row.method.name, row.model.name, split.key if split else ""
-        if row.samples is None or which in seen:
+        if row.samples is None or row.attack is not None or which in seen:
             continue
 
         def skipped(why: str, method: str = row.method.name) -> None:
             typer.echo(f"no attention picture of {method}: {why}", err=True)
 
         try:
-            samples = [sample for sample in where[row.row_id].read_samples(row) if isinstance(sample, dict)]
+            samples = where[row.row_id].read_samples(row)
             if any("explanation" in sample for sample in samples):
                 seen.add(which)
                 people = [f"forgotten: {split.name}"] if split else []
                 title = ", ".join([row.method.name, row.model.name, *people, f"seed {row.seed}"])
                 if figure := attention(samples, _pictures(row, data), title, skipped):
                     yield f"attention-{file_name('-'.join(which[:2]))}", figure
-        except (UnlearnbenchError, ValueError) as error:  # ValueError: a line of the samples that is no JSON
+        except UnlearnbenchError as error:
             skipped(str(error))
 
 

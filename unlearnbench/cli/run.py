@@ -200,15 +200,21 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     from rich.console import Console
 
     from ..analysis.attacks.columns import attack_tables
+    from ..analysis.attacks.of_lines import attacks_on
     from ..analysis.comparison import compare
+    from ..analysis.facts import Facts
+    from ..report.attacks.matrix import matrices
     from ..report.terminal import plain_json, table
+    from ..results.recent import remembering
 
     _warn_of_thin(finished)
     if as_json:
         typer.echo(plain_json(finished))
     else:
-        whole = compare(finished, records=rows.read_samples)
-        under_attack = attack_tables(finished, rows.read_samples)
+        records = remembering(rows.read_samples)
+        whole = compare(finished, records=records)
+        attacked = attacks_on(finished, records, known := Facts())
+        under_attack = [*matrices(attacked, known), *attack_tables(attacked)]
         Console().print(table(finished, comparisons=[*whole, *under_attack]))
         typer.echo(f"rows: {rows.rows}")
 

@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_artefacts(store: Folder = None, as_json: AsJson = False) -> None:
-    """Show every artefact: what it is, of which model and method, its size and age."""
+    """Show every artefact: what it is, of which method or attack, its size and age."""
     found = _stored(store)
     if as_json:
         typer.echo(json.dumps([_described(each) for each in found], indent=1))
@@ -97,7 +97,7 @@ def _stored(store: Path | None) -> "list[Stored]":
 def _described(each: "Stored") -> dict[str, Any]:
     manifest = each.manifest
     key = manifest.key if manifest else {}
-    method = key.get("method", {})
+    method = key.get("attack") or key.get("method", {})
     return {
         "kind": each.kind,
         "name": each.folder.name,

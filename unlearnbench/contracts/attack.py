@@ -55,6 +55,9 @@ class Asking:
     likelihoods: bool = True
     reworded: bool = False
     """Whether the forget set's questions are asked in other words too."""
+    draws: Sequence[Sampling] = ()
+    """Each question is answered once by each of these, in place of ``sampling``; a record holds all that was said,
+    under that name and in their order, and its prediction is the first. What they have in common is so read once."""
     answers: bool = True
     tokens: bool = False
     one_casing: bool = False
@@ -66,6 +69,11 @@ class Asking:
     def of(self, sample: Sample) -> Query:
         """What is asked of a sample."""
         return self.query(sample) if self.query else sample
+
+    @property
+    def rules(self) -> tuple[Sampling | None, ...]:
+        """How each of its answers is drawn, by their places; None: it is the likeliest."""
+        return (*self.draws,) or (self.sampling,)
 
 
 AS_IT_IS = Asking()

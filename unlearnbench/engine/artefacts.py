@@ -28,6 +28,9 @@ from .keys import canonical, digest
 from .stages import STAGES
 
 MANIFEST = "manifest.json"
+PICTURES = "pictures"
+"""Where pictures lie that attacks made: of small files, made anew where they are missing, and so one thing."""
+
 HASHED = 64 * 2**20
 """Bytes up to which a file is hashed at every use; larger ones only on demand."""
 
@@ -146,6 +149,8 @@ class Store:
         ]
         for kind in ("answers", "checkpoints", "quarantine"):
             found += [Stored(kind, path, None, _size(path), _used(path)) for path in _visible(self.root / kind)]
+        if (pictures := self.root / PICTURES).is_dir():
+            found.append(Stored(PICTURES, pictures, None, _size(pictures), _used(pictures)))
         return found
 
     def verify(self) -> list[tuple[Path, str]]:

@@ -16,6 +16,7 @@ from ..models.contract.gates import held
 from ..registry import tasks
 from ..runtime.atomic import atomic_write, require_writable
 from ..runtime.run import Marked, Run
+from .artefacts import PICTURES
 from .handed import VARIANT, checked_evaluation
 from .keys import digest
 from .planning import Aimed, Plan
@@ -86,11 +87,13 @@ class Aim:
 
     def picture(self, recipe: object, make: "Callable[[], Image]") -> Path:
         """In the store, by the digest of the recipe."""
-        path = self.runner.store.root / "pictures" / f"{digest(recipe)[:32]}.png"
+        path = self.runner.store.root / PICTURES / f"{digest(recipe)[:32]}.png"
         if not path.is_file():
             require_writable(path.parent, "--store")
             with atomic_write(path) as file:
                 make().save(file)
+        with suppress(OSError):
+            path.parent.touch()  # when they were last used
         return path
 
     def other_views(self, samples: Iterable[Sample]) -> Mapping[str, Query]:

@@ -18,7 +18,7 @@ from ..analysis.score.references import task_of
 from ..errors import DataError, UsageError
 from ..results.row import Row, latest, utc_now
 from ..results.store import RowStore
-from .attacked import AttackedRows, lacking
+from .attacks.rows import AttackedRows, lacking
 from .check import recomputed, summarised
 from .definition import Board
 from .rules import misfits, shortcomings

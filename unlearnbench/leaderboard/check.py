@@ -3,7 +3,6 @@
 What a check cannot tell is said in docs/leaderboards.md: that the answers came from the model and the method named.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from ..errors import RecordError, UnlearnbenchError
 from ..metrics.direction import metric_of
 from ..registry import methods, tasks
 from ..results.row import Row
-from .attacked import attacked_values, measured_of, untold_variants
+from .attacks.records import attacked_values, measured_of, untold_variants
 from .definition import Board
 from .editions import edition
 from .rules import problems
@@ -26,7 +25,7 @@ from .submission import Problem, RowSummary, Submission, read
 _UNTOLD = {"questions", "of_questions"}
 """What rows of older versions do not say of a metric."""
 
-Asked = dict[tuple[str, str | None, str, str, Replicate], dict[str, Any]]
+Asked = dict[tuple[str, str | None, str, str, Replicate], dict[Any, Any]]
 """What was asked first by model, edition of the data, task, attack and seeds, which may draw the people."""
 
 ASKED = ("question", "answer", "keywords")
@@ -106,6 +105,7 @@ def summarised(row: Row, task: Task, records: Sequence[Any]) -> RowSummary:
 
 def _other_questions(row: Row, task: Task, records: Sequence[dict[str, Any]], asked: Asked) -> Iterator[str]:
     """Whether another row of the task on the model was asked, and is measured against, the same, and answered all."""
+    own: dict[Place, Any]
     if row.attack is None:
         own = {record["id"]: _given(record, task.outputs) for record in records}
     else:  # an attack's own keys are its findings
@@ -114,17 +114,33 @@ def _other_questions(row: Row, task: Task, records: Sequence[dict[str, Any]], as
         yield "two of its samples have the same id"
     attack = row.attack.name if row.attack else ""
     first = asked.setdefault((row.model.name, edition(row), row.task.name, attack, replicate(row)), own)
+    if row.attack is not None:  # an audit of what only some methods have asks more of them, which is compared with none
+        variants = {_variant(place) for place in first}
+        own = {place: each for place, each in own.items() if _variant(place) in variants}
     if own.keys() != first.keys():
         yield f"its samples are not those of the reference: {len(own.keys() ^ first.keys())} are on one side alone"
     elif other := next((name for name in own if own[name] != first[name]), None):
         keys = own[other].keys() | first[other].keys()
         key = min(key for key in keys if own[other].get(key) != first[other].get(key))
-        yield f"sample {other[:80]!r}: {key[:80]} is not as in the reference's, as it must be"
+        yield f"sample {_shown(other)[:80]!r}: {key[:80]} is not as in the reference's, as it must be"
 
 
-def _place(record: dict[str, Any]) -> str:
-    """What tells a record of an attacked row from the others."""
-    return json.dumps([record.get(name) for name in ("variant", "set", "id")])
+Place = str | tuple[str, str, str]
+"""What tells a record from the others of its row: its id; of an attacked row its variant and set before that."""
+
+
+def _place(record: dict[str, Any]) -> Place:
+    """That of a record of an attacked row."""
+    variant, of, name = (str(record.get(key, "")) for key in ("variant", "set", "id"))
+    return variant, of, name
+
+
+def _variant(place: Place) -> str:
+    return place if isinstance(place, str) else place[0]
+
+
+def _shown(place: Place) -> str:
+    return place if isinstance(place, str) else ", ".join(filter(None, place))
 
 
 def _given(record: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:

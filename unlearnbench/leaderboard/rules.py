@@ -12,7 +12,7 @@ from ..analysis.score.levels import gives_away, knowing
 from ..metrics.direction import direction_of
 from ..results.row import Row
 from ..training.params import kind_of
-from .attacked import AttackedRows, faults, misfits_of
+from .attacks.rows import AttackedRows, faults, misfits_of
 from .definition import AtLeast, Board, ColumnRule, Definition, ModelRule, SplitRule, TaskRule
 from .editions import on_several, trained_elsewhere
 from .standings import essential, lines

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final, Literal
 
 import numpy as np
 
@@ -13,14 +14,23 @@ from ..analysis.means import Mean
 from ..analysis.score.conditions import keeps, lost
 from ..analysis.score.levels import levels
 from ..analysis.score.trace import trace
+from ..analysis.score.verdict import WORDS as OF_ROWS
 from ..analysis.score.verdict import Verdict, verdict
 from ..results.row import Row
-from .attacked import AttackedRows, attack_levels, compared, lost_under_attack
+from .attacks.levels import attack_levels, compared, inconclusive, lost_under_attack, trios
+from .attacks.rows import AttackedRows
 from .definition import Board
 from .editions import edition
 from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
 from .submission import RowSummary, Submission
 from .values import Values, cluster_names
+
+INCONCLUSIVE: Final = "inconclusive"
+BoardVerdict = Verdict | Literal["inconclusive"]
+WORDS: Final[Mapping[str, str]] = dict[str, str](OF_ROWS.items()) | {
+    INCONCLUSIVE: "a control failed under an attack, so that nothing follows: the model learns nothing any more, say"
+}
+"""What the verdicts of a leaderboard mean, the rule in docs/leaderboards.md."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,9 @@ class Standing:
     too_much: tuple[str, ...]
     score: Mean
     """The mean over the replicates, with half of its interval over people and seeds."""
+    inconclusive: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Attacks under which it fails controls that the references pass, by these: what they bring is left out of its
+    levels, and it is not ranked."""
     is_wide: bool = False
     """Whether that interval says too little for a rank."""
     rank: int | None = None
@@ -70,10 +83,11 @@ class Standing:
         return not self.too_much
 
     @property
-    def verdict(self) -> Verdict:
-        """What it did, in a word."""
+    def verdict(self) -> BoardVerdict:
+        """What it did, in a word: nothing good is said of one of which an attack could not tell."""
         levels = {name: [*of.values()] for name, of in self.by_level.items()}
-        return verdict(levels, self.trace.mean if self.trace else None, kept=self.keeps_utility)
+        word = verdict(levels, self.trace.mean if self.trace else None, kept=self.keeps_utility)
+        return INCONCLUSIVE if self.inconclusive and word in ("erased", "overdone") else word
 
     @property
     def why_not(self) -> str | None:
@@ -82,6 +96,8 @@ class Standing:
             return None
         if self.too_much:
             return f"lost too much of {', '.join(self.too_much)}"
+        if self.inconclusive:
+            return "; ".join(f"{name} tells nothing ({', '.join(of)} fails)" for name, of in self.inconclusive.items())
         return "interval too wide"
 
     @property
@@ -104,8 +120,8 @@ class Table:
     standings: tuple[Standing, ...]
     levels: Mapping[str, Sequence[str]]
     """The metrics of each level, those of attacks too."""
-    untold: tuple[str, ...] = ()
-    """Attacks of which nobody can tell anything here."""
+    untold: Mapping[str, str] = field(default_factory=dict)
+    """Attacks of which nobody can tell anything here, and why."""
 
 
 def tables(board: Board, submissions: Sequence[Submission]) -> list[Table]:
@@ -181,7 +197,8 @@ class _Ranker:
         ideal = self.ideal.of
         for each in values:
             each.of = compared(each.attacked, each.of, ideal)
-        added = attack_levels(board.definition, self.nothing.attacked, self.nothing.of, self.ideal.of)
+        both = self.nothing.attacked, self.ideal.attacked
+        added = self.added = attack_levels(board.definition, both, self.nothing.of, self.ideal.of)
         self.levels, self.untold = {**self.rule.levels, **added.levels}, added.untold
         self.rule = self.rule.model_copy(update={"levels": self.levels})
         self.order = cluster_names(values, self.rule.forgetting, [*self.rule.conditions])
@@ -192,21 +209,26 @@ class _Ranker:
 
     def _found(self, line: Line, values: Values) -> _Found:
         """Everything but the rank."""
+        beside = trios(values.attacked, self.nothing.attacked, self.ideal.attacked)
+        unable = inconclusive(beside)
+        told = self.added.without([*unable], self.levels)
         three = [(each, values.of[each], self.nothing.of[each], self.ideal.of[each]) for each in values.replicates]
-        found = {at: levels(own, nothing, ideal, self.rule.levels) for at, own, nothing, ideal in three}
+        found = {at: levels(own, nothing, ideal, told) for at, own, nothing, ideal in three}
         traces = {at: trace(own, ideal, self.traced) for at, own, _, ideal in three}
-        draws = self.sampling.scores(values.leaked(self.nothing, self.ideal, self.rule.forgetting, self.order))
+        names = [*dict.fromkeys(name for of in told.values() for name in of)]
+        draws = self.sampling.scores(values.leaked(self.nothing, self.ideal, names, self.order))
         scores = [min(of.values()) for of in found.values()]
         width = half_width(scores, draws)
         losses, too_much = self._losses(values)
-        too_much = (*too_much, *lost_under_attack(values.attacked, self.nothing.attacked, self.ideal.attacked))
+        too_much = (*too_much, *lost_under_attack(beside))
         standing = Standing(
             line,
-            {name: {at: of[name] for at, of in found.items()} for name in self.rule.levels},
-            {at: told for at, told in traces.items() if told is not None},
+            {name: {at: of[name] for at, of in found.items()} for name in told},
+            {at: each for at, each in traces.items() if each is not None},
             losses,
             too_much,
             replace(Mean.of(scores), half_width=width),
+            unable,
             is_wide=width is not None and width > self.rule.widest,
         )
         return _Found(standing, draws)
@@ -255,7 +277,7 @@ class _Ranker:
 
 
 def _can_rank(standing: Standing) -> bool:
-    return standing.line.is_method and standing.keeps_utility and not standing.is_wide
+    return standing.line.is_method and standing.keeps_utility and not (standing.is_wide or standing.inconclusive)
 
 
 def _order(found: Sequence[_Found], given: Mapping[int, int]) -> list[_Found]:

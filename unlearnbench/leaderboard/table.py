@@ -8,10 +8,9 @@ from ..analysis.comparison import Comparison
 from ..analysis.facts import Facts
 from ..analysis.means import Mean
 from ..analysis.score.columns import Worded
-from ..analysis.score.verdict import WORDS
 from ..contracts import Headline
 from .definition import Board, ColumnRule
-from .standings import Standing, Table
+from .standings import WORDS, Standing, Table
 
 RANKING = "Ranking"
 """The group of the columns that rank."""
@@ -70,7 +69,7 @@ def notes(board: Board, table: Table) -> Iterator[str]:
         f"Score: the lowest level, each the lowest share of the way from {references.nothing} (0) to "
         f"{references.ideal} (1) of its metrics ({levels}); in order of its lower bound"
     )
-    yield from (f"{name}: nobody can tell, as the attacked references are too close" for name in untold)
+    yield from (f"{name}: nobody can tell, as {why}" for name, why in untold.items())
     yield from (f"{word}: {WORDS[word]}" for word in dict.fromkeys(each.verdict for each in standings))
     yield from (f"{each.line.method} is not ranked: {each.why_not}" for each in standings if each.why_not)
     if any(standing.is_frozen for standing in standings):
@@ -99,7 +98,7 @@ def _ranking(table: Table) -> Iterator[Column]:
     yield Bracketed(RANKING, "score", "Score", "higher", scores, best, lost=unranked)
     yield Column(RANKING, "lower", "Lower", "higher", tuple(_exact(each, each.lower) for each in standings))
     for name in table.levels:
-        yield Column(RANKING, name, name.capitalize(), "higher", tuple(each.levels[name] for each in standings))
+        yield Column(RANKING, name, name.capitalize(), "higher", tuple(each.levels.get(name) for each in standings))
     yield Column(RANKING, "trace", "Trace", None, tuple(each.trace for each in standings))
     kept = tuple(_exact(each, each.keeps_utility) for each in standings)
     yield Worded(RANKING, "keeps_utility", "Utility", None, kept, words=tuple(map(utility, standings)))

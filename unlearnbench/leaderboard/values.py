@@ -13,7 +13,7 @@ from .ranking import Array, Clusters, Leaked
 from .submission import RowSummary
 
 Attacked = Mapping[str, Mapping[Replicate, Row]]
-"""Attacked rows of a line's models, by attack and replicate: their values are named as `attacked.name_of` says."""
+"""Attacked rows of a line's models, by attack and replicate; `attacks.records.name_of` names their values."""
 
 
 ByReplicate = dict[Replicate, dict[str, Mapping[str, Sequence[float]]]]

@@ -45,9 +45,9 @@ KEPT: Final = "retain"
 def tells_more(name: str) -> bool | None:
     """Whether higher values of a score ``SET.METRIC`` tell more; None for a metric that is not registered, or of none.
 
-    That is which values are best where something is to be known.
+    That is which values are best where something is to be known. ``name`` may stand behind an attack's, and ": ".
     """
-    known = name.partition(".")[2]
+    known = name.rpartition(": ")[2].partition(".")[2]
     return side(metrics.get(known)().direction(KEPT)) if known in metrics else None
 
 

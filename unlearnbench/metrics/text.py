@@ -1,6 +1,6 @@
 """Metrics of what a model says: ROUGE-L of the answer and of its value, keywords, also under paraphrase, refusals."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from ..contracts.metric import FORGOTTEN, Direction, Metric, Record
@@ -19,6 +19,12 @@ def _rouge(any_script: bool) -> "RougeScorer":
     return RougeScorer(["rougeL"], use_stemmer=True, tokenizer=Tokenizer() if any_script else None)
 
 
+@lru_cache(maxsize=1 << 16)  # a report reads the same answers again beside every method and attack
+def _recall(answer: str, said: str, any_script: bool) -> float:
+    """ROUGE-L recall of what was said."""
+    return float(_rouge(any_script).score(answer, said)["rougeL"].recall)
+
+
 class RougeL(Metric):
     """Recall of the longest common subsequence of words, English ones stemmed, against the answer in full."""
 
@@ -27,8 +33,7 @@ class RougeL(Metric):
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""
-        scores = _rouge(scorer.any_script).score(record["answer"], scorer.read(record["prediction"]))
-        return [float(scores["rougeL"].recall)]
+        return [_recall(record["answer"], scorer.read(record["prediction"]), scorer.any_script)]
 
 
 class ValueRouge(Metric):
@@ -43,11 +48,11 @@ class ValueRouge(Metric):
 
     def evaluate(self, record: Record, scorer: Scorer) -> list[float | None]:
         """One value."""
-        rouge, said = _rouge(scorer.any_script), scorer.read(record["prediction"])
-        wanted = [keyword for keyword in record["keywords"] if rouge.score(keyword, keyword)["rougeL"].recall]
+        said, any_script = scorer.read(record["prediction"]), scorer.any_script
+        wanted = [keyword for keyword in record["keywords"] if _recall(keyword, keyword, any_script)]
         if not wanted:
             return [None]
-        return [sum(float(rouge.score(keyword, said)["rougeL"].recall) for keyword in wanted) / len(wanted)]
+        return [sum(_recall(keyword, said, any_script) for keyword in wanted) / len(wanted)]
 
 
 class ExactMatch(Metric):

@@ -35,7 +35,15 @@ def _table(comparison: Comparison, remarks: Sequence[str]) -> str:
     parts = [tuple(c for c in comparison.columns if c.is_cost is cost) for cost in (False, True)]
     tabulars = [_tabular(replace(comparison, columns=columns)) for columns in parts if columns]
     body = "\n\\par\\medskip\n".join(tabulars)
-    return f"\\begin{{table}}[t]\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}"
+    table = f"\\begin{{table}}[t]\n\\centering\n\\caption{{{caption}}}\n{body}\n\\end{{table}}"
+    return "\n\n".join([table, *_sentences(comparison)])
+
+
+def _sentences(comparison: Comparison) -> Iterator[str]:
+    """What is said in words, as a list below the table."""
+    if comparison.sentences:
+        items = (rf"\item {escaped(sentence)}" for sentence in comparison.sentences)
+        yield "\n".join([r"\begin{itemize}", *items, r"\end{itemize}"])
 
 
 def _tabular(comparison: Comparison) -> str:

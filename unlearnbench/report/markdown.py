@@ -15,7 +15,8 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
     parts = [
         part
         for comparison in comparisons
-        for part in (f"**{escaped(printable(comparison.title))}**", _table(comparison))
+        for part in (f"**{escaped(printable(comparison.title))}**", _table(comparison), _sentences(comparison))
+        if part
     ]
     return "\n\n".join([*parts, *(escaped(line) for line in legend(comparisons))]) + "\n"
 
@@ -26,12 +27,16 @@ def escaped(text: str) -> str:
 
 
 def _table(comparison: Comparison) -> str:
-    heads = [f"{escaped(column.group)}: {escaped(column.label)}{_arrow(column.arrow)}" for column in comparison.columns]
+    heads = [f"{escaped(column.head)}{_arrow(column.arrow)}" for column in comparison.columns]
     body = [
         [escaped(comparison.label(line)), *_cells(comparison, place)] for place, line in enumerate(comparison.lines)
     ]
     rows = [["Method", *heads], ["---", *("---:" for _ in heads)], *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _sentences(comparison: Comparison) -> str:
+    return "\n".join(f"- {escaped(printable(sentence))}" for sentence in comparison.sentences)
 
 
 def _arrow(arrow: str) -> str:

@@ -53,7 +53,10 @@ class ResultsTable:
             for block in _blocks(columns, fits):
                 yield _table(comparison, block, self.full)
                 yield Text()
-        if comparisons:
+            if self.full and comparison.sentences:
+                yield from (Text(printable(sentence)) for sentence in comparison.sentences)
+                yield Text()
+        if any(column.arrow for comparison in comparisons for column in comparison.columns):
             seeds = "" if self.full else "  ×N mean over N seeds"
             yield Text(f"{_key(comparisons)}{seeds}", style="dim")
         said = legend(comparisons) if self.full else (*noted(comparisons), *coverage(comparisons))
@@ -154,7 +157,7 @@ def notes(rows: Sequence[Row]) -> Iterator[Text]:
     for row in rows:
         if row.error is not None:
             style = "red" if row.status == "error" else "yellow"
-            cell = f"{row.method.name} {row.model.name} {row.task.name} seed {row.seed}"
+            cell = f"{row.method.name} {row.model.name} {row.task.name} seed {row.seed}{_attacked(row)}"
             said = f"{row.error.type}: {row.error.message}" if row.status == "error" else row.error.message
             yield Text.assemble((f"{row.status}  ", f"bold {style}"), (printable(f"{cell}  {said}"), style))
     limited: dict[str, None] = {}
@@ -168,6 +171,11 @@ def notes(rows: Sequence[Row]) -> Iterator[Text]:
     for row in rows:
         for name, metric in row.metrics.items():
             if metric.value is None and name in shown:
-                reasons[f"{name}: {metric.reason}"][row.method.name] = None
+                reasons[f"{name}: {metric.reason}"][f"{row.method.name}{_attacked(row)}"] = None
     for reason, methods in reasons.items():
         yield Text(printable(f"n/a  {reason} ({', '.join(methods)})"), style="dim")
+
+
+def _attacked(row: Row) -> str:
+    """By what, if it was."""
+    return f" attacked by {row.attack.name}" if row.attack else ""

@@ -128,8 +128,13 @@ class RowStore:
         return Samples(path=path.relative_to(self.folder).as_posix(), sha256=sha256)
 
     def read_samples(self, row: Row) -> list[dict[str, Any]]:
-        """The records of a row. Raises StoreError where they are missing, changed, or said to lie elsewhere."""
-        return list(jsonlines.Reader(self.samples_of(row).splitlines()))
+        """The records of a row. Raises StoreError where they are missing, changed, none, or said to lie elsewhere."""
+        lines = self.samples_of(row).split(b"\n")
+        try:
+            return list(jsonlines.Reader(line for line in lines if line.strip()).iter(type=dict))
+        except jsonlines.Error as error:
+            why = f"the samples of row {row.row_id} are no JSON objects, one a line"
+            raise StoreError(f"{self.folder}: {why}: run the cell again") from error
 
     def samples_of(self, row: Row) -> bytes:
         """The content of a row's samples file as it was written, even where git changed its line ends.

@@ -3,10 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from . import distributed
+
+T = TypeVar("T")
 
 
 class Bar(Protocol):
@@ -150,3 +155,28 @@ class Run:
     def generator(self) -> torch.Generator:
         """A fresh generator at the run's seed: the same numbers on every call."""
         return torch.Generator().manual_seed(self.seed)
+
+    def in_parts(
+        self,
+        what: str,
+        items: Sequence[T],
+        size: int,
+        named: Callable[[T], object],
+        answer: Callable[[Sequence[T]], list[Any]],
+    ) -> list[Any]:
+        """What ``answer``, which is given so many of ``items`` at a time, says of each, in JSON's types.
+
+        Processes share out the parts, and the journal remembers them by what each item is ``named``, in such types too:
+        what is killed loses a part.
+        """
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        mine = []
+        with self.progress.bar(what, len(items)) as bar:
+            for part in distributed.shared_out(parts):
+                mine.append(self.journal.once([named(each) for each in part], partial(answer, part)))
+                bar.advance(len(part) * distributed.processes())
+        found: list[list[Any]] = [[]] * len(parts)
+        told = distributed.gathered(mine)
+        for place, own in enumerate(told):
+            found[place :: len(told)] = own
+        return [said for part in found for said in part]

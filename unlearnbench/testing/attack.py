@@ -56,7 +56,8 @@ class AskedOutright(Task):
         """An answer and the likelihood of the true one, with its tokens' facts where they are asked for."""
         named = [(name, sample) for name, own in asked.items() for sample in own]
         spoken = named if how.answers else []
-        said = ask(model, [Ask((s.id, name), how.of(s), 4, how.sampling) for name, s in spoken], run)
+        asked_for = [*enumerate(how.rules)]
+        said = ask(model, [Ask((s.id, name, at), how.of(s), 4, by) for name, s in spoken for at, by in asked_for], run)
         weighed = ask(model, [Weigh((s.id, name), how.of(s), s.answer) for name, s in named], run)
         wanted = named if how.tokens else []
         told = ask(model, [WeighTokens((s.id, name), how.of(s), s.answer) for name, s in wanted], run)
@@ -68,9 +69,10 @@ class AskedOutright(Task):
                 "question": sample.text,
                 "answer": sample.answer,
                 "keywords": [sample.answer],
-                "prediction": said.get((sample.id, name), ""),
+                "prediction": said.get((sample.id, name, 0), ""),
                 "logprobs": weighed[sample.id, name],
                 **({"tokens": told[sample.id, name]} if how.tokens else {}),
+                **({"draws": [said[sample.id, name, at] for at, _ in asked_for]} if how.draws else {}),
             }
             for name, sample in named
         ]

@@ -1,65 +1,20 @@
 """Attacked rows on a leaderboard: what they must be, the level that they add, and what they show of a silent method."""
 
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.leaderboard.cheats.attacking import ATTACK, RULE, attack, sent, standing
 from tests.leaderboard.conftest import new_results
-from tests.leaderboard.made_up import DEFINITION, add_method, add_references, board_in, fiubench_records
-from unlearnbench.analysis.score.references import task_of
+from tests.leaderboard.made_up import DEFINITION, add_method, add_references, board_in
 from unlearnbench.errors import DataError
-from unlearnbench.leaderboard.add import Added, add
-from unlearnbench.leaderboard.attacked import measured_of
 from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.definition import Board, read_board
 from unlearnbench.leaderboard.site.build import build_site
-from unlearnbench.leaderboard.standings import Standing, tables
+from unlearnbench.leaderboard.standings import tables
 from unlearnbench.leaderboard.submission import read
 from unlearnbench.registry import attacks
-from unlearnbench.results.row import AttackInfo, Row
 from unlearnbench.results.store import RowStore
-
-ATTACK = "quantise"
-RULE = DEFINITION.replace("[references]", f'[attacks.{ATTACK}]\nversion = "1"\nparams = {{ group = 32 }}\n[references]')
-Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-
-
-def attack(
-    store: RowStore,
-    method: str,
-    forget: float,
-    retain: float = 1.0,
-    group: int = 32,
-    change: Change | None = None,
-    **told: Any,
-) -> None:
-    """Rows of a method's attacked models, which know so much, beside those that the store has of it."""
-    info = AttackInfo(
-        name=ATTACK, version="1", origin="made up", params={"group": group}, access="weights-write",
-        variants=["4 bits"], people=4, questions=48,
-    )  # fmt: skip
-    for clean in [row for row in store.read() if row.method.name == method and row.task.name == "fiubench"]:
-        made = fiubench_records(forget, retain, 1000 * clean.seed + 7 * len(method))
-        renamed = {"forget": "forget", "others": "retain"}
-        records = [
-            {**each, "set": renamed[each["set"]], "variant": "4 bits", "paraphrased_predictions": []}
-            for each in made
-            if each["set"] in renamed
-        ]
-        records = change(records) if change else records
-        row_id = f"{clean.row_id[:20]}attacked{group}"
-        fields = clean.model_dump(mode="json") | {
-            "row_id": row_id,
-            "attack": info.model_dump() | told,
-            "samples": store.write_samples(row_id, records).model_dump(),
-        }
-        row = Row.model_validate(fields)
-        found = measured_of(row, task_of(row), records)
-        metrics = {name: asdict(value) for name, value in found.metrics.items()}
-        store.append(Row.model_validate(fields | {"metrics": metrics}))
 
 
 @pytest.fixture
@@ -75,15 +30,6 @@ def results(tmp_path: Path) -> RowStore:
     attack(store, "finetune", 1.0)
     attack(store, "retrain", 0.1)
     return store
-
-
-def sent(board: Board, store: RowStore) -> Added:
-    return add(board, store, board.rows / "first.jsonl")
-
-
-def standing(board: Board, method: str) -> Standing:
-    (table,) = tables(board, [read(path) for path in board.submissions])
-    return next(each for each in table.standings if each.line.method == method)
 
 
 def test_what_comes_back_under_an_attack_is_hidden_and_no_more(board: Board, results: RowStore, tmp_path: Path) -> None:
@@ -113,7 +59,7 @@ def test_values_may_be_compared_with_the_ideals_before_they_rank(
     assert not sent(board, results).problems
     monkeypatch.setattr(attacks.get(ATTACK), "compared", lambda self, values, ideal: ideal)
     (table,) = tables(board, [read(path) for path in board.submissions])
-    assert (table.untold, [*table.levels]) == ((ATTACK,), ["text", "logits"])
+    assert ([*table.untold], [*table.levels]) == ([ATTACK], ["text", "logits"])
 
 
 def test_a_method_that_was_not_attacked_stays_at_home(board: Board, results: RowStore) -> None:

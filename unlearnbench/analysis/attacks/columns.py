@@ -1,23 +1,15 @@
-"""Attacks as tables: one for each attack in each setting, and one of what all of them brought back."""
+"""Attacks as tables, one for each attack in each setting: what is left of every level under each of its variants."""
 
 from collections.abc import Iterable, Sequence
 
-from ...results.row import Row
 from ..columns import Column
 from ..comparison import Comparison
-from ..facts import Facts
-from ..lines import Line
 from ..means import Mean
-from ..numbers import score
 from ..score.columns import Worded
-from ..score.references import Records
-from .of_lines import AttackedLine, AttackOn, Level, Variant, attacks_on
+from .of_lines import AttackedLine, AttackOn, Level, Variant
 
 CLEAN = "As it is"
 """What stands above the shares of the same questions without an attack."""
-
-SUMMARY = "What came back: of each attack the lowest share of forgetting that it leaves, over its variants, and a word"
-"""What the numbers of the summary are."""
 
 SHARES = (
     "Attacks: the share of forgetting that is left, by level, between the attacked base (0) and the attacked retrained "
@@ -25,39 +17,10 @@ SHARES = (
 )
 
 
-def attack_tables(rows: Iterable[Row], records: Records, known: Facts | None = None) -> list[Comparison]:
-    """One table of what came back for each model, and one for each attack in each setting on it."""
-    known = known or Facts()
-    found = [each for each in attacks_on([*rows], records, known) if each.variants]
-    tables = list[Comparison]()
-    for model in dict.fromkeys(each.model for each in found):
-        own = [each for each in found if each.model == model]
-        tables += [_summary(model, own, known)] if len(own) > 1 else []
-        tables += [_table(each) for each in own]
-    return tables
-
-
-def _summary(model: str, found: Sequence[AttackOn], known: Facts) -> Comparison:
-    """The lowest share and the word that each attack gives each method."""
-    lines: dict[str, Line] = {}
-    for on in found:
-        for each in on.lines:
-            lines.setdefault(known.method(each.line.rows[0]), each.line)
-    columns = [_column_of(on, [*lines], known) for on in found]
-    return Comparison(model, tuple(lines.values()), tuple(columns), "what came back", (SUMMARY,))
-
-
-def _column_of(on: AttackOn, methods: Sequence[str], known: Facts) -> Worded:
-    by_method = {known.method(each.line.rows[0]): each for each in on.lines if each.variants}
-    left = [by_method[name].left if name in by_method else None for name in methods]
-    lowest = [None if share is None else share.mean for share in left]
-    words = [by_method[name].verdict if name in by_method else None for name in methods]
-    shown = [
-        "–" if word is None else word if share is None else f"{score(share)} {word}"
-        for share, word in zip(lowest, words, strict=True)
-    ]
-    cells = tuple(None if share is None else Mean(share) for share in lowest)
-    return Worded(on.attack.access, on.label, on.label, "higher", cells, words=tuple(shown))
+def attack_tables(found: Sequence[AttackOn]) -> list[Comparison]:
+    """One table for each attack in each setting, those on one model together."""
+    models = dict.fromkeys(each.model for each in found)
+    return [_table(each) for model in models for each in found if each.model == model and each.variants]
 
 
 def _table(on: AttackOn) -> Comparison:

@@ -85,8 +85,8 @@ def _outcome(
     if three.is_empty:
         return None
     levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
-    asked = {(record["set"], record["id"]) for record in found[0] if "set" in record}
-    untouched = [[each for each in records if (each.get("set"), each["id"]) in asked] for records in whole]
+    asked = {(record["set"], record.get("id")) for record in found[0] if "set" in record}
+    untouched = [[each for each in records if (each.get("set"), each.get("id")) in asked] for records in whole]
     clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
     # What an attack measures by metrics of its own stands beside the task's level of that name.
     own = task.scored.levels if attack.levels is not None else {name: each.metrics for name, each in levels.items()}

@@ -15,14 +15,13 @@ import unlearnbench
 from ...analysis.comparison import Comparison
 from ...analysis.legend import coverage
 from ...analysis.numbers import amount, memory
-from ...analysis.score.verdict import WORDS
 from ...analysis.tidy import tidy
 from ...errors import StoreError
 from ...metrics.direction import ARROWS
 from ...results.row import utc_now
 from ...runtime.atomic import atomic_folder, require_writable
 from ..definition import Board
-from ..standings import Table
+from ..standings import WORDS, Table
 from ..submission import Submission
 from ..table import abouts, comparison, utility, weights
 from .data import answers_data, board_data

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from ..pictures.cache import Picture
@@ -34,26 +35,63 @@ class Gate(Protocol):
         """A score for each picture [pictures], higher where it is likelier to be flagged; differentiable."""
 
 
+class Together:
+    """Several gates before one model, which a picture passes unedited only if none of them flags it.
+
+    A picture's score is the most by which one is above its threshold; what holds it holds them all.
+    """
+
+    threshold = 0.0
+
+    def __init__(self, gates: Sequence[Gate]) -> None:
+        self.gates = gates
+
+    @property
+    def held(self) -> Held | None:
+        """At what all are held; None where one decides by itself."""
+        at = {gate.held for gate in self.gates}
+        return at.pop() if len(at) == 1 else None
+
+    @held.setter
+    def held(self, at: Held | None) -> None:
+        for gate in self.gates:
+            gate.held = at
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Those of all, by the place of their gate."""
+        return {f"{place}.{name}": of for place, gate in enumerate(self.gates) for name, of in gate.modules.items()}
+
+    def gate_scores(self, pictures: Sequence[Picture]) -> Tensor:
+        """By how much the gate that is surest of each picture is above its threshold [pictures]."""
+        if not pictures:
+            return torch.zeros(0)
+        return torch.stack([gate.gate_scores(pictures) - gate.threshold for gate in self.gates]).amax(0)
+
+
 def gate_of(model: Any) -> Gate | None:
-    """The gate through which a model sees, the last where there are several; None where it has none."""
-    return _last(model.visual_edit)
+    """The gate through which a model sees, `Together` where there are several; None where it has none."""
+    found = [*_gates(model.visual_edit)]
+    return Together(found) if len(found) > 1 else next(iter(found), None)
 
 
-def _last(edit: Any) -> Gate | None:
+def _gates(edit: Any) -> Iterator[Gate]:
     if isinstance(edit, Stacked):
-        return next((gate for each in reversed(edit.edits) if (gate := _last(each))), None)
-    return edit if isinstance(edit, Gate) else None
+        for each in edit.edits:
+            yield from _gates(each)
+    elif isinstance(edit, Gate):
+        yield edit
 
 
 @contextmanager
 def held(model: Any, at: Held | None) -> Iterator[None]:
-    """Hold the gate of a model open or closed meanwhile; nothing happens where it has none."""
-    gate = gate_of(model) if at else None
-    if gate is None:
-        yield
-        return
-    before, gate.held = gate.held, at
+    """Hold every gate of a model open or closed meanwhile; nothing happens where it has none."""
+    gates = [*_gates(model.visual_edit)] if at else []
+    before = [gate.held for gate in gates]
+    for gate in gates:
+        gate.held = at
     try:
         yield
     finally:
-        gate.held = before
+        for gate, was in zip(gates, before, strict=True):
+            gate.held = was

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.attacks.curves import Curve
-from ..analysis.attacks.curves import curves as curves_of
-from ..analysis.attacks.of_lines import AttackedLine, AttackOn
-from .plots import COLOURS, GREY, MARKERS, file_name, legend_text, new_figure, styled
+from ...analysis.attacks.curves import Curve
+from ...analysis.attacks.curves import curves as curves_of
+from ...analysis.attacks.of_lines import AttackedLine, AttackOn
+from ...analysis.means import Mean
+from ..plots import COLOURS, GREY, MARKERS, file_name, legend_text, new_figure, shares, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,16 +37,21 @@ def _drawn(on: AttackOn, curves: Sequence[tuple[AttackedLine, Curve]]) -> "Figur
             degrees, [point.known[0] for point in curve.points], label=legend_text(line.line.method, _LONGEST), **style
         )
         _recovered(back, curve, style)
-    _, first = (methods or curves)[0]
+    _, first = max(methods or curves, key=lambda each: len(each[1].points))
     degrees = [point.degree for point in first.points]
     for at, (name, dashes) in enumerate(_DASHES.items(), start=1):
         label = {"nothing": "the base, attacked", "ideal": "the retrained model, attacked"}[name]
         known.plot(degrees, [point.known[at] for point in first.points], dashes, color=GREY, label=label)
-    for axes, title in ((known, first.metric), (back, "share that came back")):
+    points = [point for _, curve in curves for point in curve.points]
+    degrees = sorted({point.degree for point in points})
+    for axes, title, values in (
+        (known, first.metric, [Mean(value) for point in points for value in point.known]),
+        (back, "share that came back", [point.recovery for point in points if point.recovery]),
+    ):
         axes.set_xlabel(first.axis)
         axes.set_ylabel(title)
         axes.set_xticks(degrees)
-        axes.set_ylim(-0.04, 1.04)
+        axes.set_ylim(*shares(values))
     known.set_title(f"{on.model}, attacked by {on.label}"[:90], loc="left", fontsize=9)
     figure.legend(loc="outside right center")
     return figure

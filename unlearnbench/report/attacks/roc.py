@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.attacks.of_lines import AttackOn
-from ..analysis.attacks.outcome import attack_of, by_variant
-from ..errors import UnlearnbenchError
-from ..metrics.distances import auc
-from ..results.row import Row
-from .plots import COLOURS, GREY, file_name, legend_text, new_figure, styled
+from ...analysis.attacks.of_lines import AttackOn
+from ...analysis.attacks.outcome import attack_of, by_variant
+from ...errors import UnlearnbenchError
+from ...metrics.distances import auc
+from ...results.row import Row
+from ..plots import COLOURS, GREY, file_name, legend_text, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def _variants(row: Row, records: Callable[[Row], Sequence[Any]]) -> list[tuple[s
     try:
         attack_of(row)
         return [*by_variant(records(row)).items()]
-    except (UnlearnbenchError, ValueError):  # ValueError: a line of the samples that is no JSON
+    except UnlearnbenchError:
         return []
 
 

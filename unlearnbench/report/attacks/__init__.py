@@ -1,0 +1,1 @@
+"""What attacks brought back, as tables and pictures."""
