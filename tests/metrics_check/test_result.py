@@ -1,33 +1,25 @@
 """What passes, what does not and why; and a file that cannot be read otherwise than it was made."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.metrics_check.made_up_models import models
+from tests.metrics_check.made_up_models import check_of, entry
 from unlearnbench.errors import DataError
 from unlearnbench.metrics_check.check import NULLS, null
 from unlearnbench.metrics_check.figures import figures
 from unlearnbench.metrics_check.kinds import KINDS
 from unlearnbench.metrics_check.pool import Valuations
 from unlearnbench.metrics_check.result import (
-    CheckedTask,
-    KindEntry,
     MetricEntry,
     MetricsCheck,
     read_check,
 )
-from unlearnbench.results.row import DataInfo, ModelInfo
 
 TELLS, FOOLED = (0.9, 0.8, 0.85, 0.1, 0.12, 0.1), (0.9, 0.1, 0.85, 0.1, 0.8, 0.1)
-
-
-def entry(known: tuple[float, ...], **more: Any) -> MetricEntry:
-    return MetricEntry.of("forget.exact_match", figures("forget.exact_match", models(known, **more)), {})
 
 
 def test_what_tells_passes() -> None:
@@ -69,21 +61,7 @@ def test_a_constant_and_a_random_metric_never_pass() -> None:
 
 @pytest.fixture
 def found() -> MetricsCheck:
-    return MetricsCheck(
-        task=CheckedTask(name="any", version="1", options={}),
-        data=DataInfo(source="folder", id="data", revision=None, fingerprint="f"),
-        split=None,
-        model=ModelInfo(name="m", family="f", source="s", revision=None, weights_digest=None, dtype=None),
-        base={},
-        seeds=(0, 1),
-        questions=30,
-        people=5,
-        kinds=tuple(KindEntry(name=kind.name, knows=kind.knows, about=kind.about) for kind in KINDS),
-        metrics=(entry(TELLS),),
-        nulls=(),
-        unlearnbench="0",
-        made_at=datetime.now(UTC),
-    )
+    return check_of(TELLS)
 
 
 def test_a_file_is_read_as_it_was_written(found: MetricsCheck, tmp_path: Path) -> None:

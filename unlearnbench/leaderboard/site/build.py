@@ -41,11 +41,13 @@ class Section:
     table: Table
     comparison: Comparison
     entries: list[Entry]
+    doubts: list[str]
+    """What checks say of the metrics that rank."""
 
     @property
     def remarks(self) -> list[str]:
-        """What stands beneath the table: scores that rest on fewer questions than there are."""
-        return [*coverage([self.comparison])]
+        """What stands beneath the table: scores that rest on fewer questions than there are, and doubts."""
+        return [*coverage([self.comparison]), *self.doubts]
 
 
 def build_site(
@@ -137,7 +139,8 @@ class _Site:
     def _sections(self, board: Board, submissions: Sequence[Submission], tables: Sequence[Table]) -> Iterator[Section]:
         for table in tables:
             compared = comparison(board, table)
-            yield Section(table, compared, entries(board, table, compared, submissions, self.pictures))
+            doubts = board.doubts(compared.lines[0].model) if compared.lines else []
+            yield Section(table, compared, entries(board, table, compared, submissions, self.pictures), doubts)
 
     def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
         folder = self.folder / board.name
