@@ -8,6 +8,8 @@ from pydantic import Field
 
 from unlearnbench import Attack, AttackParams, MetricValue, UsageError, attack, summarise, value_logprobs
 
+from .picture import content
+
 if TYPE_CHECKING:
     from unlearnbench import VLM, Run, Sample, Target, Task
     from unlearnbench.contracts.attack import Records, Values
@@ -59,13 +61,13 @@ class Depth(Attack):
         if model.visual_edit is not None:
             raise UsageError("attack depth: something stands before the model's weights: set depth.guard=off")
         base, victims = target.beside("base"), sorted(target.victims, key=lambda each: (each.images, each.id))
-        names, found = blocks_of(model, self.params.every), list[dict[str, Any]]()
-        with run.progress.bar("replacing states", len(victims)) as bar:
-            for start in range(0, len(victims), AT_A_TIME):
-                part = victims[start : start + AT_A_TIME]
-                lost = drops(base, model, part, names)
-                found += [self._record(base, *each) for each in zip(part, lost, strict=True)]
-                bar.advance(len(part))
+        names = blocks_of(model, self.params.every)
+
+        def lost(part: "Sequence[Sample]") -> list[dict[str, list[float]]]:
+            return drops(base, model, part, names)
+
+        of_each = run.in_parts("replacing states", victims, AT_A_TIME, lambda each: _asked(names, each), lost)
+        found = [self._record(base, *each) for each in zip(victims, of_each, strict=True)]
         run.notes["depth"] = {"blocks": names}
         return {"": [*found, *target.records(model, {"retain": target.utility})]}
 
@@ -116,6 +118,11 @@ class Depth(Attack):
         lacks = [(drop, most) for drop, most in zip(own, ideal, strict=True) if most > self.params.threshold]
         whole = sum(most for _, most in lacks)
         return 1.0 - sum(min(max(drop, 0.0), most) for drop, most in lacks) / whole if lacks else 0.0
+
+
+def _asked(names: Sequence[str], sample: "Sample") -> list[object]:
+    """What the journal knows a question by; the base, whose states are replaced, is the model's own."""
+    return ["depth", names, sample.text, sample.answer, [content(path) for path in sample.images]]
 
 
 def _by_question(values: "Values", names: Sequence[str], person: str) -> Iterator[tuple[float, ...]]:

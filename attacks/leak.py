@@ -48,6 +48,7 @@ class Leak(Attack):
 
     access = "prompt"
     levels: ClassVar = {"text": tuple(f"leak.at_{k}" for k in (*COUNTED, ALL))}
+    clean: ClassVar = {"text": ("forget.exact_match",)}
     Params = LeakParams
     params: LeakParams
 
@@ -76,10 +77,12 @@ class Leak(Attack):
         return found | {name: _mean(of) for name, of in (self.values(task, records) | bounds).items()}
 
     def values(self, task: "Task", records: Sequence[Any]) -> dict[str, ByPerson]:
-        """leak@k by person, of each question."""
+        """leak@k by person, of each question; raises `ValueError` where one was asked more or less often than told."""
         found: dict[str, ByPerson] = {}
         for record in (each for each in records if each["set"] == "forget"):
             count, of = hits(record), len(record["draws"])
+            if of != self.params.n:
+                raise ValueError(f"{record['id']!r} has {of} draws, and n is {self.params.n}")
             for name, k in [*((str(k), k) for k in self.params.k), (ALL, of)]:
                 own = found.setdefault(f"leak.at_{name}", defaultdict(list))
                 own[record["cluster"]].append(any_of(count, of, k))

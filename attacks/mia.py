@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from unlearnbench import Asking, Attack, AttackParams, MetricValue, UsageError, attack, estimate, summarise
 
@@ -32,13 +32,21 @@ MEMBERS, OTHERS = "forget", "strangers"
 LENGTH = 4
 """Answers of which as many times so many tokens fit into each are alike in length."""
 
+HARDNESS = 0.5
+"""Nats a token: answers that are as likely, in such steps, to who knows nobody, are alike in how hard they are."""
+
+DECIDES: Score = "loss"
+"""The score that the share is of. It was chosen beforehand: the lowest of many is low by chance, too."""
+
 FOLDS, SHUFFLES, RESAMPLES = 4, 5, 1000
 
 
 class MIAParams(AttackParams):
     """Which scores, against whom, and what counts as a hold-out that is matched."""
 
-    scores: tuple[Score, ...] = Field(SCORES, min_length=1, description="what tells members; the higher, the likelier")
+    scores: tuple[Score, ...] = Field(
+        SCORES, min_length=1, description="what tells members; the higher, the likelier. loss decides, others are shown"
+    )
     fpr: float = Field(0.01, gt=0, lt=1, description="share of non-members who may be taken for members, for the TPR")
     most: int = Field(500, ge=1, description="most questions about non-members, in whole people, evenly spaced")
     pool_by_person: bool = Field(False, description="infer people by the mean of their questions' scores")
@@ -48,22 +56,35 @@ class MIAParams(AttackParams):
 
     presets: ClassVar = {"tiny": {"fpr": 0.05}}
 
+    @field_validator("scores")
+    @classmethod
+    def _with_the_one_that_decides(cls, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+        if DECIDES not in scores:
+            raise ValueError(f"{DECIDES} decides, so it must be among them")
+        return scores
+
 
 @attack("mia", reference="arXiv:2310.16789")
 class MembershipInference(Attack):
     """Asks by likelihood alone whether the forgotten were in the training data, beside matched people who never were.
 
-    Told by AUC and by the share found at few false alarms. Below the retrained model gives a method away as above does.
-    Refused where the pretrained model, which knows neither, or a bag of words tells the two apart.
+    Told by the AUC of the loss; other scores, and the share found at few false alarms, are shown. Below the retrained
+    model gives a method away as above does. Refused where the pretrained model, which knows neither, or a bag of words
+    tells the two apart.
     """
 
     access = "logits"
     needs = ("pretrained",)
     two_sided = True
-    levels: ClassVar = {"logits": tuple(name for each in SCORES for name in (f"mia.{each}", f"mia.{each}_tpr"))}
+    levels: ClassVar = {"logits": (f"mia.{DECIDES}",)}
     controls: ClassVar = {"mia.matched": 0.0}
     Params = MIAParams
     params: MIAParams
+
+    def victims(self, sets: "Sets") -> "tuple[Sample, ...]":
+        """The forget set; raises `UsageError` where the data have nobody to compare it with."""
+        nonmembers(sets, sets.forget, self.params.most)
+        return super().victims(sets)
 
     def ask(self, model: "VLM", target: "Target", run: "Run") -> dict[str, list[dict[str, Any]]]:
         """The likelihoods of members' and non-members' answers, of this model and of the pretrained one."""
@@ -92,6 +113,7 @@ class MembershipInference(Attack):
             "members": len(held.members),
             "nonmembers": len(held.others),
             "people": len({record["cluster"] for record in held.others}),
+            "nonmembers_that_would_weigh_as_much": round(held.effective),
             "unmatched_members": sum(each["set"] == MEMBERS for each in told) - len(held.members),
             "who_bound_trainings": {*target.sets.bounding} >= {*others},
         }
@@ -105,47 +127,37 @@ class MembershipInference(Attack):
             found[f"mia.{name}"] = held.auc(name)
             found[f"mia.{name}_tpr"] = held.tpr(name)
             found[f"mia.{name}_pretrained"] = replace(held.blind.auc(name), higher_is_better=None)
-        words = MetricValue(held.by_words, None, None, len(held.members), None)
-        return found | {"mia.words": words, "mia.matched": self._matched(held)}
+        return found | {"mia.words": held.by_words, "mia.matched": self._matched(held)}
 
     def values(self, task: "Task", records: Sequence[Any]) -> dict[str, ByPerson]:
-        """Of each score that is fair: by person, of each question the share of non-members that it is above.
+        """Of the score that decides: by person, of each question the share of non-members that it is above.
 
-        A score that is not has none.
+        None where the hold-out is not matched.
         """
         held = HoldOut.of(records, self.params)
-        found: dict[str, ByPerson] = {f"mia.{name}{of}": {} for name in self.params.scores for of in ("", "_tpr")}
-        for name in self._fair(held):
-            found |= {f"mia.{name}": held.above(name), f"mia.{name}_tpr": held.found(name)}
-        return found
-
-    def _fair(self, held: "HoldOut") -> list[Score]:
-        """The scores that tell nothing blindly; none where the hold-out is not matched.
-
-        That `reference` tells nothing of the pretrained model is no evidence: it is that model's loss which is taken
-        off. So it counts only where the loss itself is matched, without which nothing does.
-        """
-        if self._unmatched(held):
-            return []
-        blind = {name: held.blind.auc(name).value or 0.0 for name in self.params.scores}
-        return [name for name, value in blind.items() if abs(value - 0.5) <= self.params.matched]
+        return {f"mia.{DECIDES}": {} if self._unmatched(held) else held.above(DECIDES)}
 
     def _unmatched(self, held: "HoldOut") -> str | None:
-        """By what members are told that knows nobody; None where by nothing."""
-        most, loss = self.params.matched, held.blind.auc("loss").value or 0.0
-        if held.by_words > 0.5 + most:
-            return f"a bag of words tells members (AUC {held.by_words:.2f})"
-        return f"the pretrained model tells members (AUC {loss:.2f})" if abs(loss - 0.5) > most else None
+        """By what members are told that knows nobody; None where by nothing, or by no more than chance."""
+        words, loss = held.by_words, held.blind.auc(DECIDES)
+        if words.value is None or loss.value is None:
+            return "of a single person nothing tells whether it is"
+        if words.value > 0.5 and self._beyond(words):
+            return f"a bag of words tells members (AUC {words.value:.2f})"
+        return f"the pretrained model tells members (AUC {loss.value:.2f})" if self._beyond(loss) else None
+
+    def _beyond(self, auc: MetricValue) -> bool:
+        """Whether an AUC is further from 0.5 than may be, and its interval, over people, is without that."""
+        assert auc.value is not None  # it was looked at
+        chance = auc.ci_low is not None and auc.ci_high is not None and auc.ci_low <= 0.5 <= auc.ci_high
+        return abs(auc.value - 0.5) > self.params.matched and not chance
 
     def _matched(self, held: "HoldOut") -> MetricValue:
-        """The share of scores that are fair; undefined, which refuses the row, where none is."""
-        number, why = (
-            len(self._fair(held)),
-            self._unmatched(held) or "the pretrained model tells members by every score",
-        )
-        if number:
-            return MetricValue(number / len(self.params.scores), None, None, len(held.members), None)
-        return MetricValue(None, None, None, len(held.members), None, f"hold-out not matched: {why}")
+        """1; undefined, which refuses the row, where members are told by what knows nobody."""
+        why, number = self._unmatched(held), len(held.members)
+        if why is None:
+            return MetricValue(1.0, None, None, number, None)
+        return MetricValue(None, None, None, number, None, f"hold-out not matched: {why}")
 
 
 def nonmembers(sets: "Sets", members: Sequence["Sample"], most: int) -> "list[Sample]":
@@ -166,7 +178,7 @@ def nonmembers(sets: "Sets", members: Sequence["Sample"], most: int) -> "list[Sa
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Members and non-members, whose ``weights`` make them alike in what is asked and in how long answers are."""
+    """Members and non-members, whose ``weights`` make them alike in what is asked, in length, and in how hard it is."""
 
     members: list[Record]
     others: list[Record]
@@ -179,13 +191,20 @@ class HoldOut:
         """From the records of a model; members who are like no non-member are left out."""
         members, others = ([each for each in records if each["set"] == name] for name in (MEMBERS, OTHERS))
         weights, kept = np.zeros(len(others)), list[Record]()
-        rooms = [_rooms(others, like) for like in LIKE]
+        rooms, hard = [_rooms(others, like) for like in LIKE], [_hardness(each) for each in others]
         for member in members:
             alike = next((room for like, of in zip(LIKE, rooms, strict=True) if (room := of.get(like(member)))), None)
             if alike:
-                weights[alike] += 1 / len(alike)
+                apart = [abs(hard[place] - _hardness(member)) for place in alike]
+                nearest = [place for place, steps in zip(alike, apart, strict=True) if steps == min(apart)]
+                weights[nearest] += 1 / len(nearest)
                 kept.append(member)
         return cls(kept, others, weights, params)
+
+    @property
+    def effective(self) -> float:
+        """How many non-members of equal weight would tell as much (Kish)."""
+        return float(self.weights.sum() ** 2 / max((self.weights**2).sum(), 1e-12))
 
     @property
     def blind(self) -> "HoldOut":
@@ -225,7 +244,7 @@ class HoldOut:
         return summarise([value for value, _ in flat], clusters=[who for _, who in flat], seed=0, higher_is_better=None)
 
     @cached_property
-    def by_words(self) -> float:
+    def by_words(self) -> MetricValue:
         """The AUC of a naive Bayes classifier of the words of question and answer, on people whom it has not seen.
 
         The mean over several divisions into folds, within which members are compared with non-members. It knows no
@@ -234,22 +253,26 @@ class HoldOut:
         """
         sides = [[(record["cluster"], _words(record)) for record in side] for side in (self.members, self.others)]
         folds = min(FOLDS, *(len({who for who, _ in side}) for side in sides))
-        return float(np.mean([self._by_words(sides, folds, seed) for seed in range(SHUFFLES)])) if folds > 1 else 0.5
+        if folds < 2:
+            return MetricValue(None, None, None, len(self.members), None, "it needs two people on each side")
+        found = np.mean([self._by_words(sides, folds, seed) for seed in range(SHUFFLES)], axis=0)
+        people = [record["cluster"] for record in self.members]
+        return summarise([*map(float, found)], clusters=people, seed=0, higher_is_better=None)
 
-    def _by_words(self, sides: Sequence[Sequence[tuple[str, frozenset[str]]]], folds: int, seed: int) -> float:
+    def _by_words(self, sides: Sequence[Sequence[tuple[str, frozenset[str]]]], folds: int, seed: int) -> Array:
+        """Of each member the weighted share of the non-members of its fold that look less like members."""
         rng, people = random.Random(seed), [sorted({who for who, _ in side}) for side in sides]
         for own in people:
             rng.shuffle(own)
-        found, sizes = [], []
+        found = np.zeros(len(self.members))
         for fold in range(folds):
             apart = {who for own in people for who in own[fold::folds]}
             tell = _naive_bayes([[words for who, words in side if who not in apart] for side in sides])
             left, right = (np.array([tell(words) for who, words in side if who in apart]) for side in sides)
             weights = self.weights[[who in apart for who, _ in sides[1]]]
             shares = ((left[:, None] > right) + 0.5 * (left[:, None] == right)) * weights
-            found.append(shares.sum() / max(weights.sum(), 1e-12))
-            sizes.append(len(left))
-        return float(sum(found) / sum(sizes))
+            found[[who in apart for who, _ in sides[0]]] = shares.sum(1) / max(weights.sum(), 1e-12)
+        return found
 
     def _scores(self, name: Score) -> tuple[Array, Array, Array]:
         """Of members and of non-members, with the latter's weights; of people where they are pooled."""
@@ -320,6 +343,11 @@ def _rooms(others: Sequence[Record], like: Callable[[Record], object]) -> dict[o
     for place, other in enumerate(others):
         rooms[like(other)].append(place)
     return rooms
+
+
+def _hardness(record: Record) -> int:
+    """In steps, how likely an answer is to who knows nobody."""
+    return math.floor(score(DECIDES, record, "pretrained_tokens") / HARDNESS)
 
 
 def _one_hot(names: Sequence[str]) -> Array:

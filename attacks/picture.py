@@ -64,6 +64,7 @@ class PictureAttack(Attack):
     """
 
     access = "picture"
+    worst = "any"
     Params = PictureParams
     params: PictureParams
 

@@ -93,6 +93,8 @@ class Prompt(Attack):
 
     access = "prompt"
     levels: ClassVar = {"text": (KNOWN,)}
+    clean: ClassVar = {"text": ("forget.exact_match",)}
+    worst = WORST
     Params = PromptParams
     params: PromptParams
 

@@ -1,5 +1,6 @@
 """States of one model in another: against plain hooks, and UDS by its own formula, from nothing to retraining."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,35 @@ def test_nobody_can_tell_where_the_retrained_model_lacks_nothing() -> None:
     alike = made.values(task, records({name: [0.01, 0.0] for name in IDEAL}))
     beside = made.compared(alike, alike)
     assert share(Three(beside, beside, beside), [KEPT], two_sided=False, seed=0).value is None
+
+
+class Remembers:
+    """A journal that is killed after so many answers, if it is told to."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+        self.most: int | None = None
+
+    def once(self, question: object, answer: Callable[[], Any]) -> Any:
+        if repr(question) not in self.said:
+            if len(self.said) == self.most:
+                raise KeyboardInterrupt
+            self.said[repr(question)] = answer()
+        return self.said[repr(question)]
+
+
+def test_a_killed_run_replaces_no_state_twice(
+    base: VLM, name: str, small_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, made, task, journal = another(name), depth(every=1), fiubench(), Remembers()
+    target = Aimed(made, task, task.load(str(small_data), 1), others={"base": lambda: base})
+    monkeypatch.setattr("unlearnbench.attacks.depth.AT_A_TIME", 4)
+    whole = made.ask(model, target, Run())  # type: ignore[arg-type]
+    journal.most = 2
+    with pytest.raises(KeyboardInterrupt):
+        made.ask(model, target, Run(journal=journal))  # type: ignore[arg-type]
+    assert len(journal.said) == 2
+    journal.most = None
+    assert made.ask(model, target, Run(journal=journal)) == whole  # type: ignore[arg-type]
+    monkeypatch.setattr("unlearnbench.attacks.depth.drops", None)  # nothing is left to be replaced
+    assert made.ask(model, target, Run(journal=journal)) == whole  # type: ignore[arg-type]

@@ -85,6 +85,8 @@ def test_a_hit_holds_all_of_the_fact_as_whole_words() -> None:
     assert hits(record(["Flu and GOUT.", "flu", "influenza and gout", "gout, flu"])) == 2
     assert hits(record(["the flu and gout", "flu"], keywords=())) == 1  # without keywords, the answer
     made = Leak(Leak.Params(n=4, k=(1, 4)))
+    with pytest.raises(ValueError, match="'ann/2' has 2 draws, and n is 4"):
+        made.values(fiubench(), [record(["no", "no"])])
     records = [record(["flu, gout", "no", "no", "no"]), record(["no"] * 4, who="bob")]
     values = made.values(fiubench(), records)
     assert values == {

@@ -3,13 +3,16 @@
 import math
 import random
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.attacks.aimed import Aimed
-from unlearnbench import Run
+from unlearnbench import VLM, Run, UsageError
 from unlearnbench.attacks.mia import HoldOut, MembershipInference, nonmembers
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
@@ -18,6 +21,9 @@ from unlearnbench.testing import check_attack
 
 MODEL = "tiny-qwen2.5-vl"
 PLAIN = ("loss", "zlib", "min_k_20", "min_k_40")
+
+
+Blind = Callable[[str, int], list[dict[str, Any]]]
 
 
 def attack(**params: Any) -> MembershipInference:
@@ -35,12 +41,21 @@ def test_it_keeps_the_contract() -> None:
 
 # ------------------------------------------------------------------------------------------------- on the tiny data
 @pytest.fixture(scope="module")
-def blind() -> list[dict[str, Any]]:
-    """What it finds of the pretrained model, which has seen neither members nor non-members."""
+def blind() -> Blind:
+    """What it finds of a pretrained model, which has seen neither members nor non-members, under a seed."""
     task, made = fiubench(), attack()
-    model = load(card_for(MODEL), "cpu")
-    target = Aimed(made, task, task.load("embedded", None, 0), others={"pretrained": lambda: model})
-    return made.ask(model, target, Run())[""]  # type: ignore[arg-type]
+
+    @cache
+    def model(name: str) -> VLM:
+        return load(card_for(name), "cpu")
+
+    @cache
+    def found(name: str, seed: int) -> list[dict[str, Any]]:
+        data, own = task.load("embedded", None, seed), model(name)
+        target = Aimed(made, task, data, others={"pretrained": lambda: own})
+        return made.ask(own, target, Run())[""]  # type: ignore[arg-type]
+
+    return found
 
 
 def by_hand(record: dict[str, Any], name: str) -> float:
@@ -60,11 +75,18 @@ def auc_by_hand(records: list[dict[str, Any]], name: str) -> float:
         same = one["attribute"] == other["attribute"]
         return same and (not closely or len(one["tokens"]) // 4 == len(other["tokens"]) // 4)
 
-    weight: Counter[str] = Counter()
+    def hard(one: dict[str, Any]) -> int:
+        logs = [token[0] for token in one["pretrained_tokens"][:-1]]
+        return math.floor(2 * sum(logs) / len(logs))
+
+    weight: defaultdict[str, float] = defaultdict(float)
     for member in members:
-        close = [each["id"] for each in others if alike(member, each, True)]
-        for name_of in close or [each["id"] for each in others if alike(member, each, False)]:
-            weight[name_of] += 1 / len(close or [each for each in others if alike(member, each, False)])  # type: ignore[assignment]
+        close = [each for each in others if alike(member, each, True)]
+        close = close or [each for each in others if alike(member, each, False)]
+        least = min(abs(hard(each) - hard(member)) for each in close)
+        nearest = [each["id"] for each in close if abs(hard(each) - hard(member)) == least]
+        for name_of in nearest:
+            weight[name_of] += 1 / len(nearest)
     won = 0.0
     for member in members:
         for other in others:
@@ -73,23 +95,30 @@ def auc_by_hand(records: list[dict[str, Any]], name: str) -> float:
     return won / sum(weight.values()) / len(members)
 
 
-def test_a_model_that_knows_neither_cannot_tell_them_apart(blind: list[dict[str, Any]]) -> None:
-    made, task = attack(fpr=0.05), fiubench()
-    found = made.measured(task, blind)
-    for name in PLAIN:
-        value = found[f"mia.{name}"].value
-        assert value == pytest.approx(auc_by_hand(blind, name))
-        assert value == pytest.approx(found[f"mia.{name}_pretrained"].value)
-        assert 0.45 <= value <= 0.55
-        assert found[f"mia.{name}"].ci_low < 0.5 < found[f"mia.{name}"].ci_high  # type: ignore[operator]
-    assert found["mia.reference"].value == pytest.approx(0.5)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])
+def test_a_model_that_knows_neither_cannot_tell_them_apart(blind: Blind, name: str, seed: int) -> None:
+    found = attack().measured(fiubench(), blind(name, seed))
+    own = found["mia.loss"]
+    assert own.value == pytest.approx(found["mia.loss_pretrained"].value)
+    assert 0.45 <= (own.value or 0) <= 0.55
+    assert own.ci_low < 0.5 < own.ci_high  # type: ignore[operator]
     assert 0 <= (found["mia.words"].value or 1) <= 0.55
-    assert found["mia.matched"].value is not None
+    assert found["mia.matched"].value == 1.0
+    assert found["mia.reference"].value == pytest.approx(0.5)
 
 
-def test_members_and_nonmembers_are_asked_the_same_of(blind: list[dict[str, Any]]) -> None:
+def test_aucs_are_those_of_every_pair(blind: Blind) -> None:
+    records = blind(MODEL, 0)
+    found = attack().measured(fiubench(), records)
+    for each in PLAIN:
+        assert found[f"mia.{each}"].value == pytest.approx(auc_by_hand(records, each))
+
+
+def test_members_and_nonmembers_are_asked_the_same_of(blind: Blind) -> None:
     asked = {
-        side: Counter(each["attribute"] for each in blind if each["set"] == side) for side in ("forget", "strangers")
+        side: Counter(each["attribute"] for each in blind(MODEL, 0) if each["set"] == side)
+        for side in ("forget", "strangers")
     }
     assert asked["forget"] == asked["strangers"]
     assert len(asked["forget"]) == 12
@@ -131,15 +160,28 @@ def test_scores_are_those_of_their_definitions() -> None:
 def test_values_are_by_member_and_their_mean_is_the_metric() -> None:
     records, made = drawn(1.0), attack(fpr=0.2)
     found, values = made.measured(fiubench(), records), made.values(fiubench(), records)
-    assert values.keys() == {name for each in made.params.scores for name in (f"mia.{each}", f"mia.{each}_tpr")}
-    for name, of in values.items():
-        assert [len(own) for own in of.values()] == [4] * 6
-        flat = [value for own in of.values() for value in own]
-        assert found[name].value == pytest.approx(sum(flat) / len(flat))
+    assert [*values] == ["mia.loss"]
+    assert [len(own) for own in values["mia.loss"].values()] == [4] * 6
+    flat = [value for own in values["mia.loss"].values() for value in own]
+    assert found["mia.loss"].value == pytest.approx(sum(flat) / len(flat))
     assert 0.6 < (found["mia.loss"].value or 0) < 0.95
     highest = sorted(each["tokens"][0][0] for each in records if each["set"] == "strangers")[-5]  # 4 of 24 are above
     caught = [each["tokens"][0][0] > highest for each in records if each["set"] == "forget"]
     assert found["mia.loss_tpr"].value == pytest.approx(sum(caught) / len(caught))
+
+
+def test_one_score_decides_and_the_others_are_shown() -> None:
+    """The lowest of many would be low by chance."""
+    records = drawn(1.0)
+    for each in records:
+        each["tokens"] = [[*token[:2], token[2] - each["tokens"][0][0], token[3]] for token in each["tokens"]]
+    made = attack()
+    assert made.levels == {"logits": ("mia.loss",)}
+    assert made.values(fiubench(), records) == attack(scores=("loss",)).values(fiubench(), records)
+    found = made.measured(fiubench(), records)
+    assert {f"mia.{each}{of}" for each in made.params.scores for of in ("", "_tpr", "_pretrained")} < {*found}
+    with pytest.raises(ValueError, match="loss decides"):
+        attack(scores=("zlib",))
 
 
 def test_people_can_be_inferred_instead_of_questions() -> None:
@@ -158,7 +200,7 @@ def test_people_can_be_inferred_instead_of_questions() -> None:
     )
 
 
-@pytest.mark.parametrize("scores", [PLAIN, (*PLAIN, "reference"), ("reference",)])
+@pytest.mark.parametrize("scores", [PLAIN, (*PLAIN, "reference"), ("loss", "reference")])
 def test_a_hold_out_that_the_pretrained_model_tells_is_refused(scores: Any) -> None:
     """With the score, too, that takes its loss off, and so is at .5 whatever the hold-out is."""
     records, made = drawn(1.0, blind_shift=0.5), attack(scores=scores)
@@ -168,18 +210,38 @@ def test_a_hold_out_that_the_pretrained_model_tells_is_refused(scores: Any) -> N
     assert refused.reason == "hold-out not matched: the pretrained model tells members (AUC 1.00)"
 
 
-def test_a_score_alone_that_the_pretrained_model_tells_by_does_not_count() -> None:
-    records, made = drawn(1.0), attack()
-    for each in records:
-        if each["set"] == "forget":
-            each["pretrained_tokens"] = [
-                [token[0], token[1], token[2] - 3, token[3]] for token in each["pretrained_tokens"]
-            ]
-    values = made.values(fiubench(), records)
-    assert {name for name, of in values.items() if of and not name.endswith("_tpr")} == {
-        f"mia.{each}" for each in (*PLAIN, "reference")
-    }
-    assert made.measured(fiubench(), records)["mia.matched"].value == pytest.approx(5 / 6)
+def test_what_chance_alone_may_have_made_is_not_refused() -> None:
+    """Three people on each side, whose answers happen to be as they are: an interval over people has .5 within."""
+    records, made = [], attack()
+    for who, (known, other) in enumerate([(-2.0, -4.0), (-2.5, -3.5), (-5.0, -3.0)]):
+        records += [record("forget", who, place, -1.0, known) for place in range(4)]
+        records += [record("strangers", who, place, -3.0, other) for place in range(4)]
+    blind_auc = HoldOut.of(records, made.params).blind.auc("loss")
+    assert abs((blind_auc.value or 0) - 0.5) > 0.05
+    assert made.measured(fiubench(), records)["mia.matched"].value == 1.0
+    assert made.values(fiubench(), records)["mia.loss"]
+
+
+def test_of_one_person_nothing_tells_whether_the_hold_out_is_matched() -> None:
+    found = attack().measured(fiubench(), drawn(1.0, people=1))
+    assert found["mia.words"].value is None
+    assert found["mia.matched"].reason == "hold-out not matched: of a single person nothing tells whether it is"
+
+
+def test_the_nearest_in_difficulty_count() -> None:
+    """Whose pretrained likelihood is most like a member's, in steps of half a nat."""
+    members = [record("forget", 0, 0, -2.0, -1.0), record("forget", 1, 0, -2.0, -3.9)]
+    others = [record("strangers", who, 0, -3.0, known) for who, known in enumerate([-1.1, -2.0, -3.9, -3.7])]
+    held = HoldOut.of([*members, *others], attack().params)
+    assert [*held.weights] == [1.0, 0.0, 0.5, 0.5]
+    assert held.effective == pytest.approx(4 / 1.5)
+
+
+def test_without_strangers_it_is_refused_before_anything_is_trained() -> None:
+    data = fiubench().load("embedded", None, 0).sets
+    with pytest.raises(UsageError, match="attack mia: the data have no strangers to compare with"):
+        attack().victims(replace(data, strangers=()))
+    assert attack().victims(data) == data.forget
 
 
 def test_a_hold_out_that_words_tell_is_refused() -> None:

@@ -10,7 +10,7 @@ from unlearnbench.analysis.attacks.of_lines import AttackedLine, AttackOn
 from unlearnbench.analysis.comparison import Comparison
 from unlearnbench.analysis.facts import Facts
 from unlearnbench.analysis.tidy import tidy
-from unlearnbench.report.attacks.matrix import LETTERS, matrices
+from unlearnbench.report.attacks.matrix import LETTERS, matrices, together
 from unlearnbench.report.latex import latex
 from unlearnbench.report.markdown import markdown
 
@@ -64,9 +64,19 @@ def test_markdown_fits_a_page_and_says_of_every_method_what_was_tried(attacks: l
     assert len(rows) == 2 * (2 + len(attacks[0].lines))
     assert max(map(len, rows)) <= 120
     sentences = [line for line in text.splitlines() if line.startswith("- ")]
-    methods = [each.line.method for each in attacks[0].lines if each.line.is_method]
+    methods = [f"{each.line.method} {each.line.count}" for each in attacks[0].lines if each.line.is_method]
     assert [line.removeprefix("- ").split(":")[0] for line in sentences] == methods * 2
     assert latex(matrices(attacks, Facts())).count(r"\item") == len(sentences)
+
+
+def test_attacks_that_find_the_same_find_no_more_together(attacks: list[AttackOn]) -> None:
+    """Who may try several is told no more by that, as the retrained model is asked as often."""
+    made, _ = together(attacks, Facts())
+    assert {name for name, _ in made.groups} == {each for each in ACCESSES if ACCESSES.count(each) > 1}
+    for column in made.columns:
+        for place, line in enumerate(attacks[0].lines):
+            assert column.word(place) == line.verdict
+            assert column.cells[place] == line.left
 
 
 def test_a_program_is_told_the_words(attacks: list[AttackOn]) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.attacks.test_relearned import found  # noqa: F401 - a fixture
-from unlearnbench.analysis.attacks.of_lines import AttackedLine, AttackOn, Variant
+from unlearnbench.analysis.attacks.of_lines import AttackedLine, AttackOn
+from unlearnbench.analysis.attacks.over_seeds import Variant
 from unlearnbench.metrics.distances import auc
 from unlearnbench.report.attacks.recovery import recovery
 from unlearnbench.report.attacks.roc import points
@@ -61,8 +62,7 @@ def test_what_lies_beyond_the_references_stays_in_the_picture(
 
 def moved(variant: Variant, share: float) -> Variant:
     """The same with another share in every seed."""
-    outcomes = [
-        replace(each, levels={name: replace(level, value=share) for name, level in each.levels.items()})
-        for each in variant.found
-    ]
-    return Variant(tuple(outcomes))
+    made = Variant(variant.found)
+    shares = {name: [replace(each, value=share) for each in of] for name, of in variant.shares.items()}
+    vars(made)["shares"] = shares  # which would be made of the outcomes when asked for
+    return made

@@ -53,7 +53,7 @@ def report(
     from ..analysis.comparison import compare, details, distances
     from ..analysis.facts import Facts
     from ..registry import load_plugin
-    from ..report.attacks.matrix import matrices
+    from ..report.attacks.matrix import matrices, together
     from ..results.recent import remembering
     from .parts.grid import listed
 
@@ -72,7 +72,7 @@ def report(
     if attacks and not any(row.attack for row in rows):
         raise UsageError("--attacks: no row here is of an attack; attack what there is with: unlearnbench run --attack")
     attacked = attacks_on(measured, records, known)
-    summary = matrices(attacked, known, intervals=intervals)
+    summary = [each for make in (matrices, together) for each in make(attacked, known, intervals=intervals)]
     if attacks:
         rows, comparisons, tables = [row for row in rows if row.attack], [], summary
     else:

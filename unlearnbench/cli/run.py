@@ -203,7 +203,7 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
     from ..analysis.attacks.of_lines import attacks_on
     from ..analysis.comparison import compare
     from ..analysis.facts import Facts
-    from ..report.attacks.matrix import matrices
+    from ..report.attacks.matrix import matrices, together
     from ..report.terminal import plain_json, table
     from ..results.recent import remembering
 
@@ -214,7 +214,7 @@ def _show(finished: "list[Row]", rows: "RowStore", *, as_json: bool) -> None:
         records = remembering(rows.read_samples)
         whole = compare(finished, records=records)
         attacked = attacks_on(finished, records, known := Facts())
-        under_attack = [*matrices(attacked, known), *attack_tables(attacked)]
+        under_attack = [*matrices(attacked, known), *together(attacked, known), *attack_tables(attacked)]
         Console().print(table(finished, comparisons=[*whole, *under_attack]))
         typer.echo(f"rows: {rows.rows}")
 

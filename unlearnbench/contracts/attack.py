@@ -159,7 +159,17 @@ class Attack:
     Else it is part of them by then, and the sum rounded to the model's precision. For what rounds the sum itself, all
     the more: its edits call `unlearnbench.absorb`."""
     levels: ClassVar[Mapping[str, Sequence[str]] | None] = None
-    """The metrics of each level of its score, as `Scored.levels`; None: the task's own."""
+    """The metrics of each level of its score, as `Scored.levels`; None: the task's own.
+
+    Metrics of its own are called by its name, ``NAME.WHAT``, and higher values of them always tell more."""
+    clean: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Of ``levels`` of its own: the task's metrics that each is compared with where nobody attacks, which measure the
+    same; of one that is not named here, those of the task's level of that name."""
+    worst: ClassVar[str] = ""
+    """The variant that has of every person what tells most over the others, where `ask` makes one by itself.
+
+    Then it alone is what the attack came to, and the others are shown. Else that is made of their `values`: for all
+    models alike, of every person those of the variant that tells most, of variants that ask the same."""
     two_sided: ClassVar[bool] = False
     """Whether values below the retrained model's give a method away as those above do: membership, for one."""
     controls: ClassVar[Mapping[str, float]] = {}

@@ -11,11 +11,11 @@ from ..contracts import Evaluation, Task
 from ..contracts.attack import AS_IT_IS, Asking, named, of_variant
 from ..contracts.sample import Query, Sample, Sets, clusters
 from ..data.hub import cache_only
-from ..errors import PluginError, UnlearnbenchError
+from ..errors import PluginError
 from ..models.contract.gates import held
 from ..registry import tasks
 from ..runtime.atomic import atomic_write, require_writable
-from ..runtime.run import Marked, Run
+from ..runtime.run import Journal, Marked, Run
 from .artefacts import PICTURES
 from .handed import VARIANT, checked_evaluation
 from .keys import digest
@@ -53,6 +53,8 @@ class Aim:
     cost: Mapping[str, Any]
     others: "dict[str, Ready]" = field(default_factory=dict)
     """The models beside it that were asked for, by name: each is loaded once a cell."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the row says of the attack beside: the fingerprints of the data that scenes were of, if they were wanted."""
 
     @property
     def sets(self) -> Sets:
@@ -62,7 +64,7 @@ class Aim:
     @cached_property
     def victims(self) -> tuple[Sample, ...]:
         """As the attack names them."""
-        return self.aimed.made.victims(self.sets)
+        return self.aimed.victims(self.sets)
 
     @cached_property
     def utility(self) -> tuple[Sample, ...]:
@@ -101,14 +103,18 @@ class Aim:
         return self.plan.task.other_views(self.plan.data, samples)
 
     def scenes(self) -> Mapping[str, Sequence[Path]]:
-        """Those of all tasks without sets whose data are where the cell's are, each with its default options."""
+        """Those of all tasks without sets whose data are where the cell's are, each with its default options.
+
+        A task that nobody has named fails no attack, whatever is wrong with it.
+        """
         found: dict[str, Sequence[Path]] = {}
+        known: dict[str, str] = self.facts.setdefault("scenes", {})
         for name in tasks.names():
-            kind = tasks.get(name)
-            if kind.provides_sets or kind.pictures is Task.pictures:
-                continue
-            with suppress(UnlearnbenchError), cache_only():
-                found[name] = [*(task := kind(kind.Options())).pictures(task.load(self.plan.data_source, None))]
+            with suppress(Exception), cache_only():
+                kind = tasks.get(name)
+                if not kind.provides_sets and kind.pictures is not Task.pictures:
+                    data = (task := kind(kind.Options())).load(self.plan.data_source, None)
+                    found[name], known[name] = [*task.pictures(data)], data.fingerprint
         return found
 
     def beside(self, name: Literal["pretrained", "base"]) -> "VLM":
@@ -141,12 +147,14 @@ def attacked(plan: Plan, runner: "Runner") -> Attacked:
     if aimed.attack.changes():
         places = [*range(len(runner.made(plan)[-1].said["variants"]))]
     others: dict[str, Ready] = {}
-    asked = [_asked(plan, aimed, runner, place, others) for place in places]
+    facts: dict[str, Any] = {}
+    asked = [_asked(plan, aimed, runner, place, others, facts) for place in places]
     found = {name: records for each in asked for name, records in each.found.items()}
     notes = {name: note for each in asked for name, note in each.notes.items()}
     journals = [*(each.journal for each in asked), *(each.journal for each in others.values())]
     reused = sum(each.reused_seconds for each in journals)
-    return Attacked(evaluation_of(plan, aimed, found), asked[-1].made, notes, reused)
+    evaluation = evaluation_of(plan, aimed, found)
+    return Attacked(replace(evaluation, facts=evaluation.facts | facts), asked[-1].made, notes, reused)
 
 
 @dataclass(frozen=True)
@@ -159,18 +167,28 @@ class _Asked:
     journal: "JournalFile"
 
 
-def _asked(plan: Plan, aimed: Aimed, runner: "Runner", place: int | None, others: "dict[str, Ready]") -> _Asked:
+def _asked(
+    plan: Plan, aimed: Aimed, runner: "Runner", place: int | None, others: "dict[str, Ready]", facts: dict[str, Any]
+) -> _Asked:
     """Ask the variant at this place of those that the attack has made, or the model that it leaves as it is."""
     ready = runner.ready(plan, place)
     variant = "" if place is None else str(ready.made[-1].said["variants"][place])
-    run = Run(plan.cell.seed, runner.progress, journal=ready.journal)
-    aim = Aim(plan, aimed, variant, runner, run, _cost(plan, ready.made), others)
+    run = Run(plan.cell.seed, runner.progress, journal=_beside(plan, ready.journal))
+    aim = Aim(plan, aimed, variant, runner, run, _cost(plan, ready.made), others, facts)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, records in aimed.made.ask(ready.model, aim, run).items():
         _checked_name(aimed, name)
         found[named((variant, name))] = records
     notes = {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
     return _Asked(found, ready.made, notes, ready.journal)
+
+
+def _beside(plan: Plan, journal: "JournalFile") -> Journal:
+    """A journal in which what is found beside one base is not taken for what is found beside another.
+
+    Where the model itself was made from the base, its journal is apart already.
+    """
+    return Marked(journal, " ".join(["beside", *(each.digest for each in plan.beside)])) if plan.beside else journal
 
 
 def _cost(plan: Plan, made: "Sequence[Made]") -> Mapping[str, Any]:
@@ -187,7 +205,7 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
         records += [{**record, "variant": variant} for record in checked.records]
         metrics |= {of_variant(name, variant): value for name, value in checked.metrics.items()}
     metrics |= checked_evaluation(plan.task, Evaluation([], aimed.made.overall(plan.task, found))).metrics
-    victims = aimed.made.victims(plan.attacked_sets)
+    victims = aimed.victims(plan.attacked_sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)
 

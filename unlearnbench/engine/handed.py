@@ -4,7 +4,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from secrets import token_hex
@@ -72,21 +72,32 @@ def edit_class_of(method: type[Method] | Attack) -> "type[Edit]":
 
 
 def checked_edits(attack: Attack, edits: Any, before: "Imprint") -> "dict[str, Edit]":
-    """What `Attack.change` returned, if each is an edit of a model that was as in ``before``; raises `PluginError`."""
+    """What `Attack.change` returned, if each is an edit of a model that was as in ``before``.
+
+    Raises `PluginError` in all processes alike: to be called by each of them.
+    """
+    from ..runtime import distributed
+
+    faults = distributed.gathered(_fault_of_edits(attack, edits, before))
+    if fault := next(filter(None, faults), None):
+        raise PluginError(f"attack {attack.name!r}: {fault}")
+    return dict(edits)
+
+
+def _fault_of_edits(attack: Attack, edits: Any, before: "Imprint") -> str | None:
     from ..models.contract.edits import Edit
 
-    whose = f"attack {attack.name!r}"
     if not isinstance(edits, Mapping) or not edits:
-        raise PluginError(f"{whose}: change returned {_kind(edits)}; return edits by the names of their variants")
+        return f"change returned {_kind(edits)}; return edits by the names of their variants"
+    expected = edit_class_of(attack)
     for name, edit in edits.items():
         if not isinstance(name, str) or not VARIANT.fullmatch(name):
-            raise PluginError(f"{whose}: a variant is called {name!r:.40}; use letters, digits, spaces and hyphens")
-        if not (isinstance(edit, Edit) and isinstance(edit, kind := edit_class_of(attack))):
-            expected = edit_class_of(attack).__name__
-            raise PluginError(f"{whose}: its variant {name!r} is {_kind(edit)}, and its edit_class is {expected}")
+            return f"a variant is called {name!r:.40}; use letters, digits, spaces and hyphens"
+        if not (isinstance(edit, Edit) and isinstance(edit, expected)):
+            return f"its variant {name!r} is {_kind(edit)}, and its edit_class is {expected.__name__}"
         if fault := edit.fault(before):
-            raise PluginError(f"{whose}: its variant {name!r} is {kind.__name__} that cannot be used: {fault}")
-    return dict(edits)
+            return f"its variant {name!r} is {expected.__name__} that cannot be used: {fault}"
+    return None
 
 
 def _kept(returned: Any, folder: "Path") -> "Path | None":
@@ -148,9 +159,25 @@ def _not_numbers(folder: "Path") -> str | None:
     return _some(found) if found else None
 
 
-def idle(before: "Imprint", model: "VLM") -> bool:
+def misdeclared(method: "type[Method]", before: "Imprint", changed: Sequence[str]) -> str | None:
+    """What a reader should know where an edit leaves all weights as they are, and its method does not say so.
+
+    ``changed`` is all that it changed of the model ``before``. Raises `PluginError` where weights change that are said
+    to stay: attacks with the guard off would take what is left for the base.
+    """
+    weights = [name for name in changed if name in before.weights]
+    if method.frozen_weights and weights:
+        raise PluginError(
+            f"method {method.name!r} says that weights stay as they are (frozen_weights), and its edit changes them "
+            f"({_some(weights)}); say frozen_weights = False"
+        )
+    if not method.frozen_weights and [*changed] == ["visual_edit"]:
+        return "the edit changes no weights: with frozen_weights = True attacks can leave it out (guard=off)"
+    return None
+
+
+def idle(before: "Imprint", model: "VLM", changed: Sequence[str]) -> bool:
     """Whether an edit that was applied to ``model`` has, as far as can be seen, changed nothing of its answers."""
-    changed = before.changes(model)
     ups = [p for name, p in model.model.named_parameters() if ".lora_B." in name]
     if not changed:
         return True

@@ -17,7 +17,7 @@ from ..runtime import distributed
 from ..runtime.run import Progress, Run
 from ..training.checkpoint import CheckpointFiles
 from .artefacts import Artefact, Store
-from .handed import idle
+from .handed import idle, misdeclared
 from .journal import JournalFile
 from .keys import digest
 from .memory.advice import in_a_sentence
@@ -180,8 +180,10 @@ class Runner:
             return None, {} if plan.method.role == "reference" else {"edit": said}
         before = Imprint.of(model)
         edit = last.put_on(model)
-        if not idle(before, model):
-            return edit, {}
+        changed = before.changes(model)
+        if not idle(before, model, changed):
+            guard = misdeclared(plan.method, before, changed)
+            return edit, {"guard": guard} if guard else {}
         why = "the edit changes nothing of the model: the row is that of the model it started from"
         _log.warning("method %r: %s", plan.method.name, why)
         return edit, {"edit": why}

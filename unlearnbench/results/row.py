@@ -133,6 +133,8 @@ class AttackInfo(_Part):
     variants: list[str] = Field(default_factory=list)
     people: int | None = None
     questions: int | None = None
+    scenes: dict[str, str] | None = None
+    """Of the tasks whose pictures it was shown as scenes, the fingerprints of the data that were at hand."""
 
 
 class ModelInfo(_Part):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from unlearnbench.results.row import Score
 from unlearnbench.results.store import RowStore
 
 STEPS = (0, 15, 30, 60)
+
+SEEDS = (0, 1)
+"""Of four people and a single seed nobody can say that what they tell is more than chance."""
 
 CLEAN = {
     "finetune": {"forget": 1.0},
@@ -63,8 +67,9 @@ def records_of(method: str, attack: Relearn, salt: int) -> dict[str, list[dict[s
     return found | {CONTROL: strangers(learned, salt)}
 
 
-def add_attacked(store: RowStore, method: str, told: dict[str, Any], salt: int, **changes: Any) -> None:
+def add_attacked(store: RowStore, method: str, told: dict[str, Any], salt: int, seed: int, **changes: Any) -> None:
     """The row of a method under the attack, appended to the store."""
+    salt += 100 * seed
     task, attack = tasks.get("fiubench")(tasks.get("fiubench").Options()), Relearn(RelearnParams(**told))
     found = records_of(method, attack, salt)
     metrics = attack.overall(task, found)
@@ -75,7 +80,7 @@ def add_attacked(store: RowStore, method: str, told: dict[str, Any], salt: int, 
         "name": attack.name, "version": attack.version, "origin": "made up", "access": attack.access,
         "params": attack.params.model_dump(mode="json"), "variants": [*found], "people": PEOPLE // 2, "questions": 48,
     }  # fmt: skip
-    row = row_of(store, method, "fiubench", records, 0, salt=str(told), attack=about, **changes)
+    row = row_of(store, method, "fiubench", records, seed, salt=str(told), attack=about, **changes)
     store.append(row.model_copy(update={"metrics": {name: Score(**asdict(value)) for name, value in metrics.items()}}))
 
 
@@ -89,10 +94,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Att
         role: dict[str, Any] = {"role": "reference"} if method in ("finetune", "retrain") else {}
         role |= {"params": BASE} if method == "retrain" else {}
         if not role:
-            add_method(store, method, seeds=(0,), **shares)
-        for aux in ("facts", "ceiling"):
-            add_attacked(store, method, {"aux": aux}, drawn[method], **role)
-    add_references(store)
+            add_method(store, method, seeds=SEEDS, **shares)
+        for aux, seed in product(("facts", "ceiling"), SEEDS):
+            add_attacked(store, method, {"aux": aux}, drawn[method], seed, **role)
+    add_references(store, SEEDS)
     rows = [*store.read()]
     known = attacks_on(rows, lambda row: [*store.read_samples(row)], Facts())
     return {(on.attack.params["aux"], each.line.method): each for on in known for each in on.lines}
@@ -119,7 +124,7 @@ def test_the_word_for_each(found: dict[tuple[str, str], AttackedLine]) -> None:
     assert words["returning"] == "comes back"
     assert words["gibberish"] in ("broken", "inconclusive")
     assert words["rigid"] == "inconclusive"  # it keeps what it had to keep, and learns no stranger either
-    assert found["facts", "rigid"].variants["60 steps"].unable == (f"{CONTROL}.gain",)
+    assert found["facts", "rigid"].variants["60 steps"].unable == (f"{CONTROL}.gain", f"{CONTROL}.after")
 
 
 def test_the_ceiling_has_no_word(found: dict[tuple[str, str], AttackedLine]) -> None:

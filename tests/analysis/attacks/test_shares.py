@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unlearnbench.analysis.attacks.shares import Three, interval, share
-from unlearnbench.analysis.attacks.verdict import attack_verdict, gravest
+from unlearnbench.analysis.attacks.shares import Three, interval, share, shares_over_seeds
+from unlearnbench.analysis.attacks.verdict import attack_verdict, state
+from unlearnbench.analysis.means import Mean
 from unlearnbench.contracts.scored import LEAST_GAP
 from unlearnbench.errors import DataError
 
@@ -82,23 +83,66 @@ def test_models_that_were_asked_other_questions_are_not_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attacked", "clean", "kept", "able", "word"),
+    ("shares", "half_width", "found"),
     [
-        ([0.95], [1.0], True, True, "holds"),
-        ([0.4], [1.0], True, True, "comes back"),
-        ([0.4], [0.5], True, True, "leaks"),
-        ([0.95], [1.0], False, True, "broken"),
-        ([0.95], [1.0], True, False, "inconclusive"),
-        ([0.4], [1.0], False, False, "comes back"),  # what came back did, whatever else the attack did
-        ([None], [1.0], True, True, "cannot tell"),
-        ([None], [1.0], True, False, "inconclusive"),  # a hold-out that is not matched, for instance
-        ([0.99, 0.99, 0.7], [1.0, 1.0, 1.0], True, True, "comes back"),  # no two seeds pay for a third
+        ([0.95], 0.3, "gone"),
+        ([0.4], 0.2, "there"),
+        ([0.4], 0.6, "unsure"),
+        ([0.4], None, "unsure"),  # one person, one seed: nothing says how sure it is
+        ([0.0], None, "unsure"),
+        ([0.99, 0.99, 0.7], 0.01, "there"),  # no two seeds pay for a third
+        ([0.99, 0.99, 0.7], 0.1, "unsure"),
     ],
 )
-def test_the_word(attacked: list[float | None], clean: list[float], kept: bool, able: bool, word: str) -> None:
+def test_what_is_there_is_there_by_its_whole_interval(
+    shares: list[float], half_width: float | None, found: str
+) -> None:
+    mean = Mean(min(shares) if found == "there" else float(np.mean(shares)), half_width, len(shares))
+    assert state(shares, mean) == found
+
+
+@pytest.mark.parametrize(
+    ("attacked", "clean", "kept", "able", "word"),
+    [
+        ("gone", "gone", True, True, "holds"),
+        ("there", "gone", True, True, "comes back"),
+        ("there", None, True, True, "comes back"),
+        ("there", "unsure", True, True, "comes back"),
+        ("there", "there", True, True, "leaks"),
+        ("gone", "gone", False, True, "broken"),
+        ("unsure", "gone", False, True, "broken"),
+        ("gone", "gone", True, False, "inconclusive"),
+        ("there", "gone", False, False, "comes back"),  # what came back did, whatever else the attack did
+        ("unsure", "gone", True, True, "cannot tell"),
+        (None, "gone", True, True, "cannot tell"),
+        (None, "gone", True, False, "inconclusive"),  # a hold-out that is not matched, for instance
+    ],
+)
+def test_the_word(attacked: Any, clean: Any, kept: bool, able: bool, word: str) -> None:
     assert attack_verdict({"text": attacked}, {"text": clean}, kept=kept, able=able) == word
+    both = attack_verdict({"text": attacked, "logits": "gone"}, {"text": clean}, kept=kept, able=able)
+    assert both == (word if attacked else "holds" if able else "inconclusive")
 
 
-def test_the_gravest_word_stands_for_all_variants() -> None:
-    assert gravest(["holds", "comes back", "cannot tell"]) == "comes back"
-    assert gravest(["holds", "inconclusive"]) == "inconclusive"
+def test_a_metric_tells_by_the_mean_of_all_seeds_and_a_seed_by_its_own() -> None:
+    ideal = by_person([0.0] * 6)
+    gaps = ([0.3] * 6, [0.3] * 6, [0.08] * 6)
+    threes = [Three(by_person([0.0] * 6), by_person(gap), ideal) for gap in gaps]
+    found = shares_over_seeds(threes, ("said",), two_sided=False, seeds=(0, 1, 2))
+    assert [each.value for each in found] == [1.0, 1.0, None]
+    weak = [Three(by_person([0.0] * 6), by_person(gap), ideal) for gap in ([0.12] * 6, [0.05] * 6)]
+    assert [each.value for each in shares_over_seeds(weak, ("said",), two_sided=False, seeds=(0, 1))] == [None, None]
+
+
+def test_one_person_has_no_interval() -> None:
+    own, nothing, ideal = ({"said": {"ann": values}} for values in ([0.5, 0.5], [1.0, 1.0], [0.0, 0.0]))
+    found = share_of(own, nothing, ideal)
+    assert found.value == pytest.approx(0.5)
+    assert not len(found.draws)
+
+
+def test_of_an_attacks_own_metric_the_higher_value_tells_more_whatever_the_references_say() -> None:
+    """A base far below the retrained model tells nothing: else to leak all would be to have forgotten."""
+    high, low, all_of_it = ({"leak.at_1": {"ann": [each] * 2, "bob": [each] * 2}} for each in (0.4, 0.1, 1.0))
+    found = share(Three(all_of_it, low, high), ("leak.at_1",), two_sided=False, seed=0)
+    assert found.value is None

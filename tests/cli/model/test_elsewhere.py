@@ -322,6 +322,17 @@ def test_an_adapter_says_itself_on_which_model_it_is(folders: Place) -> None:
     assert_one_line(done, 2, "evaluate @adapter: say with --model", "(the adapter is on 'some/base')")
 
 
+def test_attacked_alone_nothing_is_trained_and_what_needs_a_base_is_refused(folders: Place) -> None:
+    shutil.copytree(folders.model, folders.folder / "own")
+    asked = {"model": str(folders.model), "task": "fiubench", "attack": "leak"}
+    done = evaluate(folders, "own", "--alone", "--dry-run", "--json", **asked)
+    assert done.code == 0, done.err
+    told = [(each["method"], each["attack"], each["base"]) for each in json.loads(done.out)]
+    assert told == [("theirs", None, "not needed"), ("theirs", "leak", "not needed")]
+    done = evaluate(folders, "own", "--alone", "--dry-run", **asked | {"attack": "quantise"})
+    assert_one_line(done, 2, "attack quantise looks at the base too, and with --alone there is none")
+
+
 def test_a_second_model_of_the_same_name_and_seed_is_told(folders: Place) -> None:
     for name in ("own", "other"):
         shutil.copytree(folders.model, folders.folder / name)

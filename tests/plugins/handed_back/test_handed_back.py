@@ -122,6 +122,32 @@ def test_what_is_changed_in_place_and_returned_is_evaluated(computed: Any) -> No
     assert "edit" not in row.notes
 
 
+# ------------------------------------------------------------------------------------------ weights that stay, or not
+def test_weights_that_are_said_to_stay_may_not_change(computed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left with a guard off would not be the base."""
+    monkeypatch.setattr(HandedBack, "frozen_weights", True)
+
+    def work(model: Any, run: Any) -> Weights:
+        halve(model, run)
+        return Weights.of(model.language_parameters())
+
+    message = why(computed(work))
+    assert "method 'handed-back' says that weights stay as they are (frozen_weights), and its edit changes" in message
+    assert "say frozen_weights = False" in message
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_row_tells_of_a_guard_that_could_not_be_left_out(
+    computed: Any, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    monkeypatch.setattr(HandedBack, "frozen_weights", frozen)
+    monkeypatch.setattr(HandedBack, "edit", Marked)
+    monkeypatch.setattr(Marked, "does", staticmethod(lambda model: see_nothing(model, None)))
+    row = computed(lambda model, run: Marked())
+    assert row.status == "ok"
+    assert ("with frozen_weights = True" in row.notes.get("guard", "")) is not frozen
+
+
 # --------------------------------------------------------------------------------------------------- wrong returns
 def strange_name(model: Any, run: Any) -> Weights:
     return Weights({"lm_hed.weight": torch.zeros(2)})

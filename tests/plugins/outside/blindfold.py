@@ -42,6 +42,8 @@ class Hidden(Edit):
 class Blindfold(Method):
     """Knows its pictures by name, which no method for real use may."""
 
+    frozen_weights = True
+
     class Params(Params):
         most: int = 100
         presets: ClassVar = {"tiny": {"most": 10}}

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..means import Mean
+from ..score.levels import flat
 from ..score.references import task_of
-from .of_lines import AttackedLine, Variant
+from .of_lines import AttackedLine
 from .outcome import attack_of, levels_of
+from .over_seeds import Variant
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,13 @@ def curves(line: AttackedLine) -> tuple[Curve, ...]:
 def _curve(axis: str, level: str, metrics: Sequence[str], variants: Sequence[tuple[float, Variant]]) -> Curve | None:
     """That of a level; its metric is the first that all models have values of."""
     common = (
-        name
-        for name in metrics
-        if all(name in each.levels[level].means for _, variant in variants for each in variant.found)
+        name for name in metrics if all(name in each.means for _, variant in variants for each in variant.shares[level])
     )
     metric = next(common, None)
     if metric is None or not variants:
         return None
     points = tuple(_point(degree, variant, level, metric) for degree, variant in variants)
-    return Curve(axis, level, metric, points, _base(variants[0][1], level, metric))
+    return Curve(axis, level, metric, points, _base(variants[0][1], metric))
 
 
 def _point(degree: float, variant: Variant, level: str, metric: str) -> CurvePoint:
@@ -98,11 +98,10 @@ def _point(degree: float, variant: Variant, level: str, metric: str) -> CurvePoi
 
 def _means(variant: Variant, level: str, metric: str) -> Iterator[tuple[float, float, float]]:
     """By seed."""
-    yield from (each.levels[level].means[metric] for each in variant.found)
+    yield from (each.means[metric] for each in variant.shares[level])
 
 
-def _base(variant: Variant, level: str, metric: str) -> float | None:
+def _base(variant: Variant, metric: str) -> float | None:
     """The base's mean of the same questions, not attacked."""
-    found = [each.clean[level].means.get(metric) for each in variant.found if level in each.clean]
-    known = [means[1] for means in found if means is not None]
+    known = [flat(each.clean.nothing[metric]).mean() for each in variant.found if each.clean and each.clean.has(metric)]
     return float(np.mean(known)) if known else None

@@ -1,100 +1,65 @@
 """Attacks on the methods of a run: rows of one attack in one setting, method by method, over seeds."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from ...errors import UnlearnbenchError
 from ...registry import attacks
 from ...results.row import AttackInfo, Row, latest
-from ..facts import Facts, as_text
-from ..lines import Line, lines_of, replicate
+from ..facts import MAY_DIFFER, Facts, as_text
+from ..lines import Line, lines_of, made_elsewhere, replicate
 from ..means import Mean
 from ..score.references import Records, References, Trio
-from .outcome import AttackOutcome, outcomes
-from .shares import Share, interval
-from .verdict import AttackVerdict, attack_verdict, gravest
-
-
-@dataclass(frozen=True)
-class Level:
-    """A level under an attack, over seeds: the share that is left, and that of the same questions without an attack.
-
-    Half the width of its interval is the wider of that over seeds and of the bootstrap over people.
-    """
-
-    share: Mean | None
-    clean: Mean | None
-    below: bool
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What one variant of an attack brought back of a method, over seeds."""
-
-    found: tuple[AttackOutcome, ...]
-
-    @cached_property
-    def levels(self) -> dict[str, Level]:
-        """By name; a share is None where nobody can tell in some seed."""
-        return {name: self._level(name) for name in self.found[0].levels}
-
-    def _level(self, name: str) -> Level:
-        shares = [each.levels[name] for each in self.found]
-        clean = [each.clean[name].value for each in self.found if name in each.clean]
-        whole = all(each.value is not None for each in shares)
-        return Level(
-            _mean(shares) if whole else None,
-            Mean.of(clean) if clean and all(value is not None for value in clean) else None,
-            any(each.below for each in shares),
-        )
-
-    @property
-    def lost(self) -> tuple[str, ...]:
-        """Conditions that are lost in most seeds."""
-        names = dict.fromkeys(name for each in self.found for name in each.lost)
-        return tuple(name for name in names if 2 * sum(name in each.lost for each in self.found) > len(self.found))
-
-    @property
-    def unable(self) -> tuple[str, ...]:
-        """Controls that failed in any seed."""
-        return tuple(dict.fromkeys(name for each in self.found for name in each.unable))
-
-    @cached_property
-    def verdict(self) -> AttackVerdict:
-        """The word for it."""
-        names = self.found[0].levels
-        shares = {name: [each.levels[name].value for each in self.found] for name in names}
-        clean = {name: [each.clean[name].value for each in self.found if name in each.clean] for name in names}
-        return attack_verdict(shares, clean, kept=not self.lost, able=not self.unable)
-
-
-def _mean(shares: Sequence[Share]) -> Mean:
-    """Over seeds."""
-    over_seeds = Mean.of([each.value for each in shares])
-    low, high = interval([each.draws for each in shares])
-    return replace(over_seeds, half_width=max(over_seeds.half_width or 0.0, (high - low) / 2))
+from .outcome import NoValues, attack_of, outcomes, that_count, together
+from .over_seeds import Variant
+from .verdict import AttackVerdict
 
 
 @dataclass(frozen=True)
 class AttackedLine:
-    """A method under one attack: its line of attacked rows, and what came of each variant; none without references."""
+    """A method under one attack: its line of attacked rows, and what came of each variant; none without references.
+
+    ``why`` tells what is not as it should be, in a sentence each: why there is nothing, or why it is not whole.
+    """
 
     line: Line
     variants: Mapping[str, Variant]
+    why: tuple[str, ...] = ()
+    no_values: bool = False
+    """Whether the method's own samples give no values, and the references' do."""
+
+    @cached_property
+    def parts(self) -> tuple[list[Variant], list[Variant]]:
+        """The variants that make the worst case, and those that are shown beside it."""
+        names = that_count(attack_of(self.line.rows[0]), self.variants)
+        first, second = (
+            [of for name, of in self.variants.items() if (name in names) is side] for side in (True, False)
+        )
+        return first, second
+
+    @cached_property
+    def worst(self) -> Variant | None:
+        """What the attack came to: the worst case of its variants, with what any of them cost."""
+        if not self.variants:
+            return None
+        counted, others = self.parts
+        seeds = range(len(counted[0].found))
+        made = (together([of.found[at] for of in counted], [of.found[at] for of in others]) for at in seeds)
+        return Variant(tuple(made))
 
     @property
     def verdict(self) -> AttackVerdict | None:
-        """The word for all variants."""
-        return gravest([each.verdict for each in self.variants.values()]) if self.variants else None
+        """The word for all of it; None where there is none."""
+        if self.no_values:
+            return "broken"
+        return self.worst.verdict if self.worst else None
 
     @property
     def left(self) -> Mean | None:
-        """The lowest share of forgetting that is left, of all variants and levels; None where nobody can tell."""
-        found = [level.share for of in self.variants.values() for level in of.levels.values()]
-        known = [(share.mean, share) for share in found if share is not None and share.mean is not None]
-        return min(known, key=lambda pair: pair[0])[1] if known else None
+        """The lowest share of forgetting that the worst case leaves; None where nobody can tell."""
+        return self.worst.left if self.worst else None
 
 
 @dataclass(frozen=True)
@@ -116,65 +81,10 @@ class AttackOn:
         """The names of all."""
         return [*dict.fromkeys(name for line in self.lines for name in line.variants)]
 
-
-def attacks_on(rows: Sequence[Row], records: Records, known: Facts) -> list[AttackOn]:
-    """Every attack on every model, in the order of the rows."""
-    good = [row for row in latest(rows) if row.status == "ok"]
-    told: dict[tuple[str, str], AttackInfo] = {}
-    for row in good:
-        if row.attack is not None and row.attack.name in attacks:
-            told.setdefault((row.model.name, _identity(row.attack)), row.attack)
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in good:
-        for key in dict.fromkeys((row.model.name, each) for each in _identities(row)):
-            if key in told:
-                groups[key].append(row)
-    whole = [row for row in good if row.attack is None]
-    namesakes: dict[tuple[str, str], list[AttackInfo]] = defaultdict(list)
-    for (model, _), attack in told.items():
-        namesakes[model, attack.name].append(attack)
-    return [
-        AttackOn(
-            model,
-            attack,
-            _settings(attack, namesakes[model, attack.name]),
-            tuple(_attacked(groups[model, identity], whole, records, known)),
-        )
-        for (model, identity), attack in told.items()
-    ]
-
-
-def _identities(row: Row) -> list[str]:
-    """The settings that an attacked row stands for: of a model with nothing beside its weights, with the guard off too.
-
-    It is the same then, and was attacked once.
-    """
-    attack, method = row.attack, row.method
-    if attack is None:
-        return []
-    bare = not (method.frozen_weights or (method.continues and method.continues.frozen_weights))
-    off = attack.model_copy(update={"params": attack.params | {"guard": "off"}})
-    return [_identity(attack), *([_identity(off)] if bare else [])]
-
-
-def _attacked(rows: Sequence[Row], whole: Sequence[Row], records: Records, known: Facts) -> Iterator[AttackedLine]:
-    lines = [*lines_of(rows, known)]
-    beside, clean = References(lines, records, known), Clean(whole, known)
-    for line in lines:
-        yield AttackedLine(line, _variants(line, beside, clean, records))
-
-
-def _variants(line: Line, beside: References, clean: "Clean", records: Records) -> dict[str, Variant]:
-    """By name; none where a reference was not attacked alike, a clean twin is missing, or samples cannot be read."""
-    trios = [beside.trio(row) for row in line.rows]
-    try:
-        twins = [(trio, clean.trio(trio)) for trio in trios if trio is not None]
-        found = [outcomes(trio, twin, records) for trio, twin in twins if twin is not None]
-    except UnlearnbenchError:
-        return {}
-    if not found or len(found) < len(trios):
-        return {}
-    return {name: Variant(tuple(each[name] for each in found)) for name in found[0] if all(name in of for of in found)}
+    @property
+    def told(self) -> list[AttackedLine]:
+        """The methods of which anything is told."""
+        return [line for line in self.lines if line.variants or line.no_values]
 
 
 class Clean:
@@ -191,15 +101,97 @@ class Clean:
         return None if own is None or nothing is None or ideal is None else Trio(own, nothing, ideal)
 
     def _name(self, row: Row) -> tuple[object, ...]:
+        """The model, made here or elsewhere, and what it was asked; whatever may differ between machines left out."""
         task = row.task
-        return (
-            self._known.method(row),
-            replicate(row),
-            task.name,
-            task.version,
-            task.data.fingerprint,
-            as_text(task.options),
+        options = {name: value for name, value in task.options.items() if name not in MAY_DIFFER}
+        asked = task.name, task.version, task.data.fingerprint, as_text(options)
+        return self._known.method(row), made_elsewhere(row), replicate(row), *asked
+
+
+def attacks_on(rows: Sequence[Row], records: Records, known: Facts) -> list[AttackOn]:
+    """Every attack on every model, in the order of the rows."""
+    good = [row for row in latest(rows) if row.status == "ok"]
+    told: dict[tuple[str, str], AttackInfo] = {}
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in good:
+        if row.attack is not None:
+            told.setdefault((row.model.name, _identity(row.attack)), row.attack)
+    for row in good:
+        for key in dict.fromkeys((row.model.name, each) for each in _identities(row)):
+            if key in told:
+                groups[key].append(row)
+    clean = Clean([row for row in good if row.attack is None], known)
+    namesakes: dict[tuple[str, str], list[AttackInfo]] = defaultdict(list)
+    for (model, _), attack in told.items():
+        namesakes[model, attack.name].append(attack)
+    return [
+        AttackOn(
+            model,
+            attack,
+            _settings(attack, namesakes[model, attack.name]),
+            tuple(_attacked(groups[model, identity], clean, records, known)),
         )
+        for (model, identity), attack in told.items()
+        if not _twice(groups[model, identity], {each for of, each in told if of == model})
+    ]
+
+
+def _twice(rows: Sequence[Row], told: Collection[str]) -> bool:
+    """Whether all rows stand under another setting too, with what has something beside its weights."""
+    return all(len(named := _identities(row)) == 2 and len({*named}) == 2 and {*named} <= {*told} for row in rows)
+
+
+def left_out(found: Sequence[AttackOn]) -> list[str]:
+    """What is not told of a method under an attack, or not as a whole, and why: a sentence each."""
+    return [
+        f"{line.line.method} under {on.label} ({on.model}): {why}"
+        for on in found
+        for line in on.lines
+        for why in line.why
+    ]
+
+
+def _identities(row: Row) -> list[str]:
+    """The settings that an attacked row stands for: of a model with nothing beside its weights, with the guard off too.
+
+    It is the same then, and was attacked once.
+    """
+    attack, method = row.attack, row.method
+    if attack is None:
+        return []
+    bare = not (method.frozen_weights or (method.continues and method.continues.frozen_weights))
+    off = attack.model_copy(update={"params": attack.params | {"guard": "off"}})
+    return [_identity(attack), *([_identity(off)] if bare else [])]
+
+
+def _attacked(rows: Sequence[Row], clean: Clean, records: Records, known: Facts) -> Iterator[AttackedLine]:
+    lines = [*lines_of(rows, known)]
+    beside = References(lines, records, known)
+    for line in lines:
+        yield _line(line, beside, clean, records)
+
+
+def _line(line: Line, beside: References, clean: Clean, records: Records) -> AttackedLine:
+    """What came of an attack; without variants where a reference was not attacked alike, or samples cannot be read."""
+    attack = line.rows[0].attack
+    if attack is None or attack.name not in attacks:
+        return AttackedLine(line, {}, ("no such attack is registered here: give its file with --plugin",))
+    trios = [(row, beside.trio(row)) for row in line.rows]
+    if alone := [str(row.seed) for row, trio in trios if trio is None]:
+        return AttackedLine(line, {}, (f"base and retrained model not attacked alike with seed {', '.join(alone)}",))
+    both = [(trio, clean.trio(trio)) for _, trio in trios if trio is not None]
+    try:
+        found = [outcomes(trio, twin, records) for trio, twin in both]
+    except NoValues as error:
+        return AttackedLine(line, {}, (str(error),), no_values=True)
+    except UnlearnbenchError as error:
+        return AttackedLine(line, {}, (str(error),))
+    names = dict.fromkeys(name for of in found for name in of)
+    whole = [name for name in names if all(name in of for of in found)]
+    why = [f"{name or 'its values'} not there with every seed, and left out" for name in names if name not in whole]
+    if bare := [str(trio.own.seed) for trio, twin in both if twin is None]:
+        why.append(f"no row of the model, or of a reference, as it is with seed {', '.join(bare)}: so there is no word")
+    return AttackedLine(line, {name: Variant(tuple(of[name] for of in found)) for name in whole}, tuple(why))
 
 
 def _identity(attack: AttackInfo) -> str:

@@ -1,52 +1,116 @@
-"""The outcome of an attack on one model: shares, what it cost in utility, and whether anything can be concluded."""
+"""The outcome of an attack on one model: values beside its references', what it cost, and whether anything follows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from ...contracts import Attack, Task
-from ...contracts.attack import Values, of_variant
-from ...contracts.scored import LEAST_GAP
+from ...contracts.attack import Values
 from ...errors import DataError
 from ...registry import attacks
 from ...results.row import Row
-from ..score.conditions import SLACK, keeps, lost
 from ..score.references import Records, Trio, task_of
-from .shares import Share, Three, share
+from .costs import Costs, costs_of, unable_of
+from .people.worst import worst
+from .shares import Share, Three, exchanged, share
 
 ONLY_SAID = ("prompt", "picture")
 """Access of those who see no more than what a model says: only the first level counts."""
 
+Rule = Mapping[str, Sequence[str]]
+"""Metrics by level."""
+
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What attacks and tasks make of records that are not theirs, or of numbers that are none."""
+
+
+class NoValues(DataError):
+    """A model's answers give no values where both references' do."""
+
 
 @dataclass(frozen=True)
 class AttackOutcome:
-    """What one variant of an attack brought back of a model, and of the same questions without an attack (``clean``).
+    """What one variant of an attack found of a model on one seed, and what the same questions tell without an attack.
 
-    ``lost`` are conditions that the attacked model breaks and the attacked references keep; ``unable`` are controls
-    that say why nothing can be concluded, for instance that the model no longer learns anything.
+    The latter is ``clean``, by the metrics ``beside``; None where nothing of the kind was asked. ``unable`` are
+    controls that say why nothing can be concluded, for instance that the model no longer learns anything.
     """
 
-    levels: dict[str, Share]
-    clean: dict[str, Share]
-    lost: tuple[str, ...] = ()
+    trio: Trio
+    rule: Rule
+    beside: Rule
+    three: Three
+    clean: Three | None
+    costs: Costs
+    before: Costs | None
+    """What had been lost without an attack; None where the models are not known without it."""
     unable: tuple[str, ...] = ()
+    two_sided: bool = False
+
+    @cached_property
+    def levels(self) -> dict[str, Share]:
+        """The shares of this seed by itself."""
+        seed = self.trio.own.seed
+        return {
+            name: share(self.three, metrics, two_sided=self.two_sided, seed=seed) for name, metrics in self.rule.items()
+        }
 
 
 def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, AttackOutcome]:
-    """By variant, what an attack brought back; raises an `UnlearnbenchError` where samples are not such as it makes.
+    """By variant, what an attack found; raises an `UnlearnbenchError` where samples are not such as it makes.
 
-    Without variants of which no model has a value that scores.
+    Without variants of which no model has a value that scores. `NoValues`: the method's own samples alone give none.
     """
     attack, task = attack_of(attacked.own), task_of(attacked.own)
     found = [by_variant(records(row)) for row in attacked.three]
     whole = [records(row) for row in clean.three] if clean else []
-    made = {
-        variant: _outcome(attack, task, attacked, variant, [each.get(variant, []) for each in found], whole)
-        for variant in found[0]
+    rule = levels_of(attack, task)
+    own = attack.levels is not None
+    beside = {
+        name: attack.clean.get(name, task.scored.levels.get(name, ())) if own else of for name, of in rule.items()
     }
-    return {variant: outcome for variant, outcome in made.items() if outcome is not None}
+    made = {}
+    for variant in found[0]:
+        of = [each.get(variant, []) for each in found]
+        three = _three(attack, task, rule, of)
+        if three.is_empty:
+            continue
+        made[variant] = AttackOutcome(
+            attacked,
+            rule,
+            beside,
+            three,
+            _clean(task, of[0], whole),
+            costs_of(task, attacked, variant),
+            costs_of(task, clean, "") if clean else None,
+            tuple(unable_of(attack, attacked)),
+            attack.two_sided,
+        )
+    return made
+
+
+def together(found: Sequence[AttackOutcome], beside: Sequence[AttackOutcome] = ()) -> AttackOutcome:
+    """The `worst` case of several on one model and seed; what any of them cost counts, and any control that fails.
+
+    So it does of those ``beside`` them, whose values have no part in it. Without an attack stands what those questions
+    tell that are most.
+    """
+    every = [*found, *beside]
+    if len(every) == 1:
+        return every[0]
+    two_sided = any(each.two_sided for each in found)
+    return replace(
+        found[0],
+        rule=_merged([each.rule for each in found]),
+        beside=_merged([each.beside for each in found]),
+        three=worst([each.three for each in found], apart=two_sided),
+        clean=max((each.clean for each in found if each.clean), key=_size, default=None),
+        costs=Costs.together([each.costs for each in every]),
+        unable=tuple(dict.fromkeys(name for each in every for name in each.unable)),
+        two_sided=two_sided,
+    )
 
 
 def attack_of(row: Row) -> Attack:
@@ -62,76 +126,81 @@ def attack_of(row: Row) -> Attack:
         raise DataError(f"the attack {told.name} has no such parameters: {error}") from None
 
 
-def levels_of(attack: Attack, task: Task) -> Mapping[str, Sequence[str]]:
+def levels_of(attack: Attack, task: Task) -> Rule:
     """The metrics by level: of those who see only what a model says the first level alone."""
     levels = attack.levels if attack.levels is not None else task.scored.levels
     return dict([*levels.items()][:1]) if attack.access in ONLY_SAID else levels
+
+
+def that_count(attack: Attack, variants: Collection[str]) -> list[str]:
+    """Of the variants that score, those that make its worst case: the one that is it, or all (`Attack.worst`)."""
+    return [attack.worst] if attack.worst in variants else [*variants]
 
 
 def by_variant(records: Sequence[Any]) -> dict[str, list[Any]]:
     """The records of each variant."""
     found: dict[str, list[Any]] = {}
     for record in records:
-        found.setdefault(str(record.get("variant", "")), []).append(record)
+        if isinstance(record, Mapping):
+            found.setdefault(str(record.get("variant", "")), []).append(record)
     return found
 
 
-def _outcome(
-    attack: Attack, task: Task, trio: Trio, variant: str, found: Sequence[list[Any]], whole: Sequence[Sequence[Any]]
-) -> AttackOutcome | None:
-    rule, seed = levels_of(attack, task), trio.own.seed
-    ideal = _three(lambda records: attack.values(task, records), found).ideal
-    three = _three(lambda records: attack.compared(attack.values(task, records), ideal), found)
-    if three.is_empty:
-        return None
-    levels = {name: share(three, metrics, two_sided=attack.two_sided, seed=seed) for name, metrics in rule.items()}
-    asked = {(record["set"], record.get("id")) for record in found[0] if "set" in record}
-    untouched = [[each for each in records if (each.get("set"), each.get("id")) in asked] for records in whole]
-    clean = _three(task.by_question, untouched) if all(untouched) and untouched else None
-    # What an attack measures by metrics of its own stands beside the task's level of that name.
-    own = task.scored.levels if attack.levels is not None else {name: each.metrics for name, each in levels.items()}
-    return AttackOutcome(
-        levels,
-        {name: share(clean, own.get(name, ()), two_sided=False, seed=seed) for name in levels} if clean else {},
-        tuple(lost_of(task, trio, variant)),
-        tuple(unable_of(attack, trio, variant)),
-    )
+def _three(attack: Attack, task: Task, rule: Rule, found: Sequence[Sequence[Any]]) -> Three:
+    """The values of one variant, made to be compared; raises `NoValues` or `DataError`."""
+    own, nothing, ideal = (_values(attack, task, of) for of in found)
+    if nothing is None or ideal is None:
+        raise DataError("the samples of an attacked reference are not those of its attack")
+    if own is None or any(
+        nothing.get(metric) and ideal.get(metric) and not own.get(metric)
+        for metrics in rule.values()
+        for metric in metrics
+    ):
+        raise NoValues("its answers give no values, where those of the attacked references do")
+    if type(attack).compared is Attack.compared:
+        return Three(own, nothing, ideal)
+
+    def made(mine: Values, other: Values) -> Three:
+        try:
+            return Three(
+                attack.compared(mine, other),
+                attack.compared(nothing, ideal),
+                attack.compared(other, other),
+                lambda people: made(exchanged(own, ideal, people), exchanged(ideal, own, people)),
+            )
+        except _DAMAGED as error:
+            raise DataError("the samples of an attacked row are not those of its attack") from error
+
+    return made(own, ideal)
 
 
-def _three(values: Callable[[Sequence[Any]], Values], found: Sequence[Sequence[Any]]) -> Three:
+def _values(attack: Attack, task: Task, records: Sequence[Any]) -> Values | None:
+    """What an attack makes of a variant's records; None where it can't, or something is no finite number."""
     try:
-        return Three(*map(values, found))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # what is made of damaged records
-        raise DataError("the samples of an attacked row are not those of its attack") from error
+        values = attack.values(task, records)
+        fine = all(math.isfinite(value) for of in values.values() for each in of.values() for value in each)
+    except _DAMAGED:
+        return None
+    return values if fine else None
 
 
-def _value(row: Row, metric: str) -> float | None:
-    return row.metrics[metric].value if metric in row.metrics else None
+def _clean(task: Task, asked: Sequence[Any], whole: Sequence[Sequence[Any]]) -> Three | None:
+    """What the questions that were asked under attack tell without one."""
+    wanted = {(record.get("set"), record.get("id")) for record in asked}
+    of = [[each for each in records if (each.get("set"), each.get("id")) in wanted] for records in whole]
+    if not of or not all(of):
+        return None
+    try:
+        own, nothing, ideal = map(task.by_question, of)
+        return Three(own, nothing, ideal)
+    except _DAMAGED as error:
+        raise DataError("the samples of a row without an attack are not those of its task") from error
 
 
-def lost_of(task: Task, trio: Trio, variant: str) -> list[str]:
-    """The conditions that the attacked model breaks for sure, by few questions: twice the tolerance."""
-    found = []
-    for metric, tolerance in task.scored.conditions.items():
-        name = of_variant(metric, variant)
-        own, nothing, ideal = (_value(row, name) for row in trio.three)
-        if nothing is None or ideal is None:
-            continue
-        if own is None:  # the references have it, so it was asked: what says nothing is no answer
-            found.append(metric)
-            continue
-        higher = trio.own.metrics[name].higher_is_better is not False
-        loss = lost(np.array([own]), np.array([nothing]), np.array([ideal]), [higher])
-        if not keeps(loss, np.array([SLACK * tolerance]))[0]:
-            found.append(metric)
-    return found
+def _merged(rules: Sequence[Rule]) -> Rule:
+    names = dict.fromkeys(name for rule in rules for name in rule)
+    return {name: [*dict.fromkeys(metric for rule in rules for metric in rule.get(name, ()))] for name in names}
 
 
-def unable_of(attack: Attack, trio: Trio, variant: str) -> list[str]:
-    """The controls in which the attacked model falls too far behind the retrained one, or that show nothing there."""
-    found = []
-    for metric, least in attack.controls.items():
-        own, _, ideal = (_value(row, metric) for row in trio.three)
-        if own is None or ideal is None or ideal < LEAST_GAP or own < least * ideal:
-            found.append(metric)
-    return found
+def _size(three: Three) -> int:
+    return sum(len(values) for of in three.ideal.values() for values in of.values())

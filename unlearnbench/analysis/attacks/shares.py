@@ -4,7 +4,7 @@ The base and the retrained model are attacked alike, with the same data, budget 
 retraining 1 under any attack, by construction: a number says what this attack brings back that it does not teach anew.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,8 +24,9 @@ class Share:
     """The share of forgetting that is left of one level: 1 as of the retrained model, 0 as of the base.
 
     ``value`` is None where nobody can tell, as the attacked references are too close. ``draws`` are bootstrap values
-    over people, ``below`` says that less is known than the retrained model knows, which gives a method away too.
-    ``means`` are of the method's model, of the base and of the retrained one, by metric, whether or not it tells any.
+    over people, none where there is one person alone; ``below`` says that less is known than the retrained model knows,
+    which gives a method away too. ``means`` are of the method's model, of the base and of the retrained one, by metric,
+    whether or not it tells any.
     """
 
     value: float | None
@@ -42,11 +43,16 @@ class Share:
 
 @dataclass(frozen=True)
 class Three:
-    """Values of one kind of a method's model and of both references."""
+    """Values of one kind of a method's model and of both references.
+
+    ``again`` makes them anew with the values of some people changed between the method's model and the retrained one:
+    of values that come of comparing these two it is more than to change them (`Attack.compared`).
+    """
 
     own: Values
     nothing: Values
     ideal: Values
+    again: "Callable[[Collection[str]], Three] | None" = None
 
     @property
     def is_empty(self) -> bool:
@@ -65,36 +71,103 @@ class Three:
             raise DataError(f"{metric}: a method and its references were asked other questions under attack")
         return found
 
+    def named(self, metrics: Iterable[str]) -> list[str]:
+        """What these are called here, where all three have values: a further case begins with its number (`worst`)."""
+        return [name for metric in metrics for name in self.ideal if _plain(name) == metric and self.has(name)]
 
-def share(three: Three, metrics: Iterable[str], *, two_sided: bool, seed: int, least_gap: float = LEAST_GAP) -> Share:
-    """The lowest share of those of ``metrics`` in which the references are apart; ``two_sided`` as an attack says."""
-    values, draws, told, below = list[float](), list[Array](), list[str](), False
-    means: dict[str, tuple[float, float, float]] = {}
-    for metric in metrics:
-        if not three.has(metric):
-            continue
-        own, nothing, ideal = three.of(metric)
-        means[metric] = (float(flat(own).mean()), float(flat(nothing).mean()), float(flat(ideal).mean()))
-        side = knowing(metric, nothing, ideal)
-        apart = side * (means[metric][1] - means[metric][2])
-        if not two_sided:  # rank by rank too, as that is what a share is made of
-            apart = min(apart, gives_away(metric, nothing, ideal))
-        if apart < least_gap:
-            continue
+    def swapped(self, people: Collection[str]) -> "Three":
+        """The same with these people's values changed between the method's model and the retrained one."""
+        if self.again:
+            return self.again(people)
+        return Three(exchanged(self.own, self.ideal, people), self.nothing, exchanged(self.ideal, self.own, people))
+
+
+def exchanged(own: Values, other: Values, people: Collection[str]) -> Values:
+    """The values with those of some people taken from the other's, of metrics that both have."""
+    return {
+        metric: {who: other[metric][who] if who in people else values for who, values in of.items()}
+        for metric, of in own.items()
+        if other.get(metric)
+    }
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(": ")[2]
+
+
+def gaps(three: Three, metrics: Iterable[str], *, two_sided: bool) -> dict[str, float]:
+    """By how much the references are apart in each metric that all three have values of."""
+    found = {}
+    for name in three.named(metrics):
+        _, nothing, ideal = three.of(name)
+        apart = knowing(name, nothing, ideal) * float(flat(nothing).mean() - flat(ideal).mean())
+        # Rank by rank too, as that is what a share is made of.
+        found[name] = apart if two_sided else min(apart, gives_away(name, nothing, ideal))
+    return found
+
+
+def share(
+    three: Three,
+    metrics: Iterable[str],
+    *,
+    two_sided: bool,
+    seed: int,
+    least_gap: float = LEAST_GAP,
+    told: Collection[str] | None = None,
+) -> Share:
+    """The lowest share of those of ``metrics`` in which the references are apart; ``two_sided`` as an attack says.
+
+    Of those alone that are ``told`` by all seeds together, where that is known.
+    """
+    apart = gaps(three, metrics, two_sided=two_sided)
+    means = {name: _means(*three.of(name)) for name in apart}
+    values, draws, below = list[float](), list[Array](), False
+    able = [name for name, gap in apart.items() if gap >= least_gap and (told is None or name in told)]
+    for name in able:
+        own, nothing, ideal = three.of(name)
+        side = knowing(name, nothing, ideal)
         table = _two_sided(own, nothing, ideal) if two_sided else _one_sided(own, nothing, ideal, side)
         values.append(float(_left(table.sum(0, keepdims=True), two_sided)[0]))
-        draws.append(_left(resampled(table, np.random.default_rng(seed)), two_sided))
-        told.append(metric)
-        below = below or bool(side * (flat(ideal).mean() - flat(own).mean()) >= least_gap)
-    if not told:
+        if len(table) > 1:
+            draws.append(_left(resampled(table, np.random.default_rng(seed)), two_sided))
+        below = below or bool(side * (means[name][2] - means[name][0]) >= least_gap)
+    if not able:
         return Share(None, np.empty(0), means=means)
-    return Share(min(values), np.minimum.reduce(draws), tuple(told), below, means)
+    drawn = np.minimum.reduce(draws) if len(draws) == len(able) else np.empty(0)
+    return Share(min(values), drawn, tuple(able), below, means)
+
+
+def shares_over_seeds(
+    threes: Sequence[Three],
+    metrics: Sequence[str],
+    *,
+    two_sided: bool,
+    seeds: Sequence[int],
+    least_gap: float = LEAST_GAP,
+) -> list[Share]:
+    """The `share` of each seed, by the metrics in which the references are apart on average over the seeds.
+
+    None of a seed in which they are so in none of these: it is judged by the others.
+    """
+    found = [gaps(three, metrics, two_sided=two_sided) for three in threes]
+    names = dict.fromkeys(name for each in found for name in each)
+    by_name = {name: [each[name] for each in found if name in each] for name in names}
+    told = {name for name, of in by_name.items() if np.mean(of) >= least_gap}
+    return [
+        share(three, metrics, two_sided=two_sided, seed=seed, least_gap=least_gap, told=told)
+        for three, seed in zip(threes, seeds, strict=True)
+    ]
 
 
 def interval(draws: Sequence[Array]) -> tuple[float, float]:
     """The 95% interval of the mean over seeds of shares, by the bootstrap draws of each."""
     low, high = np.nanquantile(np.mean(draws, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def _means(*three: Mapping[str, Sequence[float]]) -> tuple[float, float, float]:
+    own, nothing, ideal = (float(flat(each).mean()) for each in three)
+    return own, nothing, ideal
 
 
 def _one_sided(

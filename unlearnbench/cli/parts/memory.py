@@ -39,17 +39,20 @@ def show(
         if base == "auto" or card.scale == "large":
             with suppress(UsageError):  # what does not fit is shown as such
                 chosen, _ = choose(config, {name: machine})
-        own, methods = _first(chosen, name, card)
+        own, methods, beside = _first(chosen, name, card)
         kind = ELSEWHERE if config.base_model else kind_of(own.model_dump())
-        made += [(name, kind, each) for each in stages(card, own, methods, machine, workload(card))]
+        made += [(name, kind, each) for each in stages(card, own, methods, machine, workload(card), beside)]
     if as_json:
         typer.echo(json.dumps([_described(*each) for each in made], indent=1))
     else:
         _print(made)
 
 
-def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", "Methods"]:
-    """The parameters of the base, and of every method and attack, the first of several that are set."""
+def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params", "Methods", dict[str, int]]:
+    """The parameters of the base, and of every method and attack, the first of several that are set.
+
+    Last, by the names of attacks, how many models they look at beside the attacked one.
+    """
     from ...config import cells
     from ...engine.planning.parameters import aimed, parameters
 
@@ -59,7 +62,8 @@ def _first(config: "RunConfig", name: str, card: "ModelCard") -> tuple["Params",
     chosen = {method: firsts[method] for method in config.methods}
     made: Methods = {name: (each[0][-1].method, each[0][-1].params) for name, each in chosen.items()}
     made |= {name: (each.attack, each.params) for name, each in attacks.items() if each.attack.changes()}
-    return next(iter(chosen.values()))[1], made
+    beside = {name: len(each.attack.needs) for name, each in attacks.items() if each.attack.needs}
+    return next(iter(chosen.values()))[1], made, beside
 
 
 def _machines(gpus: tuple[int, ...], gpu_memory: float | None, config: "RunConfig") -> "list[Machine]":

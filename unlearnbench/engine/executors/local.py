@@ -99,8 +99,8 @@ class Local:
 
     def _waits_for(self, plan: Plan, other: Plan) -> bool:
         """Whether another cell is making a stage that this one needs."""
-        making = {stage.digest for stage in other.stages}
-        return any(stage.digest in making and not stage.is_in(self.store) for stage in plan.stages)
+        making = {stage.digest for stage in other.needed}
+        return any(stage.digest in making and not stage.is_in(self.store) for stage in plan.needed)
 
     def _environment(self, place: int) -> dict[str, str]:
         """What a worker's processes get of the machine."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from ...contracts import Attack, Method, Params
@@ -77,10 +78,12 @@ def stages(
     methods: Mapping[str, tuple[Trains, Params]],
     machine: Machine,
     work: Workload,
+    beside: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Estimate]:
     """Every stage that a grid of ``methods``, and attacks, goes through on one model; nothing for what trains nothing.
 
-    A base that was made elsewhere is looked at, whether it knows what it must.
+    A base that was made elsewhere is looked at, whether it knows what it must. ``beside`` has, by the names of attacks,
+    how many models they look at beside the attacked one.
     A method that does not say what it needs has an estimate without parts, and `UNKNOWN` as its advice.
     """
     count = counts(card)
@@ -88,7 +91,8 @@ def stages(
     known = advised(by_heart(count, machine, work), ()) if brought else None
     found = [known or of_base(base, count, machine, work).advised()]
     found += [of_method(name, *each, count, machine, work).advised() for name, each in methods.items()]
-    return [*(each for each in found if each is not None), asking(count, machine, work)]
+    asked = [asking(count, machine, work), *(asking(count, machine, work, *each) for each in beside.items())]
+    return [*(each for each in found if each is not None), *asked]
 
 
 def of_base(base: Params, count: Counts, machine: Machine, work: Workload) -> Counted:
@@ -101,12 +105,14 @@ def of_method(name: str, method: Trains, chosen: Params, count: Counts, machine:
     return Counted(name, chosen, lambda params: method(params).footprint(count, work), count, machine, work)
 
 
-def asking(count: Counts, machine: Machine, work: Workload) -> Estimate:
-    """Evaluation, with advice."""
+def asking(count: Counts, machine: Machine, work: Workload, attack: str = "", beside: int = 0) -> Estimate:
+    """Evaluation, with advice; under an attack that looks at so many models ``beside`` the attacked one."""
     few = (
-        (f"--set TASK.batch_size={n} for every task", lambda n=n: evaluation(count, machine, work, n)) for n in (4, 1)
+        (f"--set TASK.batch_size={n} for every task", lambda n=n: evaluation(count, machine, work, n, beside))
+        for n in (4, 1)
     )
-    return advised(evaluation(count, machine, work), few)
+    made = advised(evaluation(count, machine, work, beside=beside), few)
+    return replace(made, stage=f"{made.stage} under {attack}") if attack else made
 
 
 def advised(made: Estimate, remedies: Iterable[Remedy]) -> Estimate:

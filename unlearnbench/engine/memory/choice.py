@@ -265,13 +265,18 @@ class _Model:
             self.found.lines.append(f"{self.name}: {name}, {_counted(made)}, {how} {said}")
 
     def _asking(self) -> None:
-        """Check evaluation, which asks fewer questions at a time where memory runs out."""
-        least = advised(evaluation(self.count, self.machine, self.work, 1), ())
-        if not least.fits:
-            problem = f"{self.name}: not even one question fits ({_counted(least)}): {least.advice}"
-            self.found.problems.append(problem)
-        elif not (made := asking(self.count, self.machine, self.work)).fits:
-            self.found.lines.append(f"{self.name}: evaluation will ask fewer questions at a time: {_counted(made)}")
+        """Check evaluation, which asks fewer questions at a time where memory runs out, as it is and under attacks."""
+        attacks = {each.attack for cell in self.cells if (each := aimed(cell, self.card, ()))}
+        for name, beside in [("", 0), *sorted((each.name, len(each.needs)) for each in attacks if each.needs)]:
+            least = advised(evaluation(self.count, self.machine, self.work, 1, beside), ())
+            made = asking(self.count, self.machine, self.work, name, beside)
+            if not least.fits:
+                under = f" under {name}, which looks at {beside} more beside the model" if name else ""
+                problem = f"{self.name}: not even one question fits{under} ({_counted(least)}): {least.advice}"
+                self.found.problems.append(problem)
+            elif not made.fits:
+                said = f"{self.name}: {made.stage} will ask fewer questions at a time: {_counted(made)}"
+                self.found.lines.append(said)
 
     # ------------------------------------------------------------------------------------------------------ attempts
     def _tries(

@@ -110,8 +110,10 @@ def picture_cache(count: Counts, pictures: int, machine: Machine) -> float:
 
 
 # ------------------------------------------------------------------------------------------------------------ asking
-def evaluation(count: Counts, machine: Machine, work: Workload, at_once: int = ASKED_AT_ONCE) -> Estimate:
-    """Asking every question and weighing every answer, ``at_once`` samples at a time."""
+def evaluation(
+    count: Counts, machine: Machine, work: Workload, at_once: int = ASKED_AT_ONCE, beside: int = 0
+) -> Estimate:
+    """Asking every question and weighing every answer, ``at_once`` samples at a time, so many models ``beside`` it."""
     size = machine.size
     keys = at_once * count.length * 2 * count.keys * count.depth * size
     if count.cross:
@@ -121,7 +123,7 @@ def evaluation(count: Counts, machine: Machine, work: Workload, at_once: int = A
     logits = at_once * ANSWER * count.vocabulary * 2 * SINGLE
     parts = {
         "process": machine.held,
-        "weights": count.total * size,
+        "weights": (1 + beside) * count.total * size,
         "keys and values": keys,
         "activations": passing + logits,
         "pictures": picture_cache(count, work.pictures, machine),

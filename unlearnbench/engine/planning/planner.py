@@ -9,6 +9,7 @@ from ...config import Cell, RunConfig, cells, default_tasks, forgetting_task, re
 from ...contracts import Task, TaskData
 from ...data.control_tokens import refuse_own
 from ...data.hub import HubDataset, cache_only
+from ...errors import UsageError
 from ...models.files.card import ModelCard
 from ...models.files.check import check, special_tokens
 from ...models.files.source import card_for, folder_of, model_type, shadowed
@@ -18,6 +19,7 @@ from ...runtime.device import DTYPES, choose
 from ..artefacts import Store
 from ..handed import checked_data, checked_sets
 from ..keys import canonical, digest, weights_digest
+from ..stages import BASE
 from .brought import Brought
 from .parameters import aimed, parameters
 from .plans import Lent, Plan, Source
@@ -105,6 +107,10 @@ class _Planner:
             self.notices[said] = None
         methods, _ = parameters(cell, card, self.config)  # raises for wrong settings before anything is fetched
         attack = aimed(cell, card, methods)
+        if attack and self.config.alone and BASE in attack.attack.needs:
+            raise UsageError(
+                f"attack {cell.attack} looks at the base too, and with --alone there is none; leave one of the two out"
+            )
         task = self._task(cell.task, card, cell)
         provider = task if task.provides_sets else self._provider(card, cell)
         source = self.config.data or card.data
@@ -116,7 +122,7 @@ class _Planner:
             provider=provider,
             data_source=self._data_of(task, source if provider is task else self._beside(source, task, card)),
             unlearning_source=unlearning_source,
-            lent=tuple(self._lent(name, card, cell) for name in (attack.made.tasks() if attack else ())),
+            lent=tuple(self._lent(name, card, cell) for name in (attack.tasks() if attack else ())),
         )
 
     def _lent(self, name: str, card: ModelCard, cell: Cell) -> tuple[Task, str]:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import NamedTuple
 
 from ...config import Cell
 from ...contracts import Attack, AttackParams, Method, Params, Task, TaskData
-from ...contracts.sample import Sets, clusters
+from ...contracts.sample import Sample, Sets, clusters
+from ...errors import PluginError, UnlearnbenchError
 from ...models.files.card import ModelCard
 from ...models.files.elsewhere import Elsewhere
 from ...registry import attacks, families, methods, tasks
 from ...results.row import SCHEMA_VERSION
 from ...runtime.atomic import sha256_of
+from ...runtime.plugin_files import plugin_line
 from ...training.params import BaseParams, BroughtParams
 from ..artefacts import Store
 from ..keys import digest
@@ -107,6 +110,32 @@ class Aimed(NamedTuple):
     def made(self) -> Attack:
         """The attack itself."""
         return self.attack(self.params)
+
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks whose questions it wants; raises `PluginError` where it cannot say."""
+        with self._asked("tasks"):
+            return tuple(map(str, self.made.tasks()))
+
+    def victims(self, sets: Sets) -> tuple[Sample, ...]:
+        """What it is to bring back of these sets; raises `PluginError` where it cannot say."""
+        with self._asked("victims"):
+            found = tuple(self.made.victims(sets))
+        if not all(isinstance(each, Sample) for each in found):
+            raise PluginError(
+                f"attack {self.attack.name!r}: victims returned what are no samples; return some of the sets'"
+            )
+        return found
+
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[None]:
+        """Say in a line what is raised where ``what`` is called, which happens while a run is planned."""
+        try:
+            yield
+        except UnlearnbenchError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}{plugin_line(error)}"
+            raise PluginError(f"attack {self.attack.name!r}: its {what} failed: {said}") from error
 
     @property
     def code(self) -> str | None:
@@ -204,7 +233,12 @@ class Plan:
 
     def missing(self, store: Store) -> tuple[Stage, ...]:
         """The stages whose artefacts are still to be made."""
-        return tuple(stage for stage in (*self.beside, *self.stages) if not stage.is_in(store))
+        return tuple(stage for stage in self.needed if not stage.is_in(store))
+
+    @property
+    def needed(self) -> tuple[Stage, ...]:
+        """All stages that must be there for the cell to be evaluated, in an order in which they can be made."""
+        return (*self.beside, *self.stages)
 
     @property
     def beside(self) -> tuple[Stage, ...]:
@@ -273,7 +307,7 @@ class Plan:
                 "attack": aimed.key,
                 "seed": self.cell.seed,
                 "data": self.unlearning.fingerprint,
-                "victims": [sample.id for sample in aimed.made.victims(self.attacked_sets)],
+                "victims": [sample.id for sample in aimed.victims(self.attacked_sets)],
                 "retain": sorted(clusters(self.sets.retain)),
             }
         )

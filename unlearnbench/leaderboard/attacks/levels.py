@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...analysis.attacks.outcome import attack_of, levels_of, lost_of, unable_of
+from ...analysis.attacks.costs import lost_of, unable_of
+from ...analysis.attacks.outcome import attack_of, levels_of
 from ...analysis.lines import Replicate
 from ...analysis.score.levels import gives_away
 from ...analysis.score.references import Trio, task_of
@@ -135,10 +136,10 @@ def inconclusive(found: Mapping[str, Sequence[Trio]]) -> dict[str, tuple[str, ..
 def _fails_alone(trio: Trio) -> list[str]:
     """The controls that a method fails and the ideal does not: where nobody can conclude anything, none is blamed."""
     attack, ideal = attack_of(trio.own), Trio(trio.ideal, trio.nothing, trio.ideal)
-    return [name for name in unable_of(attack, trio, "") if name not in unable_of(attack, ideal, "")]
+    return [name for name in unable_of(attack, trio) if name not in unable_of(attack, ideal)]
 
 
 def _failed_by_ideal(nothing: Mapping[Replicate, Row], ideal: Mapping[Replicate, Row]) -> list[str]:
     """Controls that show nothing in the retrained model of some seed."""
     beside = [Trio(row, nothing[at], row) for at, row in ideal.items() if at in nothing]
-    return [*dict.fromkeys(name for trio in beside for name in unable_of(attack_of(trio.own), trio, ""))]
+    return [*dict.fromkeys(name for trio in beside for name in unable_of(attack_of(trio.own), trio))]

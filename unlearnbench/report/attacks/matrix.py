@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from ...analysis.attacks.accesses import all_of, by_access, key_of
 from ...analysis.attacks.of_lines import AttackOn
 from ...analysis.attacks.sentence import Tried, sentence, tried
 from ...analysis.attacks.verdict import AttackVerdict
@@ -25,6 +26,12 @@ ABOUT = (
     f"retraining 1, and a letter: {', '.join(f'{letter} {word}' for word, letter in LETTERS.items())}"
 )
 """What a cell is."""
+
+TOGETHER = (
+    "All attacks together: by access, of every person what tells most under any of the attacks, of the base and the "
+    "retrained model alike"
+)
+"""What a cell of the table by accesses is."""
 
 UNKNOWN = "–"
 """What stands where nothing could be compared."""
@@ -85,10 +92,29 @@ def _matrix(model: str, attacks: Sequence[AttackOn], known: Facts, intervals: bo
     return Comparison(table.model, table.lines, columns, table.task, table.notes, tuple(said))
 
 
+def together(attacks: Sequence[AttackOn], known: Facts, *, intervals: bool = False) -> list[Comparison]:
+    """A table for each model on which there are several attacks with one access: what all of them brought back."""
+    tables = []
+    for model in dict.fromkeys(on.model for on in attacks):
+        own = [on for on in attacks if on.model == model]
+        lines = {key_of(each.line, known): each.line for on in own for each in on.lines}
+        columns = []
+        for access, of in by_access(own).items():
+            if told := {key: Tried(access, access, each.verdict, each.left) for key, each in all_of(of, known).items()}:
+                columns.append(_of_tried(access, access, [told.get(key) for key in lines], intervals))
+        if columns:
+            tables.append(Comparison(model, tuple(lines.values()), tuple(columns), "all attacks together", (TOGETHER,)))
+    return tables
+
+
 def _column(on: AttackOn, cells: Sequence[Tried | None], intervals: bool) -> Left:
+    return _of_tried(on.attack.access, on.label, cells, intervals)
+
+
+def _of_tried(access: str, label: str, cells: Sequence[Tried | None], intervals: bool) -> Left:
     shares: tuple[Mean | None, ...] = tuple(each.left if each else None for each in cells)
     words = tuple(each.word if each else None for each in cells)
-    return Left(on.attack.access, on.label, on.label, "higher", shares, words=words, intervals=intervals)
+    return Left(access, label, label, "higher", shares, words=words, intervals=intervals)
 
 
 def _said(table: Comparison, line: Line, found: Sequence[Tried]) -> str:
