@@ -10,7 +10,9 @@ from statistics import fmean
 import pytest
 from typer.testing import CliRunner
 
+from tests.data_folders import leave_first
 from unlearnbench.cli import app
+from unlearnbench.embedded.data.make import make
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.metrics_check.result import MetricsCheck, read_check
 from unlearnbench.results.store import RowStore
@@ -47,20 +49,21 @@ def call(*words: str, verb: str = "metrics-check") -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def checked(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+def few_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five people, a stranger and somebody known from before."""
+    folder = tmp_path_factory.mktemp("few") / "data"
+    make(folder, identities=5, seed=3, scenes=2)
+    for name in ("strangers.json", "acquaintances.json"):
+        leave_first(folder / name, 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checked(few_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Checked:
     folder = tmp_path_factory.mktemp("checked")
-    made = Checked(small_data, folder / "store", folder / "results", folder / "metrics.json", "")
-    methods = (
-        "--method",
-        "ga,po-gd",
-        "--attack",
-        "quantise",
-        "--set",
-        "quantise.utility=2",
-        "--set",
-        "quantise.bits=[4]",
-    )
-    short = ("--set", "ga.epochs=1", "--set", "po-gd.epochs=1", "--executor", "inline", "--results", str(made.results))
+    made = Checked(few_people, folder / "store", folder / "results", folder / "metrics.json", "")
+    methods = ("--method", "ga,po-gd", "--attack", "quantise", "--set", "quantise.utility=2", "--executor", "inline")
+    short = ("--set", "ga.epochs=1", "--set", "po-gd.epochs=1", "--results", str(made.results), "--quiet")
     where = ("--data", str(made.data), "--store", str(made.store))
     code, said = call(*FEW, *SHORT, *where, *methods, *short, verb="run")
     assert code == 0, said
@@ -113,7 +116,7 @@ def test_what_was_interrupted_goes_on(checked: Checked, tmp_path: Path) -> None:
     """A model that is not there yet is made, and the others are taken."""
     store = tmp_path / "store"
     shutil.copytree(checked.store, store)
-    altered = [path for path in store.glob("base/*") if "altered" in (path / "manifest.json").read_text()]
+    altered = [path.parent for path in store.glob("base/*/manifest.json") if "altered" in path.read_text()]
     assert len(altered) == 4
     shutil.rmtree(altered[0])
     code, said = call(*FEW, *SHORT, "--data", str(checked.data), "--store", str(store), "--dry-run")
