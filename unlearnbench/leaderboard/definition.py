@@ -248,7 +248,7 @@ class Board:
     @property
     def submissions(self) -> list[Path]:
         """The files that were sent to it, in the order of their names."""
-        return sorted(self.rows.glob("*.jsonl"))
+        return sorted([*self.rows.glob("*.jsonl"), *self.rows.glob("*.jsonl.xz")])
 
     def doubts(self, model: str) -> list[str]:
         """What checks say of the metrics that rank methods on a model; raises DataError for a damaged one."""
