@@ -100,9 +100,7 @@ def test_methods_without_a_guard_are_compared_with_those_whose_guard_is_off(rows
         assert [line.line.method for line in on.lines][:2] == ["finetune", "retrain"]
         assert len(on.lines) == 4
     notes = {guard: " ".join(attack_tables([on])[0].notes) for guard, on in by_guard.items()}
-    assert (
-        "cagul under gate guard=off: without its guard it is the base: a share of 0 is its definition" in notes["off"]
-    )
+    assert "under gate guard=off: without its guard it is the base: a share of 0 is its definition" in notes["off"]
     assert "without its guard" not in notes["on"]
     bare = next(line for line in by_guard["off"].lines if line.line.method.startswith("cagul"))
     assert all(row.attack and row.attack.params["guard"] == "off" for row in bare.line.rows)
