@@ -33,7 +33,7 @@ from .plain import largest_difference
 WORDINGS = {"four sentences": REFUSALS, "one word": ("No.",)}
 
 
-class Together(CAGULTrainer):
+class Grouped(CAGULTrainer):
     """As until version 1: beside the encoder the discriminator has its rate, and both are clipped by one norm."""
 
     def groups(self, *names: str) -> list[Group]:
@@ -51,8 +51,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     model, sets = start(options.folder, options.seed)
-    for way in (Together, CAGULTrainer):
-        print("together" if way is Together else "each for itself")
+    for way in (Grouped, CAGULTrainer):
+        print("together" if way is Grouped else "each for itself")
         guards = [trained(way, model, sets, options.seed, wording) for wording in WORDINGS]
         weights = [[*guard.modules["discriminator"].parameters()] for guard in guards]
         one, other = (probabilities(model, sets, guard) for guard in guards)

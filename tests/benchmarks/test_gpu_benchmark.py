@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu import LARGE, Bench, build, data
+from benchmarks.stages import attacks
 from unlearnbench.engine.memory.counts import counts
 from unlearnbench.models.files.source import card_for
 
@@ -25,3 +26,23 @@ def test_real_resolutions_go_through_every_measurement(
     table = Bench(model, count, sets, "cpu", (1e11, 1e10)).all()
     assert len(table) == 7
     assert all(line["seconds"] > 0 and line["floor_seconds"] > 0 for line in table.values())
+
+
+@pytest.mark.usefixtures("small_shapes")
+def test_attacks_at_real_resolutions_are_measured_beside_what_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attacks, "STEPS", 1)
+    monkeypatch.setattr(attacks, "NEW_TOKENS", 2)
+    monkeypatch.setattr(attacks, "BATCH", 1)
+    name = next(iter(LARGE))
+    found = attacks.measured(name, "cpu", data(tmp_path / "data", large=True))
+    for what, seconds in {
+        "relearn": ("seconds_a_step", "seconds_to_put_on", "seconds_to_take_off"),
+        "quantise": ("seconds_to_round", "seconds_of_questions", "seconds_of_codes"),
+    }.items():
+        told = found[what]
+        assert told["counted_bytes"] > 0
+        assert told["peak_over_counted"] == round(told["peak_memory_bytes"] / told["counted_bytes"], 3)
+        assert all(told[each] > 0 for each in seconds), told
+    assert found["relearn"]["trained"] > 0

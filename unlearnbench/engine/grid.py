@@ -173,7 +173,8 @@ class Computing(Grid):
         from .attacking import attacked
         from .memory.advice import in_a_sentence
 
-        self._runner.made(plan)  # so that what is timed is the asking alone
+        for stages in (plan.beside, plan.stages):  # so that nothing is trained beside a model that is asked, or timed
+            self._runner.made(plan, stages)
         with PeakMemory(plan.device) as memory:
             start = time.perf_counter()
             with in_a_sentence(f"attacking by {plan.cell.attack}"):

@@ -1,7 +1,7 @@
 """Models beside the attacked one: asked the very same, they give answers of their own, and only once a store."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -60,3 +60,43 @@ def test_each_model_has_answers_of_its_own(random_model: Path, small_data: Path,
     with hearing() as heard:
         assert found() == first
     assert heard == [], "all of it was written down"
+
+
+@attack("beside-the-base", reference="a test")
+class BesideTheBase(Attack):
+    """Writes down something that is found by looking at the base, in the journal of the attacked model."""
+
+    access = "weights-read"
+    needs = ("base",)
+    Params = AttackParams
+    looked: ClassVar[list[float]] = []
+
+    def ask(self, model: VLM, target: Any, run: Run) -> dict[str, list[dict[str, Any]]]:
+        def look() -> float:
+            weights = target.beside("base").model.get_input_embeddings().weight
+            self.looked.append(float(weights.double().sum()))
+            return self.looked[-1]
+
+        found = run.journal.once("what is found beside the base", look)
+        return {"": [{**each, "found": found} for each in target.records(model, {"forget": target.victims[:1]})]}
+
+
+def test_what_is_found_beside_one_base_is_not_taken_for_another(
+    random_model: Path, small_data: Path, shared_store: Path
+) -> None:
+    """The retrained model is the same whatever the base, and so is its journal."""
+    store, found = Store(shared_store), []
+    for epochs in (1, 2, 1):
+        settings: dict[str, Any] = {
+            "base": {"epochs": (epochs,)},
+            "retrain": {"epochs": (1,)},
+            "fiubench": {"max_new_tokens": (2,)},
+        }
+        config = RunConfig(
+            methods=("retrain",), attacks=("beside-the-base",), models=(str(random_model),), tasks=("fiubench",),
+            data=str(small_data), forget=(2,), device="cpu", settings=settings,
+        )  # fmt: skip
+        [cell] = [each for each in plan(config, store) if each.aimed and each.cell.method == "retrain"]
+        found.append({each["found"] for each in attacked(cell, Runner(store, Silent())).evaluation.records})
+    assert found[0] == found[2] != found[1]
+    assert len(BesideTheBase.looked) == 2

@@ -14,10 +14,12 @@ from unlearnbench.config import RunConfig
 from unlearnbench.engine import runner as engine
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.attacking import attacked
+from unlearnbench.engine.grid import run as run_grid
 from unlearnbench.engine.planning import Plan, plan
 from unlearnbench.engine.runner import Runner
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.files.load import load
+from unlearnbench.results.store import RowStore
 from unlearnbench.runtime import device
 from unlearnbench.runtime.garbage import no_garbage_collection
 from unlearnbench.runtime.run import Silent
@@ -92,6 +94,19 @@ def test_the_last_model_is_gone_when_the_next_one_is_loaded(
         assert loaded.there[1:] == [0, 0, 1, 1]
         attacked(made["relearn"], runner)
         assert loaded.there[5:] == [0, 0], "to be trained, and for all that came of it, one adapter after the other"
+
+
+def test_a_base_that_only_an_attack_looks_at_is_trained_beside_nothing(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the attacked model is loaded, and after the one that was asked last has gone."""
+    store, loaded = Store(tmp_path / "store"), Loaded(monkeypatch)
+    cells = planned(options, store, {"one-at-a-time": {"utility": (1,)}}, methods=("pretrain",))
+    with no_garbage_collection():
+        [finished] = run_grid(cells[1:], RowStore(tmp_path), store, Silent())
+    assert finished.row.status == "ok", finished.row.error
+    # The pretrained model's own stage, the base, the edits; then variants and the base beside them.
+    assert loaded.there == [0, 0, 0, 0, 1, 1]
 
 
 def test_what_rounds_weights_is_given_them_before_anything_is_rounded(

@@ -7,16 +7,21 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.models.tiny_families import EMBEDDED, FAMILIES, loaded
 from unlearnbench.errors import ModelError
 from unlearnbench.models.contract.vlm import VLM
-from unlearnbench.models.files.load import load
-from unlearnbench.models.files.source import card_for
 from unlearnbench.models.pictures.traced import Traced
 
 
-@pytest.fixture(scope="module", params=["tiny-qwen2.5-vl", "tiny-mllama"])
-def seeing(request: pytest.FixtureRequest) -> VLM:
-    return load(card_for(request.param), "cpu")
+@pytest.fixture(scope="module", params=[*EMBEDDED, *(each for each in FAMILIES if each != "smolvlm")])
+def seeing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VLM:
+    model: VLM = loaded(request.param, tmp_path_factory.mktemp("models"))
+    return model
+
+
+def test_where_every_picture_is_scaled_none_is_traced(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="models of the family smolvlm scale every picture"):
+        Traced.of(loaded("smolvlm", tmp_path), 140, 140)
 
 
 @pytest.mark.parametrize("size", [(140, 140), (300, 170), (40, 90)])

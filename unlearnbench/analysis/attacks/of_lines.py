@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ...errors import UnlearnbenchError
 from ...registry import attacks
@@ -15,6 +16,9 @@ from ..score.references import Records, References, Trio
 from .outcome import NoValues, attack_of, outcomes, that_count, together
 from .over_seeds import Variant
 from .verdict import AttackVerdict
+
+_DIGITS = 8
+"""Of a digest, where it is shown."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,11 @@ def attacks_on(rows: Sequence[Row], records: Records, known: Facts) -> list[Atta
             if key in told:
                 groups[key].append(row)
     clean = Clean([row for row in good if row.attack is None], known)
+    own = {
+        key: attack for key, attack in told.items() if not _twice(groups[key], {of for at, of in told if at == key[0]})
+    }
     namesakes: dict[tuple[str, str], list[AttackInfo]] = defaultdict(list)
-    for (model, _), attack in told.items():
+    for (model, _), attack in own.items():
         namesakes[model, attack.name].append(attack)
     return [
         AttackOn(
@@ -131,8 +138,7 @@ def attacks_on(rows: Sequence[Row], records: Records, known: Facts) -> list[Atta
             _settings(attack, namesakes[model, attack.name]),
             tuple(_attacked(groups[model, identity], clean, records, known)),
         )
-        for (model, identity), attack in told.items()
-        if not _twice(groups[model, identity], {each for of, each in told if of == model})
+        for (model, identity), attack in own.items()
     ]
 
 
@@ -199,9 +205,14 @@ def _identity(attack: AttackInfo) -> str:
 
 
 def _settings(attack: AttackInfo, namesakes: Sequence[AttackInfo]) -> str:
-    """``NAME=VALUE`` of the parameters that tell an attack from its namesakes."""
+    """``NAME=VALUE`` of what tells an attack from its namesakes: its version, its code, its parameters."""
+    others = [_facts(other) for other in namesakes]
     return " ".join(
         f"{name}={value if isinstance(value, str) else as_text(value)}"
-        for name, value in attack.params.items()
-        if any(as_text(other.params.get(name)) != as_text(value) for other in namesakes)
+        for name, value in _facts(attack).items()
+        if any(as_text(other.get(name)) != as_text(value) for other in others)
     )
+
+
+def _facts(attack: AttackInfo) -> dict[str, Any]:
+    return {"version": attack.version, "code": (attack.code or "")[:_DIGITS]} | attack.params

@@ -32,6 +32,9 @@ class SmolVLM(EarlyFusionVLM):
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.connector  # type: ignore[no-any-return]
 
+    def own_size(self, width: int, height: int) -> None:
+        """None: beside its crops every picture is seen as a whole, which is scaled."""
+
     def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
         """Every crop's tokens, of which each is a square of patches."""
         crops, *_ = SmolVLMImageProcessorPil(**images).get_number_of_image_patches(side, side)

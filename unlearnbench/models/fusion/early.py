@@ -34,6 +34,12 @@ class EarlyFusionVLM(DecoderVLM):
     def preprocess(self, image: Image.Image, processor: Any) -> Any:  # noqa: D102
         return processor(text=[processor.image_token], images=[[image]], return_tensors="pt", add_special_tokens=False)
 
+    def own_size(self, width: int, height: int) -> tuple[int, int] | None:
+        """The square that the vision tower takes: of that size nothing is cut up or scaled."""
+        side = self.model.config.vision_config.image_size
+        high, wide = (side, side) if isinstance(side, int) else side
+        return int(wide), int(high)
+
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
         inputs = preprocessed.to(self.device)
         see = self.model.model.get_image_features

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from ...analysis.attacks.accesses import all_of, by_access, key_of
-from ...analysis.attacks.of_lines import AttackOn
+from ...analysis.attacks.of_lines import AttackOn, left_out
 from ...analysis.attacks.sentence import Tried, sentence, tried
 from ...analysis.attacks.verdict import AttackVerdict
 from ...analysis.columns import Column
@@ -70,7 +70,7 @@ class Left(Column):
 
 
 def matrices(attacks: Sequence[AttackOn], known: Facts, *, intervals: bool = False) -> list[Comparison]:
-    """A table for each model, with a sentence on each of its methods."""
+    """A table for each model, with a sentence on each of its methods, and why anything is left out."""
     return [
         _matrix(model, [on for on in attacks if on.model == model], known, intervals)
         for model in dict.fromkeys(on.model for on in attacks)
@@ -87,7 +87,8 @@ def _matrix(model: str, attacks: Sequence[AttackOn], known: Facts, intervals: bo
             lines.setdefault(method, each.line)
             found.setdefault(method, {})[on.label] = tried(on, each)
     columns = tuple(_column(on, [of.get(on.label) for of in found.values()], intervals) for on in ordered)
-    table = Comparison(model, tuple(lines.values()), columns, "what came back", (ABOUT, _accesses(ordered)))
+    notes = (ABOUT, _accesses(ordered), *left_out(ordered))
+    table = Comparison(model, tuple(lines.values()), columns, "what came back", notes)
     said = (_said(table, line, [*found[method].values()]) for method, line in lines.items() if line.is_method)
     return Comparison(table.model, table.lines, columns, table.task, table.notes, tuple(said))
 

@@ -1,30 +1,22 @@
 """Peak memory and seconds a step of the base stage as `run` would choose it here, beside what it counts.
 
-``python -m benchmarks.base_step [--models NAME..] [--out FILE.json]``. On a GPU: the shapes of Qwen2.5-VL-7B and
+``python -m benchmarks.stages.base [--models NAME..] [--out FILE.json]``. On a GPU: the shapes of Qwen2.5-VL-7B and
 Llama-3.2-11B-Vision with random weights and pictures of 1024 pixels, some minutes for both (compiling 8-bit optimisers
 is most of it). On a CPU: the embedded models, to see that it runs.
 """
 
-import argparse
-import gc
-import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks.gpu import LARGE, StepTimes, build, data
+from benchmarks.gpu import LARGE, StepTimes, build
+from benchmarks.stages.measure import machine, report
 from unlearnbench.config import RunConfig, cells
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.engine.memory.advice import of_base
 from unlearnbench.engine.memory.choice import choose, workload
 from unlearnbench.engine.memory.counts import counts
-from unlearnbench.engine.memory.machine import cpu_machine, gpu_machine
 from unlearnbench.engine.planning.parameters import parameters
 from unlearnbench.models.files.source import card_for
 from unlearnbench.runtime.memory import PeakMemory
-from unlearnbench.runtime.provenance import environment
 from unlearnbench.runtime.run import Run
 from unlearnbench.training.base import train_base
 from unlearnbench.training.params import kind_of
@@ -36,10 +28,10 @@ EPOCHS = 2
 def measured(name: str, device: str, sets: Sets) -> dict[str, Any]:
     """One model's base stage: what was chosen, counted and found."""
     card = card_for(name)
-    machine = gpu_machine(1, None, device) if device == "cuda" else cpu_machine([name])
-    config, lines = choose(RunConfig(methods=("finetune",), models=(name,), device=device), {name: machine})
+    here = machine(name, device)
+    config, lines = choose(RunConfig(methods=("finetune",), models=(name,), device=device), {name: here})
     _, params = parameters(cells(config)[0], card, config)
-    told = of_base(params, counts(card), machine, workload(card)).made({})
+    told = of_base(params, counts(card), here, workload(card)).made({})
     short = params.model_copy(update={"epochs": EPOCHS, "enough_loss": 0.0})
     clock, run = StepTimes(device), Run(0)
     run.progress = clock
@@ -60,25 +52,7 @@ def measured(name: str, device: str, sets: Sets) -> dict[str, Any]:
 
 def main() -> None:
     """Measure what there is a device for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", help="default: real shapes on a GPU, embedded models on a CPU")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    device = options.device
-    name = torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    found: dict[str, Any] = {"environment": environment(name), "models": {}}
-    for model in options.models or (list(LARGE) if device == "cuda" else list(LARGE.values())):
-        with tempfile.TemporaryDirectory() as folder:
-            sets = data(Path(folder) / "data", large=model in LARGE)
-            torch.manual_seed(0)
-            found["models"][model] = measured(model, device, sets)
-        print(json.dumps({"model": model} | found["models"][model]), flush=True)
-        gc.collect()
-        if device == "cuda":
-            torch.cuda.empty_cache()
-    if options.out:
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+    report(__doc__, measured, {"cuda": [*LARGE], "cpu": [*LARGE.values()]})
 
 
 if __name__ == "__main__":
