@@ -91,7 +91,7 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
         return scores.index_copy(0, self._rows, only)
 
     def _likeliest(self, own: Tensor) -> Tensor:
-        """The probabilities [rows, vocabulary] without those that the likelier tokens need not: sorting takes a while."""
+        """The probabilities [rows, vocabulary] without those that likelier tokens need not; sorting takes a while."""
         ordered, places = own.sort(dim=-1, descending=True, stable=True)
         beyond = ordered.cumsum(-1) - ordered >= self._top_p  # what likelier tokens hold is enough already
         beyond &= self._top_p < 1  # else last digits of sums would cut some off
