@@ -12,6 +12,7 @@ from ..runtime.garbage import no_garbage_collection
 
 if TYPE_CHECKING:
     from ..leaderboard.definition import Board
+    from ..leaderboard.site.attacks import Drawing
     from ..leaderboard.standings import Table
     from ..leaderboard.submission import Problem, Submission
 
@@ -32,12 +33,14 @@ def show(
     form: Annotated[
         Literal["terminal", "markdown", "csv", "latex"], typer.Option("--format", help="How to print the tables.")
     ] = "terminal",
+    plugin: Plugins = None,
 ) -> None:
     """Print the standings, best first."""
     from rich.console import Console
 
     from ..leaderboard.table import comparison
 
+    _load(plugin)
     found, submissions = _sound(board)
     tables = _tables(found, submissions)
     comparisons = [comparison(found, table) for table in tables]
@@ -70,11 +73,13 @@ def build(
     data: Annotated[
         Path | None, typer.Option(help="Folder with the pictures, for data that may be published and do not ship here.")
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write web pages for any static host; they work from a folder too and ask no other host for anything."""
     from ..leaderboard.definition import known
     from ..leaderboard.site.build import build_site
 
+    _load(plugin)
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: no such folder; give the one that the rows were made with")
     names = boards or [*known()]
@@ -83,36 +88,53 @@ def build(
     sound = [_sound(name) for name in dict.fromkeys(names)]
     if len({found.name for found, _ in sound}) < len(sound):
         raise UsageError("two of the leaderboards have the same name: rename a folder")
-    pages = build_site([(found, of, _tables(found, of)) for found, of in sound], out, data)
+    pages = build_site([(found, of, _tables(found, of)) for found, of in sound], out, data, drawing())
     typer.echo(f"wrote {pages} pages; open {out / 'index.html'}")
 
 
 @app.command()
 def add(
     board: Name,
-    results: Annotated[Path, typer.Argument(help="A results folder, or its rows.jsonl.")],
+    results: Annotated[list[Path], typer.Argument(help="Results folders, or their rows.jsonl.")],
     method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only methods with this parameter; repeatable.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The file's name [default: methods and a digest].")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="The file's name; .jsonl.xz at its end packs it [default: methods and a digest, packed where the "
+            "leaderboard's files are]."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write this file, not one among the leaderboard's rows.")] = None,
     by: Annotated[str | None, typer.Option(help="Who computed the rows, to be shown.")] = None,
     link: Annotated[str | None, typer.Option(help="A page about the method, to be shown: http or https.")] = None,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A file among the leaderboard's: its rows go into the new one, which takes its place; repeatable.",
+        ),
+    ] = None,
     plugin: Plugins = None,
 ) -> None:
     """Write one file with the rows that belong on a leaderboard and their samples, if all of it passes the check."""
-    from ..leaderboard.add import LARGE, default_name
+    from ..leaderboard.add import LARGE, default_name, suffix_on
     from ..leaderboard.add import add as add_rows
     from ..leaderboard.definition import find
     from .parts.grid import listed
     from .report import store_of
 
     _load(plugin)
-    found, store = find(board), store_of(results)
+    found, stores = find(board), [store_of(each) for each in results]
     methods = listed(method)
-    path = out or found.rows / f"{_file_name(name) or default_name(store, methods)}.jsonl"
-    added = add_rows(found, store, path, methods=methods, params=_named(param), by=by, link=link)
+    named = _file_name(name) or default_name(found, stores, methods)
+    path = out or found.rows / (named if ".jsonl" in named else f"{named}{suffix_on(found)}")
+    old = [found.rows / each for each in replace or ()]
+    if unknown := next((each for each in old if each not in found.submissions), None):
+        raise UsageError(f"--replace {unknown.name}: no file in {found.rows}")
+    added = add_rows(found, stores, path, methods=methods, params=_named(param), by=by, link=link, replace=old)
     for why, count in added.left_out.items():
         typer.echo(f"left out  {count} rows {why}", err=True)
     if added.problems:
@@ -191,6 +213,18 @@ def split(
         typer.echo(f"digest = {json.dumps(found.digest)}")
     else:
         typer.echo(f"digest = {{ {', '.join(f'{each} = {json.dumps(of)}' for each, of in digests.items())} }}")
+
+
+def drawing() -> "Drawing":
+    """Attacks on pages as in reports."""
+    from ..analysis.facts import Facts
+    from ..leaderboard.site.attacks import Drawing
+    from ..report.attacks.matrix import matrices
+    from ..report.attacks.recovery import recovery
+    from ..report.attacks.roc import rocs
+
+    known = Facts()
+    return Drawing(lambda attacks: matrices(attacks, known, intervals=True), recovery, rocs)
 
 
 def _sound(name: str) -> "tuple[Board, list[Submission]]":

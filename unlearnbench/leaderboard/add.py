@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 import unlearnbench
 
@@ -24,7 +25,7 @@ from .definition import Board
 from .rules import misfits, shortcomings
 from .rules import problems as problems_of
 from .standings import essential, lines
-from .submission import FILE_NAME, Header, Problem, RowSummary, read, write
+from .submission import FILE_NAME, PACKED_SUFFIX, SUFFIX, Header, Problem, RowSummary, Submission, read, write
 
 LARGE = 50 * 2**20
 """Bytes from which GitHub warns of a file; it takes none of twice as many."""
@@ -45,23 +46,26 @@ class Added:
 
 def add(
     board: Board,
-    results: RowStore,
+    results: RowStore | Sequence[RowStore],
     path: Path,
     *,
     methods: Sequence[str] = (),
     params: Sequence[tuple[str, str]] = (),
     by: str | None = None,
     link: str | None = None,
+    replace: Sequence[Path] = (),
 ) -> Added:
     """Write the rows of ``results`` that belong on ``board`` to ``path`` with their samples.
 
     ``methods`` chooses rows by method, ``params`` (names with values as text) those of methods that are no references.
-    Raises UsageError where none belongs or ``path`` is taken, and what reading samples raises.
+    The rows of the files in ``replace`` go into the new file, which takes their place. Raises UsageError where none
+    belongs or ``path`` is taken, and what reading samples raises.
     """
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} is there already: choose another --name, or remove it first")
     if not FILE_NAME.fullmatch(path.name):
-        raise UsageError(f"{path}: a submission's name has letters, digits, '.', '_' and '-', and ends in .jsonl")
+        what = "a submission's name has letters, digits, '.', '_' and '-', and ends in .jsonl or .jsonl.xz"
+        raise UsageError(f"{path}: {what}")
     header: dict[str, Any] = {"board": board.name, "by": by, "link": link, "made_at": utc_now()}
     header["unlearnbench"] = unlearnbench.__version__
     try:
@@ -71,28 +75,57 @@ def add(
         name = str(first["loc"][0])
         raise UsageError(f"--{name} {header.get(name)}: {first['msg']}") from None
     left_out = Counter[str]()
-    new = _chosen(board, latest(results.read()), methods, params, left_out)
+    stores = [results] if isinstance(results, RowStore) else [*results]
+    gone = {each.absolute() for each in replace}
+    stay = [each for each in board.submissions if each.absolute() not in gone]
+    sources = _sources([*map(_sound, replace), *stores])
+    new = _chosen(board, stay, [row for row, _ in sources.values()], methods, params, left_out)
     if not new:
         why = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there is none that is ok"
-        raise UsageError(f"{results.folder}: no row to add to {board.name}: {why}")
+        raise UsageError(f"{stores[0].folder}: no row to add to {board.name}: {why}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".adding-", dir=path.parent) as folder:
             unchecked = Path(folder, path.name)
-            write(unchecked, header, [_part(row, results) for row in new])
-            found = _problems(board, unchecked)
+            write(unchecked, header, [_part(*sources[row.row_id]) for row in new])
+            found = _problems(board, stay, unchecked)
             if not found:
                 unchecked.rename(path)
+                for each in replace:
+                    each.unlink()
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}): give a place with --out") from error
     return Added(path, len(new), dict(left_out), tuple(found))
 
 
+def _sound(path: Path) -> Submission:
+    """A file of a leaderboard; raises DataError where something is wrong with it."""
+    found = read(path, verify=True)
+    if found.problems:
+        raise DataError(str(found.problems[0]))
+    return found
+
+
+def _sources(places: Iterable[Submission | RowStore]) -> dict[str, tuple[Row, Submission | RowStore]]:
+    """Every row by its id with where its samples are; of a row that is in several places, the first."""
+    found: dict[str, tuple[Row, Submission | RowStore]] = {}
+    for place in places:
+        for row in place.rows if isinstance(place, Submission) else latest(place.read()):
+            if row.row_id not in found or found[row.row_id][0].status != "ok":
+                found[row.row_id] = row, place
+    return found
+
+
 def _chosen(
-    board: Board, rows: Iterable[Row], methods: Sequence[str], params: Sequence[tuple[str, str]], left_out: Counter[str]
+    board: Board,
+    stay: Iterable[Path],
+    rows: Iterable[Row],
+    methods: Sequence[str],
+    params: Sequence[tuple[str, str]],
+    left_out: Counter[str],
 ) -> list[Row]:
-    """The rows to send; why others stay at home is counted in ``left_out``."""
-    there = {row.row_id for each in map(read, board.submissions) for row in each.rows}
+    """The rows to send beside the files that ``stay``; why others stay at home is counted in ``left_out``."""
+    there = {row.row_id for each in map(read, stay) for row in each.rows}
     references = {board.definition.references.nothing, board.definition.references.ideal}
     fit = []
     for row in rows:
@@ -122,6 +155,9 @@ def _chosen(
                 sent += [row.row_id for row in (*line.rows, *attacked.rows_of(line))]
             else:
                 left_out[f"are not enough ({short})"] += len(line.rows)
+    known = {row.row_id for of in by_model.values() for line in of for row in attacked.rows_of(line)}
+    if strays := sum(row.row_id not in known for row in attacked.rows):
+        left_out["are of attacked models, without rows of these as they are"] += strays
     return [row for row in fit if row.row_id in sent]
 
 
@@ -132,9 +168,9 @@ def _has(row: Row, name: str, text: str) -> bool:
     return text in (value, as_text(value))
 
 
-def _part(row: Row, results: RowStore) -> tuple[Row, RowSummary, bytes]:
-    records: list[Any] = results.read_samples(row)
-    data = results.samples_of(row)
+def _part(row: Row, place: Submission | RowStore) -> tuple[Row, RowSummary, bytes]:
+    data = place.content_of(row) if isinstance(place, Submission) else place.samples_of(row)
+    records = [from_json(line) for line in data.splitlines()]
     try:
         return row, summarised(row, task_of(row), records), data
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # what a task makes of null for a number, say
@@ -144,16 +180,22 @@ def _part(row: Row, results: RowStore) -> tuple[Row, RowSummary, bytes]:
         ) from error
 
 
-def _problems(board: Board, path: Path) -> list[Problem]:
-    """What is wrong with the leaderboard and the file together."""
-    submissions = [read(each, verify=True) for each in (*board.submissions, path)]
+def _problems(board: Board, stay: Iterable[Path], path: Path) -> list[Problem]:
+    """What is wrong with the files that stay on the leaderboard and the new one together."""
+    submissions = [read(each, verify=True) for each in (*stay, path)]
     return [*problems_of(board, submissions), *recomputed(board, submissions, {path.absolute()})]
 
 
-def default_name(results: RowStore, methods: Sequence[str]) -> str:
-    """A name for a submission: its methods and a part of the digest of its rows."""
-    named = list(dict.fromkeys(row.method.name for row in results.read() if row.status == "ok"))
+def default_name(board: Board, results: Sequence[RowStore], methods: Sequence[str]) -> str:
+    """A name for a submission: its methods and a part of the digest of its rows; packed where the leaderboard's are."""
+    named = list(dict.fromkeys(row.method.name for each in results for row in each.read() if row.status == "ok"))
     chosen = [*methods] or named
-    digest = hashlib.sha256(results.rows.read_bytes()).hexdigest()[:8]
+    digest = hashlib.sha256(b"".join(each.rows.read_bytes() for each in results)).hexdigest()[:8]
     first = "-".join(chosen) if len(chosen) <= 3 else f"{len(chosen)}-methods"
-    return f"{first}-{digest}"
+    return f"{first}-{digest}{suffix_on(board)}"
+
+
+def suffix_on(board: Board) -> str:
+    """How the names of a leaderboard's new files end."""
+    is_packed = any(each.name.endswith(PACKED_SUFFIX) for each in board.submissions)
+    return PACKED_SUFFIX if is_packed else SUFFIX

@@ -246,7 +246,7 @@ class Board:
     @property
     def submissions(self) -> list[Path]:
         """The files that were sent to it, in the order of their names."""
-        return sorted(self.rows.glob("*.jsonl"))
+        return sorted([*self.rows.glob("*.jsonl"), *self.rows.glob("*.jsonl.xz")])
 
 
 def read_board(folder: Path) -> Board:

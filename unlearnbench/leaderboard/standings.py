@@ -17,13 +17,13 @@ from ..analysis.score.trace import trace
 from ..analysis.score.verdict import WORDS as OF_ROWS
 from ..analysis.score.verdict import Verdict, verdict
 from ..results.row import Row
-from .attacks.levels import attack_levels, compared, inconclusive, lost_under_attack, trios
+from .attacks.levels import Accesses, accesses, compared, inconclusive, lost_under_attack, trios
 from .attacks.rows import AttackedRows
 from .definition import Board
 from .editions import edition
 from .ranking import UPPER, Array, Resampling, half_width, ranks, surely_better
 from .submission import RowSummary, Submission
-from .values import Values, cluster_names
+from .values import Attacked, Values, cluster_names
 
 INCONCLUSIVE: Final = "inconclusive"
 BoardVerdict = Verdict | Literal["inconclusive"]
@@ -47,8 +47,10 @@ class Standing:
     score: Mean
     """The mean over the replicates, with half of its interval over people and seeds."""
     inconclusive: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Attacks under which it fails controls that the references pass, by these: what they bring is left out of its
-    levels, and it is not ranked."""
+    """Attacks under which it fails controls that the references pass, by these: it has no level of their access, and
+    is not ranked."""
+    attacked: Attacked = field(default_factory=dict, repr=False)
+    """Rows of its attacked models, by attack."""
     is_wide: bool = False
     """Whether that interval says too little for a rank."""
     rank: int | None = None
@@ -120,8 +122,8 @@ class Table:
     standings: tuple[Standing, ...]
     levels: Mapping[str, Sequence[str]]
     """The metrics of each level, those of attacks too."""
-    untold: Mapping[str, str] = field(default_factory=dict)
-    """Attacks of which nobody can tell anything here, and why."""
+    accesses: Accesses = field(default_factory=lambda: Accesses((), {}))
+    """What attackers need, the attacks that count for each, and those of which nobody can tell anything here."""
 
 
 def tables(board: Board, submissions: Sequence[Submission]) -> list[Table]:
@@ -173,7 +175,7 @@ def _table(
 ) -> Table:
     values = [Values(line, summaries, attacked.of(line)) for line in lines]
     ranker = _Ranker(board, lines, values)
-    return Table(model, ranker.ordered(), ranker.levels, ranker.untold)
+    return Table(model, ranker.ordered(), ranker.levels, ranker.added)
 
 
 @dataclass
@@ -189,7 +191,7 @@ class _Ranker:
 
     def __init__(self, board: Board, lines: Sequence[Line], values: Sequence[Values]) -> None:
         self.rule, references = board.definition.ranking, board.definition.references
-        self.traced = self.rule.traced
+        self.traced, self.attacks = self.rule.traced, board.definition.attacks
         columns = {column.metric: column for column in board.definition.columns}
         self.higher = [columns[name].higher_is_better is not False for name in self.rule.conditions]
         by_method = {line.method: of for line, of in zip(lines, values, strict=True)}
@@ -198,8 +200,13 @@ class _Ranker:
         for each in values:
             each.of = compared(each.attacked, each.of, ideal)
         both = self.nothing.attacked, self.ideal.attacked
-        added = self.added = attack_levels(board.definition, both, self.nothing.of, self.ideal.of)
-        self.levels, self.untold = {**self.rule.levels, **added.levels}, added.untold
+        self.added = accesses(board.definition, both, self.nothing.of, self.ideal.of)
+        three = [(each, self.nothing.of, self.ideal.of) for each in values]
+        worst = [self.added.worst(each.of, nothing, ideal) for each, nothing, ideal in three]
+        for each, of in zip(values, worst, strict=True):
+            each.of = of
+        added = self.added.levels(self.nothing.of, self.ideal.of, self.rule.least_gap)
+        self.levels: dict[str, Sequence[str]] = {**self.rule.levels, **added}
         self.rule = self.rule.model_copy(update={"levels": self.levels})
         self.order = cluster_names(values, self.rule.forgetting, [*self.rule.conditions])
         self.sampling = Resampling.of(len(self.order), len(board.definition.seeds))
@@ -211,7 +218,9 @@ class _Ranker:
         """Everything but the rank."""
         beside = trios(values.attacked, self.nothing.attacked, self.ideal.attacked)
         unable = inconclusive(beside)
-        told = self.added.without([*unable], self.levels)
+        spared = (name for name in self.attacks if name not in values.attacked)  # a reference that is only shown
+        unsure = self.added.of([*unable, *spared])
+        told = {level: of for level, of in self.levels.items() if level not in unsure}
         three = [(each, values.of[each], self.nothing.of[each], self.ideal.of[each]) for each in values.replicates]
         found = {at: levels(own, nothing, ideal, told) for at, own, nothing, ideal in three}
         traces = {at: trace(own, ideal, self.traced) for at, own, _, ideal in three}
@@ -229,6 +238,7 @@ class _Ranker:
             too_much,
             replace(Mean.of(scores), half_width=width),
             unable,
+            values.attacked,
             is_wide=width is not None and width > self.rule.widest,
         )
         return _Found(standing, draws)

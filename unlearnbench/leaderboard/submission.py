@@ -1,6 +1,7 @@
 """A submission: one file of JSON lines, a header, rows, summaries of their samples for pages and rankings, and samples.
 
-Rows come first and samples last, so that whoever ranks or shows them never reads the samples. Files come from
+Rows come first and samples last, so that whoever ranks or shows them never reads the samples. A file may be packed as a
+whole (``.jsonl.xz``), which finds what many rows have in common; then samples stand in it as they are. Files come from
 strangers: lines and what they unpack to are limited, and whatever is wrong becomes a `Problem` that names its line.
 """
 
@@ -13,8 +14,11 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final, Literal
+from typing import IO, Annotated, Any, BinaryIO, Final, Literal
+from weakref import finalize
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 from pydantic_core import from_json
@@ -23,9 +27,13 @@ from ..errors import DataError
 from ..results.row import SCHEMAS, Moment, Row
 from ..results.store import with_newlines
 from ..runtime.atomic import atomic_write
+from ..runtime.unpacking import LARGEST_DICTIONARY, opened, packing, unpacked
 
 FORMAT: Final = 3
 """Raised when a line's form changes; samples of form 2 are gzipped, and still read."""
+PACKED: Final = 4
+"""The form of files that are packed as a whole: their samples are lines of their own."""
+SUFFIX, PACKED_SUFFIX = ".jsonl", ".jsonl.xz"
 
 LONGEST_LINE = 32 * 2**20
 """Bytes of a line; the samples of all 8,000 FIUBench questions take about an eighth of it."""
@@ -33,13 +41,16 @@ LONGEST_ROW = 2**20
 """Bytes of a row or of its summary."""
 LARGEST_SAMPLES = 64 * 2**20
 """Bytes that a row's samples may unpack to: three times those of all 8,000 FIUBench questions."""
-LARGEST_DICTIONARY = 128 * 2**20
-"""Bytes of memory that unpacking them may take besides: xz lets a file ask for gigabytes."""
+LARGEST_FILE = 2**30
+"""Bytes that a packed file may unpack to: 50 rows of all 8,000 FIUBench questions."""
 _LARGEST = 2**53
 """Whole numbers beyond it are not counts of anything."""
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.jsonl")
+_ENOUGH = 100
+"""Problems after which no more of a file is read."""
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.jsonl(\.xz)?")
 
 _SAMPLES = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","(xz|gzip)":"([A-Za-z0-9+/=]*)"\}')
+_PLAIN = re.compile(rb'\{"samples":"([0-9A-Za-z][0-9A-Za-z._-]{0,127})","lines":([0-9]{1,8})\}\s*')
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    submission: Literal[2, 3] = FORMAT
+    submission: Literal[2, 3, 4] = FORMAT
     board: str
     by: str | None = Field(None, max_length=200)
     link: HttpUrl | None = None
@@ -110,13 +121,20 @@ class Submission:
     """The line of each row by its id."""
     summaries: dict[str, RowSummary] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    _samples: dict[str, int] = field(default_factory=dict)
-    """Where in the file the samples of each row are."""
+    _samples: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    """Where in the file's content the samples of each row start, and how many lines they are; None: packed in one."""
 
     @property
     def name(self) -> str:
         """The file's name without its ending."""
-        return self.path.stem
+        return self.path.name.removesuffix(".xz").removesuffix(SUFFIX)
+
+    @cached_property
+    def _content(self) -> IO[bytes]:
+        """To be read in any order."""
+        file = unpacked(self.path, LARGEST_FILE) if self.path.suffix == ".xz" else self.path.open("rb")
+        finalize(self, file.close)
+        return file
 
     def where(self, row_id: str) -> str:
         """How a problem names a row."""
@@ -124,19 +142,27 @@ class Submission:
 
     def samples(self, row: Row) -> list[Any]:
         """The records of a row; raises DataError where they are missing, damaged, too large or not those it names."""
-        if row.samples is None or row.row_id not in self._samples:
-            raise DataError("its samples are not in the file")
-        with self.path.open("rb") as file:
-            file.seek(self._samples[row.row_id])
-            packed = _SAMPLES.match(file.readline(LONGEST_LINE + 1))
-        assert packed is not None
-        data = _unpacked(packed[3], form=packed[2])
-        if hashlib.sha256(data).hexdigest() != row.samples.sha256:
-            raise DataError("its samples are not those that it was computed from (their SHA-256 differs)")
+        data = self.content_of(row)
         try:
             return [*_records(data)]
         except ValueError as error:
             raise DataError(f"its samples are no JSON lines of records with an id ({error})") from None
+
+    def content_of(self, row: Row) -> bytes:
+        """The content of a row's samples file; raises DataError as `samples` does."""
+        if row.samples is None or row.row_id not in self._samples:
+            raise DataError("its samples are not in the file")
+        start, lines = self._samples[row.row_id]
+        self._content.seek(start)
+        if lines is None:
+            packed = _SAMPLES.match(self._content.readline(LONGEST_LINE + 1))
+            assert packed is not None
+            data = _unpacked(packed[3], form=packed[2])
+        else:
+            data = b"".join(islice(self._content, lines))
+        if hashlib.sha256(data).hexdigest() != row.samples.sha256:
+            raise DataError("its samples are not those that it was computed from (their SHA-256 differs)")
+        return data
 
 
 def _records(data: bytes) -> Iterator[dict[str, Any]]:
@@ -152,23 +178,44 @@ def _records(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 def write(path: Path, header: dict[str, Any], parts: Iterable[tuple[Row, RowSummary, bytes]]) -> None:
-    """Write a submission whole or not at all: rows with their summaries and the bytes of their samples files."""
-    rows, summaries, samples = [], [], []
+    """Write a submission whole or not at all: rows with their summaries and the bytes of their samples files.
+
+    It is packed as a whole where its name ends in ``.xz``.
+    """
+    is_packed = path.suffix == ".xz"
+    rows, summaries = list[bytes](), list[bytes]()
+    samples: list[tuple[tuple[str, ...], list[bytes]]] = []
     for row, summary, data in parts:
         rows.append(b'{"row":' + row.to_line().rstrip() + b"}\n")
         summaries.append(summary.model_dump_json(exclude_none=True).encode() + b"\n")
-        packed = base64.b64encode(lzma.compress(data, preset=6 | lzma.PRESET_EXTREME))
-        samples.append(b'{"samples":"%s","xz":"%s"}\n' % (row.row_id.encode(), packed))
-    lines = [*rows, *summaries, *samples]
-    for line in lines:
+        samples.append((_neighbours(row), (_plain if is_packed else _in_a_line)(row, data)))
+    lines = [*rows, *summaries, *(line for _, of in sorted(samples) for line in of)]
+    for line in lines[: 2 * len(rows)] if is_packed else lines:
         if len(line) > LONGEST_LINE:
             raise DataError(
                 f"{path}: a row's samples take {len(line) >> 20} MiB packed, more than {LONGEST_LINE >> 20}"
             )
-    sha256 = hashlib.sha256(b"".join(lines)).hexdigest()
-    with atomic_write(path) as temporary:
-        first = Header(**header, sha256=sha256).model_dump_json().encode() + b"\n"
-        temporary.write_bytes(first + b"".join(lines))
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line)
+    first = Header(**header, submission=PACKED if is_packed else FORMAT, sha256=digest.hexdigest())
+    with atomic_write(path) as temporary, packing(temporary) as file:
+        file.writelines([first.model_dump_json().encode() + b"\n", *lines])
+
+
+def _in_a_line(row: Row, data: bytes) -> list[bytes]:
+    packed = base64.b64encode(lzma.compress(data, preset=6 | lzma.PRESET_EXTREME))
+    return [b'{"samples":"%s","xz":"%s"}\n' % (row.row_id.encode(), packed)]
+
+
+def _plain(row: Row, data: bytes) -> list[bytes]:
+    return [b'{"samples":"%s","lines":%d}\n' % (row.row_id.encode(), data.count(b"\n")), data]
+
+
+def _neighbours(row: Row) -> tuple[str, ...]:
+    """Sorts samples so that what repeats itself stands close together: all of a method on one seed."""
+    attack = row.attack.name if row.attack else ""
+    return row.model.name, str(row.seed), row.method.name, row.task.name, attack, row.row_id
 
 
 def read(path: Path, *, verify: bool = False) -> Submission:
@@ -179,26 +226,34 @@ def read(path: Path, *, verify: bool = False) -> Submission:
         found.problems.append(Problem(ascii(path.name)[1:-1], f"{what}: send a file of its own"))
         return found
     try:
-        with path.open("rb") as file:
+        with opened(path, LARGEST_FILE) as file:
             _read(file, found, verify)
     except OSError as error:
         found.problems.append(Problem(path.name, f"cannot be read ({error.strerror})"))
+    except DataError as error:
+        found.problems.append(Problem(path.name, f"{error}: send it as 'unlearnbench leaderboard add' wrote it"))
     return found
 
 
 def _read(file: BinaryIO, found: Submission, verify: bool) -> None:
     digest = hashlib.sha256()
-    for number, start, line in _lines(file, found):
+    lines = _lines(file, found)
+    for number, start, line in lines:
         if number == 1:
             _take_header(line, found)
             continue
         if verify:
             digest.update(with_newlines(line))
-        packed = _SAMPLES.match(line)
-        if packed is None:
+        packed, plain = _SAMPLES.match(line), _PLAIN.fullmatch(line)
+        if packed is None and plain is None:
             _take(number, line, found)
-        elif found._samples.setdefault(packed[1].decode(), start) != start:
+            continue
+        known = (packed or plain)[1].decode()  # type: ignore[index]
+        place = (start + len(line), int(plain[2])) if plain else (start, None)
+        if found._samples.setdefault(known, place) != place:
             found.problems.append(Problem(f"{found.path.name}:{number}", "samples of a row that has some already"))
+        if plain:
+            _pass_over(lines, place[1] or 0, digest if verify else None)
     if found.header and verify and digest.hexdigest() != found.header.sha256:
         changed = "changed since it was written (the SHA-256 of its lines is another): add the results again"
         found.problems.append(Problem(found.path.name, changed))
@@ -210,6 +265,17 @@ def _read(file: BinaryIO, found: Submission, verify: bool) -> None:
                 found.problems.append(Problem(found.where(row_id), f"the row has no {kind} in the file"))
 
 
+def _pass_over(lines: "Iterator[tuple[int, int, bytes]]", count: int, digest: "hashlib._Hash | None") -> None:
+    """The lines of one row's samples, which are read by whoever wants them."""
+    size = 0
+    for _, _, line in islice(lines, count):
+        size += len(line)
+        if size > LARGEST_SAMPLES:
+            raise DataError(f"a row's samples unpack to more than {LARGEST_SAMPLES >> 20} MiB")
+        if digest:
+            digest.update(with_newlines(line))
+
+
 def _lines(file: BinaryIO, found: Submission) -> Iterator[tuple[int, int, bytes]]:
     """Each line with its number and where it starts; one that is too long ends the reading."""
     number = start = 0
@@ -218,6 +284,7 @@ def _lines(file: BinaryIO, found: Submission) -> Iterator[tuple[int, int, bytes]
         if len(line) > LONGEST_LINE:
             what = f"a line of more than {LONGEST_LINE >> 20} MiB; the rest of the file was not read"
             found.problems.append(Problem(f"{found.path.name}:{number}", what))
+        if len(line) > LONGEST_LINE or len(found.problems) > _ENOUGH:
             return
         yield number, start, line
         start += len(line)

@@ -1,6 +1,6 @@
 """Standings as a `Comparison`, which the reports' renderers print: terminal, Markdown, CSV, LaTeX."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..analysis.columns import Column, scores_of
@@ -32,11 +32,26 @@ ABOUT = {
 """What the columns say that every leaderboard has."""
 
 
-def abouts(board: Board, tables: Iterable[Table] = ()) -> dict[str, str]:
+def abouts(board: Board, tables: Sequence[Table] = ()) -> dict[str, str]:
     """What columns say, by name; a level that only this leaderboard has says which metrics it is the lowest of."""
     levels = {name: of for table in tables for name, of in table.levels.items()} | board.definition.ranking.levels
-    unknown = {name: f"The lowest share of {', '.join(of)}." for name, of in levels.items()}
-    return unknown | ABOUT | {column.metric: column.about for column in board.definition.columns}
+    unknown = {name: f"The lowest share of {', '.join(map(plain, of))}." for name, of in levels.items()}
+    attacked = {name: f"{about}." for table in tables for name, about in attacks_of(table).items()}
+    return unknown | attacked | ABOUT | {column.metric: column.about for column in board.definition.columns}
+
+
+def plain(metric: str) -> str:
+    """A metric of a level without the level, which stands before those of attacks."""
+    return metric.rpartition(": ")[2]
+
+
+def attacks_of(table: Table) -> dict[str, str]:
+    """What the levels of attacks are, by name."""
+    return {
+        each.level: f"{each.level}: of every person what tells most under {', '.join(each.of)}, of the references alike"
+        for each in table.accesses.every
+        if each.level in table.levels
+    }
 
 
 @dataclass(frozen=True)
@@ -62,14 +77,15 @@ def comparison(board: Board, table: Table) -> Comparison:
 
 def notes(board: Board, table: Table) -> Iterator[str]:
     """What a reader must know of the ranking."""
-    references, standings, untold = board.definition.references, table.standings, table.untold
+    references, standings = board.definition.references, table.standings
     yield "=: a tie, as no difference is sure over people and seeds once all pairs are counted (Holm)"
-    levels = "; ".join(f"{name}: {', '.join(of)}" for name, of in table.levels.items())
+    levels = "; ".join(f"{name}: {', '.join(map(plain, of))}" for name, of in table.levels.items())
     yield (
         f"Score: the lowest level, each the lowest share of the way from {references.nothing} (0) to "
         f"{references.ideal} (1) of its metrics ({levels}); in order of its lower bound"
     )
-    yield from (f"{name}: nobody can tell, as {why}" for name, why in untold.items())
+    yield from (f"{name}: nobody can tell, as {why}" for name, why in table.accesses.untold.items())
+    yield from attacks_of(table).values()
     yield from (f"{word}: {WORDS[word]}" for word in dict.fromkeys(each.verdict for each in standings))
     yield from (f"{each.line.method} is not ranked: {each.why_not}" for each in standings if each.why_not)
     if any(standing.is_frozen for standing in standings):

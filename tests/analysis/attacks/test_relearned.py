@@ -16,7 +16,7 @@ from unlearnbench.analysis.facts import Facts
 from unlearnbench.attacks.relearn import CONTROL, STRANGERS, Relearn, RelearnParams
 from unlearnbench.contracts.attack import of_variant
 from unlearnbench.registry import tasks
-from unlearnbench.results.row import Score
+from unlearnbench.results.row import Row, Score
 from unlearnbench.results.store import RowStore
 
 STEPS = (0, 15, 30, 60)
@@ -67,11 +67,21 @@ def records_of(method: str, attack: Relearn, salt: int) -> dict[str, list[dict[s
     return found | {CONTROL: strangers(learned, salt)}
 
 
-def add_attacked(store: RowStore, method: str, told: dict[str, Any], salt: int, seed: int, **changes: Any) -> None:
-    """The row of a method under the attack, appended to the store."""
+def attacked_row(
+    store: RowStore,
+    method: str,
+    told: dict[str, Any],
+    salt: int,
+    seed: int,
+    *,
+    like: str = "",
+    spoiled: bool = False,
+    **changes: Any,
+) -> Row:
+    """A method's row under the attack; it knows what another does (``like``), or its logits are null (``spoiled``)."""
     salt += 100 * seed
     task, attack = tasks.get("fiubench")(tasks.get("fiubench").Options()), Relearn(RelearnParams(**told))
-    found = records_of(method, attack, salt)
+    found = records_of(like or method, attack, salt)
     metrics = attack.overall(task, found)
     for variant, own in found.items():
         metrics |= {of_variant(name, variant): value for name, value in attack.measured(task, own).items()}
@@ -81,7 +91,11 @@ def add_attacked(store: RowStore, method: str, told: dict[str, Any], salt: int, 
         "params": attack.params.model_dump(mode="json"), "variants": [*found], "people": PEOPLE // 2, "questions": 48,
     }  # fmt: skip
     row = row_of(store, method, "fiubench", records, seed, salt=str(told), attack=about, **changes)
-    store.append(row.model_copy(update={"metrics": {name: Score(**asdict(value)) for name, value in metrics.items()}}))
+    if spoiled:
+        nulls = [each | {"logprobs": [None] * len(each["logprobs"])} for each in records]
+        samples = store.write_samples(row.row_id, nulls)
+        row = row.model_copy(update={"samples": samples})
+    return row.model_copy(update={"metrics": {name: Score(**asdict(value)) for name, value in metrics.items()}})
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +110,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Att
         if not role:
             add_method(store, method, seeds=SEEDS, **shares)
         for aux, seed in product(("facts", "ceiling"), SEEDS):
-            add_attacked(store, method, {"aux": aux}, drawn[method], seed, **role)
+            store.append(attacked_row(store, method, {"aux": aux}, drawn[method], seed, **role))
     add_references(store, SEEDS)
     rows = [*store.read()]
     known = attacks_on(rows, lambda row: [*store.read_samples(row)], Facts())

@@ -1,5 +1,6 @@
 """What is asked of attacked rows beside the numbers: controls, guards, versions, and variants that only some have."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 from tests.leaderboard.cheats.attacking import ATTACK, RULE, attack, sent, standing
 from tests.leaderboard.conftest import new_results
 from tests.leaderboard.made_up import add_method, add_references, board_in
+from unlearnbench.cli.leaderboard import drawing
 from unlearnbench.leaderboard.check import check
 from unlearnbench.leaderboard.definition import Board, read_board
 from unlearnbench.leaderboard.rules import problems
+from unlearnbench.leaderboard.site.build import build_site
 from unlearnbench.leaderboard.standings import Table, tables
 from unlearnbench.leaderboard.submission import read
 from unlearnbench.metrics.direction import tells_more
@@ -69,7 +72,7 @@ def test_a_control_that_fails_in_the_references_counts_against_nobody(
     monkeypatch.setattr(attacks.get(ATTACK), "controls", {"retain.never_measured": 0.5})
     table, slow = table_of(sound_board), standing(sound_board, "slow")
     assert (slow.rank, slow.verdict) == (1, "erased")
-    assert "retain.never_measured fails in the references" in table.untold[ATTACK]
+    assert "retain.never_measured fails in the references" in table.accesses.untold[ATTACK]
     assert "weights-write attacks" not in table.levels
 
 
@@ -101,6 +104,15 @@ def sent_as(board: Board, results: RowStore, name: str) -> list[object]:
     return [*add(board, results, board.rows / f"{name}.jsonl").problems]
 
 
+def test_a_reference_that_is_only_shown_need_not_be_attacked(tmp_path: Path) -> None:
+    board = board_of(tmp_path, RULE.replace("[ranking]", 'also = ["pretrain"]\n[ranking]', 1))
+    results = attacked(tmp_path)
+    add_method(results, "pretrain", forget=0.1, role="reference")
+    assert not sent(board, results).problems
+    assert [*standing(board, "pretrain").levels] == ["text", "logits"]
+    assert len(standing(board, "slow").levels) == 3
+
+
 def test_a_prescribed_guard_is_asked_of_those_alone_that_have_one(tmp_path: Path) -> None:
     board = board_of(tmp_path, RULE.replace("group = 32", 'group = 32, guard = "off"'))
     results = attacked(tmp_path)
@@ -116,6 +128,18 @@ def test_rows_of_another_version_and_of_an_unknown_attack_are_named(
     found = [str(each) for each in problems(sound_board, submissions)]
     assert len(found) == 9  # each attacked row, and none of the others
     assert any("slow seed 1 under quantise: made by version 1" in each and "run it again" in each for each in found)
+
+
+def test_pages_say_what_was_tried_and_what_came_back(sound_board: Board, tmp_path: Path) -> None:
+    submissions = [read(path) for path in sound_board.submissions]
+    build_site([(sound_board, submissions, tables(sound_board, submissions))], tmp_path / "site", None, drawing())
+    index = (tmp_path / "site" / "made-up" / "index.html").read_text()
+    assert f"Tried: {ATTACK} (weights-write); of what was forgotten came back: nothing that" in index
+    page = next((tmp_path / "site" / "made-up" / "entries").glob("slow-*.html")).read_text()
+    assert "What came back under attack" in page
+    assert re.search(r"logits 0\.9\d\d ± ", page)  # it knows as little as the retrained model does, attacked or not
+    nothing = next((tmp_path / "site" / "made-up" / "entries").glob("finetune-*.html")).read_text()
+    assert "was there without any attack: 100% [100%, 100%] under quantise" in nothing
 
 
 def test_a_dotted_name_of_an_attack_hides_no_metric() -> None:

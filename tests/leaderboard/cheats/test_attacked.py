@@ -59,7 +59,7 @@ def test_values_may_be_compared_with_the_ideals_before_they_rank(
     assert not sent(board, results).problems
     monkeypatch.setattr(attacks.get(ATTACK), "compared", lambda self, values, ideal: ideal)
     (table,) = tables(board, [read(path) for path in board.submissions])
-    assert ([*table.untold], [*table.levels]) == ([ATTACK], ["text", "logits"])
+    assert ([*table.accesses.untold], [*table.levels]) == ([ATTACK], ["text", "logits"])
 
 
 def test_a_method_that_was_not_attacked_stays_at_home(board: Board, results: RowStore) -> None:
@@ -90,7 +90,7 @@ def test_who_breaks_under_an_attack_is_not_ranked(board: Board, results: RowStor
     assert not sent(board, results).problems
     brittle = standing(board, "brittle")
     assert brittle.rank is None
-    assert f"retain.exact_match under {ATTACK}, 4 bits" in (brittle.why_not or "")
+    assert f"retain.exact_match under {ATTACK} (4 bits)" in (brittle.why_not or "")
     assert brittle.verdict == "broken"
 
 

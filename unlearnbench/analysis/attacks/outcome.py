@@ -66,11 +66,7 @@ def outcomes(attacked: Trio, clean: Trio | None, records: Records) -> dict[str, 
     attack, task = attack_of(attacked.own), task_of(attacked.own)
     found = [by_variant(records(row)) for row in attacked.three]
     whole = [records(row) for row in clean.three] if clean else []
-    rule = levels_of(attack, task)
-    own = attack.levels is not None
-    beside = {
-        name: attack.clean.get(name, task.scored.levels.get(name, ())) if own else of for name, of in rule.items()
-    }
+    rule, beside = levels_of(attack, task), beside_of(attack, task)
     made = {}
     for variant in found[0]:
         of = [each.get(variant, []) for each in found]
@@ -132,6 +128,15 @@ def levels_of(attack: Attack, task: Task) -> Rule:
     return dict([*levels.items()][:1]) if attack.access in ONLY_SAID else levels
 
 
+def beside_of(attack: Attack, task: Task) -> Rule:
+    """The metrics by level of the same questions without the attack."""
+    own = attack.levels is not None
+    return {
+        name: attack.clean.get(name, task.scored.levels.get(name, ())) if own else of
+        for name, of in levels_of(attack, task).items()
+    }
+
+
 def that_count(attack: Attack, variants: Collection[str]) -> list[str]:
     """Of the variants that score, those that make its worst case: the one that is it, or all (`Attack.worst`)."""
     return [attack.worst] if attack.worst in variants else [*variants]
@@ -151,6 +156,11 @@ def _three(attack: Attack, task: Task, rule: Rule, found: Sequence[Sequence[Any]
     own, nothing, ideal = (_values(attack, task, of) for of in found)
     if nothing is None or ideal is None:
         raise DataError("the samples of an attacked reference are not those of its attack")
+    return three_of(attack, rule, own, nothing, ideal)
+
+
+def three_of(attack: Attack, rule: Rule, own: Values | None, nothing: Values, ideal: Values) -> Three:
+    """The values of all three as the attack compares them; raises `NoValues` or `DataError`."""
     if own is None or any(
         nothing.get(metric) and ideal.get(metric) and not own.get(metric)
         for metrics in rule.values()

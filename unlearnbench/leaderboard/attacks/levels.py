@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...analysis.attacks.costs import lost_of, unable_of
-from ...analysis.attacks.outcome import attack_of, levels_of
+from ...analysis.attacks.outcome import attack_of, levels_of, that_count
+from ...analysis.attacks.people.worst import worst
+from ...analysis.attacks.shares import Three
 from ...analysis.lines import Replicate
 from ...analysis.score.levels import gives_away
 from ...analysis.score.references import Trio, task_of
@@ -19,34 +21,65 @@ TOO_CLOSE = "the attacked references are too close"
 
 
 @dataclass(frozen=True)
-class AttackLevels:
-    """The levels that attacks add, by access; of the ``untold`` attacks nobody can tell, and why."""
+class OfAccess:
+    """The attacks that one access allows, with the variants and the metrics of each that make its worst case."""
 
-    levels: Mapping[str, Sequence[str]]
+    level: str
+    of: Mapping[str, tuple[Sequence[str], Sequence[str]]]
+
+    def worst(self, own: Values, nothing: Values, ideal: Values) -> dict[str, Mapping[str, Sequence[float]]]:
+        """Of every person what tells most under any of the attacks, by metrics that are named after the level."""
+        cases = [
+            Three(
+                _some(values_of(name, variant, own), metrics),
+                _some(values_of(name, variant, nothing), metrics),
+                _some(values_of(name, variant, ideal), metrics),
+            )
+            for name, (variants, metrics) in self.of.items()
+            for variant in variants
+        ]
+        return {f"{self.level}: {metric}": of for metric, of in worst(cases).own.items()}
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """By what attackers need, what counts; of the ``untold`` attacks nobody can tell, and why."""
+
+    every: tuple[OfAccess, ...]
     untold: Mapping[str, str]
-    of_attack: Mapping[str, Sequence[str]]
-    """The metrics that each attack brings to the levels."""
 
-    def without(self, names: Sequence[str], levels: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-        """``levels`` without what these attacks bring; one of which nothing is left is left out."""
-        gone = {metric for name in names for metric in self.of_attack.get(name, ())}
-        left = {level: tuple(metric for metric in of if metric not in gone) for level, of in levels.items()}
-        return {level: of for level, of in left.items() if of}
+    def of(self, attacks: Sequence[str]) -> set[str]:
+        """The levels that have a part of these."""
+        return {each.level for each in self.every if any(name in each.of for name in attacks)}
+
+    def worst(self, own: ByReplicate, nothing: ByReplicate, ideal: ByReplicate) -> ByReplicate:
+        """A line's values with those of the worst case of each access on every replicate that the references have."""
+        found: ByReplicate = defaultdict(dict, {at: dict(of) for at, of in own.items()})
+        for at in own:
+            if at in nothing and at in ideal:
+                for each in self.every:
+                    found[at] |= each.worst(own[at], nothing[at], ideal[at])
+        return found
+
+    def levels(self, nothing: ByReplicate, ideal: ByReplicate, least_gap: float) -> dict[str, tuple[str, ...]]:
+        """The metrics of each level in which ``nothing`` and ``ideal`` are apart with all seeds."""
+        found = {}
+        for each in self.every:
+            named = dict.fromkeys(name for of in nothing.values() for name in of if name.startswith(f"{each.level}: "))
+            found[each.level] = tuple(name for name in named if _apart(name, nothing, ideal, least_gap))
+        return {level: of for level, of in found.items() if of}
 
 
-def attack_levels(
-    rule: Definition,
-    attacked: tuple[Attacked, Attacked],
-    nothing: Mapping[Replicate, Values],
-    ideal: Mapping[Replicate, Values],
-) -> AttackLevels:
-    """A level for each access, of the metrics in which ``nothing`` and ``ideal`` are apart with all seeds.
+def accesses(
+    rule: Definition, attacked: tuple[Attacked, Attacked], nothing: ByReplicate, ideal: ByReplicate
+) -> Accesses:
+    """What each access counts by; ``attacked`` are the rows of ``nothing`` and ``ideal``.
 
-    ``attacked`` are their rows, in this order. An attack that counts on both sides (`Attack.two_sided`) ranks nothing:
-    it is shown. Nor does one whose control fails in the references themselves: who could pass it?
+    An attack that counts on both sides (`Attack.two_sided`) ranks nothing: it is shown. Nor does one whose control
+    fails in the references themselves: who could pass it?
     """
-    levels, untold = defaultdict[str, list[str]](list), dict[str, str]()
-    of_attack: dict[str, Sequence[str]] = {}
+    found: dict[str, dict[str, tuple[Sequence[str], Sequence[str]]]] = defaultdict(dict)
+    untold = {}
     for name in rule.attacks:
         rows = [*attacked[0].get(name, {}).values()]
         if not rows or attack_of(rows[0]).two_sided:
@@ -55,14 +88,13 @@ def attack_levels(
         if failed := _failed_by_ideal(attacked[0][name], attacked[1].get(name, {})):
             untold[name] = f"{', '.join(failed)} fails in the references themselves"
             continue
-        wanted = dict.fromkeys(metric for of in levels_of(attack, task_of(rows[0])).values() for metric in of)
-        asked = [name_of(name, variant, metric) for variant in variants_of(rows) for metric in wanted]
-        apart = [each for each in asked if _apart(each, nothing, ideal, rule.ranking.least_gap)]
-        levels[f"{attack.access} attacks"] += apart
-        of_attack[name] = apart
-        if not apart:
+        metrics = [*dict.fromkeys(each for of in levels_of(attack, task_of(rows[0])).values() for each in of)]
+        variants = that_count(attack, variants_of(rows))
+        asked = (name_of(name, variant, metric) for variant in variants for metric in metrics)
+        if not any(_apart(each, nothing, ideal, rule.ranking.least_gap) for each in asked):
             untold[name] = TOO_CLOSE
-    return AttackLevels({access: tuple(of) for access, of in levels.items() if of}, untold, of_attack)
+        found[f"{attack.access} attacks"][name] = variants, metrics
+    return Accesses(tuple(OfAccess(level, of) for level, of in found.items()), untold)
 
 
 def variants_of(rows: Sequence[Row]) -> list[str]:
@@ -89,7 +121,11 @@ def values_of(attack: str, variant: str, values: Values) -> dict[str, Mapping[st
     return {metric.removeprefix(head): of for metric, of in values.items() if metric.startswith(head)}
 
 
-def _apart(name: str, nothing: Mapping[Replicate, Values], ideal: Mapping[Replicate, Values], least_gap: float) -> bool:
+def _some(values: Values, metrics: Sequence[str]) -> Values:
+    return {name: values[name] for name in metrics if name in values}
+
+
+def _apart(name: str, nothing: ByReplicate, ideal: ByReplicate, least_gap: float) -> bool:
     pairs = [(of.get(name), ideal[at].get(name)) for at, of in nothing.items() if at in ideal]
     return bool(pairs) and all(a and b and gives_away(name, a, b) >= least_gap for a, b in pairs)
 
@@ -114,10 +150,18 @@ def lost_under_attack(found: Mapping[str, Sequence[Trio]]) -> Iterator[str]:
     for name, of in found.items():
         if not of or attack_of(of[0].own).two_sided:
             continue
+        by_metric: dict[str, list[str]] = {}
         for variant in variants_of([trio.own for trio in of]):
             lost = Counter(each for trio in of for each in lost_of(task_of(trio.own), trio, variant))
-            often = [each for each, seeds in lost.items() if 2 * seeds > len(of)]
-            yield from (f"{metric} under {name}{f', {variant}' if variant else ''}" for metric in often)
+            for metric, seeds in lost.items():
+                if 2 * seeds > len(of):
+                    by_metric.setdefault(metric, []).append(variant)
+        for metric, variants in by_metric.items():
+            yield f"{metric} under {name}{f' ({_listed(variants)})' if any(variants) else ''}"
+
+
+def _listed(variants: Sequence[str]) -> str:
+    return ", ".join(variants) if len(variants) < 4 else f"{len(variants)} variants"
 
 
 def inconclusive(found: Mapping[str, Sequence[Trio]]) -> dict[str, tuple[str, ...]]:

@@ -81,7 +81,9 @@ class AttackedRows:
 
 
 def lacking(rule: Definition, line: Line, attacked: Attacked) -> Iterator[str]:
-    """Attacks and seeds that a line lacks."""
+    """Attacks and seeds that a line lacks; a reference that is only shown need not be attacked at all."""
+    if line.method in rule.references.also and not attacked:
+        return
     there = {replicate(row) for row in line.rows}
     for name in rule.attacks:
         if missing := sorted(seed for seed, base in there - attacked.get(name, {}).keys()):

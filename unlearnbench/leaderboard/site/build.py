@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import unlearnbench
 
+from ...analysis.attacks.of_lines import AttackOn
 from ...analysis.comparison import Comparison
 from ...analysis.legend import coverage
 from ...analysis.numbers import amount, memory
@@ -23,10 +24,12 @@ from ...runtime.atomic import atomic_folder, require_writable
 from ..definition import Board
 from ..standings import WORDS, Table
 from ..submission import Submission
-from ..table import abouts, comparison, utility, weights
+from ..table import abouts, comparison, plain, utility, weights
+from .attacks import Drawing, shown
 from .data import answers_data, board_data
 from .entries import Entry, counted, entries, interval, mean, people, width
 from .libraries import libraries
+from .outcomes import attacks_on_table
 from .pictures import Pictures
 
 _HERE = Path(__file__).parent
@@ -41,6 +44,9 @@ class Section:
     table: Table
     comparison: Comparison
     entries: list[Entry]
+    attacks: Sequence[AttackOn]
+    attacked: Sequence[Comparison]
+    """Tables of what came back under attacks."""
 
     @property
     def remarks(self) -> list[str]:
@@ -49,12 +55,16 @@ class Section:
 
 
 def build_site(
-    boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]], out: Path, data: Path | None
+    boards: Sequence[tuple[Board, Sequence[Submission], Sequence[Table]]],
+    out: Path,
+    data: Path | None,
+    drawing: Drawing | None = None,
 ) -> int:
     """Write the pages into ``out``, in place of an earlier site there, and return how many there are.
 
-    The new site appears whole or not at all. What else lies in the folder, a ``.git`` or a ``README.md``, stays. Raises
-    StoreError where ``out`` cannot be written or holds something else and no site.
+    ``drawing`` shows attacks by tables and pictures beside the numbers. The new site appears whole or not at all. What
+    else lies in the folder, a ``.git`` or a ``README.md``, stays. Raises StoreError where ``out`` cannot be written or
+    holds something else and no site.
     """
     out = out.resolve()
     before = _of_ours(out)
@@ -62,7 +72,7 @@ def build_site(
     fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("fresh", "old"))
     shutil.rmtree(fresh, ignore_errors=True)
     with atomic_folder(fresh) as folder:
-        pages = _Site(folder, data).write(boards)
+        pages = _Site(folder, data, drawing).write(boards)
     if out.exists():
         for path in out.iterdir():
             if path.name not in before and not (fresh / path.name).exists():
@@ -96,8 +106,8 @@ def _as_script(path: Path, name: str, data: str) -> None:
 class _Site:
     """The files of a site in the making."""
 
-    def __init__(self, folder: Path, data: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, data: Path | None, drawing: Drawing | None) -> None:
+        self.folder, self.drawing = folder, drawing
         self.pictures = Pictures(folder / "pictures", data)
         self.pages = 0
 
@@ -113,7 +123,7 @@ class _Site:
         )
         loaded.filters |= {
             "interval": interval, "mean": mean, "amount": amount, "memory": memory, "utility": utility,
-            "weights": weights, "counted": counted, "people": people,
+            "weights": weights, "counted": counted, "people": people, "plain": plain,
         }  # fmt: skip
         loaded.globals |= {"version": unlearnbench.__version__, "built": utc_now(), "weights": weights, "width": width}
         loaded.globals |= {"arrows": ARROWS, "words": WORDS}
@@ -135,9 +145,14 @@ class _Site:
         return self.pages
 
     def _sections(self, board: Board, submissions: Sequence[Submission], tables: Sequence[Table]) -> Iterator[Section]:
+        summaries = {row_id: summary for each in submissions for row_id, summary in each.summaries.items()}
         for table in tables:
             compared = comparison(board, table)
-            yield Section(table, compared, entries(board, table, compared, submissions, self.pictures))
+            found = entries(board, table, compared, submissions, self.pictures)
+            attacks = attacks_on_table(board, table, summaries)
+            yield Section(
+                table, compared, found, attacks, self.drawing.tables(attacks) if self.drawing and attacks else ()
+            )
 
     def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
         folder = self.folder / board.name
@@ -157,11 +172,18 @@ class _Site:
         (folder / "standings.csv").write_text(tidy([each.comparison for each in sections]), encoding="utf-8")
         for section in sections:
             for entry in section.entries:
-                self._entry(board, section, entry)
+                self._entry(board, section, entry, submissions)
 
-    def _entry(self, board: Board, section: Section, entry: Entry) -> None:
+    def _entry(self, board: Board, section: Section, entry: Entry, submissions: Sequence[Submission]) -> None:
         place = f"{board.name}/entries/{entry.id}"
-        self._page(f"{place}.html", "entry.html.j2", board=board, rule=board.definition, entry=entry, root="../..")
+        facts = {"board": board, "rule": board.definition, "entry": entry, "root": "../.."}
+        if section.attacks:
+            of = {row_id: each for each in submissions for row_id in each.lines}
+            pictures = self.folder / f"{place}-attacks"
+            facts["attacks"] = shown(
+                section.attacks, entry.standing, self.drawing, lambda row: of[row.row_id].samples(row), pictures
+            )
+        self._page(f"{place}.html", "entry.html.j2", **{"attacks": None} | facts)
         rows = b",\n".join(row.to_line().rstrip() for row in entry.rows)
         (self.folder / f"{place}.json").write_bytes(b"[" + rows + b"]\n")
 

@@ -56,7 +56,7 @@ def board_data(board: Board, sections: "Sequence[Section]") -> dict[str, Any]:
         "conditions": rule.ranking.conditions,
         "t": [float(stdtrit(df, 0.975)) for df in range(1, _DEGREES + 1)],
         "entries": [
-            _entry(entry, [*named], _ideal(section, rule.references.ideal, [*named]))
+            _entry(entry, [*named], [*levels], _ideal(section, rule.references.ideal, [*named]))
             for section in sections
             for entry in section.entries
         ],
@@ -70,7 +70,9 @@ def _ideal(section: "Section", method: str, metrics: Sequence[str]) -> dict[str,
     return {name: None if cell is None else cell.mean for name, cell in cells.items()}
 
 
-def _entry(entry: "Entry", metrics: Sequence[str], ideal: dict[str, float | None]) -> dict[str, Any]:
+def _entry(
+    entry: "Entry", metrics: Sequence[str], levels: Sequence[str], ideal: dict[str, float | None]
+) -> dict[str, Any]:
     standing = entry.standing
     return {
         "id": entry.id,
@@ -86,11 +88,15 @@ def _entry(entry: "Entry", metrics: Sequence[str], ideal: dict[str, float | None
         "rank": standing.rank,
         "place": standing.place,
         "means": {"score": _estimate(standing.score), "trace": _estimate(standing.trace)}
-        | {name: _estimate(level) for name, level in standing.levels.items()}
+        | {name: _estimate(standing.levels.get(name)) for name in levels}
         | {name: _estimate(standing.line.metric(name)) for name in metrics},
         "by_seed": {
             name: {_seeds(seeds): value for seeds, value in of.items()}
-            for name, of in (("score", standing.scores), ("trace", standing.traces), *standing.by_level.items())
+            for name, of in (
+                ("score", standing.scores),
+                ("trace", standing.traces),
+                *((level, standing.by_level.get(level, {})) for level in levels),
+            )
         }
         | {name: _by_seed(entry, name) for name in metrics},
         "off_retrained": {name: _off(_by_seed(entry, name), ideal.get(name)) for name in metrics},
