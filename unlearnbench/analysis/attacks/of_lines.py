@@ -184,8 +184,8 @@ def _line(line: Line, beside: References, clean: Clean, records: Records) -> Att
         return AttackedLine(line, {}, ("no such attack is registered here: give its file with --plugin",))
     trios = [(row, beside.trio(row)) for row in line.rows]
     if alone := [str(row.seed) for row, trio in trios if trio is None]:
-        why = f"base and retrained model not attacked alike with seed {', '.join(alone)}; 'run --attack' attacks both"
-        return AttackedLine(line, {}, (why,))
+        said = f"base and retrained model not attacked alike with seed {', '.join(alone)}; 'run --attack' attacks both"
+        return AttackedLine(line, {}, (said,))
     both = [(trio, clean.trio(trio)) for _, trio in trios if trio is not None]
     try:
         found = [outcomes(trio, twin, records) for trio, twin in both]
