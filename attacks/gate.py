@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pydantic import Field
 
-from unlearnbench import Asked, Asking, Attack, AttackParams, MetricValue, attack, gate_of, held, proportion
+from unlearnbench import Asked, Asking, Attack, AttackParams, MetricValue, UsageError, attack, gate_of, held, proportion
 from unlearnbench.metrics.distances import auc
 from unlearnbench.metrics.statistics import RESAMPLES, estimate
 
@@ -70,6 +70,7 @@ class GateAudit(Attack):
         if gate is None:
             run.notes["gate"] = NOT_A_GATE if model.visual_edit else NO_GATE
             return {"open": target.records(model, {"forget": target.victims} | retain)}
+        _must_open(model, target)
         pools = {name: spread(own, self.params.pictures) for name, own in self._pools(target)}
         text = target.victims[0].text
         return {
@@ -163,6 +164,19 @@ def scored(
         }
         for (pool, path, cluster), each in zip(items, told, strict=True)
     ]
+
+
+def _must_open(model: "VLM", target: "Target") -> None:
+    """Raise `UsageError` where pictures are edited though the gate is held open: that is not what is behind it."""
+    import torch
+
+    some = [each for each in target.victims if each.images][:AT_A_TIME]
+    with torch.no_grad(), held(model, "open"):
+        if some and _edited(model, model.prepare(some)):
+            raise UsageError(
+                "attack gate: pictures are edited though the gate is held open, so what is behind it cannot be asked; "
+                "let the edit pass everything while it is held so (unlearnbench.Gate), or leave the attack out"
+            )
 
 
 def _edited(model: "VLM", batch: "Batch") -> bool:

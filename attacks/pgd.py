@@ -239,6 +239,8 @@ class Misled:
         steps = PixelSteps(traced, self.gate, 1 if aim == "closed" else -1, values, self.params)
         score, made, found = steps.score(values), None, []
         said = {"score": score, "threshold": self.gate.threshold, "already": steps.right(score)}
+        if steps.is_flat():
+            said["flat"] = True
         for eps in sorted(self.params.eps):
             if made is None and not said["already"]:
                 made = self._confirmed(steps, steps.misled(eps, rng))
@@ -294,6 +296,14 @@ class PixelSteps:
                 return near.round()
         return None
 
+    def is_flat(self) -> bool:
+        """Whether no pixel of the picture moves the score, so that there is nothing to follow."""
+        import torch
+
+        values = self.values.clone().requires_grad_()
+        score = self.gate.gate_scores([self.traced.see(values)])[0]
+        return not score.requires_grad or not bool(torch.autograd.grad(score, values)[0].any())
+
     def at_random(self, eps: int, rng: Any) -> bool:
         """Whether signs drawn at random mislead the gate, of as many draws as there are starts."""
         import torch
@@ -342,6 +352,8 @@ def _rates(records: Sequence[Mapping[str, Any]]) -> "dict[str, MetricValue]":
         sizes = sorted({each["eps"] for each in mine})
         first = [each for each in mine if each["eps"] == sizes[0]]
         found[f"{aim}.wrong_before"] = _share(first, "already")
+        if any("flat" in each for each in mine):
+            found[f"{aim}.without_gradient"] = _share([{"flat": False} | dict(each) for each in first], "flat")
         able = [each for each in mine if not each["already"]]
         for eps in sizes:
             own = [each for each in able if each["eps"] == eps]

@@ -38,6 +38,8 @@ class QuantiseParams(AttackParams):
 
     @model_validator(mode="after")
     def _as_the_route_can(self) -> Self:
+        if not all(2 <= bits <= 16 for bits in self.bits):
+            raise ValueError("a weight has 2 to 16 bits")
         if self.route.startswith("bnb") and self.bits != (4,):
             raise ValueError(f"route={self.route} has 4 bits alone: leave bits out")
         return self

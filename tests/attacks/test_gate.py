@@ -10,6 +10,9 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from tests.attacks.aimed import Aimed
+from unlearnbench import UsageError
+from unlearnbench.analysis.attacks.columns import attack_tables
 from unlearnbench.analysis.attacks.of_lines import attacks_on
 from unlearnbench.analysis.attacks.outcome import outcomes
 from unlearnbench.analysis.facts import Facts
@@ -23,6 +26,7 @@ from unlearnbench.metrics.statistics import proportion
 from unlearnbench.models.contract.vlm import Batch
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
+from unlearnbench.registry import tasks
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 from unlearnbench.runtime.run import Run, Silent
@@ -95,6 +99,9 @@ def test_methods_without_a_guard_are_compared_with_those_whose_guard_is_off(rows
         assert on.settings == f"guard={guard}"
         assert [line.line.method for line in on.lines][:2] == ["finetune", "retrain"]
         assert len(on.lines) == 4
+    notes = {guard: " ".join(attack_tables([on])[0].notes) for guard, on in by_guard.items()}
+    assert "under gate guard=off: without its guard it is the base: a share of 0 is its definition" in notes["off"]
+    assert "without its guard" not in notes["on"]
     bare = next(line for line in by_guard["off"].lines if line.line.method.startswith("cagul"))
     assert all(row.attack and row.attack.params["guard"] == "off" for row in bare.line.rows)
 
@@ -241,6 +248,16 @@ def test_a_gate_that_does_not_act_as_it_says_is_found_out(random_model: Path, sm
     found = scored(model, gate, {"forget": {ann: "ann"}, "forget crop medium": {bob: "ann"}}, "Who is it?", Run())
     assert [(each["flagged"], each["edited"]) for each in found] == [(True, True), (True, False)]
     assert pool_metrics(found)["gate.as_scored"].value == 0.5
+
+
+def test_a_gate_that_does_not_open_when_it_is_held_is_no_success(random_model: Path, small_data: Path) -> None:
+    """Else what stays hidden would count as forgotten."""
+    model, kind = load(card_for(str(random_model)), "cpu"), tasks.get("fiubench")
+    made, task = GateAudit(GateAudit.Params()), kind(kind.Options())
+    data = task.load(str(small_data), 1)
+    model.see_through(ByName(*(path.name for each in task.sets(data).forget for path in each.images)))
+    with pytest.raises(UsageError, match="pictures are edited though the gate is held open"):
+        made.ask(model, Aimed(made, task, data), Run())  # type: ignore[arg-type]
 
 
 SCORES = {"forget": (3.0, 1.0, 0.5, -1.0), "others": (0.5, -2.0, -3.0), "scenes": (-9.0,)}

@@ -127,6 +127,29 @@ def test_what_a_gate_does_not_give_way_to_is_said(seeing: VLM, picture: Path, tm
     assert rates["closed.wrong_before"].value == 1
 
 
+class Blind(Direction):
+    """A gate that flags everything, whatever it is shown."""
+
+    def gate_scores(self, pictures: Any) -> Tensor:
+        return torch.ones(len(pictures))
+
+
+def test_a_gate_that_gives_no_gradient_is_told(seeing: VLM, picture: Path, tmp_path: Path) -> None:
+    """Not to be misled by steps is no merit of one that gives nothing to follow."""
+    sample = Sample("a", "ann", Asked("Who is this?", (picture,)), "Ann")
+    seeing.visual_edit = Blind(seeing.width)
+    made = PGD(PGDParams(eps=(2,), steps=1, restarts=1))
+    try:
+        found = made.ask(seeing, Here(tmp_path, (sample,)), Run(0))["pictures"]  # type: ignore[arg-type]
+    finally:
+        seeing.visual_edit = None
+    rates = made.measured(None, found)  # type: ignore[arg-type]
+    assert rates["open.without_gradient"].value == 1
+    assert rates["open.misled_2"].value == 0
+    sharp = [{name: value for name, value in each.items() if name != "flat"} for each in found]
+    assert "open.without_gradient" not in made.measured(None, sharp)  # type: ignore[arg-type]
+
+
 class Kept:
     """A journal."""
 

@@ -267,6 +267,12 @@ def test_bitsandbytes_has_four_bits_alone() -> None:
         attack(route="bnb-nf4", bits=(8,))
 
 
+@pytest.mark.parametrize("bits", [0, 1, 17])
+def test_a_weight_has_some_bits(bits: int) -> None:
+    with pytest.raises(ValueError, match="a weight has 2 to 16 bits"):
+        attack(bits=(8, bits))
+
+
 @pytest.mark.parametrize(("route", "name"), [("bnb-nf4", "bitsandbytes"), ("torchao", "torchao")])
 def test_a_library_that_is_not_there_is_named(route: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, name, None)

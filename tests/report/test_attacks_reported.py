@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.analysis.attacks.test_relearned import CLEAN, add_attacked
+from tests.analysis.attacks.test_relearned import CLEAN, attacked_row
 from tests.leaderboard.conftest import new_results
 from tests.leaderboard.made_up import BASE, SEEDS, add_method, add_references
 from unlearnbench.cli import app
@@ -28,10 +28,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method, salt in METHODS.items():
         add_method(store, method, seeds=SEEDS, **CLEAN[method])
         for seed in SEEDS:
-            add_attacked(store, method, {"aux": "facts"}, salt, seed)
+            store.append(attacked_row(store, method, {"aux": "facts"}, salt, seed))
     for seed in SEEDS:
-        add_attacked(store, "finetune", {"aux": "facts"}, 0, seed, role="reference")
-        add_attacked(store, "retrain", {"aux": "facts"}, 1, seed, role="reference", params=BASE)
+        store.append(attacked_row(store, "finetune", {"aux": "facts"}, 0, seed, role="reference"))
+        store.append(attacked_row(store, "retrain", {"aux": "facts"}, 1, seed, role="reference", params=BASE))
     add_references(store, SEEDS)
     return store.folder
 

@@ -167,6 +167,9 @@ def check(
         _refuse(problems)
     count = len(found.submissions)
     typer.echo(f"{found.name}: {count} submission{'s' * (count != 1)}, nothing wrong")
+    for model in found.definition.models:
+        for line in found.doubts(model):
+            typer.echo(f"{model}: {line}", err=True)
 
 
 @app.command()

@@ -18,6 +18,8 @@ from ..registry import did_you_mean
 
 FILE = "leaderboard.toml"
 ROWS = "rows"
+CHECKS = "metrics"
+"""The folder of what `unlearnbench metrics-check` found, a file a model."""
 FOLDER = "leaderboards"
 """Where leaderboards are looked for by name, in the working folder; then among those that ship with the package."""
 
@@ -247,6 +249,18 @@ class Board:
     def submissions(self) -> list[Path]:
         """The files that were sent to it, in the order of their names."""
         return sorted([*self.rows.glob("*.jsonl"), *self.rows.glob("*.jsonl.xz")])
+
+    def doubts(self, model: str) -> list[str]:
+        """What checks say of the metrics that rank methods on a model; raises DataError for a damaged one."""
+        from ..metrics_check.result import read_check
+        from ..metrics_check.trusted import RankedBy
+
+        rule = self.definition
+        found = [read_check(path) for path in sorted((self.folder / CHECKS).glob("*.json"))]
+        asked = {name: task for name, task in rule.tasks.items() if task.split is not None} or rule.tasks
+        weights, metrics = rule.models[model].weights_digest, rule.ranking.forgetting
+        ranked = [RankedBy(model, name, metrics, task.data.fingerprint, weights) for name, task in asked.items()]
+        return [line for each in ranked for line in each.doubts(found)]
 
 
 def read_board(folder: Path) -> Board:

@@ -88,6 +88,7 @@ def notes(board: Board, table: Table) -> Iterator[str]:
     yield from attacks_of(table).values()
     yield from (f"{word}: {WORDS[word]}" for word in dict.fromkeys(each.verdict for each in standings))
     yield from (f"{each.line.method} is not ranked: {each.why_not}" for each in standings if each.why_not)
+    yield from board.doubts(standings[0].line.model) if standings else ()
     if any(standing.is_frozen for standing in standings):
         yield "frozen: the model's weights are as they were, and whoever has them can leave the method out"
 

@@ -18,7 +18,7 @@ def test_a_sentence_says_all_that_was_tried_and_of_each_what_came_back() -> None
         "Tried: relearn, quantise, gate (weights-write), prompt, leak (prompt), picture (picture), "
         "depth (weights-read); of what was forgotten came back: 85% [81%, 89%] under relearn; "
         "was there without any attack: 50% under prompt; held: 3% [-2%, 8%] under picture; broken under quantise; "
-        "inconclusive under gate; cannot tell under leak; not compared with references under depth."
+        "inconclusive under gate; cannot tell under leak; not compared under depth."
     )
 
 

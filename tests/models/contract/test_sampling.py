@@ -91,6 +91,16 @@ def test_answers_are_those_of_a_loop_over_plain_logits(model: VLM, queries: list
         assert found == model.tokenizer.decode(text, skip_special_tokens=True).strip()
 
 
+def test_a_whole_distribution_is_the_same_beside_one_that_is_cut() -> None:
+    """It isn't sorted by itself, and sorting for another row's sake takes nothing from it."""
+    asked, scores = [Asked(str(place)) for place in range(64)], torch.randn(64, 500) * 8
+    cut = [Sampling(seed=1), Sampling(top_p=0.5, seed=1)] * 32
+    alone, beside = (
+        Drawn(asked, rules, torch.device("cpu"))(torch.zeros(64, 1), scores) for rules in ([Sampling(seed=1)] * 64, cut)
+    )
+    assert torch.equal(alone[::2], beside[::2])
+
+
 def test_tokens_come_as_often_as_they_are_likely() -> None:
     """Counts of 4000 draws are within five standard deviations; what top_p cuts off never comes."""
     logits = torch.tensor([2.0, -1.0, 1.0, 0.5, -float("inf")])

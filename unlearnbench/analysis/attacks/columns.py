@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from ...results.row import Row
 from ..columns import Column
 from ..comparison import Comparison
 from ..means import Mean
@@ -93,7 +94,16 @@ def _odd(variant: Variant) -> str:
 
 def _of_all(line: AttackedLine) -> Iterator[str]:
     """What is odd of a method whatever the variant."""
+    if all(_is_base(row) for row in line.line.rows):
+        yield "without its guard it is the base: a share of 0 is its definition, and no finding"
     if line.worst and line.worst.lost_before:
         yield f"had lost {', '.join(line.worst.lost_before)} without the attack"
     if line.worst and line.worst.has_twins and not line.worst.judged:
         yield f"fewer than {FEWEST} questions tell what was kept: where nothing comes back, nothing follows"
+
+
+def _is_base(row: Row) -> bool:
+    """Whether all that a method did was left out of the model that was attacked."""
+    methods = (row.method, row.method.continues) if row.method.continues else (row.method,)
+    off = row.attack is not None and row.attack.params.get("guard") == "off"
+    return off and all(each.frozen_weights for each in methods)

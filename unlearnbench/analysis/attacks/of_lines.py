@@ -148,13 +148,13 @@ def _twice(rows: Sequence[Row], told: Collection[str]) -> bool:
 
 
 def left_out(found: Sequence[AttackOn]) -> list[str]:
-    """What is not told of a method under an attack, or not as a whole, and why: a sentence each."""
-    return [
-        f"{line.line.method} under {on.label} ({on.model}): {why}"
-        for on in found
-        for line in on.lines
-        for why in line.why
-    ]
+    """What is not told of methods under an attack, or not as a whole, and why: a sentence for each reason."""
+    said: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for on in found:
+        for line in on.lines:
+            for why in line.why:
+                said[f"under {on.label} ({on.model})", why][line.line.method] = None
+    return [f"{', '.join(methods)} {under}: {why}" for (under, why), methods in said.items()]
 
 
 def _identities(row: Row) -> list[str]:
@@ -184,7 +184,8 @@ def _line(line: Line, beside: References, clean: Clean, records: Records) -> Att
         return AttackedLine(line, {}, ("no such attack is registered here: give its file with --plugin",))
     trios = [(row, beside.trio(row)) for row in line.rows]
     if alone := [str(row.seed) for row, trio in trios if trio is None]:
-        return AttackedLine(line, {}, (f"base and retrained model not attacked alike with seed {', '.join(alone)}",))
+        said = f"base and retrained model not attacked alike with seed {', '.join(alone)}; 'run --attack' attacks both"
+        return AttackedLine(line, {}, (said,))
     both = [(trio, clean.trio(trio)) for _, trio in trios if trio is not None]
     try:
         found = [outcomes(trio, twin, records) for trio, twin in both]

@@ -30,7 +30,7 @@ _UNTOLD: dict[AttackVerdict | None, str] = {
     "broken": "broken",
     "inconclusive": "inconclusive",
     "cannot tell": "cannot tell",
-    None: "not compared with references",
+    None: "not compared",
 }
 """Of those of which no share is told, what is said."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import UsageError
+from ...runtime.device import launched
 from ..parts import grid
 from ..parts.following import first_word
 from ..parts.launch import heed
@@ -55,6 +56,8 @@ def metrics_check(
     from ...engine.artefacts import Store, default_store
 
     heed(1, "inline")
+    if launched():
+        raise UsageError("metrics-check works in one process: start it without torchrun")
     first_word(quiet=quiet or dry_run)
     store = Store(default_store(asked.store))
     seeds, (nothing, ideal) = _seeds(asked), _references(asked, store, dry=dry_run)

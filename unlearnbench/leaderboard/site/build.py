@@ -47,11 +47,13 @@ class Section:
     attacks: Sequence[AttackOn]
     attacked: Sequence[Comparison]
     """Tables of what came back under attacks."""
+    doubts: Sequence[str]
+    """What checks say of the metrics that rank."""
 
     @property
     def remarks(self) -> list[str]:
-        """What stands beneath the table: scores that rest on fewer questions than there are."""
-        return [*coverage([self.comparison])]
+        """What stands beneath the table: scores that rest on fewer questions than there are, and doubts."""
+        return [*coverage([self.comparison]), *self.doubts]
 
 
 def build_site(
@@ -150,9 +152,9 @@ class _Site:
             compared = comparison(board, table)
             found = entries(board, table, compared, submissions, self.pictures)
             attacks = attacks_on_table(board, table, summaries)
-            yield Section(
-                table, compared, found, attacks, self.drawing.tables(attacks) if self.drawing and attacks else ()
-            )
+            drawn = self.drawing.tables(attacks) if self.drawing and attacks else ()
+            doubts = board.doubts(compared.lines[0].model) if compared.lines else ()
+            yield Section(table, compared, found, attacks, drawn, doubts)
 
     def _board(self, board: Board, submissions: Sequence[Submission], sections: Sequence[Section]) -> None:
         folder = self.folder / board.name

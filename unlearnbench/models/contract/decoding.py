@@ -74,6 +74,7 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
         self._rows = torch.tensor([row for row, _ in drawn], dtype=torch.long, device=device)
         self._generators = [generator(queries[row], rule.seed) for row, rule in drawn]
         self._temperature = torch.tensor([[rule.temperature] for _, rule in drawn], device=device)
+        self._cuts = any(rule.top_p < 1 for _, rule in drawn)
         self._top_p = torch.tensor([[rule.top_p] for _, rule in drawn], dtype=torch.double, device=device)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: D102
@@ -81,15 +82,20 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
             return scores
         numbers = torch.stack([torch.rand(1, generator=each, dtype=torch.double) for each in self._generators])
         own = (scores[self._rows].double() / self._temperature).softmax(-1)
-        ordered, places = own.sort(dim=-1, descending=True, stable=True)
-        beyond = ordered.cumsum(-1) - ordered >= self._top_p  # what likelier tokens hold is enough already
-        kept = own.masked_fill(beyond.gather(-1, places.argsort(-1)), 0)
+        kept = self._likeliest(own) if self._cuts else own
         total = kept.cumsum(-1)
         # A number below the whole, so that the token found has a probability itself.
         chosen = torch.searchsorted(total, numbers.to(total.device) * total[:, -1:], right=True)
         chosen = torch.minimum(chosen, _last(kept))
         only = torch.full_like(scores[self._rows], float("-inf")).scatter_(-1, chosen, 0.0)
         return scores.index_copy(0, self._rows, only)
+
+    def _likeliest(self, own: Tensor) -> Tensor:
+        """The probabilities [rows, vocabulary] without those that likelier tokens need not; sorting takes a while."""
+        ordered, places = own.sort(dim=-1, descending=True, stable=True)
+        beyond = ordered.cumsum(-1) - ordered >= self._top_p  # what likelier tokens hold is enough already
+        beyond &= self._top_p < 1  # else last digits of sums would cut some off
+        return own.masked_fill(beyond.gather(-1, places.argsort(-1)), 0)
 
 
 def _last(kept: Tensor) -> Tensor:
