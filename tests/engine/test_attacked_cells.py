@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from unlearnbench import Asked, Asking, Attack, AttackParams, Sample, Sets, attack
+from unlearnbench import Asked, Asking, Attack, AttackParams, Edit, Method, Sample, Sets, attack, method
 from unlearnbench.cli.parts.grid import GridOptions
 from unlearnbench.config import RunConfig, cells
 from unlearnbench.engine.artefacts import Store
@@ -56,6 +56,36 @@ class Otherwise(Attack):
         louder = Asking(query=lambda sample: Asked(sample.text.upper(), sample.images))
         asked = {"forget": target.victims, "retain": target.utility}
         return {"plain": target.records(model, asked), "loud": target.records(model, asked, louder)}
+
+
+@attack("attacked-wrong")
+class Wrong(Otherwise):
+    """Does in `ask` or `victims` what it must not."""
+
+    class Params(FactorParams):
+        """What it does."""
+
+        what: str = ""
+
+    params: Params
+
+    def victims(self, sets: Any) -> Any:
+        return () if self.params.what == "no victims" else super().victims(sets)
+
+    def ask(self, model: Any, target: Any, run: Any) -> Any:
+        found = super().ask(model, target, run)
+        wrong = {
+            "none": None,
+            "nothing": {},
+            "empty": {"": []},
+            "texts": {"": ["said"]},
+            "name": {"a.b": found["plain"]},
+        }
+        if self.params.what == "weights":
+            next(iter(model.projector_parameters().values())).data.add_(1.0)
+        if self.params.what == "generates":
+            model.generate = lambda *_, **__: ["always this"]
+        return wrong.get(self.params.what, found)
 
 
 @attack("attacked-nothing")
@@ -220,6 +250,47 @@ def test_a_variant_whose_name_cannot_be_told_is_an_error_row(options: dict[str, 
     assert "a variant is called 'a.b'" in str(found[1].error and found[1].error.message)
 
 
+FAULTS = {
+    "weights": "ask changed the model",
+    "generates": "ask changed the model",
+    "none": "ask returned a NoneType",
+    "nothing": "ask returned a dict",
+    "empty": "ask returned a dict",
+    "texts": "ask returned a list under ''",
+    "name": "name variants by letters",
+}
+
+
+def test_what_ask_must_not_do_is_an_error_row_and_spoils_no_other(options: dict[str, Any], place: Path) -> None:
+    """What was altered is not asked again: the next cell's answers are those of a run of its own."""
+    settings = {"attacked-wrong": {"what": (*FAULTS,)}, "attacked-asked": {"utility": (5,)}}
+    both, alone = ("attacked-wrong", "attacked-asked"), ("attacked-asked",)
+    found = _run(options, place / "spoiled", both, settings)
+    faults = {row.attack.params["what"]: row.error for row in found if row.attack and "what" in row.attack.params}
+    assert [name for name, said in FAULTS.items() if said not in str(faults[name])] == [], faults
+    again = _run(options, place / "again", alone, {"attacked-asked": settings["attacked-asked"]})
+    told, expected = (
+        [each["logprobs"] for each in RowStore(folder / "rows").read_samples(rows[-1])]
+        for folder, rows in ((place / "spoiled", found), (place / "again", again))
+    )
+    assert [row.attack.name if row.attack else "" for row in (found[-1], again[-1])] == ["attacked-asked"] * 2
+    assert told == expected
+
+
+def test_an_attack_without_victims_is_refused_before_anything_is_computed(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"attacked-wrong": {"what": ("no victims",)}}
+    with pytest.raises(PluginError, match="nothing that it could bring back"):
+        planned(options, Store(tmp_path), attacks=("attacked-wrong",), tasks=("fiubench",), settings=settings)
+
+
+def _run(options: dict[str, Any], folder: Path, attacks: tuple[str, ...], settings: dict[str, Any]) -> list[Row]:
+    store = Store(folder / "store")
+    plans = planned(options, store, attacks=attacks, tasks=("fiubench",), settings=settings)
+    return [each.row for each in run_grid(plans, RowStore(folder / "rows"), store, Silent())]
+
+
 def _records(row: Row, place: Path) -> list[dict[str, Any]]:
     return [*RowStore(place / "rows").read_samples(row)]
 
@@ -251,6 +322,53 @@ def test_a_model_asked_bare_is_without_what_a_method_put_beside_its_weights(
         by_name["cagul", "attacked-scaled", "off"], by_name["finetune", "attacked-scaled", "on"], strict=True
     ):
         assert torch.tensor(own) == pytest.approx(torch.tensor(base), abs=1e-5)
+
+
+class Hushed(Edit):
+    """Says nothing, by a method of the model that it replaces."""
+
+    def apply(self, model: Any) -> None:
+        model.generate = lambda batch, *_, **__: [""] * len(batch.input_ids)
+
+    def save(self, folder: Path) -> None:
+        (folder / "hushed.txt").write_text("hush")
+
+    @classmethod
+    def load(cls, folder: Path, model: Any) -> "Hushed":
+        return cls()
+
+
+@method("attacked-hush")
+class Hush(Method):
+    """Leaves the weights alone, and guards them by no edit of visual tokens."""
+
+    frozen_weights = True
+
+    @classmethod
+    def edit_class(cls) -> type[Hushed]:
+        return Hushed
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Hushed:
+        return Hushed()
+
+
+def test_with_the_guard_off_nothing_is_left_of_frozen_weights_whatever_they_were_guarded_by(
+    options: dict[str, Any], place: Path
+) -> None:
+    asked = {name: {"guard": ("on", "off")} for name in ("attacked-asked", "attacked-scaled")}
+    store = Store(place / "store")
+    plans = planned(
+        options, store, attacks=(*asked,), tasks=("fiubench",), settings=asked, methods=("finetune", "attacked-hush")
+    )
+    said: dict[tuple[str, str, str], list[str]] = {}
+    for row in (each.row for each in run_grid(plans, RowStore(place / "rows"), store, Silent())):
+        assert row.status == "ok", row.error
+        if row.attack:
+            own = [each["prediction"] for each in _records(row, place)]
+            said[row.method.name, row.attack.name, row.attack.params["guard"]] = own
+    for name in asked:
+        assert not any(said["attacked-hush", name, "on"])
+        assert said["attacked-hush", name, "off"] == said["finetune", name, "on"]
 
 
 @attack("attacked-beside")

@@ -17,7 +17,7 @@ from ..registry import tasks
 from ..runtime.atomic import atomic_write, require_writable
 from ..runtime.run import Journal, Marked, Run
 from .artefacts import PICTURES
-from .handed import VARIANT, checked_evaluation
+from .handed import checked_evaluation, checked_records
 from .keys import digest
 from .planning import Aimed, Plan
 from .stages import PRETRAINED
@@ -175,10 +175,9 @@ def _asked(
     variant = "" if place is None else str(ready.made[-1].said["variants"][place])
     run = Run(plan.cell.seed, runner.progress, journal=_beside(plan, ready.journal))
     aim = Aim(plan, aimed, variant, runner, run, _cost(plan, ready.made), others, facts)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, records in aimed.made.ask(ready.model, aim, run).items():
-        _checked_name(aimed, name)
-        found[named((variant, name))] = records
+    with runner.unaltered(f"attack {aimed.attack.name!r}: ask"):
+        told = aimed.made.ask(ready.model, aim, run)
+    found = {named((variant, name)): records for name, records in checked_records(aimed.made, told).items()}
     notes = {f"{variant}: {name}" if variant else name: note for name, note in run.notes.items()}
     return _Asked(found, ready.made, notes, ready.journal)
 
@@ -208,11 +207,3 @@ def evaluation_of(plan: Plan, aimed: Aimed, found: Mapping[str, list[dict[str, A
     victims = aimed.victims(plan.attacked_sets)
     facts = {"variants": [*found], "people": len(clusters(victims)), "questions": len(victims)}
     return Evaluation(records, metrics, facts)
-
-
-def _checked_name(aimed: Aimed, name: Any) -> None:
-    if not isinstance(name, str) or (name and not VARIANT.fullmatch(name)):
-        raise PluginError(
-            f"attack {aimed.attack.name!r}: ask returned records under {name!r:.40}; name variants by letters, digits, "
-            'spaces and hyphens, "" where there is one alone'
-        )

@@ -100,6 +100,23 @@ def _fault_of_edits(attack: Attack, edits: Any, before: "Imprint") -> str | None
     return None
 
 
+def checked_records(attack: Attack, found: Any) -> dict[str, list[dict[str, Any]]]:
+    """What `Attack.ask` returned, if it is records by the names of variants; raises `PluginError`."""
+    whose = f"attack {attack.name!r}: ask returned"
+    if not isinstance(found, Mapping) or not any(found.values()):
+        empty = " without any record" if isinstance(found, Mapping) else ""
+        raise PluginError(f"{whose} {_kind(found)}{empty}; return what target.records gives, by variant")
+    for name, records in found.items():
+        if not isinstance(name, str) or (name and not VARIANT.fullmatch(name)):
+            raise PluginError(
+                f"{whose} records under {name!r:.40}; name variants by letters, digits, spaces and hyphens, "
+                '"" where there is one alone'
+            )
+        if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+            raise PluginError(f"{whose} {_kind(records)} under {name!r}; return a list of records, dicts each")
+    return dict(found)
+
+
 def _kept(returned: Any, folder: "Path") -> "Path | None":
     """Where tensors were put that somebody may want back; None for anything else."""
     from safetensors import SafetensorError
@@ -122,7 +139,7 @@ def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") 
 
     if edit is None:
         changed = before.changes(model)
-        return f"changed the model in place ({_some(changed)}) and returned nothing; {EDITS}" if changed else None
+        return f"changed the model in place ({some(changed)}) and returned nothing; {EDITS}" if changed else None
     if not isinstance(edit, Edit):
         return f"returned {_kind(edit)}, which is no Edit; {EDITS}"
     if not isinstance(edit, kind := edit_class_of(method)):
@@ -133,7 +150,7 @@ def _fault_of(method: type[Method], edit: Any, model: "VLM", before: "Imprint") 
     # Weights are put together by the first process alone; whether they changed, the others need to be told.
     idle = isinstance(edit, Weights) and distributed.agreed(before.holds(edit.tensors))
     if idle and (changed := before.changes(model)):
-        return f"changed the model in place ({_some(changed)}) and returned the weights that it started from; {EDITS}"
+        return f"changed the model in place ({some(changed)}) and returned the weights that it started from; {EDITS}"
     return None
 
 
@@ -156,7 +173,7 @@ def _not_numbers(folder: "Path") -> str | None:
                 tensor = file.get_tensor(name)
                 if tensor.is_floating_point() and bool((tensor != tensor).any()):  # NaN alone is so
                     found.append(name)
-    return _some(found) if found else None
+    return some(found) if found else None
 
 
 def misdeclared(method: "type[Method]", before: "Imprint", changed: Sequence[str]) -> str | None:
@@ -169,9 +186,9 @@ def misdeclared(method: "type[Method]", before: "Imprint", changed: Sequence[str
     if method.frozen_weights and weights:
         raise PluginError(
             f"method {method.name!r} says that weights stay as they are (frozen_weights), and its edit changes them "
-            f"({_some(weights)}); say frozen_weights = False"
+            f"({some(weights)}); say frozen_weights = False"
         )
-    if not method.frozen_weights and [*changed] == ["visual_edit"]:
+    if not method.frozen_weights and changed and not weights:
         return "the edit changes no weights: with frozen_weights = True attacks can leave it out (guard=off)"
     return None
 
@@ -209,7 +226,7 @@ def _holds_tensors(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(hasattr(each, "detach") for each in value.values())
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """The first name, and how many more there are."""
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
@@ -220,7 +237,7 @@ def plain_notes(whose: str, notes: Any) -> dict[str, Any]:
     plain = Plain()
     found = plain(notes, "run.notes")
     if plain.lost:
-        _log.warning("%s: %s cannot be stored as JSON; a description is kept", whose, _some(plain.lost))
+        _log.warning("%s: %s cannot be stored as JSON; a description is kept", whose, some(plain.lost))
     return found if isinstance(found, dict) else {"notes": found}
 
 
@@ -329,7 +346,7 @@ def _records(task: Task, records: Any) -> list[dict[str, Any]]:
             raise PluginError(f"task {task.name!r}: record {place} is {_kind(record)}; give a dict with an id")
         found.append(plain(record, f"record {place}"))
     if plain.lost:
-        _log.warning("task %r: %s cannot be stored as JSON; a description is kept", task.name, _some(plain.lost))
+        _log.warning("task %r: %s cannot be stored as JSON; a description is kept", task.name, some(plain.lost))
     if type(task).measured is not Task.measured:  # whose rows anybody may check, sample by sample
         _ids(task, found)
     return found

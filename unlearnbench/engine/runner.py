@@ -2,13 +2,14 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import PluginError, StoreError
 from ..models.contract.edits import Alteration
 from ..models.contract.imprint import Imprint
 from ..models.contract.vlm import VLM
@@ -17,12 +18,12 @@ from ..runtime import distributed
 from ..runtime.run import Progress, Run
 from ..training.checkpoint import CheckpointFiles
 from .artefacts import Artefact, Store
-from .handed import idle, misdeclared
+from .handed import idle, misdeclared, some
 from .journal import JournalFile
 from .keys import digest
 from .memory.advice import in_a_sentence
 from .planning import Plan
-from .stages import BASE, Stage, changes, part
+from .stages import BASE, AttackMaker, Stage, changes, is_guard, part
 
 CHECKPOINT_SECONDS = 300.0
 """The least time between two checkpoints of a training, unless the command says otherwise."""
@@ -101,7 +102,7 @@ class Runner:
 
         ``variant`` is the place of the one that is meant, where an attack has made several.
         """
-        bare = plan.aimed is not None and plan.aimed.params.guard == "off"
+        bare = _is_bare(plan)
         name = f"{plan.last.digest} {plan.cell.exact} {bare}"
         if self._kept and not (self._kept.name == name and self._turns_to(variant, plan)):
             self._kept = None  # let the old one go before the new one comes
@@ -114,6 +115,23 @@ class Runner:
             self._kept.variant, self._kept.edit = variant, made[-1].put_on(self._kept.model)
         return Ready(self._kept.model, made, self._journal(plan, made, bare), self._kept.remarks)
 
+    @contextmanager
+    def unaltered(self, who: str) -> Iterator[None]:
+        """See to it that the model that is ready stays as it is; else the next cell would be asked of another.
+
+        Raises `PluginError` where it was changed within. A model in which something failed is not used again either.
+        """
+        assert self._kept is not None  # it is ready
+        before = Imprint.of(model := self._kept.model)
+        try:
+            yield
+        except BaseException:
+            self._kept = None
+            raise
+        if changed := before.changes(model):
+            self._kept = None
+            raise PluginError(f"{who} changed the model ({some(changed)}); leave it as it came, or define change")
+
     def _turns_to(self, variant: int | None, plan: Plan) -> bool:
         """Whether the model that is kept is this variant of its kind, or lacks nothing but to be made it."""
         kept = self._kept
@@ -121,7 +139,7 @@ class Runner:
         return kept.variant == variant or (variant is not None and not plan.absorbs and kept.is_bared())
 
     def _new(self, plan: Plan, made: Sequence[Made], name: str, variant: int | None, *, bare: bool) -> _Kept:
-        model = self._pushed(plan, made[:-1], absorbs=plan.absorbs)
+        model = self._pushed(plan, made[:-1], absorbs=plan.absorbs, bare=bare)
         edit, remarks = self._finish(plan, model, made[-1])
         if bare:
             model.visual_edit = None
@@ -157,16 +175,22 @@ class Runner:
             run = Run(stage.maker.seed, self.progress, checkpoints=checkpoints)
             aside = self.store.root / "quarantine"
             absorbs = plan.absorbs and stage is plan.last
-            return stage.maker.make(lambda: self._pushed(plan, before, absorbs=absorbs), run, folder, aside)
+            bare = _is_bare(plan) and isinstance(stage.maker, AttackMaker)  # a method goes on with all that is there
+            return stage.maker.make(lambda: self._pushed(plan, before, absorbs=absorbs, bare=bare), run, folder, aside)
 
         return make
 
-    def _pushed(self, plan: Plan, made: Sequence[Made], *, absorbs: bool = False) -> VLM:
-        """A fresh pretrained model that has gone through these stages, of which the next one ``absorbs`` the last."""
+    def _pushed(self, plan: Plan, made: Sequence[Made], *, absorbs: bool = False, bare: bool = False) -> VLM:
+        """A fresh pretrained model that has gone through these stages, of which the next one ``absorbs`` the last.
+
+        ``bare``: without those that put something beside the weights and leave these alone.
+        """
         what = f"loading {plan.source.card.name}"
         with in_a_sentence(what, device=plan.device), self.progress.bar("loading the model", 1) as bar:
             model = load(plan.source.card, plan.device)
             for place, each in enumerate(made, start=1):
+                if bare and is_guard(each.stage):
+                    continue
                 each.put_on(model, to_stay=not absorbs or place < len(made))
             bar.advance()
         return model
@@ -175,6 +199,8 @@ class Runner:
         """Put the last stage on: what that put on, and what a row should say of it."""
         if last.part:
             return last.put_on(model), {}
+        if _is_bare(plan) and is_guard(last.stage):
+            return None, {}
         if not changes(last.said):
             said = "the method returned no edit: the row is that of the model it started from"
             return None, {} if plan.method.role == "reference" else {"edit": said}
@@ -242,3 +268,8 @@ class Runner:
             raise StoreError(f"{folder} has vanished; does another run clear the store?")
 
         return self.store.get_or_make(name, key, unforeseen)
+
+
+def _is_bare(plan: Plan) -> bool:
+    """Whether what methods put beside the weights is left out."""
+    return plan.aimed is not None and plan.aimed.params.guard == "off"

@@ -194,6 +194,11 @@ class AttackMaker:
         return edit_class_of(self.attack).load(folder, model)
 
 
+def is_guard(stage: Stage) -> bool:
+    """Whether a stage is of a method that leaves the weights alone, so that all it made stands beside them."""
+    return isinstance(stage.maker, MethodMaker) and stage.maker.method.frozen_weights
+
+
 def part(place: int) -> str:
     """The folder, within an attack's artefact, of the variant at this place."""
     return f"variant-{place}"

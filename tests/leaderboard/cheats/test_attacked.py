@@ -145,6 +145,13 @@ def test_a_variant_that_is_not_named_is_not_hidden(board: Board, results: RowSto
     assert any("attack.variants does not name '4 bits', of which there are samples" in each for each in problems)
 
 
+def test_an_attack_that_says_it_takes_more_than_it_does_is_refused(board: Board, results: RowStore) -> None:
+    add_method(results, "modest", forget=0.1)
+    attack(results, "modest", 0.1, access="prompt")
+    wanted = f"attack.access is prompt, and of {ATTACK} it is weights-write"
+    assert any(wanted in why for why in sent(board, results).left_out)
+
+
 def test_an_attack_in_two_settings_is_one_too_many(tmp_path: Path, results: RowStore) -> None:
     board = read_board(board_in(tmp_path / "open" / "made-up", RULE.replace("params = { group = 32 }\n", "")))
     add_method(results, "twice", forget=0.1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...contracts import Attack, Task
 from ...contracts.attack import Values
-from ...errors import DataError
+from ...errors import DataError, PluginError, UnlearnbenchError
 from ...registry import attacks
 from ...results.row import Row
 from ..score.references import Records, Trio, task_of
@@ -180,8 +180,17 @@ def three_of(attack: Attack, rule: Rule, own: Values | None, nothing: Values, id
             )
         except _DAMAGED as error:
             raise DataError("the samples of an attacked row are not those of its attack") from error
+        except Exception as error:
+            raise _failed("compared", attack, error) from error
 
     return made(own, ideal)
+
+
+def _failed(what: str, attack: Attack, error: Exception) -> UnlearnbenchError:
+    """What a report says of an attack of which something failed that is not the samples' fault."""
+    if isinstance(error, UnlearnbenchError):
+        return error
+    return PluginError(f"attack {attack.name!r}: its {what} failed: {type(error).__name__}: {error}")
 
 
 def _values(attack: Attack, task: Task, records: Sequence[Any]) -> Values | None:
@@ -191,6 +200,8 @@ def _values(attack: Attack, task: Task, records: Sequence[Any]) -> Values | None
         fine = all(math.isfinite(value) for of in values.values() for each in of.values() for value in each)
     except _DAMAGED:
         return None
+    except Exception as error:  # a plug-in's own; what other attacks found must not be lost by it
+        raise _failed("values", attack, error) from error
     return values if fine else None
 
 

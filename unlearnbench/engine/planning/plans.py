@@ -124,6 +124,8 @@ class Aimed(NamedTuple):
             raise PluginError(
                 f"attack {self.attack.name!r}: victims returned what are no samples; return some of the sets'"
             )
+        if not found:
+            raise PluginError(f"attack {self.attack.name!r}: there is nothing that it could bring back: no victims")
         return found
 
     @contextmanager

@@ -34,7 +34,9 @@ def misfits_of(rule: Definition, row: Row) -> Iterator[str]:
             found = as_text(told.params.get(name))[:80]
             yield f"attack.params.{name} is {found}, and this leaderboard wants {as_text(value)[:80]}"
     try:
-        attack_of(row)
+        access = attack_of(row).access
+        if told.access != access:  # tables would show it as harder to come by, or easier, than it is
+            yield f"attack.access is {told.access}, and of {told.name} it is {access}"
     except UnlearnbenchError as error:
         mend = "run it again with this version, or give the --plugin that it was attacked with"
         yield f"{row.method.name[:80]} seed {row.seed} under {told.name[:80]}: {error}: {mend}"
