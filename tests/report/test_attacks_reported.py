@@ -15,6 +15,7 @@ from tests.leaderboard.conftest import new_results
 from tests.leaderboard.made_up import BASE, SEEDS, add_method, add_references
 from unlearnbench.cli import app
 from unlearnbench.errors import UsageError
+from unlearnbench.registry import attacks as registered
 from unlearnbench.results.row import Row
 from unlearnbench.results.store import RowStore
 
@@ -87,6 +88,16 @@ def test_without_an_attacked_row_there_is_nothing_to_show(results: Path) -> None
     code, _, said = report(str(results), "--attacks")
     assert code != 0
     assert said == "--attacks: no row here is of an attack; attack what there is with: unlearnbench run --attack"
+
+
+def test_an_attack_whose_values_fail_takes_no_table_along(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> None:
+        raise RuntimeError("no such scale")
+
+    monkeypatch.setattr(registered.get("relearn"), "values", failing)
+    code, out, said = report(str(results))
+    assert code == 0, said
+    assert "attack 'relearn': its values failed: RuntimeError: no such scale" in " ".join((out + said).split())
 
 
 def of_another_version(results: Path) -> None:

@@ -152,6 +152,16 @@ def test_an_attack_that_says_it_takes_more_than_it_does_is_refused(board: Board,
     assert any(wanted in why for why in sent(board, results).left_out)
 
 
+def test_one_attacked_model_under_several_seeds_is_refused(board: Board, results: RowStore) -> None:
+    add_method(results, "once", forget=0.1)
+    attack(results, "once", 0.1)
+    first, *others = [row for row in results.read() if row.attack and row.method.name == "once"]
+    for row in others:
+        results.append(row.model_copy(update={"samples": first.samples, "metrics": first.metrics}))
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any(f"under {ATTACK} has the very samples of seed {first.seed}" in each for each in problems), problems
+
+
 def test_an_attack_in_two_settings_is_one_too_many(tmp_path: Path, results: RowStore) -> None:
     board = read_board(board_in(tmp_path / "open" / "made-up", RULE.replace("params = { group = 32 }\n", "")))
     add_method(results, "twice", forget=0.1)

@@ -104,6 +104,7 @@ def faults(
         reference = next((each for each in lines if _measures(rule, each, line)), line)
         yield from _attacked_otherwise(of, attacked.of(reference))
         yield from _other_questions(of, attacked.of(reference), summaries)
+        yield from _repeated(of)
     yield from attacked.twice()
     for row in attacked.rows:
         if row.row_id not in seen:
@@ -151,6 +152,16 @@ def _other_questions(
             mine, theirs = (_counts(summaries[each.row_id]) for each in (row, other))
             if any(mine.get(metric) != counts for metric, counts in theirs.items()):  # it may have variants of its own
                 yield row.row_id, f"{row.method.name} seed {row.seed}: other questions under {name} than its reference"
+
+
+def _repeated(own: Attacked) -> Iterator[tuple[str, str]]:
+    """One attacked model that stands under several seeds."""
+    for name, by_seed in own.items():
+        seen: dict[str, Row] = {}
+        for row in by_seed.values():
+            if row.samples and (first := seen.setdefault(row.samples.sha256, row)) is not row:
+                told = f"has the very samples of seed {first.seed}: run it"
+                yield row.row_id, f"{row.method.name} seed {row.seed} under {name} {told}"
 
 
 def _counts(summary: RowSummary) -> dict[str, dict[str, int]]:
