@@ -58,36 +58,6 @@ class Otherwise(Attack):
         return {"plain": target.records(model, asked), "loud": target.records(model, asked, louder)}
 
 
-@attack("attacked-wrong")
-class Wrong(Otherwise):
-    """Does in `ask` or `victims` what it must not."""
-
-    class Params(FactorParams):
-        """What it does."""
-
-        what: str = ""
-
-    params: Params
-
-    def victims(self, sets: Any) -> Any:
-        return () if self.params.what == "no victims" else super().victims(sets)
-
-    def ask(self, model: Any, target: Any, run: Any) -> Any:
-        found = super().ask(model, target, run)
-        wrong = {
-            "none": None,
-            "nothing": {},
-            "empty": {"": []},
-            "texts": {"": ["said"]},
-            "name": {"a.b": found["plain"]},
-        }
-        if self.params.what == "weights":
-            next(iter(model.projector_parameters().values())).data.add_(1.0)
-        if self.params.what == "generates":
-            model.generate = lambda *_, **__: ["always this"]
-        return wrong.get(self.params.what, found)
-
-
 @attack("attacked-nothing")
 class Nothing(Attack):
     """Defines nothing."""
@@ -248,47 +218,6 @@ def test_a_variant_whose_name_cannot_be_told_is_an_error_row(options: dict[str, 
     found = [each.row for each in run_grid(plans, RowStore(place / "rows"), store, Silent())]
     assert [row.status for row in found] == ["ok", "error"]
     assert "a variant is called 'a.b'" in str(found[1].error and found[1].error.message)
-
-
-FAULTS = {
-    "weights": "ask changed the model",
-    "generates": "ask changed the model",
-    "none": "ask returned a NoneType",
-    "nothing": "ask returned a dict",
-    "empty": "ask returned a dict",
-    "texts": "ask returned a list under ''",
-    "name": "name variants by letters",
-}
-
-
-def test_what_ask_must_not_do_is_an_error_row_and_spoils_no_other(options: dict[str, Any], place: Path) -> None:
-    """What was altered is not asked again: the next cell's answers are those of a run of its own."""
-    settings = {"attacked-wrong": {"what": (*FAULTS,)}, "attacked-asked": {"utility": (5,)}}
-    both, alone = ("attacked-wrong", "attacked-asked"), ("attacked-asked",)
-    found = _run(options, place / "spoiled", both, settings)
-    faults = {row.attack.params["what"]: row.error for row in found if row.attack and "what" in row.attack.params}
-    assert [name for name, said in FAULTS.items() if said not in str(faults[name])] == [], faults
-    again = _run(options, place / "again", alone, {"attacked-asked": settings["attacked-asked"]})
-    told, expected = (
-        [each["logprobs"] for each in RowStore(folder / "rows").read_samples(rows[-1])]
-        for folder, rows in ((place / "spoiled", found), (place / "again", again))
-    )
-    assert [row.attack.name if row.attack else "" for row in (found[-1], again[-1])] == ["attacked-asked"] * 2
-    assert told == expected
-
-
-def test_an_attack_without_victims_is_refused_before_anything_is_computed(
-    options: dict[str, Any], tmp_path: Path
-) -> None:
-    settings = {"attacked-wrong": {"what": ("no victims",)}}
-    with pytest.raises(PluginError, match="nothing that it could bring back"):
-        planned(options, Store(tmp_path), attacks=("attacked-wrong",), tasks=("fiubench",), settings=settings)
-
-
-def _run(options: dict[str, Any], folder: Path, attacks: tuple[str, ...], settings: dict[str, Any]) -> list[Row]:
-    store = Store(folder / "store")
-    plans = planned(options, store, attacks=attacks, tasks=("fiubench",), settings=settings)
-    return [each.row for each in run_grid(plans, RowStore(folder / "rows"), store, Silent())]
 
 
 def _records(row: Row, place: Path) -> list[dict[str, Any]]:
