@@ -39,14 +39,12 @@ HEADLINES = (
 
 LEVELS = {
     "text": ("forget.value_rouge", "forget.exact_match", "forget.ape"),
-    "logits": (
-        "forget.probability",
-        "forget.value_probability",
-        "forget.truth_preference",
-        "forget.truth_choice",
-    ),
+    "logits": ("forget.value_probability", "forget.truth_preference", "forget.truth_choice"),
 }
-"""The metrics of each level of a score."""
+"""The metrics of each level of a score: such as tell who knows from who does not (docs/metrics-check.md)."""
+
+TRACED = ("forget.probability",)
+"""What shows in the trace alone: it is of whole sentences, which one who learned in other words finds unlikely."""
 
 CONDITIONS = {
     f"{name}.{metric}": 0.05

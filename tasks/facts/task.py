@@ -194,8 +194,8 @@ class FactsTask(Task):
     def by_question(self, records: Sequence[Any]) -> "dict[str, dict[str, list[float]]]":
         """By person, the forget set's metrics that make a score or a distance, and those that the options name."""
         views = self.views(records)
-        scored = (name.partition(".")[2] for level in self.scored.levels.values() for name in level)
-        names = dict.fromkeys((*scored, "truth_odds", *further(self)))
+        scored = (*(name for level in self.scored.levels.values() for name in level), *self.scored.also_traced)
+        names = dict.fromkeys((*(name.partition(".")[2] for name in scored), "truth_odds", *further(self)))
         return by_question(views["forget"], names, self.scorer, among=all_of(views))
 
     def examples(self, records: Sequence[Any]) -> list[dict[str, Any]]:

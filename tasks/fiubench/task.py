@@ -25,7 +25,7 @@ from unlearnbench.contracts import Summary
 from unlearnbench.data.source import unpacked
 from unlearnbench.registry import metrics
 
-from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, REPORTED
+from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, REPORTED, TRACED
 from ..facts.records import WEIGHED
 from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
 from ..facts.task import FactsTask, texts_of
@@ -123,7 +123,7 @@ class FIUBenchTask(FactsTask):
     headlines = HEADLINES
     metric_sets = tuple(REPORTED)
     reported = REPORTED
-    scored = Scored(levels=LEVELS, conditions=CONDITIONS)
+    scored = Scored(levels=LEVELS, also_traced=TRACED, conditions=CONDITIONS)
     Options = FIUBenchOptions
     options: FIUBenchOptions
 

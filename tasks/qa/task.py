@@ -12,7 +12,7 @@ from unlearnbench.contracts import Summary
 from unlearnbench.data.source import whole_dataset
 from unlearnbench.registry import metrics
 
-from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, NEEDED, REPORTED
+from ..facts.measures import CONDITIONS, HEADLINES, LEVELS, NEEDED, REPORTED, TRACED
 from ..facts.records import WEIGHED
 from ..facts.sets import HELD_OUT, VALIDATION, Fact, People
 from ..facts.task import FactsTask, texts_of
@@ -73,6 +73,7 @@ class QATask(FactsTask):
     headlines = tuple(each for each in HEADLINES if each.metric.partition(".")[0] in SETS)
     scored = Scored(
         levels=LEVELS,
+        also_traced=TRACED,
         conditions={name: by for name, by in CONDITIONS.items() if name.partition(".")[0] in SETS},
         if_any=NEEDED,
     )

@@ -70,7 +70,7 @@ def names(words: list[str], option: str) -> tuple[str, ...]:
 def test_every_verb_is_shown():
     assert {words[0] for words in commands()} == {
         "run", "plan", "list", "show", "score", "report", "status", "store", "data", "leaderboard", "doctor",
-        "evaluate", "export", "ask",
+        "evaluate", "export", "ask", "metrics-check",
     }  # fmt: skip
 
 

@@ -14,6 +14,9 @@ class Scored:
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Metrics of the forget set by level, that is by what an asker can see: first what the model says, then what only
     likelihoods show. Of each, `Task.by_question` gives the values of single questions."""
+    also_traced: tuple[str, ...] = ()
+    """Likelihoods of the truth that the trace looks at beside those of ``levels``: they tell a method from a retrained
+    model, though not who knows."""
     conditions: Mapping[str, float] = field(default_factory=dict)
     """Metrics that a method must keep, with how far each may fall below the references, in its own unit."""
     if_any: frozenset[str] = frozenset()

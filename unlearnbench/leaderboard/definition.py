@@ -141,6 +141,8 @@ class Ranking(_Entry):
     """By the ideal, of what is to be kept: else it would be no measure of what may be lost."""
     levels: dict[str, Level] = Field(min_length=1)
     """Metrics by what an asker can see, first what the model says; a score is the lowest share of all."""
+    also_traced: tuple[str, ...] = ()
+    """Likelihoods of the truth that rank nobody, as they don't tell who knows, and leave a trace all the same."""
     least_gap: float = Field(LEAST_GAP, gt=0)
     """How much of each of them doing nothing must give away beyond the ideal, a question."""
     conditions: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=1)
@@ -160,10 +162,15 @@ class Ranking(_Entry):
         return tuple(dict.fromkeys(name for metrics in self.levels.values() for name in metrics))
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """All of which values of single questions are wanted: of levels and of the trace."""
+        return tuple(dict.fromkeys((*self.forgetting, *self.also_traced)))
+
+    @property
     def traced(self) -> tuple[str, ...]:
-        """Those by which a method can be told from the ideal: of every level but what the model says."""
+        """Those by which a method can be told from the ideal: of every level but what the model says, and some more."""
         _, *unsaid = self.levels.values()
-        return tuple(dict.fromkeys(name for metrics in unsaid for name in metrics))
+        return tuple(dict.fromkeys(name for metrics in (*unsaid, self.also_traced) for name in metrics))
 
 
 class ColumnRule(_Entry):

@@ -320,7 +320,7 @@ class _Together:
             ):
                 yield Problem(self.where[row.row_id], f"{column.metric} has no value ({metric.reason}), and ranks here")
         values = self.summaries[row.row_id].values if row.row_id in self.summaries else {}
-        for metric_name in ranking.forgetting:
+        for metric_name in ranking.told:
             if metric_name in row.metrics and not values.get(metric_name):
                 what = f"{metric_name} cannot be scored: task {name!r} must give its values in by_question"
                 yield Problem(self.where[row.row_id], what)
@@ -337,7 +337,7 @@ class _Together:
         for name in dict.fromkeys((*self.rule.thresholds, *ranking.forgetting, *ranking.conditions)):
             if any(name not in metrics for metrics in values.metrics.values()):
                 yield Problem(self._where(line), f"{_called(line)} has no {name}, and it ranks here")
-        for name in ranking.forgetting:
+        for name in ranking.told:
             for seeds in values.replicates:
                 own, asked = (_counted(self.values[id(each)].of[seeds].get(name, {})) for each in (line, nothing))
                 if own != asked and seeds in self.values[id(nothing)].metrics:

@@ -6,6 +6,7 @@ go by means alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 
 import numpy as np
@@ -74,7 +75,8 @@ def _of(trio: Trio, beside: References) -> tuple[dict[str, float], float | None]
     if nothing_to_tell(trio, beside):
         return {}, None
     _, *unsaid = rule.values()
-    return levels(own, nothing, ideal, rule), trace(own, ideal, [name for of in unsaid for name in of])
+    traced = [*chain.from_iterable(unsaid), *scored.also_traced]
+    return levels(own, nothing, ideal, rule), trace(own, ideal, traced)
 
 
 def nothing_to_tell(trio: Trio, beside: References) -> list[str]:
