@@ -16,13 +16,10 @@ from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
 from ..models.pictures.cache import Picture
 from ..runtime import distributed
-from .params import FinetuneParams, LoRAParams
+from .params import WORTHWHILE, FinetuneParams, LoRAParams
 from .subset import weights_called
 
 Anew = Literal["nothing", "projector", "tower"]
-
-WORTHWHILE = 0.4
-"""The share of a batch's work from which on it is worth packing: less is not, and leaves last digits as they were."""
 
 
 class Trainee(ABC):

@@ -29,6 +29,10 @@ Schedule = Literal["cosine", "constant"]
 TOGETHER = 2**30
 """Numbers up to which AdamW in float32 updates all at once, which takes a further copy of them; more go one by one."""
 
+WORTHWHILE = 0.25
+"""The share of a batch's work from which on it is packed: with less a step is hardly faster, says
+`benchmarks.speed.packing`, and the last digits of what is trained stay as they were."""
+
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 
@@ -89,6 +93,13 @@ class FinetuneParams(TrainParams):
         exclude_if=operator.not_,  # it came later, and where it is not set nothing else has changed
     )
     gradient_checkpointing: bool = Field(False, description="compute activations twice to hold fewer of them")
+    questions_per_picture: int = Field(
+        1,
+        ge=1,
+        description="up to so many questions about a picture follow each other, so that a batch has fewer pictures, "
+        "each of which is read once; 1: in any order",
+        exclude_if=lambda number: number == 1,  # it came later, and where it is not set nothing else has changed
+    )
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}
 
