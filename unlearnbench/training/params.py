@@ -119,6 +119,8 @@ class FinetuneParams(TrainParams):
             batch_size=self.batch_size,
             micro_batch_size=self.micro_batch_size,
             beside=beside,
+            # Beside each other stand questions about other pictures.
+            questions_per_picture=max(1, self.questions_per_picture // beside),
             full=self.full,
             rank=0 if self.full else self.lora.rank,
             projector=self.lora.projector == "full",

@@ -123,27 +123,30 @@ class Paired:
         found = [torch.randint(len(pool), (number,), generator=generator).tolist() for pool in pools]
         if self.at_a_time > 1:
             alike = [sets.forget[index].images or index for index in order]
-            found = [self._of_one_picture(alike, pool, own, generator) for pool, own in zip(pools, found, strict=True)]
+            for turn, pool in enumerate(pools):
+                its = slice(turn, None, len(pools))
+                found[turn][its] = _of_one_picture(alike[its], pool, found[turn][its], generator)
         turns = (place % len(pools) for place in range(number))
         return [pools[turn][found[turn][place]] for place, turn in enumerate(turns)]
 
-    def _of_one_picture(
-        self, alike: Sequence[Hashable], pool: Sequence[Sample], found: Sequence[int], generator: torch.Generator
-    ) -> list[int]:
-        """Places in ``pool`` for samples of which neighbours are ``alike``: of each such row the first one's pictures.
 
-        The others' are then drawn among what is asked about these, all of it once before any twice.
-        """
-        of = defaultdict[Hashable, list[int]](list)
-        for place, sample in enumerate(pool):
-            of[sample.images].append(place)
-        chosen = list[int]()
-        for _, row in groupby(range(len(alike)), key=lambda place: alike[place]):
-            first, *others = row
-            mates = [place for place in of[pool[found[first]].images] if place != found[first]]
-            again = [mates[at] for at in torch.randperm(len(mates), generator=generator).tolist()] + [found[first]]
-            chosen += [found[first], *islice(cycle(again), len(others))]
-        return chosen
+def _of_one_picture(
+    alike: Sequence[Hashable], pool: Sequence[Sample], found: Sequence[int], generator: torch.Generator
+) -> list[int]:
+    """Places in ``pool`` for samples of which neighbours are ``alike``: for each such row the pictures first ``found``.
+
+    The others' are then drawn among what is asked about these, all of it once before any twice.
+    """
+    of = defaultdict[Hashable, list[int]](list)
+    for place, sample in enumerate(pool):
+        of[sample.images].append(place)
+    chosen = list[int]()
+    for _, row in groupby(range(len(alike)), key=lambda place: alike[place]):
+        first, *others = (found[place] for place in row)
+        mates = [place for place in of[pool[first].images] if place != first]
+        again = [mates[at] for at in torch.randperm(len(mates), generator=generator).tolist()]
+        chosen += [first, *islice(cycle([*again, first]), len(others))]
+    return chosen
 
 
 def matching(partners: Partners, sets: Sets) -> dict[str, list[Sample]]:
