@@ -55,7 +55,7 @@ def step(case: Case, trainee: Trainee, each: int) -> tuple[str, str, str]:
                 parameter.grad = None
     plain, fast = (statistics.median(seconds[packed][1:]) for packed in (False, True))
     worst = max(float((one - other).abs().max()) for one, other in zip(*gradients.values(), strict=True))
-    return f"{case.model.spared(batch):.2f}", f"{plain / fast:.2f}", f"{worst:.0e}"
+    return f"{case.model.spared(batch, case.model.look(batch)):.2f}", f"{plain / fast:.2f}", f"{worst:.0e}"
 
 
 if __name__ == "__main__":

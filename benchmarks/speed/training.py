@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,16 +42,16 @@ SEED = 0
 
 
 def compared(
-    case: Case, repeats: int, rate: float, *, full: bool, epochs: int = 1, batch_size: int = 32
+    case: Case, repeats: int, rate: float, *, full: bool, epochs: int = 1, batch_size: int = 32, questions: int = 1
 ) -> dict[str, Any]:
-    """Training on the case's questions, seeing the pictures included; raises AssertionError where weights differ."""
-    taught = [
-        replace(sample, query=Asked(sample.text, (image,)))
-        for image, own in zip(case.images, by_person(len(case.images)), strict=True)
-        for sample in own[: case.questions]
-    ]
+    """Training on the case's questions, seeing the pictures included; raises AssertionError where weights differ.
+
+    With several ``questions`` about a picture in a batch, as large models are trained: under checkpointing too.
+    """
+    taught = lessons(case)
     settings = {"epochs": epochs, "batch_size": batch_size, "full": full, "enough_loss": 1e-9, "learning_rate": RATE}
     settings |= {"lora.rank": 16, "lora.alpha": 32, "lora.dropout": 0}
+    settings |= {"questions_per_picture": questions, "gradient_checkpointing": questions > 1}
     params = resolve(BaseParams, "base", "tiny", settings)
 
     def way(train: Callable[..., dict[str, Tensor]]) -> Way:
@@ -64,7 +65,19 @@ def compared(
     one, other = results.values()
     case.renew()
     facts = {"model": case.name, "visual_tokens": case.visual_tokens, "pictures": len(case.images)}
-    return facts | {"samples": len(taught), "epochs": epochs, "ways": lines, **agreement(one, other, case.must_agree)}
+    facts |= {"samples": len(taught), "epochs": epochs}
+    if questions > 1:
+        facts |= {"questions_per_picture": questions, "gradient_checkpointing": True}
+    return facts | {"ways": lines, **agreement(one, other, case.must_agree)}
+
+
+def lessons(case: Case) -> list[Sample]:
+    """The case's questions with their answers."""
+    return [
+        replace(sample, query=Asked(sample.text, (image,)))
+        for image, own in zip(case.images, by_person(len(case.images)), strict=True)
+        for sample in own[: case.questions]
+    ]
 
 
 def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool) -> dict[str, float]:
@@ -91,11 +104,13 @@ def plain(model: Any, taught: Sequence[Sample], params: BaseParams, clock: Clock
     torch.manual_seed(SEED)
     peft = None if params.full else low_rank(model, params.lora)
     named = {**model.language_parameters(), **model.projector_parameters()} if params.full else adapter_weights(peft)
+    if params.gradient_checkpointing:
+        model.checkpoint_activations()
     with clock, model.training(named) if params.full else model.autocast():
         model.model.train()
         parameters, start = [*named.values()], [weight.detach().clone() for weight in named.values()]
         optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
-        batches = Shuffled(taught, params.batch_size, SEED)
+        batches = Shuffled(taught, params.batch_size, SEED, attrgetter("images"), params.questions_per_picture)
         steps = len(batches) * params.epochs
         schedule = get_cosine_schedule_with_warmup(optimizer, round(steps * params.warmup_ratio), steps)
         for epoch in range(1, params.epochs + 1):

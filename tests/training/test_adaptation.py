@@ -261,7 +261,7 @@ def test_gradients_of_packed_questions_are_those_of_rows_read_one_by_one(
         model = load(card_for(name), "cpu")
         counts = read(model)
         with adapted(model, params, seed=0) as trainee:
-            monkeypatch.setattr(trainee, "packs", lambda batch, packs=packs: packs)
+            monkeypatch.setattr(trainee, "packs", lambda batch, visual, packs=packs: packs)
             trainee.remember()
             step(trainee.parameters)
             state = Unlearning(trainee)
@@ -281,10 +281,12 @@ def test_a_batch_is_packed_where_that_is_worth_it(model: VLM, people: Sets) -> N
     on_one_picture, alone = people.others[:20:3], [*people.others[:2], *people.others[20:60:20]]
     for params in (lora(dropout=0.1), lora(gradient_checkpointing=True), FULL):
         with adapted(load(card_for("tiny-qwen2.5-vl"), "cpu"), params, seed=0) as trainee:
-            assert trainee.packs(trainee.model.prepare(on_one_picture))
-            assert not trainee.packs(trainee.model.prepare(alone))
+            one, other = (trainee.model.prepare(samples) for samples in (on_one_picture, alone))
+            assert trainee.packs(one, trainee.look(one))
+            assert not trainee.packs(other, trainee.look(other))
+            assert not trainee.packs(one, [tokens.clone() for tokens in trainee.look(one)])  # as edits may leave them
             trainee.model.packs = False
-            assert not trainee.packs(trainee.model.prepare(on_one_picture))
+            assert not trainee.packs(one, trainee.look(one))
 
 
 def test_with_dropout_a_packed_question_is_read_as_it_might_be_alone(people: Sets) -> None:
@@ -319,7 +321,7 @@ def test_what_is_spared_is_beginnings_but_one_a_picture(several: tuple[int, ...]
     real = 1 - sum(packed.values()) / sum(rows)
     padded = 1 - len(packed) * max(packed.values()) / (len(rows) * max(rows))
     assert (padded < 0 < real) == (several != (3, 3))
-    assert model.spared(batch) == pytest.approx(min(real, padded))
+    assert model.spared(batch, model.look(batch)) == pytest.approx(min(real, padded))
 
 
 @pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])

@@ -52,31 +52,34 @@ class Trainee(ABC):
         for parameter, value in zip(self.parameters, values, strict=True):
             parameter.copy_(value)
 
-    def look(self, batch: Batch) -> list[Tensor] | None:
+    def look(self, batch: Batch) -> list[Tensor]:
         """The visual tokens that the language model sees, with gradients into what of the way to them is trained."""
         match self.anew:
             case "nothing":
-                return None
+                return self.model.look(batch)
             case "projector":
                 return project_once(self.model, batch)
             case "tower":
                 return encode_once(self.model, batch)
 
-    def packs(self, batch: Batch) -> bool:
+    def packs(self, batch: Batch, visual: Sequence[Tensor]) -> bool:
         """Whether questions about the same pictures are to be read as one sequence: where that is `WORTHWHILE`."""
-        return self.model.spared(batch) >= WORTHWHILE
+        return self.model.spared(batch, visual) >= WORTHWHILE
 
     def log_probabilities(self, batch: Batch) -> tuple[Tensor, ...]:
         """`VLM.answer_log_probabilities` with gradients into what is trained."""
-        return self.model.answer_log_probabilities(batch, self.look(batch), packed=self.packs(batch))
+        visual = self.look(batch)
+        return self.model.answer_log_probabilities(batch, visual, packed=self.packs(batch, visual))
 
     def log_distributions(self, batch: Batch) -> tuple[Tensor, ...]:
         """`VLM.answer_log_distributions` with gradients into what is trained."""
-        return self.model.answer_log_distributions(batch, self.look(batch), packed=self.packs(batch))
+        visual = self.look(batch)
+        return self.model.answer_log_distributions(batch, visual, packed=self.packs(batch, visual))
 
     def hidden(self, batch: Batch, names: Sequence[str], positions: Positions = "all") -> dict[str, tuple[Tensor, ...]]:
         """`VLM.hidden` with gradients into what is trained; within `reference`, of the model before training."""
-        return self.model.hidden(batch, names, positions, self.look(batch), packed=self.packs(batch))
+        visual = self.look(batch)
+        return self.model.hidden(batch, names, positions, visual, packed=self.packs(batch, visual))
 
 
 class OwnWeights(Trainee):

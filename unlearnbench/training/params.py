@@ -146,6 +146,7 @@ class BaseParams(FinetuneParams):
     enough_loss: float = Field(0.0, ge=0, description="stop once an epoch's mean loss per token is below this")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "large": {"questions_per_picture": 8},
         "tiny": {"epochs": 60, "learning_rate": 5e-4, "enough_loss": 0.03},
     }
 

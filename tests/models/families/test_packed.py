@@ -155,12 +155,12 @@ def test_what_cannot_be_packed_is_read_row_by_row(queries: list[Asked], tmp_path
     model = loaded("llava", tmp_path)
     about = [queries[0], queries[2], queries[7]]
     batch = model.prepare(about, answers_for(about))
-    assert model.spared(batch) > 0
+    assert model.spared(batch, model.look(batch)) > 0
     model.packs = False
     with counted(model) as read, torch.no_grad():
         model.answer_log_probabilities(batch, packed=True)
     assert read == [batch.input_ids.numel()]
-    assert model.spared(batch) == 0
+    assert model.spared(batch, model.look(batch)) == 0
     model.packs = True
     model.model.config.get_text_config().layer_types = ["chunked_attention"] * 3
-    assert model.spared(batch) == 0
+    assert model.spared(batch, model.look(batch)) == 0

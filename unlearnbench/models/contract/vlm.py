@@ -295,8 +295,8 @@ class VLM(Network):
         sequence, which is for training. Numbers then differ in their last digits.
         """
 
-    def spared(self, batch: Batch) -> float:
-        """The share of the work of reading ``batch`` that is spared where it is ``packed``; 0 where it cannot be."""
+    def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:
+        """The share of the work of reading a batch that is spared where it is ``packed``; 0 where it cannot be."""
         return 0.0
 
     def answer_log_distributions(

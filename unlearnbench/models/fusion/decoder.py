@@ -79,8 +79,8 @@ class DecoderVLM(VLM):
         """Which tokens see others that come after them [B, L, L], in families that let some."""
         return False
 
-    def spared(self, batch: Batch) -> float:  # noqa: D102
-        return spared_of(batch) if self._may_pack else 0.0
+    def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:  # noqa: D102
+        return spared_of(batch, visual) if self._may_pack else 0.0
 
     @property
     def _may_pack(self) -> bool:

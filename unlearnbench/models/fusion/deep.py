@@ -5,6 +5,7 @@ all of them. So each of these layers can be given visual tokens of its own.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -53,9 +54,9 @@ class DeepFusionVLM(DecoderVLM):
             )
         return [*groups.values()]
 
-    def spared(self, batch: Batch) -> float:
+    def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:
         """Keys and values too, which each of these layers makes of a picture's tokens for every row that has it."""
-        return spared_of(batch, self._crossing_share) if self._may_pack else 0.0
+        return spared_of(batch, visual, self._crossing_share) if self._may_pack else 0.0
 
     @cached_property
     def _crossing_share(self) -> float:

@@ -78,7 +78,7 @@ def can_pack(model: "DecoderVLM") -> bool:
     return {*(kinds or KINDS)} <= KINDS
 
 
-def spared_of(batch: Batch, crossing: float = 0.0) -> float:
+def spared_of(batch: Batch, visual: Sequence[Tensor], crossing: float = 0.0) -> float:
     """The share of a batch's reading that packing saves: of its real tokens or, where that is less, of its padded rows.
 
     Pictures that do not stand in the sequence count by themselves, each of their tokens so many as ``crossing``.
@@ -87,7 +87,7 @@ def spared_of(batch: Batch, crossing: float = 0.0) -> float:
     common = (ends_of(batch) - (batch.attention_mask == 0).sum(1)).clamp_min(0).tolist()
     found: dict[Any, list[int]] = {}
     for row, places in enumerate(batch.by_row):
-        found.setdefault(tuple(id(batch.pictures[place]) for place in places) or row, []).append(row)
+        found.setdefault(tuple(id(visual[place]) for place in places) or row, []).append(row)
     packs = [common[rows[0]] + sum(lengths[row] - common[row] for row in rows) for rows in found.values()]
     seen, once = (
         crossing * sum(batch.pictures[place].count for place in batch.places(rows))
