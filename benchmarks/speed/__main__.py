@@ -109,7 +109,7 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Measurements:
 def at_full_size(
     options: Any, folder: Path, rate: float, device: str = "cuda"
 ) -> dict[str, list[Callable[[], dict[str, Any]]]]:
-    """Evaluation, an adapter's epoch and growth at real shapes."""
+    """Evaluation, an adapter's epochs and growth at real shapes."""
 
     def case(name: str, pictures: int, questions: int) -> Case:
         gc.collect()
@@ -123,10 +123,14 @@ def at_full_size(
         taught = case(name, 2, -(-options.questions // 2))
         return training.compared(taught, options.repeats, rate, full=False, batch_size=BATCH)
 
+    def packed(name: str) -> dict[str, Any]:
+        taught = case(name, 2, 2 * TOGETHER)
+        return training.compared(taught, options.repeats, rate, full=False, batch_size=TOGETHER, questions=TOGETHER)
+
     def grown(name: str) -> dict[str, Any]:
         return growth.in_questions(name, folder, options.repeats, device, 1, FACE, options.dtype)
 
-    measures = {"evaluation": asked, "lora": epoch, "growth": grown}
+    measures = {"evaluation": asked, "lora": epoch, "packed lora": packed, "growth": grown}
     names = options.models.split(",")
     return {part: [lambda m=measure, n=name: m(n) for name in names] for part, measure in measures.items()}
 
