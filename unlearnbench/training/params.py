@@ -133,9 +133,9 @@ class FinetuneParams(TrainParams):
 class BaseParams(FinetuneParams):
     """Finetuning of language model and projector on all pairs; the tower stays frozen unless ``weights`` name it.
 
-    Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
-    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
-    weights, which fits where a full finetune does not.
+    Epochs, rate and weight decay are those of FIUBench's first stage, batch size, order and warm-up ours
+    (docs/methods.md); tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and
+    merged into the weights, which fits where a full finetune does not.
     """
 
     epochs: int = Field(10, ge=1, description="most passes over all pairs")
