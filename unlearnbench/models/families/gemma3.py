@@ -35,7 +35,7 @@ class Gemma3(EarlyFusionVLM):
 
     def _seen_both_ways(self, batch: Batch) -> Tensor:
         """A picture's own tokens see each other."""
-        blocks = get_block_sequence_ids_for_mask(batch.image_mask.int(), batch.image_mask.device)
+        blocks: Tensor = get_block_sequence_ids_for_mask(batch.image_mask.int(), batch.image_mask.device)
         return (blocks[:, None] == blocks[:, :, None]) & batch.image_mask[:, None]
 
     def _encoded(self, visual: list[Tensor]) -> Any:

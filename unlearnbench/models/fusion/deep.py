@@ -61,10 +61,10 @@ class DeepFusionVLM(DecoderVLM):
     @cached_property
     def _crossing_share(self) -> float:
         """What a visual token costs, in tokens of text: by the weights that each goes through."""
-        modules = [self._attention_module(layer) for layer in self.attention_layers]
+        modules: list[Any] = [self._attention_module(layer) for layer in self.attention_layers]
         weights = [each for module in modules for part in (module.k_proj, module.v_proj) for each in part.parameters()]
         layers: Any = self.language_model().layers
-        return sum(each.numel() for each in weights) / sum(each.numel() for each in layers.parameters())
+        return float(sum(each.numel() for each in weights) / sum(each.numel() for each in layers.parameters()))
 
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
         pictures = len(batch.pictures) // len(batch)

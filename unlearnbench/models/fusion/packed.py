@@ -95,7 +95,7 @@ def spared_of(batch: Batch, visual: Sequence[Tensor], crossing: float = 0.0) -> 
     )
     real = (sum(packs) + once) / (sum(lengths) + seen)
     padded = (len(packs) * max(packs) + once) / (batch.input_ids.numel() + seen)
-    return 1 - max(real, padded)
+    return float(1 - max(real, padded))
 
 
 def groups(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[list[int]]:
