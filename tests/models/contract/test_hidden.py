@@ -160,8 +160,9 @@ def test_states_in_training(name: str, checkpointing: bool, full: bool, queries:
         torch.testing.assert_close(torch.cat(found), expected, atol=1e-4, rtol=0)
         own, its = (gradients(loss(states), trainee.parameters) for states in (found, [expected]))
         assert sum(bool(grad.any()) for grad in own) > 3
+        largest = max(float(grad.abs().max()) for grad in its)  # up to 1000 where all weights are disturbed
         for grad, other in zip(own, its, strict=True):
-            torch.testing.assert_close(grad, other, atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(grad, other, atol=1e-4 + 1e-6 * largest, rtol=1e-3)
         with trainee.reference():
             old = torch.cat(trainee.hidden(batch, ["language.1"], "answer")["language.1"])
         assert not old.requires_grad
