@@ -28,7 +28,10 @@ TINY = ("tiny-qwen2.5-vl", "tiny-mllama")
 Measurements = dict[str, list[Callable[[], dict[str, Any]]]]
 """Measurements by what they are of."""
 
-PARTS = ("evaluation", "base", "lora", "cagul", "growth")
+PARTS = ("evaluation", "base", "lora", "packed base", "packed lora", "cagul", "growth")
+
+TOGETHER = 8
+"""Questions about a picture that stand together in a batch, where that is measured."""
 
 
 def main() -> None:
@@ -81,15 +84,20 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Measurements:
         with_all = case(name, large=large, pictures=options.pictures, questions=options.questions)
         return evaluation.compared(with_all, repeats, rate)
 
-    def epochs(name: str, *, full: bool, large: bool) -> dict[str, Any]:
+    def epochs(name: str, *, full: bool, large: bool, questions: int = 1) -> dict[str, Any]:
         taught = case(name, large=large, pictures=5 if large else 20, questions=20)
-        return training.compared(taught, repeats, rate, full=full)
+        return training.compared(taught, repeats, rate, full=full, questions=questions)
+
+    def packed(*, full: bool) -> list[Callable[[], dict[str, Any]]]:
+        return [lambda n=name: epochs(n, full=full, large=True, questions=TOGETHER) for name in TINY]
 
     kinds = [(name, large) for name in TINY for large in (True, False)]
     return {
         "evaluation": [lambda n=name, at=large: asked(n, large=at) for name, large in kinds],
         "base": [lambda n=name, at=large: epochs(n, full=True, large=at) for name, large in kinds],
         "lora": [lambda n=name, at=large: epochs(n, full=False, large=at) for name, large in kinds],
+        "packed base": packed(full=True),
+        "packed lora": packed(full=False),
         "cagul": [lambda name=name: training.cagul(name, 1, rate) for name in TINY],
         "growth": [
             *(lambda name=name: growth.in_questions(name, folder, repeats, "cpu", 2, SIDE) for name in TINY),
@@ -101,7 +109,7 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Measurements:
 def at_full_size(
     options: Any, folder: Path, rate: float, device: str = "cuda"
 ) -> dict[str, list[Callable[[], dict[str, Any]]]]:
-    """Evaluation, an adapter's epoch and growth at real shapes."""
+    """Evaluation, an adapter's epochs and growth at real shapes."""
 
     def case(name: str, pictures: int, questions: int) -> Case:
         gc.collect()
@@ -115,10 +123,14 @@ def at_full_size(
         taught = case(name, 2, -(-options.questions // 2))
         return training.compared(taught, options.repeats, rate, full=False, batch_size=BATCH)
 
+    def packed(name: str) -> dict[str, Any]:
+        taught = case(name, 2, 2 * TOGETHER)
+        return training.compared(taught, options.repeats, rate, full=False, batch_size=TOGETHER, questions=TOGETHER)
+
     def grown(name: str) -> dict[str, Any]:
         return growth.in_questions(name, folder, options.repeats, device, 1, FACE, options.dtype)
 
-    measures = {"evaluation": asked, "lora": epoch, "growth": grown}
+    measures = {"evaluation": asked, "lora": epoch, "packed lora": packed, "growth": grown}
     names = options.models.split(",")
     return {part: [lambda m=measure, n=name: m(n) for name in names] for part, measure in measures.items()}
 

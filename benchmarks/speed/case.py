@@ -38,7 +38,7 @@ class Case:
         dtype: torch.dtype = torch.bfloat16,
     ) -> None:  # fmt: skip
         self.name, self.device = name, torch.device(device)
-        self._side, self._dtype = side, dtype
+        self.side, self._dtype = side, dtype
         self.renew()
         known = by_person(pictures)
         self.images = [_resized(each[0].image, folder, side) for each in known]
@@ -59,7 +59,7 @@ class Case:
     def renew(self) -> None:
         """A model as nobody has changed it."""
         self.model: Any = None  # the old one goes before the new one comes
-        self.model = fresh(self.name, self.device.type, self._side, self._dtype)
+        self.model = fresh(self.name, self.device.type, self.side, self._dtype)
 
     @property
     def must_agree(self) -> bool:

@@ -11,7 +11,10 @@ from typing import Any
 
 from .growth import QUESTIONS
 
-NAMES = {"base": "base, epoch", "lora": "adapter, epoch", "cagul": "CAGUL, joint epoch"}
+NAMES = {
+    "base": "base, epoch", "lora": "adapter, epoch", "packed base": "base, packed epoch",
+    "packed lora": "adapter, packed epoch", "cagul": "CAGUL, joint epoch",
+}  # fmt: skip
 
 
 def tables(report: dict[str, Any]) -> str:

@@ -1,7 +1,10 @@
 """Epochs: of the base's training, of an adapter's and of CAGUL's, each against the plain loop, weights compared."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +20,7 @@ from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase, training_cases
 from unlearnbench.models.contract.edits import Adapter, Weights
+from unlearnbench.runtime.memory import PeakMemory, held_memory
 from unlearnbench.runtime.run import Run
 from unlearnbench.tasks.fiubench.people import split_sets
 from unlearnbench.tasks.fiubench.reader import read
@@ -41,16 +45,17 @@ SEED = 0
 
 
 def compared(
-    case: Case, repeats: int, rate: float, *, full: bool, epochs: int = 1, batch_size: int = 32
+    case: Case, repeats: int, rate: float, *, full: bool, epochs: int = 1, batch_size: int = 32, questions: int = 1
 ) -> dict[str, Any]:
-    """Training on the case's questions, seeing the pictures included; raises AssertionError where weights differ."""
-    taught = [
-        replace(sample, query=Asked(sample.text, (image,)))
-        for image, own in zip(case.images, by_person(len(case.images)), strict=True)
-        for sample in own[: case.questions]
-    ]
+    """Training on the case's questions, seeing the pictures included; raises AssertionError where weights differ.
+
+    With several ``questions`` about a picture in a batch, as large models are trained: under checkpointing too, and
+    the memory of a step is measured.
+    """
+    taught = lessons(case)
     settings = {"epochs": epochs, "batch_size": batch_size, "full": full, "enough_loss": 1e-9, "learning_rate": RATE}
     settings |= {"lora.rank": 16, "lora.alpha": 32, "lora.dropout": 0}
+    settings |= {"questions_per_picture": questions, "gradient_checkpointing": questions > 1}
     params = resolve(BaseParams, "base", "tiny", settings)
 
     def way(train: Callable[..., dict[str, Tensor]]) -> Way:
@@ -60,11 +65,43 @@ def compared(
 
         return run
 
-    lines, results = compare({"plain loop": way(plain), "unlearnbench": way(fast)}, repeats, case.device, rate)
+    lines, results = compare({name: way(train) for name, train in WAYS.items()}, repeats, case.device, rate)
     one, other = results.values()
     case.renew()
     facts = {"model": case.name, "visual_tokens": case.visual_tokens, "pictures": len(case.images)}
-    return facts | {"samples": len(taught), "epochs": epochs, "ways": lines, **agreement(one, other, case.must_agree)}
+    facts |= {"samples": len(taught), "epochs": epochs}
+    if questions > 1:
+        facts |= {"questions_per_picture": questions, "gradient_checkpointing": True}
+        if case.device.type == "cpu" and case.side:
+            facts["peak_megabytes"] = {way: alone(case.name, way, case.side) for way in WAYS}
+    return facts | {"ways": lines, **agreement(one, other, case.must_agree)}
+
+
+def lessons(case: Case) -> list[Sample]:
+    """The case's questions with their answers."""
+    return [
+        replace(sample, query=Asked(sample.text, (image,)))
+        for image, own in zip(case.images, by_person(len(case.images)), strict=True)
+        for sample in own[: case.questions]
+    ]
+
+
+def alone(name: str, way: str, side: int) -> int:
+    """Megabytes that a step of 16 questions, about two pictures, adds at its peak, in a process of its own."""
+    words = [sys.executable, "-m", "benchmarks.speed.training", name, way, str(side)]
+    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])  # noqa: S603
+
+
+def added(name: str, way: str, side: int) -> int:
+    """The same in this process."""
+    with TemporaryDirectory() as folder:
+        case = Case(name, Path(folder), 2, 8, side)
+        settings = {"epochs": 1, "batch_size": 16, "questions_per_picture": 8, "gradient_checkpointing": True}
+        params = resolve(BaseParams, "base", "tiny", settings)
+        held = held_memory("cpu")
+        with PeakMemory("cpu") as memory:
+            WAYS[way](case.model, lessons(case), params, Clock(case.device))
+        return round((memory.peak - held) / 1e6)
 
 
 def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool) -> dict[str, float]:
@@ -91,11 +128,13 @@ def plain(model: Any, taught: Sequence[Sample], params: BaseParams, clock: Clock
     torch.manual_seed(SEED)
     peft = None if params.full else low_rank(model, params.lora)
     named = {**model.language_parameters(), **model.projector_parameters()} if params.full else adapter_weights(peft)
+    if params.gradient_checkpointing:
+        model.checkpoint_activations()
     with clock, model.training(named) if params.full else model.autocast():
         model.model.train()
         parameters, start = [*named.values()], [weight.detach().clone() for weight in named.values()]
         optimizer = torch.optim.AdamW(parameters, lr=params.learning_rate, weight_decay=params.weight_decay)
-        batches = Shuffled(taught, params.batch_size, SEED)
+        batches = Shuffled(taught, params.batch_size, SEED, attrgetter("images"), params.questions_per_picture)
         steps = len(batches) * params.epochs
         schedule = get_cosine_schedule_with_warmup(optimizer, round(steps * params.warmup_ratio), steps)
         for epoch in range(1, params.epochs + 1):
@@ -109,6 +148,10 @@ def plain(model: Any, taught: Sequence[Sample], params: BaseParams, clock: Clock
         model.model.eval()
         assert any(not torch.equal(*pair) for pair in zip(start, parameters, strict=True)), "nothing was trained"
     return {name: weight.detach().clone() for name, weight in named.items()}
+
+
+WAYS = {"plain loop": plain, "unlearnbench": fast}
+"""The ways of training, by what tables call them."""
 
 
 def adapter_weights(peft: Any) -> dict[str, Any]:
@@ -163,3 +206,7 @@ def discriminator(name: str, params: CAGULParams, cases: list[TrainingCase]) -> 
 def numbered(parameters: Sequence[Tensor]) -> dict[str, Tensor]:
     """Weights by their place."""
     return {str(place): parameter.detach() for place, parameter in enumerate(parameters)}
+
+
+if __name__ == "__main__":
+    print(added(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -73,6 +73,18 @@ def test_the_plain_loop_of_an_epoch_gives_the_same_weights(name: str, full: bool
     assert plain["tflop"] > fast["tflop"] > 0
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_packed_epochs_give_the_weights_of_the_plain_loop_for_less(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under checkpointing, 8 questions about each of 2 pictures in a batch; memory is left to real sizes."""
+    monkeypatch.setattr(training, "alone", lambda *_: 1)
+    found = training.compared(Case(name, tmp_path, 2, 8, 196), 1, 1e11, full=True, batch_size=16, questions=8)
+    assert found["largest_difference"] < 1e-5
+    plain, fast = found["ways"].values()
+    assert plain["tflop"] > (2 if name == TINY[0] else 1.2) * fast["tflop"]
+
+
 def test_every_further_question_costs_the_same(tmp_path: Path) -> None:
     """Operations are deterministic: asked as many at a time, four times the questions take at most four times as many.
 
@@ -96,7 +108,7 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("benchmarks.speed.__main__.BATCH", 1)
     options = argparse.Namespace(questions=2, repeats=1, dtype=torch.bfloat16, models=",".join(LARGE))
     parts = at_full_size(options, tmp_path, 1e11, "cpu")
-    assert parts.keys() == {"evaluation", "lora", "growth"}
+    assert parts.keys() == {"evaluation", "lora", "packed lora", "growth"}
     assert parts["evaluation"][0]()["visual_tokens"] == (448 // 28) ** 2
     assert parts["lora"][1]()["visual_tokens"] == 4 * 1601
 

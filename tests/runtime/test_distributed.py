@@ -19,6 +19,7 @@ Run = Callable[[Sequence[str]], "CompletedProcess[str]"]
 SETTINGS = [
     "base.epochs=1",
     "base.batch_size=15",  # 120 pairs: uneven parts
+    "base.questions_per_picture=5",  # packed, by one process as by two
     "cagul.epochs=1",
     "cagul.batch_size=25",
     "cagul.learning_rate=3e-4",  # Adam makes steps of this size out of gradients that are rounding alone

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,6 @@ from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.qwen2_5_vl import Qwen2_5_VL
 from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
-from unlearnbench.models.fusion.prefix import spared
 from unlearnbench.training.adaptation import adapted, target_layers
 from unlearnbench.training.losses import answer_nll, kl_from_reference
 from unlearnbench.training.params import FinetuneParams, LoRAParams
@@ -222,45 +222,53 @@ def test_a_half_precision_model_is_trained_in_full_precision(few: list[Sample], 
 
 
 # ------------------------------------------------------------------------------------------------ what prompts share
-SHARING = {
+def lora(**settings: Any) -> FinetuneParams:
+    return FinetuneParams(
+        lora=LoRAParams(rank=4, alpha=8, dropout=settings.pop("dropout", 0.0), projector=settings.pop("beside", False)),
+        **settings,
+    )
+
+
+PACKED = {
     "full": FULL,
-    "lora": FinetuneParams(lora=LoRAParams(rank=4, alpha=8, dropout=0.0)),
-    "lora and projector": FinetuneParams(lora=LoRAParams(rank=4, alpha=8, dropout=0.0, projector=True)),
+    "full, checkpointing": FinetuneParams(full=True, gradient_checkpointing=True),
+    "lora": lora(),
+    "lora, checkpointing": lora(gradient_checkpointing=True),
+    "lora and projector": lora(beside=True),
 }
 
 
 def read(model: VLM) -> list[int]:
-    """Grows by the number of tokens whenever the language model's first block reads some."""
+    """Grows by the number of rows whenever the language model's first block reads some."""
     counts: list[int] = []
     block = model.language_model().layers[0]  # type: ignore[index,union-attr]
     block.register_forward_pre_hook(  # type: ignore[union-attr]
-        lambda _, args, kwargs: counts.append((args[0] if args else kwargs["hidden_states"]).shape[:2].numel()),
+        lambda _, args, kwargs: counts.append(len(args[0] if args else kwargs["hidden_states"])),
         with_kwargs=True,
     )
     return counts
 
 
-@pytest.mark.parametrize("params", SHARING.values(), ids=[*SHARING])
+@pytest.mark.parametrize("params", PACKED.values(), ids=[*PACKED])
 @pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])
-def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
+def test_gradients_of_packed_questions_are_those_of_rows_read_one_by_one(
     name: str, params: FinetuneParams, people: Sets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Questions on a picture of three people, every third of each, and one more; each against the plain way."""
-    monkeypatch.setattr("unlearnbench.training.adaptation.WORTHWHILE", 0.01)
     samples = [*people.others[:15:3], *people.others[20:38:3], people.others[40], *people.others[60:69:3]]
-    gradients, tokens = [], []
-    for shared in (True, False):
+    gradients, rows = [], []
+    for packs in (True, False):
         model = load(card_for(name), "cpu")
-        model.shares_prefixes = shared
         counts = read(model)
         with adapted(model, params, seed=0) as trainee:
+            monkeypatch.setattr(trainee, "packs", lambda batch, visual, packs=packs: packs)
             trainee.remember()
             step(trainee.parameters)
             state = Unlearning(trainee)
             (state.nll(samples) + state.kl(samples)).backward()  # type: ignore[no-untyped-call]
             gradients.append([parameter.grad for parameter in trainee.parameters])
-        tokens.append(sum(counts))
-    assert tokens[0] < 0.95 * tokens[1]
+        rows.append(sum(counts))
+    assert rows == [3 * 4, 3 * len(samples)]  # what it says, before and now, and the loss
     for one, other in zip(*gradients, strict=True):
         assert one is not None
         assert other is not None
@@ -268,42 +276,52 @@ def test_gradients_are_those_of_prompts_that_are_read_from_their_start(
         torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    "why", ["dropout", "dropout of the model", "checkpointing", "checkpointed before", "too little"]
-)
-def test_prompts_are_read_from_their_start_where_sharing_is_another_maths_or_no_use(
-    why: str, model: VLM, people: Sets
-) -> None:
-    on_one_picture = people.others[:20:3]
-    few_share = [*on_one_picture[:2], *people.others[1:3]] if why == "too little" else on_one_picture
-    params = FinetuneParams(
-        lora=LoRAParams(rank=4, dropout=0.1 if why == "dropout" else 0.0),
-        gradient_checkpointing=why == "checkpointing",
-    )
-    if why == "dropout of the model":  # as Llama-3.2-Vision's is called
-        model.model.config.get_text_config().dropout = 0.1
-    if why == "checkpointed before":
-        model.checkpoint_activations()
-    with adapted(model, params, seed=0) as trainee:
-        batch = model.prepare(few_share)
-        assert spared(batch) > 0
-        assert not trainee.shares(batch)
-    fine = FinetuneParams(lora=LoRAParams(rank=4, dropout=0.0))
-    with adapted(load(card_for("tiny-qwen2.5-vl"), "cpu"), fine, seed=0) as trainee:
-        assert trainee.shares(trainee.model.prepare(on_one_picture))
+def test_a_batch_is_packed_where_that_is_worth_it(model: VLM, people: Sets) -> None:
+    """Whatever else is set; not where few share a picture, nor in a family that cannot."""
+    on_one_picture, alone = people.others[:20:3], [*people.others[:2], *people.others[20:60:20]]
+    for params in (lora(dropout=0.1), lora(gradient_checkpointing=True), FULL):
+        with adapted(load(card_for("tiny-qwen2.5-vl"), "cpu"), params, seed=0) as trainee:
+            one, other = (trainee.model.prepare(samples) for samples in (on_one_picture, alone))
+            assert trainee.packs(one, trainee.look(one))
+            assert not trainee.packs(other, trainee.look(other))
+            assert not trainee.packs(one, [tokens.clone() for tokens in trainee.look(one)])  # as edits may leave them
+            trainee.model.packs = False
+            assert not trainee.packs(one, trainee.look(one))
 
 
-def test_spared_is_what_beginnings_but_one_a_picture_hold(model: VLM, people: Sets) -> None:
-    samples = [*people.others[:9:3], *people.others[20:26:3], people.others[40]]
+def test_with_dropout_a_packed_question_is_read_as_it_might_be_alone(people: Sets) -> None:
+    """Mean and spread of a question's loss over many draws are those of the plain way."""
+    samples, draws = people.others[:4:2], 40
+    with adapted(load(card_for("tiny-qwen2.5-vl"), "cpu"), lora(dropout=0.5), seed=0) as trainee, torch.no_grad():
+        step(trainee.parameters, 0.05)
+        batch = trainee.model.prepare(samples, [sample.answer for sample in samples])
+        found = [
+            torch.stack(
+                [answer_nll(trainee.model.answer_log_probabilities(batch, packed=packed)) for _ in range(draws)]
+            )
+            for packed in (False, True)
+        ]
+    spread = found[0].std(0)
+    assert (spread > 0.01).all()
+    assert ((found[0].mean(0) - found[1].mean(0)).abs() < 4 * spread * (2 / draws) ** 0.5).all()
+    assert (found[1].std(0) / spread - 1).abs().max() < 0.4
+
+
+@pytest.mark.parametrize("several", [(3, 3), (1, 8, 1, 1)], ids=["even", "uneven"])
+def test_what_is_spared_is_beginnings_but_one_a_picture(several: tuple[int, ...], model: VLM, people: Sets) -> None:
+    """Of real tokens; or of padded rows where that is less, as where one picture has most of the questions."""
+    samples = [people.others[20 * who + which] for who, number in enumerate(several) for which in range(number)]
     batch = model.prepare(samples, [sample.answer for sample in samples])
-    spare, whole, seen = 0, 0, set()
+    rows, packed = list[int](), dict[Path, int]()
     for row, sample in enumerate(samples):
         ids = batch.input_ids[row][batch.attention_mask[row].bool()].tolist()
-        whole += len(ids)
-        if sample.image in seen:
-            spare += len(ids) - ids[::-1].index(model.image_token_id)
-        seen.add(sample.image)
-    assert spared(batch) == spare / whole > 0
+        rows.append(len(ids))
+        rest = ids[::-1].index(model.image_token_id)
+        packed[sample.image] = packed.get(sample.image, len(ids) - rest) + rest
+    real = 1 - sum(packed.values()) / sum(rows)
+    padded = 1 - len(packed) * max(packed.values()) / (len(rows) * max(rows))
+    assert (padded < 0 < real) == (several != (3, 3))
+    assert model.spared(batch, model.look(batch)) == pytest.approx(min(real, padded))
 
 
 @pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])

@@ -66,7 +66,8 @@ class Footprint:
 
     ``samples`` go through the language model in all, epochs included. A step takes ``batch_size`` items,
     ``micro_batch_size`` of them at a time (all, if None), each of which is ``beside`` samples: two for a pair. Where
-    only a ``share`` of the items needs a pass with gradients, the others are left out.
+    only a ``share`` of the items needs a pass with gradients, the others are left out. Up to ``questions_per_picture``
+    samples that share their pictures stand together.
 
     What is trained is one of these: all weights of language model and projector (``full``, cut up among processes); an
     adapter of some ``rank``, with ``projector`` all of the projector's weights beside it; ``subset`` many of the
@@ -80,6 +81,7 @@ class Footprint:
     batch_size: int = 1
     micro_batch_size: int | None = None
     beside: int = 1
+    questions_per_picture: int = 1
     share: float = 1.0
     full: bool = False
     rank: int = 0

@@ -155,6 +155,12 @@ def shared_out(items: Sequence[T]) -> Sequence[T]:
     return items[place() :: processes()]
 
 
+def stretch(items: Sequence[T]) -> Sequence[T]:
+    """The part of ``items`` that falls to this process where neighbours are to stay together."""
+    each = -(-len(items) // processes())
+    return items[place() * each : (place() + 1) * each]
+
+
 # --------------------------------------------------------------------------------------------------------- training
 def same_start(parameters: Sequence[nn.Parameter]) -> None:
     """Give ``parameters`` that are not cut up the first process' values."""

@@ -14,16 +14,12 @@ from ..errors import PluginError, UsageError
 from ..models.contract.edits import Adapter, Trained, Weights, quiet
 from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM, Batch
-from ..models.fusion.prefix import spared
 from ..models.pictures.cache import Picture
 from ..runtime import distributed
-from .params import FinetuneParams, LoRAParams
+from .params import WORTHWHILE, FinetuneParams, LoRAParams
 from .subset import weights_called
 
 Anew = Literal["nothing", "projector", "tower"]
-
-WORTHWHILE = 0.4
-"""The share of a batch's tokens from which on it is worth reading pictures apart from what follows them."""
 
 
 class Trainee(ABC):
@@ -33,9 +29,8 @@ class Trainee(ABC):
     nothing, the projector's work alone, or the vision tower's too.
     """
 
-    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, anew: Anew, may_share: bool) -> None:
+    def __init__(self, model: VLM, parameters: Sequence[nn.Parameter], *, anew: Anew) -> None:
         self.model, self.parameters, self.anew = model, list(parameters), anew
-        self.may_share = may_share and not drops(model)
 
     def remember(self) -> None:  # noqa: B027
         """Keep what `reference` needs; to be called before training. An adapter needs nothing."""
@@ -57,46 +52,46 @@ class Trainee(ABC):
         for parameter, value in zip(self.parameters, values, strict=True):
             parameter.copy_(value)
 
-    def look(self, batch: Batch) -> list[Tensor] | None:
+    def look(self, batch: Batch) -> list[Tensor]:
         """The visual tokens that the language model sees, with gradients into what of the way to them is trained."""
         match self.anew:
             case "nothing":
-                return None
+                return self.model.look(batch)
             case "projector":
                 return project_once(self.model, batch)
             case "tower":
                 return encode_once(self.model, batch)
 
-    def shares(self, batch: Batch) -> bool:
-        """Whether what the batch's prompts have in common is to be read once: never if that changed the maths.
-
-        It would with dropout, which is drawn for every row. For less than `WORTHWHILE` it is not worth a second pass.
-        """
-        return self.may_share and spared(batch) >= WORTHWHILE
+    def packs(self, batch: Batch, visual: Sequence[Tensor]) -> bool:
+        """Whether questions about the same pictures are to be read as one sequence: where that is `WORTHWHILE`."""
+        return self.model.spared(batch, visual) >= WORTHWHILE
 
     def log_probabilities(self, batch: Batch) -> tuple[Tensor, ...]:
         """`VLM.answer_log_probabilities` with gradients into what is trained."""
-        return self.model.answer_log_probabilities(batch, self.look(batch), shared=self.shares(batch))
+        visual = self.look(batch)
+        return self.model.answer_log_probabilities(batch, visual, packed=self.packs(batch, visual))
 
     def log_distributions(self, batch: Batch) -> tuple[Tensor, ...]:
         """`VLM.answer_log_distributions` with gradients into what is trained."""
-        return self.model.answer_log_distributions(batch, self.look(batch), shared=self.shares(batch))
+        visual = self.look(batch)
+        return self.model.answer_log_distributions(batch, visual, packed=self.packs(batch, visual))
 
     def hidden(self, batch: Batch, names: Sequence[str], positions: Positions = "all") -> dict[str, tuple[Tensor, ...]]:
         """`VLM.hidden` with gradients into what is trained; within `reference`, of the model before training."""
-        return self.model.hidden(batch, names, positions, self.look(batch), shared=self.shares(batch))
+        visual = self.look(batch)
+        return self.model.hidden(batch, names, positions, visual, packed=self.packs(batch, visual))
 
 
 class OwnWeights(Trainee):
     """Some of the model's weights themselves. The reference is a copy of their first values."""
 
-    def __init__(self, model: VLM, named: dict[str, nn.Parameter], *, may_share: bool) -> None:
+    def __init__(self, model: VLM, named: dict[str, nn.Parameter]) -> None:
         anew: Anew = "nothing"
         if named.keys() & model.projector_parameters().keys():
             anew = "projector"
         if named.keys() & model.vision_parameters().keys():
             anew = "tower"
-        super().__init__(model, list(named.values()), anew=anew, may_share=may_share)
+        super().__init__(model, list(named.values()), anew=anew)
         self.named = named
         self._before: list[Tensor] | None = None
 
@@ -132,9 +127,9 @@ class OwnWeights(Trainee):
 class LowRank(Trainee):
     """An adapter beside frozen weights. The reference is the model with the adapter switched off: no second copy."""
 
-    def __init__(self, model: VLM, peft: Any, *, anew: Anew, may_share: bool) -> None:
+    def __init__(self, model: VLM, peft: Any, *, anew: Anew) -> None:
         trained = [p for p in peft.parameters() if p.requires_grad]
-        super().__init__(model, trained, anew=anew, may_share=may_share)
+        super().__init__(model, trained, anew=anew)
         self.peft = peft
 
     @contextmanager
@@ -152,26 +147,24 @@ def adapted(model: VLM, params: FinetuneParams, seed: int) -> Iterator[Trainee]:
     torch.manual_seed(seed)  # dropout too
     if params.gradient_checkpointing:
         model.checkpoint_activations()
-    # Checkpointing, once on, computes blocks anew, without keys and values from before.
-    may_share = not model.checkpoints_activations
     if params.weights:  # whole in every process, as an adapter is
         named = weights_called(model, params.weights)
         with model.training(named, widened=params.optimiser == "adamw"):
-            yield OwnWeights(model, named, may_share=may_share)
+            yield OwnWeights(model, named)
         return
     if params.full:
         wide = params.optimiser == "adamw"
-        if cut := wide and distributed.processes() > 1:
+        if wide and distributed.processes() > 1:
             _cut_up(model)
         named = {**model.language_parameters(), **model.projector_parameters()}
         with model.training(named, widened=wide):
-            yield OwnWeights(model, named, may_share=may_share and not cut)
+            yield OwnWeights(model, named)
         return
     peft = low_rank(model, params.lora)
     model.model.train()
     try:
         with model.autocast():
-            yield LowRank(model, peft, anew="projector" if params.lora.projector else "nothing", may_share=may_share)
+            yield LowRank(model, peft, anew="projector" if params.lora.projector else "nothing")
     finally:
         model.model.eval()
         for name, parameter in peft.named_parameters():
@@ -238,13 +231,6 @@ def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
         )
     chosen = [name for name in language if not lora.targets or name.rpartition(".")[2] in lora.targets]
     return chosen + (model.projector_linears() if lora.projector is True else [])
-
-
-def drops(model: VLM) -> bool:
-    """Whether training draws which numbers to drop in the language model, its adapter included."""
-    modules, config = model.language_model().modules(), model.model.config.get_text_config()
-    rates = [getattr(config, name, None) or 0.0 for name in ("attention_dropout", "dropout")]
-    return max(rates) > 0 or any(isinstance(module, nn.Dropout) and module.p > 0 for module in modules)
 
 
 def project_once(model: VLM, batch: Batch) -> list[Tensor]:

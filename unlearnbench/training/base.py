@@ -4,6 +4,7 @@ And whether a base that was made elsewhere knows them.
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -44,13 +45,13 @@ def memorise(model: VLM, samples: Sequence[Sample], params: BaseParams, run: Run
 
         outcome = fit(
             trainee.parameters,
-            Shuffled(samples, params.batch_size, run.seed),
+            Shuffled(samples, params.batch_size, run.seed, attrgetter("images"), params.questions_per_picture),
             loss,
             params,
             run,
             what=what,
             enough=lambda means: means["answers"] < params.enough_loss,
-            together=lambda sample: sample.images,
+            together=attrgetter("images"),
             epoch="one pass over all that is learned",
         )
     run.notes["training"] = outcome.note

@@ -29,6 +29,10 @@ Schedule = Literal["cosine", "constant"]
 TOGETHER = 2**30
 """Numbers up to which AdamW in float32 updates all at once, which takes a further copy of them; more go one by one."""
 
+WORTHWHILE = 0.25
+"""The share of a batch's work from which on it is packed: with less a step is hardly faster, says
+`benchmarks.speed.packing`, and the last digits of what is trained stay as they were."""
+
 DIVERGED = 1e3
 """Nats per token beyond which a training counts as diverged: no softmax is that sure of anything by learning."""
 
@@ -89,6 +93,13 @@ class FinetuneParams(TrainParams):
         exclude_if=operator.not_,  # it came later, and where it is not set nothing else has changed
     )
     gradient_checkpointing: bool = Field(False, description="compute activations twice to hold fewer of them")
+    questions_per_picture: int = Field(
+        1,
+        ge=1,
+        description="up to so many questions about a picture follow each other, so that a batch has fewer pictures, "
+        "each of which is read once; 1: in any order",
+        exclude_if=lambda number: number == 1,  # it came later, and where it is not set nothing else has changed
+    )
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"large": {"gradient_checkpointing": True}}
 
@@ -108,6 +119,8 @@ class FinetuneParams(TrainParams):
             batch_size=self.batch_size,
             micro_batch_size=self.micro_batch_size,
             beside=beside,
+            # Beside each other stand questions about other pictures.
+            questions_per_picture=max(1, self.questions_per_picture // beside),
             full=self.full,
             rank=0 if self.full else self.lora.rank,
             projector=self.lora.projector == "full",
@@ -120,9 +133,9 @@ class FinetuneParams(TrainParams):
 class BaseParams(FinetuneParams):
     """Finetuning of language model and projector on all pairs; the tower stays frozen unless ``weights`` name it.
 
-    Epochs, rate and weight decay are those of FIUBench's first stage, batch size and warm-up ours (docs/methods.md);
-    tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and merged into the
-    weights, which fits where a full finetune does not.
+    Epochs, rate and weight decay are those of FIUBench's first stage, batch size, order and warm-up ours
+    (docs/methods.md); tiny models need a higher rate and more epochs. With ``full=false`` an adapter is trained and
+    merged into the weights, which fits where a full finetune does not.
     """
 
     epochs: int = Field(10, ge=1, description="most passes over all pairs")
@@ -133,6 +146,7 @@ class BaseParams(FinetuneParams):
     enough_loss: float = Field(0.0, ge=0, description="stop once an epoch's mean loss per token is below this")
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "large": {"questions_per_picture": 8},
         "tiny": {"epochs": 60, "learning_rate": 5e-4, "enough_loss": 0.03},
     }
 

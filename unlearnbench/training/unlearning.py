@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import cycle, groupby, islice
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from ..models.contract.hidden import Positions
 from ..models.contract.vlm import VLM
 from ..runtime.run import Run
 from .adaptation import Trainee, adapted
-from .loop import GradientHook, Parts, fit
+from .loop import GradientHook, Parts, drawn, fit
 from .losses import answer_nll, kl_from_reference
 from .params import DIVERGED, Partners, UnlearnParams
 from .seeing import see_all
@@ -68,6 +70,9 @@ class Paired:
     whole retain set, of its non-private part, or of this and the others by turns; or for each sample of those in the
     retain set that are of its cluster, or that ask the same of another cluster. Raises `UsageError` where there is no
     such question.
+
+    Up to ``at_a_time`` forget samples that share their pictures follow each other, and partners that are drawn for such
+    a row of samples share theirs too, where the rule is of whole sets: any is as likely as before.
     """
 
     sets: Sets
@@ -75,6 +80,7 @@ class Paired:
     batch_size: int
     seed: int
     partners: Partners = "mixed"
+    at_a_time: int = 1
     _matching: Mapping[str, Sequence[Sample]] = field(init=False, repr=False)
     """By the id of each forget sample those that may be its partner, where that depends on the sample."""
 
@@ -93,7 +99,7 @@ class Paired:
         forget = self.sets.forget
         kept = torch.randint(len(self.refusals), (len(forget),), generator=torch.Generator().manual_seed(self.seed))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        order = torch.randperm(len(forget), generator=generator).tolist()
+        order = drawn(forget, generator, attrgetter("images"), self.at_a_time)
         rows = [
             (forget[index], self.refusals[int(kept[index])], partner)
             for index, partner in zip(order, self._partners(order, generator), strict=True)
@@ -114,9 +120,33 @@ class Paired:
             pools: tuple[tuple[Sample, ...], ...] = (sets.nonprivate, sets.others)
         else:
             pools = (sets.nonprivate if self.partners == "nonprivate" else sets.retain,)
-        drawn = [torch.randint(len(pool), (number,), generator=generator).tolist() for pool in pools]
+        found = [torch.randint(len(pool), (number,), generator=generator).tolist() for pool in pools]
+        if self.at_a_time > 1:
+            alike = [sets.forget[index].images or index for index in order]
+            for turn, pool in enumerate(pools):
+                its = slice(turn, None, len(pools))
+                found[turn][its] = _of_one_picture(alike[its], pool, found[turn][its], generator)
         turns = (place % len(pools) for place in range(number))
-        return [pools[turn][drawn[turn][place]] for place, turn in enumerate(turns)]
+        return [pools[turn][found[turn][place]] for place, turn in enumerate(turns)]
+
+
+def _of_one_picture(
+    alike: Sequence[Hashable], pool: Sequence[Sample], found: Sequence[int], generator: torch.Generator
+) -> list[int]:
+    """Places in ``pool`` for samples of which neighbours are ``alike``: for each such row the pictures first ``found``.
+
+    The others' are then drawn among what is asked about these, all of it once before any twice.
+    """
+    of = defaultdict[Hashable, list[int]](list)
+    for place, sample in enumerate(pool):
+        of[sample.images].append(place)
+    chosen = list[int]()
+    for _, row in groupby(range(len(alike)), key=lambda place: alike[place]):
+        first, *others = (found[place] for place in row)
+        mates = [place for place in of[pool[first].images] if place != first]
+        again = [mates[at] for at in torch.randperm(len(mates), generator=generator).tolist()]
+        chosen += [first, *islice(cycle([*again, first]), len(others))]
+    return chosen
 
 
 def matching(partners: Partners, sets: Sets) -> dict[str, list[Sample]]:
@@ -258,7 +288,7 @@ def unlearn(
             stopping = EarlyStopping(params.stops, sets, measure, run)
         outcome = fit(
             trainee.parameters,
-            Paired(sets, refusals, params.batch_size, run.seed, params.partners),
+            Paired(sets, refusals, params.batch_size, run.seed, params.partners, params.questions_per_picture),
             lambda rows: loss(state, Pairs.of(rows, read)),
             params,
             run,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from unlearnbench.models.files.load import load
 from unlearnbench.models.files.source import card_for
 from unlearnbench.registry import methods
 from unlearnbench.training.adaptation import low_rank
-from unlearnbench.training.params import BaseParams, BroughtParams, LoRAParams
+from unlearnbench.training.params import BaseParams, BroughtParams, LoRAParams, UnlearnParams
 
 TINY = ["tiny-qwen2.5-vl", "tiny-mllama"]
 LARGE = {"gradient_checkpointing": True}
@@ -102,6 +103,29 @@ def test_looking_at_a_base_from_elsewhere_is_counted(name: str) -> None:
     on_cpu = stages(card_for(name), BroughtParams(), {}, Machine(1, 64e9, "cpu", held=1e9), work)[0]
     assert on_cpu.total == 1e9 + 2 * 4 * count.total
     assert on_cpu.advice == "a machine with more memory, or a smaller model"
+
+
+def test_questions_that_are_one_sequence_share_its_picture() -> None:
+    """32 questions in parts of 8 are of 5 pictures at most; where pictures are small nothing is packed."""
+    qwen, work, machine = counts(card_for("qwen2.5-vl-7b")), Workload(), Machine(1, 80e9)
+
+    def counted(count: Counts, questions: int, **settings: Any) -> tuple[float, float]:
+        params = BaseParams(**LARGE, questions_per_picture=questions, **settings)
+        made = training("base", count, params.footprint(work), machine, work)
+        encoding = encoding_operations(count, work.pictures) / (989e12 * 0.4)
+        return made.parts["activations"], made.seconds - encoding
+
+    (alone, long), (together, short) = counted(qwen, 1), counted(qwen, 8)
+    logits = 32 * 30 * qwen.vocabulary * (2 + 3 * 4)
+    assert (together - logits) / (alone - logits) == pytest.approx((32 * 90 + 5 * 1369) / (32 * 1459))
+    assert 5 < long / short < 6
+    assert counted(qwen, 8, micro_batch_size=1)[0] == counted(qwen, 1, micro_batch_size=1)[0]
+    small = replace(qwen, visual=20)
+    assert counted(small, 8) == counted(small, 1)
+    llama = counts(card_for("llama-3.2-11b-vision"))
+    assert 1.3 < counted(llama, 1)[1] / counted(llama, 8)[1] < 1.5
+    pairs = UnlearnParams(questions_per_picture=8).footprint(work)
+    assert (pairs.beside, pairs.questions_per_picture) == (2, 4)
 
 
 def test_the_mildest_change_that_helps_is_told() -> None:

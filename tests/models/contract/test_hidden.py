@@ -79,8 +79,8 @@ def test_states_are_those_of_a_plain_pass(model: VLM, queries: list[Asked]) -> N
         own: own & batch.attention_mask.bool(),
     }
     for positions, mask in masks.items():
-        for shared in (False, True):
-            found = model.hidden(batch, names, positions, shared=shared)
+        for packed in (False, True):
+            found = model.hidden(batch, names, positions, packed=packed)
             assert [*found] == names
             for name, states in found.items():
                 for row, state in enumerate(states):
@@ -93,11 +93,11 @@ def test_states_are_those_of_a_plain_pass(model: VLM, queries: list[Asked]) -> N
 def test_the_last_block_is_read_before_the_last_norm(model: Any, queries: list[Asked]) -> None:
     batch = answered(model, queries)
     last = [*model.blocks()][len(model.language_model().layers) - 1]
-    plainly, shared = (
-        model.language_model().norm(torch.cat(model.hidden(batch, [last], "predicting", shared=each)[last]))
+    plainly, packed = (
+        model.language_model().norm(torch.cat(model.hidden(batch, [last], "predicting", packed=each)[last]))
         for each in (False, True)
     )
-    torch.testing.assert_close(plainly, shared, atol=1e-4, rtol=0)
+    torch.testing.assert_close(plainly, packed, atol=1e-4, rtol=0)
     said = torch.cat([*model.answer_log_distributions(batch)])
     found = model.model.get_output_embeddings()(plainly).log_softmax(-1)
     torch.testing.assert_close(found, said, atol=1e-3, rtol=0)
@@ -149,7 +149,7 @@ def test_states_in_training(name: str, checkpointing: bool, full: bool, queries:
         with torch.no_grad():
             for parameter in trainee.parameters:
                 parameter += 0.02 * torch.randn_like(parameter)
-        assert trainee.shares(batch) is (name != "tiny-mllama" and not checkpointing)
+        assert trainee.packs(batch, trainee.look(batch)) or name == "tiny-mllama"  # which has little to spare
         weights = torch.randn(model.width)
 
         def loss(states: Any) -> Tensor:
@@ -160,8 +160,9 @@ def test_states_in_training(name: str, checkpointing: bool, full: bool, queries:
         torch.testing.assert_close(torch.cat(found), expected, atol=1e-4, rtol=0)
         own, its = (gradients(loss(states), trainee.parameters) for states in (found, [expected]))
         assert sum(bool(grad.any()) for grad in own) > 3
+        largest = max(float(grad.abs().max()) for grad in its)  # up to 1000 where all weights are disturbed
         for grad, other in zip(own, its, strict=True):
-            torch.testing.assert_close(grad, other, atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(grad, other, atol=1e-4 + 1e-6 * largest, rtol=1e-3)
         with trainee.reference():
             old = torch.cat(trainee.hidden(batch, ["language.1"], "answer")["language.1"])
         assert not old.requires_grad
@@ -192,9 +193,9 @@ def test_a_pass_goes_no_further_than_is_wanted(model: Any, queries: list[Asked])
     last = model.language_model().layers[-1]
     handle = last.register_forward_pre_hook(lambda module, args: reached.append(1))
     hooks = [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.model.modules()]
-    model.hidden(batch, ["language.0"])
-    assert not reached
-    model.hidden(batch, wanted(model)[:1], shared=True)
+    for packed in (False, True):
+        model.hidden(batch, ["language.0"], packed=packed)
+        assert not reached
     assert hooks == [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.model.modules()]
     handle.remove()
     assert torch.equal(model.answer_logits(batch), before)

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ...contracts.footprint import ANSWER, PROMPT, Counts, Workload
+from ...training.params import WORTHWHILE
 
 GIB = 2**30
 HALF, SINGLE = 2, 4
@@ -87,15 +88,21 @@ def block_activations(count: Counts, rows: int, size: int, *, frozen: bool) -> f
     return rows * kept * size
 
 
-def step_activations(count: Counts, samples: int, size: int, *, frozen: bool, checkpointing: bool) -> float:
-    """Bytes at the end of a forward pass of ``samples``, the logits of their answers with their loss included."""
-    rows = samples * count.length
+def step_activations(
+    count: Counts, samples: int, size: int, *, frozen: bool, checkpointing: bool, pictures: int | None = None
+) -> float:
+    """Bytes at the end of a forward pass of ``samples``, the logits of their answers with their loss included.
+
+    ``pictures`` is how many are read, if not one for each sample.
+    """
+    read = samples if pictures is None else pictures
+    rows = samples * count.length - (0 if count.cross else (samples - read) * count.visual)
     block = block_activations(count, rows, size, frozen=frozen)
     inputs = rows * count.width * size * count.depth
     blocks: float = inputs + block if checkpointing else count.depth * block
     if count.cross:
         at_once = 1 if checkpointing else count.cross
-        blocks += samples * count.visual * count.width * (1 + 2 * at_once) * size
+        blocks += read * count.visual * count.width * (1 + 2 * at_once) * size
     logits = samples * ANSWER * count.vocabulary * (size + 3 * SINGLE)
     return blocks + logits
 
@@ -156,15 +163,23 @@ def encoding_operations(count: Counts, pictures: int) -> float:
     return pictures * (2.0 * count.tower * count.patches + 2 * count.projector * count.visual)
 
 
-def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PROMPT) -> float:
+def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PROMPT, *, questions: float = 1) -> float:
     """Floating-point operations of one sample's way through the language model; the tower's are done once a picture.
 
-    Beside the picture, with ``prompt`` tokens and ``answer`` tokens, for which alone there are logits.
+    Beside the picture, with ``prompt`` tokens and ``answer`` tokens, for which alone there are logits. Of so many
+    ``questions`` that are read as one sequence with their picture.
     """
-    length = prompt + answer + (0 if count.cross else count.visual)
-    attention = 4 * length**2 * count.width * (count.depth - count.cross)
-    crossed = count.cross * count.visual * (4 * count.keys * count.width + 4 * length * count.width)
+    text, visual = prompt + answer, count.visual / questions
+    length = text + (0 if count.cross else visual)
+    attention = 4 * questions * length**2 * count.width * (count.depth - count.cross)
+    crossed = 4 * count.cross * count.width * (count.keys * visual + length * count.visual)
     return 2 * count.layers * length + attention + crossed + 2 * answer * count.vocabulary * count.width
+
+
+def questions_read(count: Counts, questions: float) -> float:
+    """How many of so many questions about a picture are read as one sequence: all, or one where little is spared."""
+    spared = 1 - forward_operations(count, 0, questions=questions) / forward_operations(count, 0)
+    return questions if spared >= WORTHWHILE else 1
 
 
 def seconds(operations: float, machine: Machine) -> float:

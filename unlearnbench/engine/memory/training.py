@@ -12,6 +12,7 @@ from .estimate import (
     encoding_operations,
     forward_operations,
     picture_cache,
+    questions_read,
     seconds,
     step_activations,
 )
@@ -34,7 +35,8 @@ def training(stage: str, count: Counts, footprint: Footprint, machine: Machine, 
         loading += (count.language / machine.processes + count.embeddings) * SINGLE
         parts["loading"] = max(0.0, loading - sum(parts.values()))
     passes = (2 if frozen else 3) + (1 if footprint.gradient_checkpointing else 0)
-    operations = passes * forward_operations(count) * footprint.samples
+    questions = questions_read(count, footprint.questions_per_picture)
+    operations = passes * forward_operations(count, questions=questions) * footprint.samples
     operations += encoding_operations(count, work.pictures)
     return Estimate(stage, parts, seconds(operations, machine), machine, beside=_beside(count, footprint, machine))
 
@@ -123,15 +125,23 @@ def _activations(count: Counts, footprint: Footprint, machine: Machine) -> dict[
     """What the backward pass needs of the forward one."""
     size, checkpointing = machine.size, footprint.gradient_checkpointing
     samples = _at_once(footprint, machine.processes) * footprint.beside
+    pictures = _pictures(count, samples, footprint)
     frozen = bool(footprint.modules)
     parts = {}
     if frozen:
         parts["edited tokens"] = float(samples * count.visual * count.width * size * (count.cross or 1))
-    activations = step_activations(count, samples, size, frozen=frozen, checkpointing=checkpointing)
+    activations = step_activations(count, samples, size, frozen=frozen, checkpointing=checkpointing, pictures=pictures)
     if footprint.rank:  # an adapter keeps its own products too
         width = footprint.rank * len(count.linears) / max(1, count.depth)
-        activations += samples * count.length * width * size * (1 if checkpointing else count.depth)
+        rows = samples * count.length - (0 if count.cross else (samples - pictures) * count.visual)
+        activations += rows * width * size * (1 if checkpointing else count.depth)
     return parts | {"activations": activations}
+
+
+def _pictures(count: Counts, samples: int, footprint: Footprint) -> int:
+    """Of how many pictures so many samples are, where their questions are read together: one more may be begun."""
+    questions = questions_read(count, footprint.questions_per_picture)
+    return min(samples, math.ceil(samples / questions) + footprint.beside) if questions > 1 else samples
 
 
 def _at_once(footprint: Footprint, processes: int) -> int:

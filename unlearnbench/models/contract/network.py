@@ -121,12 +121,6 @@ class Network(ABC):
         )
         enable()
 
-    @property
-    def checkpoints_activations(self) -> bool:
-        """Whether training computes activations twice."""
-        known = getattr(self.model, "is_activation_checkpointing", None)
-        return bool(self.model.is_gradient_checkpointing if known is None else known)
-
     @abstractmethod
     def refresh(self, changed: Iterable[nn.Parameter] = ()) -> None:
         """To be called when weights have changed, ``changed`` among others: nothing that rests on old ones is kept."""

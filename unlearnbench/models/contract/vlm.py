@@ -82,6 +82,8 @@ class VLM(Network):
     layered: bool = False
     shares_prefixes: bool = False
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
+    packs: bool = False
+    """Whether questions about the same pictures may be read as one sequence, where that is asked for."""
 
     def __init__(self, model: nn.Module, processor: Any) -> None:
         """Take over a model; one without a ``processor`` (None) can be counted, not asked."""
@@ -283,24 +285,32 @@ class VLM(Network):
         """
 
     @abstractmethod
-    def answer_logits(self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False) -> Tensor:
+    def answer_logits(
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False, packed: bool = False
+    ) -> Tensor:
         """Logits of every answer token [answer tokens of all samples, vocabulary], sample after sample; differentiable.
 
-        With ``shared``, rows whose visual tokens are the very same tensor read them once, where the family can do so;
-        numbers then differ in their last digits.
+        Rows whose visual tokens are the very same tensor read them once, where the family can do so: with ``shared``
+        keys and values of the first are kept for the others, which is for asking; with ``packed`` such rows are one
+        sequence, which is for training. Numbers then differ in their last digits.
         """
 
+    def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:
+        """The share of the work of reading a batch that is spared where it is ``packed``; 0 where it cannot be."""
+        return 0.0
+
     def answer_log_distributions(
-        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False, packed: bool = False
     ) -> tuple[Tensor, ...]:
         """Natural-log distribution of every answer token, one float32 tensor [tokens, vocabulary] a sample."""
-        return by_sample(batch, self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1))
+        logits = self.answer_logits(batch, visual, shared=shared, packed=packed)
+        return by_sample(batch, logits.float().log_softmax(-1))
 
     def answer_log_probabilities(
-        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False, packed: bool = False
     ) -> tuple[Tensor, ...]:
         """Natural-log probability of every answer token, one float32 tensor a sample."""
-        distributions = self.answer_logits(batch, visual, shared=shared).float().log_softmax(-1)
+        distributions = self.answer_logits(batch, visual, shared=shared, packed=packed).float().log_softmax(-1)
         return by_sample(batch, distributions.gather(1, batch.input_ids[batch.answer_mask][:, None])[:, 0])
 
     def answer_token_facts(
@@ -318,9 +328,9 @@ class VLM(Network):
         positions: Positions = "all",
         visual: list[Tensor] | None = None,
         *,
-        shared: bool = False,
+        packed: bool = False,
     ) -> dict[str, tuple[Tensor, ...]]:
-        """What the `blocks` of these ``names`` give out, with gradients, by their names; ``shared`` as above.
+        """What the `blocks` of these ``names`` give out, with gradients, by their names; ``packed`` as above.
 
         Of a language model's block that is one tensor [tokens, d] a sample, of the tokens that ``positions`` mean, in
         their order. A block of the vision tower or the projector works on pictures: one tensor [tokens, width] a

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.gemma3.modeling_gemma3 import get_block_sequence_ids_for_mask
 
 from ...registry import family
 from ..contract.vlm import Batch, PictureCounts
@@ -31,6 +32,11 @@ class Gemma3(EarlyFusionVLM):
     def end_token_id(self) -> int:
         """Answers end with the turn, which is not the end of the text here."""
         return int(self.tokenizer.convert_tokens_to_ids("<end_of_turn>"))
+
+    def _seen_both_ways(self, batch: Batch) -> Tensor:
+        """A picture's own tokens see each other."""
+        blocks: Tensor = get_block_sequence_ids_for_mask(batch.image_mask.int(), batch.image_mask.device)
+        return (blocks[:, None] == blocks[:, :, None]) & batch.image_mask[:, None]
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         return BaseModelOutputWithPooling(pooler_output=torch.cat(visual))

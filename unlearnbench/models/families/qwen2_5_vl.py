@@ -44,6 +44,13 @@ class QwenVL(EarlyFusionVLM):
         merged = self.model.model.visual.spatial_merge_size
         return torch.arange(picture.count).view(height // merged, width // merged)
 
+    def _positions(self, batch: Batch) -> Tensor:
+        """Those of M-RoPE: in time, height and width."""
+        if not batch.pictures:
+            return super()._positions(batch)
+        find = self.model.model.get_rope_index
+        return find(batch.input_ids, attention_mask=batch.attention_mask, **self._extra(batch))[0]  # type: ignore[no-any-return]
+
     def _extra(self, batch: Batch) -> dict[str, Tensor]:
         """M-RoPE needs to know which tokens are visual: without it positions silently become one-dimensional."""
         return {**super()._extra(batch), "mm_token_type_ids": batch.image_mask.int()}

@@ -20,28 +20,33 @@ from ..contract.hidden import Positions
 from ..contract.network import blocks_called, named_within
 from ..contract.vlm import VLM, Batch, by_sample
 from . import prefix
+from .packed import can_pack, pack, spared_of
 
 
 @dataclass
 class Pass:
     """Some ``rows`` of a batch that are read in one pass: as a batch, with their visual tokens.
 
-    ``shares`` tells whether each begins as another one does, so that beginnings are read once.
+    ``shares`` tells whether each begins as another one does, so that beginnings are read once and kept; ``packs``
+    whether those that begin alike are read as one sequence.
     """
 
     rows: list[int]
     batch: Batch
     visual: list[Tensor]
-    shares: bool
+    shares: bool = False
+    packs: bool = False
 
 
 class DecoderVLM(VLM):
     """A `transformers` model that answers from a decoder; subclasses say how visual tokens get there.
 
-    ``shares_prefixes`` is False for families that cannot, and for a model whose user wants no shortcut.
+    ``shares_prefixes`` is False for families that cannot, and for a model whose user wants no shortcut; ``packs`` for
+    families that cannot.
     """
 
     shares_prefixes: bool = True
+    packs: bool = True
 
     def language_model(self) -> nn.Module:  # noqa: D102
         return self.model.get_decoder()  # type: ignore[no-any-return]
@@ -66,16 +71,32 @@ class DecoderVLM(VLM):
         """The rows of a batch in groups that the model can read in one pass: all of them, if not said otherwise."""
         return [[*range(len(batch))]]
 
-    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool) -> list[Pass]:
+    def _positions(self, batch: Batch) -> Tensor:
+        """Where the tokens of a batch stand: [B, L], or what else the model takes as ``position_ids``."""
+        return (batch.attention_mask.cumsum(1) - 1).clamp_min(0)
+
+    def _seen_both_ways(self, batch: Batch) -> Tensor | bool:
+        """Which tokens see others that come after them [B, L, L], in families that let some."""
+        return False
+
+    def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:  # noqa: D102
+        return spared_of(batch, visual) if self._may_pack else 0.0
+
+    @property
+    def _may_pack(self) -> bool:
+        return self.packs and can_pack(self)
+
+    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool = False, packed: bool = False) -> list[Pass]:
         together = {*prefix.shareable(self, batch, visual)} if shared else set[int]()
         parts = [
             [row for row in rows if (row in together) == its] for rows in self._alike(batch) for its in (True, False)
         ]
         parts = [rows for rows in parts if rows]
+        packs = packed and self._may_pack
         if len(parts) == 1:
-            return [Pass(parts[0], batch, visual, bool(together))]
+            return [Pass(parts[0], batch, visual, bool(together), packs)]
         return [
-            Pass(rows, batch.take(rows), [visual[place] for place in batch.places(rows)], rows[0] in together)
+            Pass(rows, batch.take(rows), [visual[place] for place in batch.places(rows)], rows[0] in together, packs)
             for rows in parts
         ]
 
@@ -109,10 +130,10 @@ class DecoderVLM(VLM):
         return sorted({layer if layer >= 0 else own[layer] for layer in layers})
 
     def answer_logits(  # noqa: D102
-        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False
+        self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False, packed: bool = False
     ) -> Tensor:
         seen = self.look(batch) if visual is None else visual
-        groups = self._groups(batch, seen, shared=shared and self.shares_prefixes)
+        groups = self._groups(batch, seen, shared=shared and self.shares_prefixes, packed=packed)
         if len(groups) == 1:
             return self._logits(groups[0])
         found: dict[int, Tensor] = {}
@@ -124,6 +145,8 @@ class DecoderVLM(VLM):
         if group.shares:
             return prefix.answer_logits(self, group.batch, group.visual)
         predicting = group.batch.answer_mask.roll(-1, dims=1)  # the token before each answer token
+        if group.packs:
+            return pack(self, group.batch, group.visual).logits(self, predicting)
         return self._forward(group.batch, group.visual, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
     def hidden(  # noqa: D102
@@ -133,7 +156,7 @@ class DecoderVLM(VLM):
         positions: Positions = "all",
         visual: list[Tensor] | None = None,
         *,
-        shared: bool = False,
+        packed: bool = False,
     ) -> dict[str, tuple[Tensor, ...]]:
         of_tokens, of_pictures = hidden.divided(blocks_called(self.blocks(), names), positions)
         found = self._hidden_of_pictures(batch, of_pictures)
@@ -141,7 +164,7 @@ class DecoderVLM(VLM):
             seen = self.look(batch) if visual is None else visual
             marked = hidden.mask(batch, positions)
             own = [mask[real] for mask, real in zip(marked, batch.attention_mask.bool(), strict=True)]
-            for name, states in self._states(batch, seen, of_tokens, shared=shared and self.shares_prefixes).items():
+            for name, states in self._states(batch, seen, of_tokens, packs=packed).items():
                 found[name] = tuple(state[its] for state, its in zip(states, own, strict=True))
         return {name: found[name] for name in names}
 
@@ -156,7 +179,7 @@ class DecoderVLM(VLM):
         hidden.divided(modules, positions)
         seen, marked = self.look(batch) if visual is None else visual, hidden.mask(batch, positions)
         found: dict[int, Tensor] = {}
-        for group in self._groups(batch, seen, shared=False):
+        for group in self._groups(batch, seen):
             own = {name: torch.cat([of[row] for row in group.rows]) for name, of in states.items()}
             with hidden.replaced(modules, own, marked[group.rows]):
                 logs = self._logits(group).float().log_softmax(-1)
@@ -165,23 +188,23 @@ class DecoderVLM(VLM):
         return tuple(found[row] for row in range(len(batch)))
 
     def _states(
-        self, batch: Batch, visual: list[Tensor], modules: dict[str, nn.Module], *, shared: bool
+        self, batch: Batch, visual: list[Tensor], modules: dict[str, nn.Module], *, packs: bool
     ) -> dict[str, list[Tensor]]:
         """What the language model's ``modules`` give out of each row's real tokens."""
         parts: dict[int, dict[str, Tensor]] = {}
-        for group in self._groups(batch, visual, shared=shared):
-            with hidden.outputs(modules, until=None if group.shares else self._not_needed(modules)) as read:
-                if group.shares:
-                    continued = prefix.read(self, group.batch, group.visual)
+        for group in self._groups(batch, visual, packed=packs):
+            real = group.batch.attention_mask.bool()
+            with hidden.outputs(modules, until=self._not_needed(modules)) as read:
+                if group.packs:
+                    together = pack(self, group.batch, group.visual)
+                    together.forward(self, logits_to_keep=1)
                 else:
                     self._forward(group.batch, group.visual, logits_to_keep=1)
             hidden.refuse_skipped(name for name, passes in read.items() if not passes)
-            for place, row in enumerate(group.rows):
-                if group.shares:
-                    parts[row] = {name: continued.put_together(place, *passes) for name, passes in read.items()}
-                else:
-                    real = group.batch.attention_mask[place].bool()
-                    parts[row] = {name: passes[0][place][real] for name, passes in read.items()}
+            for name, (states,) in read.items():
+                rows = states.flatten(0, 1)[together.places] if group.packs else states
+                for place, row in enumerate(group.rows):
+                    parts.setdefault(row, {})[name] = rows[place][real[place]]
         return {name: [parts[row][name] for row in range(len(batch))] for name in modules}
 
     def _not_needed(self, modules: dict[str, nn.Module]) -> nn.Module | None:

@@ -5,6 +5,8 @@ all of them. So each of these layers can be given visual tokens of its own.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from ...errors import UsageError
 from ...runtime.distributed import is_cut_up
 from ..contract.vlm import Batch
 from .decoder import DecoderVLM
+from .packed import spared_of
 
 
 class DeepFusionVLM(DecoderVLM):
@@ -50,6 +53,18 @@ class DeepFusionVLM(DecoderVLM):
                 "many pictures, at least one: train it on one GPU, or an adapter of it"
             )
         return [*groups.values()]
+
+    def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:
+        """Keys and values too, which each of these layers makes of a picture's tokens for every row that has it."""
+        return spared_of(batch, visual, self._crossing_share) if self._may_pack else 0.0
+
+    @cached_property
+    def _crossing_share(self) -> float:
+        """What a visual token costs, in tokens of text: by the weights that each goes through."""
+        modules: list[Any] = [self._attention_module(layer) for layer in self.attention_layers]
+        weights = [each for module in modules for part in (module.k_proj, module.v_proj) for each in part.parameters()]
+        layers: Any = self.language_model().layers
+        return float(sum(each.numel() for each in weights) / sum(each.numel() for each in layers.parameters()))
 
     def _visual_part(self, scores: Tensor, batch: Batch) -> list[Tensor]:
         pictures = len(batch.pictures) // len(batch)

@@ -1,8 +1,9 @@
-"""Questions about the same pictures: what their prompts have in common is read once, the rest of each by itself.
+"""Asking about the same pictures: what the prompts have in common is read once, the rest of each by itself.
 
 A prompt begins with the template and the pictures. The language model reads that beginning once for every sequence of
 pictures in a batch and keeps its keys and values; each row then continues from its own. The maths is that of reading
-every prompt from its start: `transformers` itself continues generation so, from one token to the next.
+every prompt from its start: `transformers` itself continues generation so, from one token to the next. Training, which
+needs gradients and may keep no keys, packs instead (`packed`).
 """
 
 import inspect
@@ -18,6 +19,7 @@ from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, 
 from ...contracts.sample import Sampling
 from ..contract.decoding import Drawn, Watch
 from ..contract.vlm import Batch
+from .beginnings import beginnings, columns, ends_of, window_of, with_beginning
 
 if TYPE_CHECKING:
     from .decoder import DecoderVLM
@@ -41,52 +43,13 @@ def can_generate(model: "DecoderVLM") -> bool:
 def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
     """The rows that share their beginning, with the very same tensors of visual tokens, with another one.
 
-    A row without a picture is not among them, nor one whose text has a picture's own token in it: where its pictures
-    end could not be told. Nor is any where layers look at a window of the last tokens: padding behind a beginning would
-    push others out of it.
+    None is where layers look at a window of the last tokens: padding behind a beginning would push others out of it.
     """
-    if (window := _window(model)) and window <= 2 * batch.input_ids.shape[1]:
+    if (window := window_of(model)) and window <= 2 * batch.input_ids.shape[1]:
         return []
-    own = Counter[int]()
-    for row, picture in zip(batch.row_of, batch.pictures, strict=True):
-        own[row] += picture.ids.count(model.image_token_id)
-    counts = batch.image_mask.sum(1).tolist()
-    sound = [row for row in own if counts[row] == own[row]]
-    keys = _beginnings(batch, visual)
-    seen = Counter(keys[row] for row in sound)
-    return [row for row in sound if seen[keys[row]] > 1]
-
-
-def _window(model: "DecoderVLM") -> int | None:
-    """How many tokens back some layer looks, where not all layers look at all."""
-    config = model.model.config.get_text_config()
-    kinds = getattr(config, "layer_types", None)
-    used = any(kind != "full_attention" for kind in kinds) if kinds else True
-    return getattr(config, "sliding_window", None) if used else None
-
-
-def _beginnings(batch: Batch, visual: Sequence[Tensor]) -> list[tuple[int, ...]]:
-    """What each row begins with: which tensors of visual tokens, and the text before the last of them."""
-    text = batch.attention_mask.bool() & ~batch.image_mask & (_ends(batch)[:, None] > _columns(batch))
-    before = [ids[its].tolist() for ids, its in zip(batch.input_ids.cpu(), text.cpu(), strict=True)]
-    return [(*(id(visual[place]) for place in places), *ids) for places, ids in zip(batch.by_row, before, strict=True)]
-
-
-def _ends(batch: Batch) -> Tensor:
-    """Where each row's last picture ends [B]: the column behind it, 0 where there is none."""
-    return (batch.image_mask * (_columns(batch) + 1)).amax(1)
-
-
-def _columns(batch: Batch) -> Tensor:
-    return torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
-
-
-def spared(batch: Batch) -> float:
-    """The share of the batch's tokens that need not be read if pictures are read once."""
-    lengths = (_ends(batch) - (batch.attention_mask == 0).sum(1)).clamp_min(0).tolist()
-    pictures = [tuple(id(batch.pictures[place]) for place in places) for places in batch.by_row]
-    once = dict(zip(pictures, lengths, strict=True))
-    return float((sum(lengths) - sum(once.values())) / int(batch.attention_mask.sum()))
+    keys, known = beginnings(batch, visual), with_beginning(model, batch)
+    seen = Counter(keys[row] for row in known)
+    return [row for row in known if seen[keys[row]] > 1]
 
 
 @dataclass
@@ -95,7 +58,7 @@ class AfterBeginnings:
 
     ``whole`` is the batch; ``cache`` holds the beginnings, a row for each of its own; ``seen`` [B, P] marks their real
     tokens; ``rest`` is the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by
-    tokens (M-RoPE). ``beginning`` [B] says which of the distinct ones is whose.
+    tokens (M-RoPE).
     """
 
     whole: Batch
@@ -103,12 +66,6 @@ class AfterBeginnings:
     seen: Tensor
     rest: Batch
     delta: Tensor | None
-    beginning: Tensor
-
-    def put_together(self, row: int, beginnings: Tensor, rests: Tensor) -> Tensor:
-        """What there is of a row's real tokens, of what was found of the beginnings [.., P, d] and of the rest."""
-        first = beginnings[self.beginning[row]][self.seen[row].bool()]
-        return torch.cat([first, rests[row][self.rest.attention_mask[row].bool()]])
 
     @property
     def mask(self) -> Tensor:
@@ -122,16 +79,16 @@ class AfterBeginnings:
 
 
 def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> AfterBeginnings:
-    """Read the beginning of every distinct sequence of pictures in ``batch`` once; differentiable."""
-    keys, first = _beginnings(batch, visual), dict[tuple[int, ...], int]()
+    """Read the beginning of every distinct sequence of pictures in ``batch`` once."""
+    keys, first = beginnings(batch, visual), dict[tuple[int, ...], int]()
     for row, key in enumerate(keys):
         first.setdefault(key, row)
-    last = (_ends(batch) - 1).tolist()
+    last = (ends_of(batch) - 1).tolist()
     rows = [*first.values()]
-    beginnings = _cut(batch.take(rows), [last[row] + 1 for row in rows], model)
-    inputs = model._inputs(beginnings, [visual[place] for place in batch.places(rows)])
+    begun = _cut(batch.take(rows), [last[row] + 1 for row in rows], model)
+    inputs = model._inputs(begun, [visual[place] for place in batch.places(rows)])
     if not hasattr(model.model.model, "rope_deltas"):  # those models find positions by themselves
-        inputs["position_ids"] = (beginnings.attention_mask.cumsum(1) - 1).clamp_min(0)
+        inputs["position_ids"] = (begun.attention_mask.cumsum(1) - 1).clamp_min(0)
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
     place = {key: at for at, key in enumerate(first)}
     index = torch.tensor([place[key] for key in keys], device=batch.input_ids.device)
@@ -140,7 +97,7 @@ def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> AfterB
     deltas = getattr(model.model.model, "rope_deltas", None)
     delta = None if deltas is None else deltas[index].to(index.device)
     start = min(last) + 1
-    return AfterBeginnings(batch, cache, beginnings.attention_mask[index], _from(batch, last, start), delta, index)
+    return AfterBeginnings(batch, cache, begun.attention_mask[index], _from(batch, last, start), delta)
 
 
 def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
@@ -163,7 +120,7 @@ def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
 
 def _from(batch: Batch, last: Sequence[int], start: int) -> Batch:
     """The rows after their pictures; what earlier rows still have of theirs becomes padding."""
-    after = _columns(batch) > torch.tensor(last, device=batch.input_ids.device)[:, None]
+    after = columns(batch) > torch.tensor(last, device=batch.input_ids.device)[:, None]
     return replace(
         batch,
         input_ids=batch.input_ids[:, start:],
@@ -177,20 +134,9 @@ def _from(batch: Batch, last: Sequence[int], start: int) -> Batch:
 def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Tensor:
     """`VLM.answer_logits` of rows that share pictures."""
     continued = begin(model, batch, visual)
-    return _go_on(model, continued, continued.rest.answer_mask.roll(-1, dims=1)).logits  # type: ignore[no-any-return]
-
-
-def read(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> AfterBeginnings:
-    """Read rows that share pictures in two passes, first the beginnings and then the rest, for what blocks make."""
-    continued = begin(model, batch, visual)
-    _go_on(model, continued, 1)
-    return continued
-
-
-def _go_on(model: "DecoderVLM", continued: AfterBeginnings, logits_to_keep: Tensor | int) -> Any:
-    """What the model says of what comes after the beginnings."""
     inputs = _inputs(model, continued, continued.rest.input_ids, continued.mask)
-    return model.model(**inputs, logits_to_keep=logits_to_keep)
+    predicting = continued.rest.answer_mask.roll(-1, dims=1)
+    return model.model(**inputs, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
 
 
 def generate(

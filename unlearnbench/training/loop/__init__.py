@@ -1,7 +1,7 @@
 """The training loop: every stage and method trains through `fit`."""
 
 from .gradients import Apart, GradientHook, Masks, Parts
-from .terms import Batches, Group, Loss, Outcome, Shuffled, Stop
+from .terms import Batches, Group, Loss, Outcome, Shuffled, Stop, drawn
 from .training import fit
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "Parts",
     "Shuffled",
     "Stop",
+    "drawn",
     "fit",
 ]

@@ -1,7 +1,7 @@
 """What the training loop takes and gives: losses, batches, rules to stop by, groups of parameters, an outcome."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -57,13 +57,38 @@ class Batches(Protocol):
         """The batches of one epoch."""
 
 
+def drawn(
+    items: Sequence[T], generator: torch.Generator, together: Callable[[T], Hashable] | None = None, at_a_time: int = 1
+) -> list[int]:
+    """The places of ``items`` in an order that is drawn.
+
+    Of those that ``together`` gives one value, which is not empty, up to ``at_a_time`` follow each other: they are
+    parted at random, as evenly as can be, and the parts are drawn.
+    """
+    order = torch.randperm(len(items), generator=generator).tolist()
+    if together is None or at_a_time == 1:
+        return order
+    alike: dict[Hashable, list[int]] = {}
+    for place in order:
+        alike.setdefault(together(items[place]) or (place,), []).append(place)
+    parts = [
+        own[part :: -(-len(own) // at_a_time)] for own in alike.values() for part in range(-(-len(own) // at_a_time))
+    ]
+    return [place for part in torch.randperm(len(parts), generator=generator).tolist() for place in parts[part]]
+
+
 @dataclass(frozen=True)
 class Shuffled(Generic[T]):
-    """Batches of ``items`` in an order that ``seed`` and the epoch decide; the last batch may be short."""
+    """Batches of ``items`` in an order that ``seed`` and the epoch decide; the last batch may be short.
+
+    ``together`` and ``at_a_time`` are as `drawn` takes them: batches with several questions about a picture.
+    """
 
     items: Sequence[T]
     batch_size: int
     seed: int
+    together: Callable[[T], Hashable] | None = None
+    at_a_time: int = 1
 
     def __len__(self) -> int:
         return -(-len(self.items) // self.batch_size)
@@ -71,7 +96,7 @@ class Shuffled(Generic[T]):
     def epoch(self, number: int) -> Iterator[list[T]]:
         """The batches of one epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        order = torch.randperm(len(self.items), generator=generator).tolist()
+        order = drawn(self.items, generator, self.together, self.at_a_time)
         for start in range(0, len(order), self.batch_size):
             yield [self.items[index] for index in order[start : start + self.batch_size]]
 

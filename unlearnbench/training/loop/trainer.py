@@ -201,10 +201,10 @@ class Trainer:
         self.optimizer.zero_grad()
         self.drawn.clear()
         sums: dict[str, float] = {}
-        mine = distributed.shared_out(batch)
-        if self.together and len(mine) > self.micro_batch_size:
-            mine = sorted(mine, key=self.together)
-        for start in range(0, -(-len(batch) // distributed.processes()), self.micro_batch_size):
+        most = -(-len(batch) // distributed.processes())
+        apart = len(batch) > min(most, self.micro_batch_size)
+        mine = distributed.stretch(sorted(batch, key=self.together) if self.together and apart else batch)
+        for start in range(0, most, self.micro_batch_size):
             micro = mine[start : start + self.micro_batch_size]
             share = len(micro) / len(batch)
             with hearing() as heard:

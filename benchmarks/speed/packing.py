@@ -1,7 +1,7 @@
-"""When it pays to read beginnings once within a training step: ``python -m benchmarks.speed.sharing``.
+"""When it pays to pack a training step: ``python -m benchmarks.speed.packing``.
 
 Steps of 16 samples, all weights trained, with 1 to 16 questions about each picture and pictures of three sizes: the
-share of tokens that is spared, how many times as fast the step is, and the largest difference of the gradients.
+share of work that is spared, how many times as fast the step is, and the largest difference of the gradients.
 """
 
 import statistics
@@ -13,7 +13,6 @@ from rich.table import Table
 from torch import Tensor
 
 from unlearnbench.config import resolve
-from unlearnbench.models.fusion.prefix import spared
 from unlearnbench.training.adaptation import Trainee, adapted
 from unlearnbench.training.losses import answer_nll
 from unlearnbench.training.params import BaseParams
@@ -21,7 +20,7 @@ from unlearnbench.training.params import BaseParams
 from .case import Case
 from .measure import Clock
 
-ROWS, REPEATS = 16, 6
+ROWS, REPEATS = 16, 3
 CASES = (("tiny-qwen2.5-vl", 140), ("tiny-qwen2.5-vl", 294), ("tiny-qwen2.5-vl", 588), ("tiny-mllama", 588))
 
 
@@ -29,12 +28,7 @@ def main() -> None:
     """Measure every mixture and print."""
     table = Table("model", "visual tokens", "questions a picture", "spared", "times as fast", "gradients differ by")
     with tempfile.TemporaryDirectory() as folder:
-        for name, side in (
-            ("tiny-qwen2.5-vl", 140),
-            ("tiny-qwen2.5-vl", 294),
-            ("tiny-qwen2.5-vl", 588),
-            ("tiny-mllama", 588),
-        ):
+        for name, side in CASES:
             case = Case(name, Path(folder), ROWS, ROWS, side)
             for each in (1, 2, 4, 8, 16):
                 with adapted(case.model, resolve(BaseParams, "base", "tiny", {}), 0) as trainee:
@@ -50,18 +44,18 @@ def step(case: Case, trainee: Trainee, each: int) -> tuple[str, str, str]:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     gradients: dict[bool, list[Tensor]] = {}
     for _ in range(REPEATS):
-        for shared in (False, True):
+        for packed in (False, True):
             with Clock(case.device) as clock:
                 batch = case.model.prepare(queries, answers)
-                said = case.model.answer_log_probabilities(batch, trainee.look(batch), shared=shared)
+                said = case.model.answer_log_probabilities(batch, trainee.look(batch), packed=packed)
                 answer_nll(said).mean().backward()  # type: ignore[no-untyped-call]
-            seconds[shared].append(clock.seconds)
-            gradients[shared] = [p.grad for p in trainee.parameters if p.grad is not None]
+            seconds[packed].append(clock.seconds)
+            gradients[packed] = [p.grad for p in trainee.parameters if p.grad is not None]
             for parameter in trainee.parameters:
                 parameter.grad = None
-    plain, fast = (statistics.median(seconds[shared][1:]) for shared in (False, True))
+    plain, fast = (statistics.median(seconds[packed][1:]) for packed in (False, True))
     worst = max(float((one - other).abs().max()) for one, other in zip(*gradients.values(), strict=True))
-    return f"{spared(batch):.2f}", f"{plain / fast:.2f}", f"{worst:.0e}"
+    return f"{case.model.spared(batch, case.model.look(batch)):.2f}", f"{plain / fast:.2f}", f"{worst:.0e}"
 
 
 if __name__ == "__main__":
