@@ -28,7 +28,7 @@ _UNTOLD = {"questions", "of_questions"}
 Asked = dict[tuple[str, str | None, str, str, Replicate], dict[Any, Any]]
 """What was asked first by model, edition of the data, task, attack and seeds, which may draw the people."""
 
-ASKED = ("question", "answer", "keywords")
+ASKED = ("question", "answer", "keywords", "cluster", "unique_id", "group", "attribute", "tags")
 """What of an attacked row's record must be as in the reference's."""
 
 _PRECISION = 1e-9

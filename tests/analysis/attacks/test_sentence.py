@@ -17,7 +17,8 @@ def test_a_sentence_says_all_that_was_tried_and_of_each_what_came_back() -> None
     assert sentence(found) == (
         "Tried: relearn, quantise, gate (weights-write), prompt, leak (prompt), picture (picture), "
         "depth (weights-read); of what was forgotten came back: 85% [81%, 89%] under relearn; "
-        "was there without any attack: 50% under prompt; held: 3% [-2%, 8%] under picture; broken under quantise; "
+        "leaked without any attack, and attacked gave away: 50% under prompt; "
+        "held: 3% [-2%, 8%] under picture; broken under quantise; "
         "inconclusive under gate; cannot tell under leak; not compared under depth."
     )
 

@@ -110,6 +110,17 @@ def test_rows_equal_those_of_the_local_executor(place: Place) -> None:
 
 @needs_slurm
 @pytest.mark.timeout(600)
+def test_attacked_cells_are_jobs_as_others_are(place: Place) -> None:
+    """They come after those that make what they attack and look at: the base, here."""
+    words = ("--attack", "quantise", "--set", "quantise.bits=[4]", "--set", "quantise.utility=2")
+    local = place.run("local", "finetune", *words)
+    queued = place.run("queued", "finetune", *words, *ON_SLURM)
+    assert {(row["attack"] or {}).get("name") for row in queued} == {None, "quantise"}
+    assert [row["metrics"] for row in queued] == [row["metrics"] for row in local]
+
+
+@needs_slurm
+@pytest.mark.timeout(600)
 def test_a_cancelled_job_is_a_failed_cell_and_the_next_run_completes_it(place: Place) -> None:
     plugin = place.folder / "sleeps.py"
     plugin.write_text(PLUGIN)

@@ -139,7 +139,7 @@ def test_pages_say_what_was_tried_and_what_came_back(sound_board: Board, tmp_pat
     assert "What came back under attack" in page
     assert re.search(r"logits 0\.9\d\d ± ", page)  # it knows as little as the retrained model does, attacked or not
     nothing = next((tmp_path / "site" / "made-up" / "entries").glob("finetune-*.html")).read_text()
-    assert "was there without any attack: 100% [100%, 100%] under quantise" in nothing
+    assert "leaked without any attack, and attacked gave away: 100% [100%, 100%] under quantise" in nothing
 
 
 def test_a_dotted_name_of_an_attack_hides_no_metric() -> None:

@@ -1,6 +1,7 @@
 """Attacked rows on a leaderboard: what they must be, the level that they add, and what they show of a silent method."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,6 +151,26 @@ def test_an_attack_that_says_it_takes_more_than_it_does_is_refused(board: Board,
     attack(results, "modest", 0.1, access="prompt")
     wanted = f"attack.access is prompt, and of {ATTACK} it is weights-write"
     assert any(wanted in why for why in sent(board, results).left_out)
+
+
+def test_a_question_that_was_put_under_another_person_is_refused(board: Board, results: RowStore) -> None:
+    def elsewhere(records: list[Any]) -> list[Any]:
+        return [{**records[0], "attribute": "another"}, *records[1:]]
+
+    add_method(results, "moved", forget=0.1)
+    attack(results, "moved", 0.1, change=elsewhere)
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any("attribute is not as in the reference's" in each for each in problems), problems
+
+
+@pytest.mark.parametrize("name", ["people", "questions"])
+def test_an_attack_that_says_it_was_aimed_at_more_is_refused(board: Board, results: RowStore, name: str) -> None:
+    add_method(results, "boasts", forget=0.1)
+    attack(results, "boasts", 0.1)
+    for row in [row for row in results.read() if row.attack and row.method.name == "boasts"]:
+        results.append(row.model_copy(update={"attack": row.attack.model_copy(update={name: 1000})}))
+    problems = [str(each) for each in sent(board, results).problems]
+    assert any(f"attack.{name} is 1000" in each for each in problems), problems
 
 
 def test_one_attacked_model_under_several_seeds_is_refused(board: Board, results: RowStore) -> None:

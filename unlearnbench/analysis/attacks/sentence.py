@@ -23,7 +23,7 @@ class Tried:
 
 _TOLD: dict[AttackVerdict, str] = {
     "comes back": "of what was forgotten came back",
-    "leaks": "was there without any attack",
+    "leaks": "leaked without any attack, and attacked gave away",
     "holds": "held",
 }
 _UNTOLD: dict[AttackVerdict | None, str] = {

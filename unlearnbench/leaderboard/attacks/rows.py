@@ -129,6 +129,7 @@ def _alike(row: Row) -> dict[str, Any]:
     assert attack is not None  # it is an attacked row
     params = {f"attack.params.{name}": value for name, value in attack.params.items() if name != "guard"}
     asked = {f"task.options.{name}": value for name, value in task.options.items()}
+    asked |= {"attack.people": attack.people, "attack.questions": attack.questions}
     return params | asked | {"attack.version": attack.version, "attack.code": attack.code, "task.version": task.version}
 
 
