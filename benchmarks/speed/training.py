@@ -35,8 +35,8 @@ from ..cagul.plain import PlainCagul, PlainCross
 from .case import Case, by_person, fresh, log_probabilities
 from .measure import Clock, Way, compare
 
-PRECISION = 1e-5
-"""By which weights may differ in float32 after training."""
+PRECISION, PACKED_PRECISION = 1e-5, 5e-5
+"""By which weights may differ in float32 after training; where sums go over other lengths, last digits differ more."""
 
 RATE = 1e-4
 """AdamW moves a weight by so much whatever the size of its gradient, the last digits of one near zero included."""
@@ -74,7 +74,10 @@ def compared(
         facts |= {"questions_per_picture": questions, "gradient_checkpointing": True}
         if case.device.type == "cpu" and case.side:
             facts["peak_megabytes"] = {way: alone(case.name, way, case.side) for way in WAYS}
-    return facts | {"ways": lines, **agreement(one, other, case.must_agree)}
+    return facts | {
+        "ways": lines,
+        **agreement(one, other, case.must_agree, PACKED_PRECISION if questions > 1 else PRECISION),
+    }
 
 
 def lessons(case: Case) -> list[Sample]:
@@ -104,12 +107,12 @@ def added(name: str, way: str, side: int) -> int:
         return round((memory.peak - held) / 1e6)
 
 
-def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool) -> dict[str, float]:
+def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool, within: float) -> dict[str, float]:
     """The largest difference of weights; raises AssertionError if it ``must`` be small and is not."""
     assert one.keys() == other.keys()
     with torch.no_grad():
         worst = max(float((one[name].float().cpu() - other[name].float().cpu()).abs().max()) for name in one)
-    assert worst < PRECISION or not must, f"weights differ by {worst}"
+    assert worst < within or not must, f"weights differ by {worst}"
     return {"largest_difference": worst}
 
 
@@ -191,7 +194,7 @@ def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 
         ways = {"plain loop": plain_way, "unlearnbench": fast_way}
         lines, results = compare(ways, repeats, torch.device("cpu"), rate)
     facts = {"model": name, "people": people, "forget": forget, "samples": len(cases)}
-    return facts | {"ways": lines, **agreement(*results.values(), must=True)}
+    return facts | {"ways": lines, **agreement(*results.values(), must=True, within=PRECISION)}
 
 
 def discriminator(name: str, params: CAGULParams, cases: list[TrainingCase]) -> dict[str, Tensor]:

@@ -30,8 +30,9 @@ def gradients(trainee: Trainee, parts: list[tuple[list[Query], list[str]]]) -> l
 @pytest.mark.parametrize("name", ["tiny-qwen2.5-vl", "tiny-mllama"])
 @pytest.mark.parametrize("params", [FinetuneParams(full=True), ADAPTER], ids=["full", "adapter"])
 def test_a_mixed_batch_has_the_gradient_of_its_queries(
-    name: str, params: FinetuneParams, small_data: Path, tmp_path: Path
+    name: str, params: FinetuneParams, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("unlearnbench.training.adaptation.WORTHWHILE", float("-inf"))  # packed, whatever that saves
     faces = [person.image for person in read(small_data).identities]
     one, two, three = resized(faces, [(112, 112), (96, 64), (64, 128)], tmp_path)
     queries: list[Query] = [
@@ -42,7 +43,8 @@ def test_a_mixed_batch_has_the_gradient_of_its_queries(
     ]
     answers = ["Yes", "Four.", "The blood type is A.", *["red"] * 14]
     with adapted(load(card_for(name), "cpu"), params, 0) as trainee:
-        assert trainee.shares(trainee.model.prepare(queries)) == (name == "tiny-qwen2.5-vl")
+        batch = trainee.model.prepare(queries)
+        assert trainee.packs(batch, trainee.look(batch))
         together = gradients(trainee, [(queries, answers)])
         alone = gradients(trainee, [([query], [answer]) for query, answer in zip(queries, answers, strict=True)])
         largest = max(float(each.abs().max()) for each in alone)
