@@ -1,6 +1,7 @@
 """Attacked cells: what is planned and shared, how models and queries are attacked, and what a row says of it."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -298,6 +299,59 @@ def test_with_the_guard_off_nothing_is_left_of_frozen_weights_whatever_they_were
     for name in asked:
         assert not any(said["attacked-hush", name, "on"])
         assert said["attacked-hush", name, "off"] == said["finetune", name, "on"]
+
+
+@attack("attacked-sly")
+class Sly(Otherwise):
+    """Takes the pictures away while it asks, and brings them back: nothing is seen of that afterwards."""
+
+    def ask(self, model: Any, target: Any, run: Any) -> Any:
+        own = Weights.of(model.projector_parameters())
+        Weights({name: each * 0 for name, each in own.tensors.items()}).apply(model)
+        try:
+            return {"": target.records(model, {"forget": target.victims, "retain": target.utility})}
+        finally:
+            own.apply(model)
+
+
+def test_what_a_model_said_while_it_was_altered_is_remembered_of_no_other_asking(
+    options: dict[str, Any], place: Path, tmp_path: Path
+) -> None:
+    """The answers of another attack to the same questions are its own, whichever was there first."""
+    shutil.copytree(place / "store", tmp_path / "store")
+    said: dict[str, list[list[Any]]] = {}
+    for order in (("attacked-sly", "attacked-asked"), ("attacked-asked", "attacked-sly")):
+        shutil.rmtree(tmp_path / "store" / "answers", ignore_errors=True)
+        for name in order:
+            store, rows = Store(tmp_path / "store"), tmp_path / "-".join((*order, name))
+            [_, cell] = planned(options, store, methods=("finetune",), attacks=(name,), tasks=("fiubench",))
+            [row] = [each.row for each in run_grid([cell], RowStore(rows), store, Silent())]
+            assert row.status == "ok", row.error
+            records = [json.loads(line) for line in (rows / row.samples.path).read_text().splitlines()]
+            said.setdefault(name, []).append([each["logprobs"] for each in records if each["variant"] != "loud"])
+    assert said["attacked-asked"][0] == said["attacked-asked"][1]
+    assert said["attacked-sly"][0] == said["attacked-sly"][1] != said["attacked-asked"][0]
+
+
+@method("attacked-liar")
+class Liar(Method):
+    """Changes the weights, and says that it leaves them."""
+
+    frozen_weights = True
+
+    def unlearn(self, model: Any, sets: Any, run: Any) -> Weights:
+        return Weights({name: each * 0.5 for name, each in Weights.of(model.projector_parameters()).tensors.items()})
+
+
+def test_weights_that_do_not_stay_are_told_by_attacks_that_change_them_further(
+    options: dict[str, Any], place: Path, tmp_path: Path
+) -> None:
+    store = Store(place / "store")
+    found = planned(options, store, methods=("attacked-liar",), attacks=("attacked-scaled",), tasks=("fiubench",))
+    cells = [each for each in found if each.cell.method == "attacked-liar" and each.aimed]
+    [row] = [each.row for each in run_grid(cells, RowStore(tmp_path), store, Silent())]
+    assert row.error is not None
+    assert "weights stay as they are (frozen_weights), and its edit changes" in row.error.message
 
 
 @attack("attacked-beside")

@@ -75,8 +75,8 @@ class Aim:
         self, model: "VLM", asked: Mapping[str, Sequence[Sample]], how: Asking = AS_IT_IS
     ) -> list[dict[str, Any]]:
         """What the task keeps of the answers; those behind a gate that is held are remembered by themselves."""
-        others = self.others.values()
-        journal = next((other.journal for other in others if other.model is model), self.run.journal)
+        asked_of = next((other.journal for other in self.others.values() if other.model is model), None)
+        journal = _own(self.plan, self.aimed, asked_of) if asked_of else self.run.journal
         if how.gate:
             journal = Marked(journal, f"gate {how.gate}")
         with held(model, how.gate):
@@ -173,7 +173,7 @@ def _asked(
     """Ask the variant at this place of those that the attack has made, or the model that it leaves as it is."""
     ready = runner.ready(plan, place)
     variant = "" if place is None else str(ready.made[-1].said["variants"][place])
-    run = Run(plan.cell.seed, runner.progress, journal=_beside(plan, ready.journal))
+    run = Run(plan.cell.seed, runner.progress, journal=_own(plan, aimed, ready.journal))
     aim = Aim(plan, aimed, variant, runner, run, _cost(plan, ready.made), others, facts)
     with runner.unaltered(f"attack {aimed.attack.name!r}: ask"):
         told = aimed.made.ask(ready.model, aim, run)
@@ -182,12 +182,14 @@ def _asked(
     return _Asked(found, ready.made, notes, ready.journal)
 
 
-def _beside(plan: Plan, journal: "JournalFile") -> Journal:
-    """A journal in which what is found beside one base is not taken for what is found beside another.
+def _own(plan: Plan, aimed: Aimed, journal: Journal) -> Journal:
+    """The part of a model's journal that is an attack's own.
 
-    Where the model itself was made from the base, its journal is apart already.
+    What is found beside one base is not taken for what is found beside another; and one that alters the model while it
+    asks, and puts it back unseen, spoils no answers but its own.
     """
-    return Marked(journal, " ".join(["beside", *(each.digest for each in plan.beside)])) if plan.beside else journal
+    asker = [aimed.attack.name, aimed.attack.version, aimed.code or "", *(each.digest for each in plan.beside)]
+    return Marked(journal, " ".join(["asked by", *asker]))
 
 
 def _cost(plan: Plan, made: "Sequence[Made]") -> Mapping[str, Any]:

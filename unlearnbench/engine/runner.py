@@ -23,7 +23,7 @@ from .journal import JournalFile
 from .keys import digest
 from .memory.advice import in_a_sentence
 from .planning import Plan
-from .stages import BASE, AttackMaker, Stage, changes, is_guard, part
+from .stages import BASE, AttackMaker, Stage, changes, guard_of, part
 
 CHECKPOINT_SECONDS = 300.0
 """The least time between two checkpoints of a training, unless the command says otherwise."""
@@ -189,9 +189,13 @@ class Runner:
         with in_a_sentence(what, device=plan.device), self.progress.bar("loading the model", 1) as bar:
             model = load(plan.source.card, plan.device)
             for place, each in enumerate(made, start=1):
-                if bare and is_guard(each.stage):
+                guard = guard_of(each.stage)
+                if guard and bare:
                     continue
+                before = Imprint.of(model) if guard else None
                 each.put_on(model, to_stay=not absorbs or place < len(made))
+                if guard and before:
+                    misdeclared(guard, before, before.changes(model))
             bar.advance()
         return model
 
@@ -199,7 +203,7 @@ class Runner:
         """Put the last stage on: what that put on, and what a row should say of it."""
         if last.part:
             return last.put_on(model), {}
-        if _is_bare(plan) and is_guard(last.stage):
+        if _is_bare(plan) and guard_of(last.stage):
             return None, {}
         if not changes(last.said):
             said = "the method returned no edit: the row is that of the model it started from"

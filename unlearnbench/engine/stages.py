@@ -194,9 +194,10 @@ class AttackMaker:
         return edit_class_of(self.attack).load(folder, model)
 
 
-def is_guard(stage: Stage) -> bool:
-    """Whether a stage is of a method that leaves the weights alone, so that all it made stands beside them."""
-    return isinstance(stage.maker, MethodMaker) and stage.maker.method.frozen_weights
+def guard_of(stage: Stage) -> type[Method] | None:
+    """The method of a stage if it leaves the weights alone, so that all it made stands beside them."""
+    maker = stage.maker
+    return maker.method if isinstance(maker, MethodMaker) and maker.method.frozen_weights else None
 
 
 def part(place: int) -> str:

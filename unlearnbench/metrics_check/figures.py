@@ -10,6 +10,7 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from ..analysis.score.levels import flat, knowing, shares
 from ..metrics.distances import auc
@@ -33,9 +34,10 @@ class Valued:
     values: ByCluster
 
 
-@dataclass(frozen=True)
-class MetricFigures:
+class MetricFigures(BaseModel):
     """Of one metric; AUC and d' are turned so that more of them is better, whichever side knows."""
+
+    model_config = ConfigDict(frozen=True)
 
     higher_knows: bool
     means: dict[str, dict[int, float]]

@@ -1,7 +1,6 @@
 """The result of a check, as a file: what was checked, every figure, and of each metric whether it may be ranked by."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -61,25 +60,12 @@ class Robustness(_Entry):
     stay_symmetric: float
 
 
-class MetricEntry(_Entry):
+class MetricEntry(MetricFigures):
     """One metric: figures, whether it passes, and what speaks against it."""
 
+    model_config = _Entry.model_config
+
     metric: str
-    higher_knows: bool
-    means: dict[str, dict[int, float]]
-    """By kind and seed."""
-    faithfulness: float
-    faithfulness_low: float
-    faithfulness_high: float
-    nothing: float
-    ideal: float
-    seed_sd: float
-    d_prime: float | None
-    """Null where seeds do not move it, and the references differ."""
-    floor: float | None
-    """Null where doing nothing tells no more than retraining."""
-    at_nothing: tuple[float | None, ...]
-    at_ideal: tuple[float | None, ...]
     robustness: dict[str, Robustness] = Field(default_factory=dict)
     """By attack."""
     passes: bool
@@ -89,7 +75,7 @@ class MetricEntry(_Entry):
     @classmethod
     def of(cls, metric: str, found: MetricFigures, robustness: Mapping[str, Robustness]) -> Self:
         """The entry of these figures, with its verdict."""
-        fields = asdict(found)
+        fields = found.model_dump()
         reasons = tuple(_faults(fields))
         return cls(metric=metric, **fields, robustness=dict(robustness), passes=not reasons, reasons=reasons)
 
