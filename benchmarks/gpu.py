@@ -272,15 +272,21 @@ def rates_of(device: str, name: str) -> tuple[float, float]:
     return 2 * 2048**3 / best["product"], 2 * matrix.nbytes / best["copy"]
 
 
-def main() -> None:
-    """Measure what there is a device for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def asked(about: str) -> tuple[argparse.Namespace, str]:
+    """What a command, with what it is ``about``, was told: ``models``, ``device``, ``out``; and the device's name."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--models", nargs="+", help="default: real shapes on a GPU, embedded models on a CPU")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    on_gpu = options.device == "cuda"
+    return options, torch.cuda.get_device_name() if on_gpu else f"cpu, {torch.get_num_threads()} threads"
+
+
+def main() -> None:
+    """Measure what there is a device for."""
+    options, name = asked(__doc__)
     device = options.device
-    name = torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     rates = rates_of(device, name)
     floors = {"operations_per_second": rates[0], "bytes_per_second": rates[1]}
     found: dict[str, Any] = {"environment": environment(name), "floors": floors}

@@ -1,6 +1,5 @@
 """What measures of single stages share: the machine to count for, and a report of several models."""
 
-import argparse
 import gc
 import json
 import tempfile
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu import LARGE, data
+from benchmarks.gpu import LARGE, asked, data
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.engine.memory.estimate import Machine
 from unlearnbench.engine.memory.machine import cpu_machine, gpu_machine
@@ -27,13 +26,8 @@ def machine(name: str, device: str) -> Machine:
 
 def report(about: str, measured: Measured, models: Mapping[str, Sequence[str]]) -> None:
     """Measure the ``models`` of the device that is here, or those that are asked for, and print what was found."""
-    parser = argparse.ArgumentParser(description=about.splitlines()[0])
-    parser.add_argument("--models", nargs="+", help="default: real shapes on a GPU, embedded models on a CPU")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options, name = asked(about)
     device = options.device
-    name = torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     found: dict[str, Any] = {"environment": environment(name), "models": {}}
     for model in options.models or models[device]:
         with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tests.journals import Remembers
 from unlearnbench.attacks.pgd import PGD, PGDParams
 from unlearnbench.contracts.sample import Asked, Sample, Sets
 from unlearnbench.errors import UsageError
@@ -150,22 +151,10 @@ def test_a_gate_that_gives_no_gradient_is_told(seeing: VLM, picture: Path, tmp_p
     assert "open.without_gradient" not in made.measured(None, sharp)  # type: ignore[arg-type]
 
 
-class Kept:
-    """A journal."""
-
-    def __init__(self) -> None:
-        self.said: dict[str, Any] = {}
-
-    def once(self, question: object, answer: Callable[[], Any]) -> Any:
-        if repr(question) not in self.said:
-            self.said[repr(question)] = answer()
-        return self.said[repr(question)]
-
-
 def test_what_was_found_is_not_searched_again_and_lost_pictures_are_made_anew(
     seeing: VLM, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Kept()
+    journal = Remembers()
     _, first = misled(seeing, picture, tmp_path, 0.05, journal)
     files = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
     for path in tmp_path.glob("*.png"):

@@ -308,10 +308,9 @@ class Sly(Otherwise):
     def ask(self, model: Any, target: Any, run: Any) -> Any:
         own = Weights.of(model.projector_parameters())
         Weights({name: each * 0 for name, each in own.tensors.items()}).apply(model)
-        try:
-            return {"": target.records(model, {"forget": target.victims, "retain": target.utility})}
-        finally:
-            own.apply(model)
+        found = target.records(model, {"forget": target.victims, "retain": target.utility})
+        own.apply(model)
+        return {"": found}
 
 
 def test_what_a_model_said_while_it_was_altered_is_remembered_of_no_other_asking(

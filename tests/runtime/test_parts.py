@@ -1,24 +1,12 @@
 """Answers in parts: as many at a time, each in its place, and none twice."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
+from tests.journals import Remembers
 from unlearnbench.runtime import distributed
 from unlearnbench.runtime.run import Run
-
-
-class Remembers:
-    """A journal."""
-
-    def __init__(self) -> None:
-        self.said: dict[str, Any] = {}
-
-    def once(self, question: object, answer: Callable[[], Any]) -> Any:
-        if repr(question) not in self.said:
-            self.said[repr(question)] = answer()
-        return self.said[repr(question)]
 
 
 def test_what_was_answered_before_a_kill_is_not_asked_again() -> None:

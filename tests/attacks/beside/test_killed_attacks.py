@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from unlearnbench.config import RunConfig
+from tests.attacks.beside.grids import of_a_gate
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.attacking import attacked
 from unlearnbench.engine.journal import JournalFile
@@ -36,18 +36,8 @@ class KilledError(BaseException):
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory, random_model: Path, small_data: Path) -> dict[str, Plan]:
     """By attack, on a model with a gate, which is in the store that is at ``cells[""]``."""
-    quick = {"epochs": (1,), "discriminator_epochs": (1,), "batch_size": (60,)}
-    settings = {"base": {"epochs": (1,)}, "cagul": quick, "fiubench": {"max_new_tokens": (2,)}}
-    config = RunConfig(
-        methods=("cagul",),
-        models=(str(random_model),),
-        tasks=("fiubench",),
-        attacks=OURS,
-        data=str(small_data),
-        forget=(1,),
-        device="cpu",
-        settings=settings | {name: {"utility": (2,)} | SMALL.get(name, {}) for name in OURS},
-    )
+    asked = {name: {"utility": (2,)} | SMALL.get(name, {}) for name in OURS}
+    config = of_a_gate(random_model, small_data, asked, 1)
     return {each.cell.attack or "": each for each in plan(config, Store(tmp_path_factory.mktemp("killed")))}
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.attacks.beside.grids import asked_of
 from unlearnbench import Attack, Weights, attack
 from unlearnbench.attacks.quantise.rounding import quantisable, quantised, restored
 from unlearnbench.config import RunConfig
@@ -44,13 +45,7 @@ class Halves(Attack):
 
 @pytest.fixture
 def options(random_model: Path, small_data: Path) -> dict[str, Any]:
-    return {
-        "models": (str(random_model),),
-        "tasks": ("fiubench",),
-        "data": str(small_data),
-        "forget": (2,),
-        "device": "cpu",
-    }
+    return asked_of(random_model, small_data)
 
 
 def planned(options: dict[str, Any], store: Store, attacks: dict[str, Any], **more: Any) -> list[Plan]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.attacks.beside.grids import of_a_gate
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
 from unlearnbench.engine.grid import run as run_grid
@@ -49,18 +50,8 @@ def compute(file: Path, folder: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory, random_model: Path, small_data: Path) -> Path:
     """Two folders of attacked cells, of one process and of two, on the very same unlearned model."""
     made = tmp_path_factory.mktemp("shared-out")
-    quick = {"epochs": (1,), "discriminator_epochs": (1,), "batch_size": (60,)}
-    settings = {"base": {"epochs": (1,)}, "cagul": quick, "fiubench": {"max_new_tokens": (2,)}}
-    config = RunConfig(
-        methods=("cagul",),
-        models=(str(random_model),),
-        tasks=("fiubench",),
-        attacks=tuple(ATTACKS),
-        data=str(small_data),
-        forget=(2,),
-        device="cpu",
-        settings=settings | {name: {"utility": (4,)} | own for name, own in ATTACKS.items()},
-    )
+    asked = {name: {"utility": (4,)} | own for name, own in ATTACKS.items()}
+    config = of_a_gate(random_model, small_data, asked, 2)
     (file := made / "grid.json").write_text(json.dumps(config.model_dump(), default=str))
     store = Store(made / "one" / "store")
     cell = next(each for each in plan(config, store) if each.aimed is None)

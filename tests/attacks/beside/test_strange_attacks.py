@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.attacks.beside.grids import asked_of
 from unlearnbench import Attack, AttackParams, Task, attack
 from unlearnbench.config import RunConfig
 from unlearnbench.engine.artefacts import Store
@@ -64,15 +65,7 @@ class Beside(Scenes):
 @pytest.fixture
 def options(random_model: Path, small_data: Path) -> dict[str, Any]:
     settings = {"base": {"epochs": (1,)}, "fiubench": {"max_new_tokens": (2,)}}
-    return {
-        "models": (str(random_model),),
-        "tasks": ("fiubench",),
-        "data": str(small_data),
-        "forget": (2,),
-        "device": "cpu",
-        "settings": settings,
-        "methods": ("pretrain",),
-    }
+    return asked_of(random_model, small_data) | {"settings": settings, "methods": ("pretrain",)}
 
 
 def planned(options: dict[str, Any], store: Path, **more: Any) -> list[Plan]:
