@@ -18,6 +18,7 @@ from tests.data_folders import leave_first
 from unlearnbench.embedded.data.make import make
 from unlearnbench.models.files import cards
 from unlearnbench.models.files.source import card_for, folder_of
+from unlearnbench.registry import REGISTRIES
 
 settings.register_profile("patient", deadline=None)  # no test fails because the machine is slow
 settings.load_profile("patient")
@@ -33,6 +34,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if config.option.numprocesses is None and config.option.dist == "no":
         config.option.numprocesses, config.option.maxprocesses, config.option.dist = "logical", 4, "loadfile"
+
+
+@pytest.fixture
+def spared_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is not there for the next, nor for other files in this process."""
+    for each in REGISTRIES.values():
+        monkeypatch.setattr(each, "_added", {name: dict(claims) for name, claims in each._added.items()})
 
 
 @pytest.fixture(scope="session")

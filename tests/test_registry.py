@@ -12,7 +12,7 @@ import unlearnbench
 from unlearnbench import Method, Task
 from unlearnbench.errors import PluginError, UsageError
 from unlearnbench.models.files.card import ModelCard
-from unlearnbench.registry import REGISTRIES, Registry, load_plugin, method, methods, task, tasks
+from unlearnbench.registry import Registry, load_plugin, method, methods, task, tasks
 
 SOUND = '''
     from unlearnbench import Method
@@ -27,11 +27,7 @@ SOUND = '''
 '''
 
 
-@pytest.fixture(autouse=True)
-def others_are_spared(monkeypatch):
-    """What a test registers is not there for the next, nor for other files in this process."""
-    for each in REGISTRIES.values():
-        monkeypatch.setattr(each, "_added", {name: dict(claims) for name, claims in each._added.items()})
+pytestmark = pytest.mark.usefixtures("spared_registries")
 
 
 @pytest.fixture

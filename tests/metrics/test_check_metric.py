@@ -85,6 +85,7 @@ class Sideways(Metric):
         return [0.5]
 
 
+@pytest.mark.usefixtures("spared_registries")
 @pytest.mark.parametrize("wrong", [Reads, TooLarge, Changes, Counts, Elsewhere, Sideways])
 def test_what_is_wrong_is_told(wrong: Any) -> None:
     name = f"wrong-{wrong.__name__}"
