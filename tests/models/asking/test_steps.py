@@ -154,11 +154,11 @@ def test_nothing_is_kept_where_memory_runs_out(
 
     with own.unchanged():
         own.generate(batch, max_new_tokens=NEW, shared=True)
-        assert own.unchanging.steps
+        assert own.unchanging.decoding
         monkeypatch.setattr(torch.cuda, "graph", short)
         with pytest.raises(torch.OutOfMemoryError):
             own.generate(own.prepare(queries[:3]), max_new_tokens=NEW, shared=True)
-        assert own.unchanging.steps is None
+        assert own.unchanging.decoding is None
 
 
 def test_strange_hooks_are_called_at_every_step(

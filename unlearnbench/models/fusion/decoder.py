@@ -22,7 +22,7 @@ from ..contract.network import blocks_called, named_within
 from ..contract.vlm import VLM, Batch, by_sample
 from . import generation, prefix
 from .packed import can_pack, pack, spared_of
-from .steps import Steps
+from .steps import Decoding
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Pass:
 class Unchanging:
     """A while in which nothing about a model changes but what it is asked; what is kept of a batch for the next."""
 
-    steps: Steps | None = None
+    decoding: Decoding | None = None
     over: bool = False
 
 
@@ -258,7 +258,7 @@ class DecoderVLM(VLM):
             return generation.generate(self, group.batch, group.visual, max_new_tokens, samplings, shared=group.shares)
         except BaseException:
             if self.unchanging:
-                self.unchanging.steps = None
+                self.unchanging.decoding = None
             raise
 
     @contextmanager
@@ -267,12 +267,12 @@ class DecoderVLM(VLM):
         try:
             yield
         finally:
-            now.steps, now.over, self.unchanging = None, True, None
+            now.decoding, now.over, self.unchanging = None, True, None
 
     def may_record(self) -> bool:
         """Whether a step may be recorded: on a GPU, where weights lie in one piece and no strange hook is called.
 
-        A recording goes by what it found: a hook that is not the family's, or of `transformers`, is to be called always.
+        A recording goes by what it found; a hook that is neither the family's nor of `transformers` may not.
         """
         if self.device.type != "cuda" or self._is_cut_up:
             return False

@@ -49,7 +49,7 @@ def generate(
     # Padding is nothing that was said: rules are shown the last token in its place, which counts as once.
     said = torch.where(batch.attention_mask.bool(), batch.input_ids, batch.input_ids[:, -1:])
     done = torch.zeros(len(batch), dtype=torch.bool, device=said.device)
-    steps, logits = begun(model, batch, visual, max_new_tokens, shared=shared)
+    decoding, logits = begun(model, batch, visual, max_new_tokens, shared=shared)
     for left in reversed(range(max_new_tokens)):
         ids = rules(said, logits.float()).argmax(-1, keepdim=True)
         ids = ids.masked_fill(done[:, None], model.tokenizer.pad_token_id)
@@ -57,7 +57,7 @@ def generate(
         done |= torch.isin(ids[:, 0], stop)
         if not left or bool(done.all()):
             break
-        logits = steps.following(ids)
+        logits = decoding.following(ids)
     watch.check(batch.queries)
     return said[:, batch.input_ids.shape[1] :]
 

@@ -54,6 +54,11 @@ class Static(Cache):  # type: ignore[misc]
                 to[:, :, columns] = of if index is None else of[index]
             layer.keys = layer.values = None
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """That in which attention computes."""
+        return next(layer.keys.dtype for layer in self.layers if layer.is_initialized)
+
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Called by a layer's attention with what it makes of the tokens that it reads."""
         layer = self.layers[layer_idx]
@@ -67,7 +72,7 @@ def _zeros(like: Tensor, rows: int, columns: int) -> Tensor:
     return torch.zeros(rows, like.shape[1], columns, like.shape[3], dtype=like.dtype, device=like.device)
 
 
-class Steps:
+class Decoding:
     """Rows that read on, one token each at a time, from prompts that `begun` has read.
 
     What a step reads and writes stays where it is: ``ids`` [B, 1] are the tokens to read, ``positions`` [B, 1] or
@@ -82,7 +87,7 @@ class Steps:
         self.positions = torch.zeros_like(positions[..., -1:])
         self.seen = torch.zeros(rows, cache.width, dtype=torch.bool, device=device)
         self.further: dict[str, Tensor] = {}
-        self._window, self._name, self._dtype = window_of(model), prefix.cache_name(model), model.dtype
+        self._window, self._name = window_of(model), prefix.cache_name(model)
         self._recorded = Recorded(record=model.may_record())
 
     def start(self, seen: Tensor, positions: Tensor, further: dict[str, Tensor]) -> None:
@@ -126,9 +131,9 @@ class Steps:
         masks = {"full_attention": seen}
         if self._window:
             masks["sliding_attention"] = seen & (columns > at[:, None] - self._window)
-        lowest = torch.finfo(self._dtype).min
+        dtype = self.cache.dtype
         added = {
-            kind: torch.zeros_like(mask, dtype=self._dtype).masked_fill_(~mask, lowest)[:, None]
+            kind: torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)[:, None]
             for kind, mask in masks.items()
         }
         several = self._window and getattr(self.network.config.get_text_config(), "layer_types", None)
@@ -137,7 +142,7 @@ class Steps:
 
 def begun(
     model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor], new_tokens: int, *, shared: bool
-) -> tuple[Steps, Tensor]:
+) -> tuple[Decoding, Tensor]:
     """Read the prompts of a batch, with room for ``new_tokens`` after them, and say what follows [B, vocabulary].
 
     With ``shared`` what they begin with is read once; all rows must then have pictures of which that is known.
@@ -145,35 +150,35 @@ def begun(
     further = model._further(batch, torch.ones_like(batch.attention_mask[:, :1]))
     if shared:
         begin = prefix.begin(model, batch, visual)
-        steps = _room(model, begin.cache, begin.mask, begin.positions, new_tokens)
-        steps.start(begin.mask, begin.positions, further)
-        steps.cache.fill(begin.cache, begin.index, end := begin.seen.shape[1])
-        at = torch.arange(end, begin.mask.shape[1], device=steps.at.device)
+        decoding = _room(model, begin.cache, begin.mask, begin.positions, new_tokens)
+        decoding.start(begin.mask, begin.positions, further)
+        decoding.cache.fill(begin.cache, begin.index, end := begin.seen.shape[1])
+        at = torch.arange(end, begin.mask.shape[1], device=decoding.at.device)
         own = model._further(batch, begin.rest.attention_mask)
-        return steps, steps.read(begin.rest.input_ids, begin.positions, at, own)
+        return decoding, decoding.read(begin.rest.input_ids, begin.positions, at, own)
     mask, positions = batch.attention_mask, model._positions(batch)
     inputs = {**model._inputs(batch, [*visual]), "position_ids": positions}
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
     read = prefix.cached(output)
-    steps = _room(model, read, mask, positions, new_tokens)
-    steps.start(mask, positions, further)
-    steps.cache.fill(read, None, mask.shape[1])
-    return steps, output.logits[:, -1]
+    decoding = _room(model, read, mask, positions, new_tokens)
+    decoding.start(mask, positions, further)
+    decoding.cache.fill(read, None, mask.shape[1])
+    return decoding, output.logits[:, -1]
 
 
-def _room(model: "DecoderVLM", read: Cache, seen: Tensor, positions: Tensor, new_tokens: int) -> Steps:
-    """The steps that the model keeps, with their recording, where all shapes are theirs; else new ones."""
+def _room(model: "DecoderVLM", read: Cache, seen: Tensor, positions: Tensor, new_tokens: int) -> Decoding:
+    """What the model keeps of the last batch, its recording with it, where all shapes are the same; else a new one."""
     rows, width = len(seen), -(-(seen.shape[1] + new_tokens) // ROUND) * ROUND
     crossing = model.attention_layers if model.layered else ()
     pictures = [layer.keys.shape[2] for number in crossing if (layer := read.layers[number]).is_initialized]
     shapes = (rows, width, positions.ndim, *pictures)
     kept = model.unchanging if model.unchanging and not model.unchanging.over else None  # a copy's may be over
-    if kept and kept.steps and kept.steps.shapes == shapes and kept.steps.network is model.model:
-        return kept.steps
+    if kept and kept.decoding and kept.decoding.shapes == shapes and kept.decoding.network is model.model:
+        return kept.decoding
     if kept:
-        kept.steps = None  # their memory goes before more is taken
+        kept.decoding = None  # its memory goes before more is taken
     at = torch.zeros(1, dtype=torch.long, device=seen.device)
-    steps = Steps(model, Static(len(read.layers), width, crossing, at), positions, shapes)
+    decoding = Decoding(model, Static(len(read.layers), width, crossing, at), positions, shapes)
     if kept:
-        kept.steps = steps
-    return steps
+        kept.decoding = decoding
+    return decoding
