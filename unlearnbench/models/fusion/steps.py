@@ -57,7 +57,7 @@ class Static(Cache):  # type: ignore[misc]
     @property
     def dtype(self) -> torch.dtype:
         """That in which attention computes."""
-        return next(layer.keys.dtype for layer in self.layers if layer.is_initialized)
+        return next(layer.keys.dtype for layer in self.layers if layer.is_initialized)  # type: ignore[no-any-return]
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Called by a layer's attention with what it makes of the tokens that it reads."""
