@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from ...contracts.sample import Query, begun
 from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
+from ..pictures.projecting import projected
 from . import hidden
 from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
+from .batch import by_sample as by_sample
 from .decoding import Samplings
 from .explanation import Explanation
 from .hidden import Positions
@@ -82,6 +84,8 @@ class VLM(Network):
     layered: bool = False
     shares_prefixes: bool = False
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
+    features_along: ClassVar[int | None] = None
+    """The dimension of features along which those of several pictures are joined for the projector; None: never."""
     static_cache: bool = False
     """Whether answers may be read on from a cache of fixed length, where shortcuts are asked for (``shared``)."""
     packs: bool = False
@@ -129,6 +133,10 @@ class VLM(Network):
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
         """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    def project_all(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """`project` of each, in as few calls of the projector as `features_along` allows and is worth it."""
+        return projected(pictures, self.project, self.features_along)
 
     @abstractmethod
     def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
@@ -388,8 +396,3 @@ class VLM(Network):
 
         Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
         """
-
-
-def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
-    """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
-    return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
