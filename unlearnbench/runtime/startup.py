@@ -23,10 +23,11 @@ def console() -> None:
     """Let this process and its children have a home folder and a name, where the system knows none.
 
     Some libraries cannot even be imported without one (NLTK, which scores text). The folder is that of temporary files,
-    which is no place for trained models: `home` does not count it.
+    which is no place for trained models: `home` does not count it. Their threads sleep while they wait for each other.
     """
     global _lent
     _hush()
+    _let_threads_sleep()
     try:
         Path.home()
     except RuntimeError:
@@ -56,6 +57,15 @@ def worker(parent: int, hurry: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):  # logs are UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _let_threads_sleep() -> None:
+    """Let torch's threads on a CPU sleep while they wait for each other, not spin; it reads this as it is imported.
+
+    A thread that spins for another one wastes a core which that one may be waiting for, once anybody else computes
+    here too (`benchmarks/runs/beside_others.py`).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _hush() -> None:

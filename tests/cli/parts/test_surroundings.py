@@ -138,6 +138,15 @@ def test_a_home_that_is_known_is_left_alone(monkeypatch, tmp_path):
     assert startup.home() == tmp_path
 
 
+@pytest.mark.parametrize(("told", "holds"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_user_wants_them_to_spin(monkeypatch, told, holds):
+    monkeypatch.setenv("OMP_WAIT_POLICY", told or "")
+    if told is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    startup.console()
+    assert os.environ["OMP_WAIT_POLICY"] == holds
+
+
 def test_a_job_reaches_its_worker_whatever_its_paths_hold():
     name = os.fsdecode(b"/tmp/caf\xe9")
     config = RunConfig(

@@ -82,6 +82,8 @@ class VLM(Network):
     layered: bool = False
     shares_prefixes: bool = False
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
+    static_cache: bool = False
+    """Whether answers may be read on from a cache of fixed length, where shortcuts are asked for (``shared``)."""
     packs: bool = False
     """Whether questions about the same pictures may be read as one sequence, where that is asked for."""
 
@@ -208,6 +210,11 @@ class VLM(Network):
         """
         explain = getattr(self.visual_edit, "explain", None)
         return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Meanwhile nothing about the model changes but what it is asked: a batch may leave the next what it needs."""
+        yield
 
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+from transformers.vision_utils import get_vision_interpolation_indices_and_weights
 
 from ...registry import family
 from ..contract.vlm import PictureCounts
 from ..pictures.cache import Picture
 from .processing_qwen_vl import Qwen3VLImageOnlyProcessor
-from .qwen2_5_vl import QwenVL
+from .qwen2_5_vl import GRIDS, Grids, QwenVL
 
 
 @family("qwen3_vl", reference="arXiv:2511.21631")
@@ -44,9 +46,21 @@ class Qwen3VL(QwenVL):
         tower = self.model.model.visual
         return [tower.merger, *tower.deepstack_merger_list]
 
-    def _arranged(self, given: list[Tensor], extra: dict[str, Tensor]) -> Tensor:
+    def _of_grids(self, grids: Grids) -> dict[str, Any]:
+        tower = self.model.model.visual
+        table = (tower.num_grid_per_side, tower.interpolation_mode, tower.interpolation_align_corners)
+        return super()._of_grids(grids) | of_table(grids, *table, tower.spatial_merge_size, self.device)
+
+    def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
         return torch.stack(given)
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         main, *deeper = zip(*visual, strict=True)  # streams of samples from samples of streams
         return BaseModelOutputWithDeepstackFeatures(pooler_output=main, deepstack_features=[list(s) for s in deeper])
+
+
+@lru_cache(GRIDS)
+def of_table(grids: Grids, side: int, mode: str, corners: bool, merged: int, device: torch.device) -> dict[str, Any]:
+    """From which of the learned positions, ``side`` x ``side``, those of each patch are mixed, and in which shares."""
+    indices, weights = get_vision_interpolation_indices_and_weights(torch.tensor(grids), side, mode, corners, merged)
+    return {"interp_indices": indices.to(device), "interp_weights": weights.to(device)}

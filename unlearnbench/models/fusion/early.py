@@ -41,15 +41,16 @@ class EarlyFusionVLM(DecoderVLM):
         return int(wide), int(high)
 
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
+        further, ids = self._tower_inputs(preprocessed), preprocessed["input_ids"][0].tolist()
         inputs = preprocessed.to(self.device)
         see = self.model.model.get_image_features
         wanted = inspect.signature(see).parameters
-        pixels = {name: value for name, value in inputs.items() if name in wanted}
-        pixels["pixel_values"] = pixels["pixel_values"].to(self.dtype)
-        with heard(self._projectors()) as given:
-            see(**pixels, return_dict=True)
+        given = {name: value for name, value in inputs.items() if name in wanted} | further
+        given["pixel_values"] = given["pixel_values"].to(self.dtype)
+        with heard(self._projectors()) as features:
+            see(**given, return_dict=True)
         extra = {name: inputs[name] for name in self._picture_inputs}
-        picture = Picture(self._arranged(given, extra), torch.empty(0), inputs["input_ids"][0].tolist(), extra)
+        picture = Picture(self._arranged(features, given), torch.empty(0), ids, extra)
         picture.tokens = self.project(picture)
         return picture
 
@@ -77,12 +78,16 @@ class EarlyFusionVLM(DecoderVLM):
     _picture_inputs: tuple[str, ...] = ()
     """What the processor makes of a picture that the language model needs too."""
 
+    def _tower_inputs(self, preprocessed: Any) -> dict[str, Any]:
+        """What `transformers` is given for its tower beside what the processor has made, or instead of it."""
+        return {}
+
     def _projectors(self) -> Sequence[nn.Module]:
         """The modules that map to visual tokens, in the order of their streams."""
         return [self.projector()]
 
-    def _arranged(self, given: list[Tensor], extra: dict[str, Tensor]) -> Tensor:
-        """The projectors' inputs as a picture keeps them."""
+    def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
+        """The projectors' inputs as a picture keeps them; the tower was given ``inputs``."""
         return given[0]
 
     # ------------------------------------------------------------------------------------------ the language model
