@@ -212,7 +212,7 @@ def questions_read(count: Counts, questions: float) -> float:
 
 
 # -------------------------------------------------------------------------------------------------------------- time
-def seeing(count: Counts, machine: Machine, pictures: float) -> float:
+def seeing(count: Counts, machine: Machine, pictures: int) -> float:
     """Seconds until every picture has been through the vision tower."""
     made = Effort(encoding_operations(count, pictures), patches=pictures * count.patches)
     return made.seconds(machine.kind) / machine.processes
