@@ -109,6 +109,10 @@ class VLM(Network):
     def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector on one picture, differentiable in their weights."""
 
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """The same for several, together where a family can: numbers then differ in their last digits."""
+        return [self.encode(each) for each in preprocessed]
+
     def own_size(self, width: int, height: int) -> tuple[int, int] | None:
         """Width and height at which a picture of this size is read pixel by pixel, nothing of it scaled.
 

@@ -1,6 +1,6 @@
 """Qwen2.5-VL, and what it shares with Qwen3-VL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,9 +36,9 @@ class QwenVL(EarlyFusionVLM):
             tower.config._attn_implementation = RUNS
         tower.patch_embed.proj.__class__ = Patches
 
-    def _tower_inputs(self, preprocessed: Any) -> dict[str, Any]:
-        """What the tower would work out of a picture's grid anew each time, and wait for a GPU meanwhile."""
-        grids = preprocessed["image_grid_thw"].cpu()
+    def _tower_inputs(self, preprocessed: Sequence[Any]) -> dict[str, Any]:
+        """What the tower would work out of pictures' grids anew each time, and wait for a GPU meanwhile."""
+        grids = torch.cat([each["image_grid_thw"].cpu() for each in preprocessed])
         return {"image_grid_thw": grids, **self._of_grids(tuple(map(tuple, grids.tolist())))}
 
     def _of_grids(self, grids: Grids) -> dict[str, Any]:
@@ -93,10 +93,10 @@ class Qwen2_5_VL(QwenVL):
         sizes = (tower.spatial_merge_size, tower.window_size, tower.patch_size)
         return super()._of_grids(grids) | of_windows(grids, *sizes, self.device)
 
-    def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
+    def _arranged(self, given: list[Tensor], inputs: dict[str, Any], pictures: int) -> Sequence[Tensor]:
         """Undo the tower's window order on the patches that the merger fuses, so that its output needs no undoing."""
         fused = given[0].view(-1, self.model.model.visual.spatial_merge_unit, given[0].shape[-1])
-        return fused[inputs["window_index"].argsort()].reshape(given[0].shape)
+        return fused[inputs["window_index"].argsort()].reshape(given[0].shape).chunk(pictures)
 
 
 @lru_cache(GRIDS)
