@@ -255,6 +255,9 @@ def _replaced(case: FamilyCase, name: str) -> None:
     projected = [model.project(picture) for picture in batch.pictures]
     close = all(torch.allclose(one, other, atol=CLOSE) for one, other in zip(projected, own, strict=True))
     expect(close, "project should give a picture's tokens from its features")
+    joined = [*zip(model.project_all(batch.pictures), own, strict=True)]
+    close = all(one.shape == other.shape and torch.allclose(one, other, atol=CLOSE) for one, other in joined)
+    expect(close, "project_all should give each picture's tokens: features_along says how features are joined")
     for picture in batch.pictures:
         places = model.layout(picture)
         expect(places.ndim == 2 and int(places.max()) < picture.count, "layout should place visual tokens in a grid")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ...contracts.sample import Query, begun
 from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
+from ..pictures.projecting import projected
 from . import hidden
 from .batch import Batch as Batch
 from .batch import Stacked as Stacked
@@ -82,6 +83,8 @@ class VLM(Network):
     layered: bool = False
     shares_prefixes: bool = False
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
+    features_along: ClassVar[int | None] = None
+    """The dimension of features along which those of several pictures are joined for the projector; None: never."""
     packs: bool = False
     """Whether questions about the same pictures may be read as one sequence, where that is asked for."""
 
@@ -131,6 +134,10 @@ class VLM(Network):
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
         """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    def project_all(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """`project` of each, in as few calls of the projector as `features_along` allows and is worth it."""
+        return projected(pictures, self.project, self.features_along)
 
     @abstractmethod
     def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:

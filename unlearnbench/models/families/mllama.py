@@ -27,6 +27,8 @@ class Mllama(DeepFusionVLM):
     tokens before the picture's attend to it (transformers #39379), so leaving it out would change answers.
     """
 
+    features_along = 0
+
     @property
     def image_token_id(self) -> int:  # noqa: D102
         return int(self.model.config.image_token_index)

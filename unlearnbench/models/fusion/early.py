@@ -23,6 +23,8 @@ class EarlyFusionVLM(DecoderVLM):
     A family says where its projector is, and overrides what it does differently.
     """
 
+    features_along = 0
+
     @property
     def image_token_id(self) -> int:  # noqa: D102
         return int(self.model.config.image_token_id)
