@@ -74,10 +74,9 @@ class Mllama(DeepFusionVLM):
         for place, (own, (_, covers)) in enumerate(zip(features, preprocessed, strict=True)):
             tiles = {name: given[name][place : place + 1] for name in names[1:]}
             valid = tiles["aspect_ratio_mask"][0, 0].bool().repeat_interleave(own.shape[1])
-            picture = Picture(own.flatten(0, 1), torch.empty(0), [self.image_token_id], tiles, valid, covers)
-            picture.tokens = self.project(picture)
-            pictures.append(picture)
-        return pictures
+            ids = [self.image_token_id]
+            pictures.append(Picture(own.flatten(0, 1), torch.empty(0), ids, tiles, valid, covers))
+        return together.with_tokens(pictures, self.project_all)
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features)  # type: ignore[no-any-return]

@@ -93,10 +93,10 @@ class Qwen2_5_VL(QwenVL):
         sizes = (tower.spatial_merge_size, tower.window_size, tower.patch_size)
         return super()._of_grids(grids) | of_windows(grids, *sizes, self.device)
 
-    def _arranged(self, given: list[Tensor], inputs: dict[str, Any], pictures: int) -> Sequence[Tensor]:
+    def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
         """Undo the tower's window order on the patches that the merger fuses, so that its output needs no undoing."""
         fused = given[0].view(-1, self.model.model.visual.spatial_merge_unit, given[0].shape[-1])
-        return fused[inputs["window_index"].argsort()].reshape(given[0].shape).chunk(pictures)
+        return fused[inputs["window_index"].argsort()].reshape(given[0].shape)
 
 
 @lru_cache(GRIDS)

@@ -52,8 +52,8 @@ class Qwen3VL(QwenVL):
         table = (tower.num_grid_per_side, tower.interpolation_mode, tower.interpolation_align_corners)
         return super()._of_grids(grids) | of_table(grids, *table, tower.spatial_merge_size, self.device)
 
-    def _arranged(self, given: list[Tensor], inputs: dict[str, Any], pictures: int) -> Sequence[Tensor]:
-        return torch.stack(given).chunk(pictures, dim=1)
+    def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
+        return torch.stack(given)
 
     def _encoded(self, visual: list[Tensor]) -> Any:
         main, *deeper = zip(*visual, strict=True)  # streams of samples from samples of streams

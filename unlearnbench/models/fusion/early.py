@@ -61,12 +61,12 @@ class EarlyFusionVLM(DecoderVLM):
         given["pixel_values"] = given["pixel_values"].to(self.dtype)
         with heard(self._projectors()) as features:
             see(**given, return_dict=True)
+        parts = self._arranged(features, given).chunk(len(preprocessed), dim=self.features_along or 0)
         pictures = []
-        for each, own in zip(preprocessed, self._arranged(features, given, len(preprocessed)), strict=True):
+        for own, each in zip(parts, preprocessed, strict=True):
             extra = {name: each[name].to(self.device) for name in self._picture_inputs}
             pictures.append(Picture(own, torch.empty(0), each["input_ids"][0].tolist(), extra))
-            pictures[-1].tokens = self.project(pictures[-1])
-        return pictures
+        return together.with_tokens(pictures, self.project_all)
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features).reshape(-1, self.width)  # type: ignore[no-any-return]
@@ -100,9 +100,9 @@ class EarlyFusionVLM(DecoderVLM):
         """The modules that map to visual tokens, in the order of their streams."""
         return [self.projector()]
 
-    def _arranged(self, given: list[Tensor], inputs: dict[str, Any], pictures: int) -> Sequence[Tensor]:
-        """The projectors' inputs as each of some ``pictures`` keeps them; the tower was given ``inputs``."""
-        return given[0].chunk(pictures)
+    def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
+        """The projectors' inputs as pictures keep them, one's after the other's; the tower was given ``inputs``."""
+        return given[0]
 
     # ------------------------------------------------------------------------------------------ the language model
     def _attention_module(self, layer: int) -> nn.Module:

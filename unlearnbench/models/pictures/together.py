@@ -25,6 +25,13 @@ def encoded(encode: Callable[[Sequence[int]], Sequence[Picture]], pixels: Sequen
     return [found[place] for place in range(len(pixels))]
 
 
+def with_tokens(pictures: list[Picture], project: Callable[[Sequence[Picture]], Sequence[Tensor]]) -> list[Picture]:
+    """The same pictures, given the visual tokens that ``project`` makes of their features."""
+    for picture, tokens in zip(pictures, project(pictures), strict=True):
+        picture.tokens = tokens
+    return pictures
+
+
 def joined(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors one after the other; a single one is not copied."""
     return tensors[0] if len(tensors) == 1 else torch.cat([*tensors])
