@@ -22,7 +22,7 @@ def ours(case: Case, what: str, *, shared: bool, batch_size: int | None = None) 
     @torch.no_grad()
     def run(clock: Clock) -> Any:
         case.model.let_go(case.images)
-        case.model.shares_prefixes = shared
+        case.model.shares_prefixes = case.model.static_cache = shared
         with clock:
             requests: list[Request[int, Any]] = [Ask(row, query, NEW_TOKENS) for row, query in enumerate(case.queries)]
             if what != "generation":

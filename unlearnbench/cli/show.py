@@ -27,7 +27,7 @@ _FACTS = {
     "methods": ("start", "role", "frozen_weights"),
     "attacks": ("access", "needs"),
     "tasks": ("by_default", "provides_sets", "metric_sets"),
-    "families": ("any_size", "layered", "shares_prefixes", "packs"),
+    "families": ("any_size", "layered", "shares_prefixes", "static_cache", "packs"),
     "metrics": ("requires",),
 }
 """Further class attributes worth showing."""

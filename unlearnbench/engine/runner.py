@@ -143,7 +143,8 @@ class Runner:
         edit, remarks = self._finish(plan, model, made[-1])
         if bare:
             model.visual_edit = None
-        model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
+        if plan.cell.exact:
+            model.shares_prefixes = model.static_cache = False
         return _Kept(name, variant, model, edit, remarks)
 
     def made(self, plan: Plan, stages: Sequence[Stage] | None = None) -> tuple[Made, ...]:
@@ -157,7 +158,8 @@ class Runner:
         """Another model on the cell's device, with a journal of its own: the pretrained one after these stages."""
         made = self.made(plan, stages)
         model = self._pushed(plan, made)
-        model.shares_prefixes = model.shares_prefixes and not plan.cell.exact
+        if plan.cell.exact:
+            model.shares_prefixes = model.static_cache = False
         key = {
             "version": ASKING_VERSION,
             "model": stages[-1].key if stages else plan.pretrained_key,

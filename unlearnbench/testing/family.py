@@ -204,7 +204,8 @@ def _shared(case: FamilyCase, name: str) -> None:
     close = all(torch.allclose(one, other, atol=CLOSE, rtol=0) for one, other in zip(plain, shared, strict=True))
     expect(close, "likelihoods should be the same where pictures are read once; else set shares_prefixes = False")
     said, again = (model.generate(prompts, max_new_tokens=6, shared=shared) for shared in (False, True))
-    expect(said == again, "answers should be the same where pictures are read once; else set shares_prefixes = False")
+    otherwise = "else set shares_prefixes or static_cache = False"
+    expect(said == again, f"answers should be the same where pictures are read once; {otherwise}")
     packed = model.answer_log_probabilities(batch, packed=True)
     close = all(torch.allclose(one, other, atol=CLOSE, rtol=0) for one, other in zip(plain, packed, strict=True))
     expect(close, "likelihoods should be the same where questions are one sequence; else set packs = False")

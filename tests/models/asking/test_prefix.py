@@ -38,12 +38,12 @@ def queries(asked: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> li
 @contextmanager
 def exactly(model: Any) -> Iterator[None]:
     """Every prompt read from its start."""
-    before = model.shares_prefixes
-    model.shares_prefixes = False
+    before = model.shares_prefixes, model.static_cache
+    model.shares_prefixes = model.static_cache = False
     try:
         yield
     finally:
-        model.shares_prefixes = before
+        model.shares_prefixes, model.static_cache = before
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """MME and POPE as tasks: what is asked, of how many, in which words, and what the row says of it."""
 
 from collections import Counter
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -68,6 +69,9 @@ class Answering:
 
     def let_go(self, paths: Any) -> None:
         self.held -= set(paths)
+
+    def unchanged(self) -> Any:
+        return nullcontext()
 
     def generate(self, batch: Any, *, max_new_tokens: int, shared: bool) -> list[str]:
         assert self.held == {query.images[0] for query in batch}, "pictures are held that nobody asks about"

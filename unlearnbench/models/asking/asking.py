@@ -35,7 +35,8 @@ def asked(
         kinds.setdefault((type(each), each.kind), []).append(each)
     said: dict[K, R] = {}
     for alike in kinds.values():
-        said |= _Asking(model, alike, let_go).all(run, batch_size, what)
+        with model.unchanged():
+            said |= _Asking(model, alike, let_go).all(run, batch_size, what)
     replies = {each.key: each.told(said[each.key]) for each in requests}
     _tell_empty([*replies.values()], run, what)
     return replies

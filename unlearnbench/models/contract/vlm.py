@@ -85,6 +85,8 @@ class VLM(Network):
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
     features_along: ClassVar[int | None] = None
     """The dimension of features along which those of several pictures are joined for the projector; None: never."""
+    static_cache: bool = False
+    """Whether answers may be read on from a cache of fixed length, where shortcuts are asked for (``shared``)."""
     packs: bool = False
     """Whether questions about the same pictures may be read as one sequence, where that is asked for."""
 
@@ -219,6 +221,11 @@ class VLM(Network):
         """
         explain = getattr(self.visual_edit, "explain", None)
         return explain(batch, [picture.tokens for picture in batch.pictures]) if explain else None
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Meanwhile nothing about the model changes but what it is asked: a batch may leave the next what it needs."""
+        yield
 
     # --------------------------------------------------------------------------------------------------- preparing
     def prepare(self, queries: Sequence[Query], answers: Sequence[str] | None = None) -> Batch:
@@ -362,18 +369,6 @@ class VLM(Network):
         They are as `hidden` gives them, of another model for instance: by the block's name, one tensor [tokens, d] a
         sample, of the tokens that ``positions`` mean. Raises `UsageError` as `hidden` does.
         """
-
-    def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
-        """`hidden` of blocks of the tower and the projector."""
-        found: dict[int, dict[str, list[Tensor]]] = {}
-        for path, picture in zip(batch.images, batch.pictures, strict=True):
-            if modules and id(picture) not in found:
-                with hidden.outputs(modules) as read:
-                    self.encode(self.pixels(path))
-                found[id(picture)] = read
-        return {
-            name: tuple(found[id(picture)][name][0].flatten(0, -2) for picture in batch.pictures) for name in modules
-        }
 
     @abstractmethod
     def generate(

@@ -1,7 +1,8 @@
 """What both kinds of models share: one way through `transformers` to attention, likelihoods and generated answers."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,9 @@ from ..contract.decoding import Drawn, Samplings, Watch, each
 from ..contract.hidden import Positions
 from ..contract.network import blocks_called, named_within
 from ..contract.vlm import VLM, Batch, by_sample
-from . import prefix
+from . import generation, prefix
 from .packed import can_pack, pack, spared_of
+from .steps import Decoding
 
 
 @dataclass
@@ -38,15 +40,25 @@ class Pass:
     packs: bool = False
 
 
+@dataclass
+class Unchanging:
+    """A while in which nothing about a model changes but what it is asked; what is kept of a batch for the next."""
+
+    decoding: Decoding | None = None
+    over: bool = False
+
+
 class DecoderVLM(VLM):
     """A `transformers` model that answers from a decoder; subclasses say how visual tokens get there.
 
-    ``shares_prefixes`` is False for families that cannot, and for a model whose user wants no shortcut; ``packs`` for
-    families that cannot.
+    ``shares_prefixes`` and ``static_cache`` are False for families that cannot, and for a model whose user wants no
+    shortcut; ``packs`` for families that cannot.
     """
 
     shares_prefixes: bool = True
+    static_cache: bool = True
     packs: bool = True
+    unchanging: Unchanging | None = None
 
     def language_model(self) -> nn.Module:  # noqa: D102
         return self.model.get_decoder()  # type: ignore[no-any-return]
@@ -81,6 +93,10 @@ class DecoderVLM(VLM):
 
     def spared(self, batch: Batch, visual: Sequence[Tensor]) -> float:  # noqa: D102
         return spared_of(batch, visual) if self._may_pack else 0.0
+
+    @property
+    def _is_cut_up(self) -> bool:
+        return any(isinstance(parameter, DTensor) for parameter in self.model.parameters())
 
     @property
     def _may_pack(self) -> bool:
@@ -159,7 +175,7 @@ class DecoderVLM(VLM):
         packed: bool = False,
     ) -> dict[str, tuple[Tensor, ...]]:
         of_tokens, of_pictures = hidden.divided(blocks_called(self.blocks(), names), positions)
-        found = self._hidden_of_pictures(batch, of_pictures)
+        found = hidden.of_pictures(self, batch, of_pictures)
         if of_tokens:
             seen = self.look(batch) if visual is None else visual
             marked = hidden.mask(batch, positions)
@@ -209,7 +225,7 @@ class DecoderVLM(VLM):
 
     def _not_needed(self, modules: dict[str, nn.Module]) -> nn.Module | None:
         """The block from which on a pass may be broken off; none where weights are cut up: such passes must end."""
-        if any(isinstance(parameter, DTensor) for parameter in self.model.parameters()):
+        if self._is_cut_up:
             return None
         return hidden.after(list(self.language_model().layers), modules)  # type: ignore[arg-type]
 
@@ -225,16 +241,48 @@ class DecoderVLM(VLM):
     ) -> list[str]:
         rules = each(sampling, len(batch))
         seen = self.look(batch) if visual is None else visual
-        may = shared and self.shares_prefixes and prefix.can_generate(self)
+        may = shared and self.static_cache and generation.can_generate(self)
         said: dict[int, str] = {}
-        for group in self._groups(batch, seen, shared=may):
+        for group in self._groups(batch, seen, shared=may and self.shares_prefixes):
             own = [rules[row] for row in group.rows]
-            if group.shares:
-                tokens = prefix.generate(self, group.batch, group.visual, max_new_tokens, own)
+            if may:
+                tokens = self._quickly(group, max_new_tokens, own)
             else:
                 tokens = self._plainly(group.batch, group.visual, max_new_tokens, own)
             said |= zip(group.rows, self._read(tokens), strict=True)
         return [said[row] for row in range(len(batch))]
+
+    def _quickly(self, group: Pass, max_new_tokens: int, samplings: Sequence[Sampling | None]) -> Tensor:
+        """As `_plainly`, from a static cache; where that fails nothing is kept, as memory may have run out."""
+        try:
+            return generation.generate(self, group.batch, group.visual, max_new_tokens, samplings, shared=group.shares)
+        except BaseException:
+            if self.unchanging:
+                self.unchanging.decoding = None
+            raise
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:  # noqa: D102
+        self.unchanging = now = Unchanging()
+        try:
+            yield
+        finally:
+            now.decoding, now.over, self.unchanging = None, True, None
+
+    def may_record(self) -> bool:
+        """Whether a step may be recorded: on a GPU, where weights lie in one piece and no strange hook is called.
+
+        A recording goes by what it found; a hook that is neither the family's nor of `transformers` may not.
+        """
+        if self.device.type != "cuda" or self._is_cut_up:
+            return False
+        own = {kind.__module__ for kind in type(self).__mro__}
+        hooks = (
+            getattr(hook, "__module__", "")
+            for module in self.model.modules()
+            for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
+        )
+        return all(name in own or name.startswith("transformers.") for name in hooks)
 
     def _plainly(
         self, batch: Batch, visual: list[Tensor], max_new_tokens: int, samplings: Sequence[Sampling | None]

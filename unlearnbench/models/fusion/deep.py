@@ -112,6 +112,8 @@ def _seen(batch: Batch) -> Tensor:
 
 def _only_at_first(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Drop the visual tokens once their keys are cached: `generate` passes them again with every new token."""
+    if kwargs.get("cross_attention_states") is None:
+        return args, kwargs
     cache = kwargs.get("cache", kwargs.get("past_key_values"))  # the latter is its name before transformers 5.24
     if cache is not None and cache.get_seq_length() > 0:
         kwargs["cross_attention_states"] = None

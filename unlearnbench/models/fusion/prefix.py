@@ -14,30 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
-from ...contracts.sample import Sampling
-from ..contract.decoding import Drawn, Watch
 from ..contract.vlm import Batch
 from .beginnings import beginnings, columns, ends_of, window_of, with_beginning
 
 if TYPE_CHECKING:
     from .decoder import DecoderVLM
-
-_OTHER_PROCESSORS = (
-    "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens",
-    "min_length", "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty",
-    "sequence_bias", "guidance_scale", "stop_strings",
-)  # fmt: skip
-"""Settings of generation that are not reproduced here; a model that sets one is asked the plain way."""
-
-
-def can_generate(model: "DecoderVLM") -> bool:
-    """Whether the model's own generation settings are among those that are reproduced here."""
-    settings = model.model.generation_config
-    if settings.eos_token_id is None or getattr(settings, "encoder_repetition_penalty", None) not in (None, 1.0):
-        return False
-    return not any(getattr(settings, name, None) for name in _OTHER_PROCESSORS)
 
 
 def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
@@ -56,13 +38,14 @@ def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> li
 class AfterBeginnings:
     """A batch whose rows go on from their pictures' beginnings.
 
-    ``whole`` is the batch; ``cache`` holds the beginnings, a row for each of its own; ``seen`` [B, P] marks their real
-    tokens; ``rest`` is the batch without them; ``delta`` [B, 1] shifts positions where pictures count otherwise than by
-    tokens (M-RoPE).
+    ``whole`` is the batch; ``cache`` holds the beginnings, each once, and ``index`` [B] says which is a row's own;
+    ``seen`` [B, P] marks their real tokens; ``rest`` is the batch without them; ``delta`` [B, 1] shifts positions where
+    pictures count otherwise than by tokens (M-RoPE).
     """
 
     whole: Batch
     cache: Any
+    index: Tensor
     seen: Tensor
     rest: Batch
     delta: Tensor | None
@@ -72,9 +55,10 @@ class AfterBeginnings:
         """[B, P + L]."""
         return torch.cat([self.seen, self.rest.attention_mask], dim=1)
 
-    def positions(self, mask: Tensor, count: int) -> Tensor:
-        """Of the last ``count`` tokens [B, count], or [3, B, count] with M-RoPE."""
-        positions = (mask.cumsum(1) - 1).clamp_min(0)[:, -count:]
+    @property
+    def positions(self) -> Tensor:
+        """Of the tokens after the beginnings [B, L], or [3, B, L] with M-RoPE."""
+        positions = (self.mask.cumsum(1) - 1).clamp_min(0)[:, self.seen.shape[1] :]
         return positions if self.delta is None else (positions + self.delta).expand(3, -1, -1)
 
 
@@ -92,12 +76,21 @@ def begin(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> AfterB
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
     place = {key: at for at, key in enumerate(first)}
     index = torch.tensor([place[key] for key in keys], device=batch.input_ids.device)
-    cache = output.cache if "cache" in output else output.past_key_values
-    cache.batch_select_indices(index)
     deltas = getattr(model.model.model, "rope_deltas", None)
     delta = None if deltas is None else deltas[index].to(index.device)
     start = min(last) + 1
-    return AfterBeginnings(batch, cache, begun.attention_mask[index], _from(batch, last, start), delta)
+    seen, rest = begun.attention_mask[index], _from(batch, last, start)
+    return AfterBeginnings(batch, cached(output), index, seen, rest, delta)
+
+
+def cached(output: Any) -> Any:
+    """The keys and values that a pass has left."""
+    return output.cache if "cache" in output else output.past_key_values  # its name before transformers 5.24
+
+
+def cache_name(model: "DecoderVLM") -> str:
+    """By which name the model takes them."""
+    return "cache" if "cache" in inspect.signature(model.model.forward).parameters else "past_key_values"
 
 
 def _cut(batch: Batch, ends: Sequence[int], model: "DecoderVLM") -> Batch:
@@ -134,60 +127,14 @@ def _from(batch: Batch, last: Sequence[int], start: int) -> Batch:
 def answer_logits(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> Tensor:
     """`VLM.answer_logits` of rows that share pictures."""
     continued = begin(model, batch, visual)
-    inputs = _inputs(model, continued, continued.rest.input_ids, continued.mask)
-    predicting = continued.rest.answer_mask.roll(-1, dims=1)
-    return model.model(**inputs, logits_to_keep=predicting).logits  # type: ignore[no-any-return]
-
-
-def generate(
-    model: "DecoderVLM",
-    batch: Batch,
-    visual: Sequence[Tensor],
-    max_new_tokens: int,
-    samplings: Sequence[Sampling | None],
-) -> Tensor:
-    """Tokens [B, at most max_new_tokens] of rows that share pictures; padding after a row's end."""
-    continued, settings = begin(model, batch, visual), model.model.generation_config
-    ends = settings.eos_token_id
-    stop = torch.tensor(ends if isinstance(ends, list) else [ends], device=batch.input_ids.device)
-    watch, drawn = Watch(), Drawn(batch.queries, samplings, model.device)
-    rules = LogitsProcessorList([watch, *_rules(settings, batch.input_ids.device), drawn])
-    ids, mask = continued.rest.input_ids, continued.mask
-    # Padding is nothing that was said: rules are shown the last token in its place, which counts as once.
-    said = torch.where(batch.attention_mask.bool(), batch.input_ids, batch.input_ids[:, -1:])
-    done = torch.zeros(len(batch), dtype=torch.bool, device=said.device)
-    for _ in range(max_new_tokens):
-        logits = model.model(**_inputs(model, continued, ids, mask), logits_to_keep=1).logits[:, -1]
-        ids = rules(said, logits.float()).argmax(-1, keepdim=True)
-        ids = ids.masked_fill(done[:, None], model.tokenizer.pad_token_id)
-        said = torch.cat([said, ids], dim=1)
-        mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-        done |= torch.isin(ids[:, 0], stop)
-        if bool(done.all()):
-            break
-    watch.check(batch.queries)
-    return said[:, batch.input_ids.shape[1] :]
-
-
-def _rules(settings: Any, device: torch.device) -> LogitsProcessorList:
-    """What the model's own settings of generation do to logits, in the order of `transformers`."""
-    rules = LogitsProcessorList()
-    if settings.repetition_penalty not in (None, 1.0):
-        rules.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
-    if settings.suppress_tokens:
-        rules.append(SuppressTokensLogitsProcessor(settings.suppress_tokens, device=device))
-    return rules
-
-
-def _inputs(model: "DecoderVLM", continued: AfterBeginnings, ids: Tensor, mask: Tensor) -> dict[str, Any]:
-    """What the model takes of further tokens ``ids`` [B, n], of all that ``mask`` [B, P + ... + n] counts."""
-    name = "cache" if "cache" in inspect.signature(model.model.forward).parameters else "past_key_values"
-    count = ids.shape[1]
-    return {
-        "input_ids": ids,
+    continued.cache.batch_select_indices(continued.index)
+    rest, mask = continued.rest, continued.mask
+    inputs = {
+        "input_ids": rest.input_ids,
         "attention_mask": mask,
-        "position_ids": continued.positions(mask, count),
-        name: continued.cache,
+        "position_ids": continued.positions,
+        cache_name(model): continued.cache,
         "use_cache": True,
-        **model._further(continued.whole, mask[:, -count:]),
+        **model._further(batch, rest.attention_mask),
     }
+    return model.model(**inputs, logits_to_keep=rest.answer_mask.roll(-1, dims=1)).logits  # type: ignore[no-any-return]
