@@ -77,7 +77,7 @@ def outputs(modules: Mapping[str, nn.Module], *, until: nn.Module | None = None)
             each.remove()
 
 
-class Seeing(Protocol):
+class Encodes(Protocol):
     """What a model does with a picture (`unlearnbench.models.contract.vlm.VLM`)."""
 
     def pixels(self, path: Path) -> Any:
@@ -87,7 +87,7 @@ class Seeing(Protocol):
         """Run the vision tower and the projector."""
 
 
-def of_pictures(model: Seeing, batch: Batch, modules: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
+def of_pictures(model: Encodes, batch: Batch, modules: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
     """What blocks of the tower and the projector give out: a tensor [tokens, width] for each picture of a batch."""
     found: dict[int, dict[str, list[Tensor]]] = {}
     for path, picture in zip(batch.images, batch.pictures, strict=True):

@@ -26,7 +26,6 @@ from ...contracts.sample import Query, begun
 from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from ..pictures.projecting import projected
-from . import hidden
 from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
