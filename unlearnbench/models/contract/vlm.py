@@ -29,6 +29,7 @@ from ..pictures.projecting import projected
 from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
+from .batch import by_sample as by_sample
 from .decoding import Samplings
 from .explanation import Explanation
 from .hidden import Positions
@@ -386,8 +387,3 @@ class VLM(Network):
 
         Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
         """
-
-
-def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
-    """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
-    return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]
