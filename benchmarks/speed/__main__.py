@@ -28,7 +28,7 @@ TINY = ("tiny-qwen2.5-vl", "tiny-mllama")
 Measurements = dict[str, list[Callable[[], dict[str, Any]]]]
 """Measurements by what they are of."""
 
-PARTS = ("evaluation", "base", "lora", "packed base", "packed lora", "cagul", "growth")
+PARTS = ("evaluation", "base", "lora", "packed base", "packed lora", "cagul", "large cagul", "growth")
 
 TOGETHER = 8
 """Questions about a picture that stand together in a batch, where that is measured."""
@@ -99,6 +99,7 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Measurements:
         "packed base": packed(full=True),
         "packed lora": packed(full=False),
         "cagul": [lambda name=name: training.cagul(name, 1, rate) for name in TINY],
+        "large cagul": [lambda name=name: training.cagul(name, 1, rate, 3, 1, SIDE) for name in TINY],
         "growth": [
             *(lambda name=name: growth.in_questions(name, folder, repeats, "cpu", 2, SIDE) for name in TINY),
             lambda: growth.in_visual_tokens(TINY[0], folder, repeats),

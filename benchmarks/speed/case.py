@@ -41,7 +41,7 @@ class Case:
         self.side, self._dtype = side, dtype
         self.renew()
         known = by_person(pictures)
-        self.images = [_resized(each[0].image, folder, side) for each in known]
+        self.images = [resized(each[0].image, folder, side) for each in known]
         pairs = [(image, each[number % len(each)]) for image, each in zip(self.images, known, strict=True)
                  for number in range(questions)]  # fmt: skip
         self.queries = [Asked(sample.text, (image,)) for image, sample in pairs]
@@ -123,7 +123,8 @@ def by_person(people: int) -> list[list[Sample]]:
     return [*found.values()][:people]
 
 
-def _resized(path: Path, folder: Path, side: int | None) -> Path:
+def resized(path: Path, folder: Path, side: int | None) -> Path:
+    """A copy of the picture at ``path`` in a ``folder``, with a ``side``; the picture itself without one."""
     if side is None:
         return path
     target = folder / f"{side}-{path.stem}.png"

@@ -13,7 +13,7 @@ from .growth import QUESTIONS
 
 NAMES = {
     "base": "base, epoch", "lora": "adapter, epoch", "packed base": "base, packed epoch",
-    "packed lora": "adapter, packed epoch", "cagul": "CAGUL, joint epoch",
+    "packed lora": "adapter, packed epoch", "cagul": "CAGUL, joint epoch", "large cagul": "CAGUL, joint epoch",
 }  # fmt: skip
 
 

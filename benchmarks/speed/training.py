@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.embedded.data.make import make
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
-from unlearnbench.methods.cagul.training import CAGULTrainer, TrainingCase, training_cases
+from unlearnbench.methods.cagul.training import CAGULTrainer, training_cases
 from unlearnbench.models.contract.edits import Adapter, Weights
 from unlearnbench.runtime.memory import PeakMemory, held_memory
 from unlearnbench.runtime.run import Run
@@ -32,7 +33,7 @@ from unlearnbench.training.params import BaseParams
 from unlearnbench.training.seeing import see_all
 
 from ..cagul.plain import PlainCagul, PlainCross
-from .case import Case, by_person, fresh, log_probabilities
+from .case import Case, by_person, fresh, log_probabilities, resized
 from .measure import Clock, Way, compare
 
 PRECISION, PACKED_PRECISION = 1e-5, 5e-5
@@ -73,7 +74,8 @@ def compared(
     if questions > 1:
         facts |= {"questions_per_picture": questions, "gradient_checkpointing": True}
         if case.device.type == "cpu" and case.side:
-            facts["peak_megabytes"] = {way: alone(case.name, way, case.side) for way in WAYS}
+            kind = "base" if full else "lora"
+            facts["peak_megabytes"] = {way: alone(case.name, way, case.side, kind) for way in WAYS}
     return facts | {
         "ways": lines,
         **agreement(one, other, case.must_agree, PACKED_PRECISION if questions > 1 else PRECISION),
@@ -89,22 +91,33 @@ def lessons(case: Case) -> list[Sample]:
     ]
 
 
-def alone(name: str, way: str, side: int) -> int:
-    """Megabytes that a step of 16 questions, about two pictures, adds at its peak, in a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.speed.training", name, way, str(side)]
+def alone(name: str, way: str, side: int, kind: str) -> int:
+    """Megabytes that steps of 16 samples add at their peak, in a process of its own.
+
+    Of the ``base`` or a ``lora`` a step of questions about two pictures, of ``cagul`` an epoch over two people.
+    """
+    words = [sys.executable, "-m", "benchmarks.speed.training", name, way, str(side), kind]
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])  # noqa: S603
 
 
-def added(name: str, way: str, side: int) -> int:
+def added(name: str, way: str, side: int, kind: str) -> int:
     """The same in this process."""
     with TemporaryDirectory() as folder:
+        if kind == "cagul":
+            joint = Joint(name, Path(folder), people=2, forget=1, side=side)
+            return _added(lambda: joint.run(way, Clock(torch.device("cpu"))))
         case = Case(name, Path(folder), 2, 8, side)
         settings = {"epochs": 1, "batch_size": 16, "questions_per_picture": 8, "gradient_checkpointing": True}
-        params = resolve(BaseParams, "base", "tiny", settings)
-        held = held_memory("cpu")
-        with PeakMemory("cpu") as memory:
-            WAYS[way](case.model, lessons(case), params, Clock(case.device))
-        return round((memory.peak - held) / 1e6)
+        params = resolve(BaseParams, "base", "tiny", settings | {"full": kind == "base"})
+        return _added(lambda: WAYS[way](case.model, lessons(case), params, Clock(case.device)))
+
+
+def _added(work: Callable[[], Any]) -> int:
+    """Megabytes by which ``work`` raises what is held."""
+    held = held_memory("cpu")
+    with PeakMemory("cpu") as memory:
+        work()
+    return round((memory.peak - held) / 1e6)
 
 
 def agreement(one: dict[str, Tensor], other: dict[str, Tensor], must: bool, within: float) -> dict[str, float]:
@@ -162,54 +175,70 @@ def adapter_weights(peft: Any) -> dict[str, Any]:
     return {name: weight for name, weight in peft.named_parameters() if weight.requires_grad}
 
 
-def cagul(name: str, repeats: int, rate: float, people: int = 40, forget: int = 4) -> dict[str, Any]:
-    """A joint epoch of CAGUL, ``forget`` of ``people`` to be forgotten; raises AssertionError where weights differ."""
-    params = CAGULParams(
-        epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=1e-3
-    )
+class Joint:
+    """Samples of CAGUL's joint epoch, ``forget`` of ``people`` to be forgotten, and a gate that is trained already.
+
+    ``side`` is the pictures' in pixels; None: as they ship.
+    """
+
+    def __init__(self, name: str, folder: Path, people: int, forget: int, side: int | None) -> None:
+        self.name, self.side = name, side
+        self.params = CAGULParams(
+            epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=1e-3
+        )
+        make(folder, identities=people, scenes=1)
+        sets = split_sets(read(folder), forget, PRIVATE)
+        self.cases = training_cases(sets, self.params.refusals, Run(SEED))
+        for path in {case.sample.image for case in self.cases} if side else ():
+            resized(path, path.parent, side).replace(path)
+        self._gate = self._trained_gate()  # the same for both ways: what is measured is the joint epoch
+
+    def _trained_gate(self) -> dict[str, Tensor]:
+        trainer = self._trainer()
+        trainer.train_discriminator(self.cases, Run(SEED))
+        return trainer.guard.modules["discriminator"].state_dict()
+
+    def _trainer(self) -> CAGULTrainer:
+        model = fresh(self.name, "cpu", self.side)
+        torch.manual_seed(SEED)
+        return CAGULTrainer(model, Guard(model, self.params))
+
+    def run(self, way: str, clock: Clock) -> dict[str, Tensor]:
+        """The epoch in one of `WAYS`: what is trained, by its place."""
+        parameters = {"plain loop": self._plain, "unlearnbench": self._fast}[way](clock)
+        return {str(place): parameter.detach() for place, parameter in enumerate(parameters)}
+
+    def _plain(self, clock: Clock) -> list[nn.Parameter]:
+        model = fresh(self.name, "cpu", self.side)
+        loop = (PlainCross if model.layered else PlainCagul)(model, self.params, SEED)
+        loop.discriminator.load_state_dict(self._gate)
+        with clock:
+            loop.train_jointly(self.cases)
+        return loop.parameters()
+
+    def _fast(self, clock: Clock) -> list[nn.Parameter]:
+        trainer = self._trainer()
+        trainer.guard.modules["discriminator"].load_state_dict(self._gate)
+        with clock:
+            see_all(trainer.model, (case.sample.image for case in self.cases), Run(SEED))
+            trainer.train_jointly(self.cases, Run(SEED))
+        return [p for module in trainer.guard.modules.values() for p in module.parameters()]
+
+
+def cagul(
+    name: str, repeats: int, rate: float, people: int = 40, forget: int = 4, side: int | None = None
+) -> dict[str, Any]:
+    """A joint epoch of CAGUL; raises AssertionError where weights differ."""
     with TemporaryDirectory() as folder:
-        make(Path(folder), identities=people, scenes=1)
-        sets = split_sets(read(Path(folder)), forget, PRIVATE)
-        cases = training_cases(sets, params.refusals, Run(SEED))
-
-        gate = discriminator(name, params, cases)  # the same for both: what is measured is the joint epoch
-
-        def plain_way(clock: Clock) -> dict[str, Tensor]:
-            model = fresh(name, "cpu")
-            loop = (PlainCross if model.layered else PlainCagul)(model, params, SEED)
-            loop.discriminator.load_state_dict(gate)
-            with clock:
-                loop.train_jointly(cases)
-            return numbered(loop.parameters())
-
-        def fast_way(clock: Clock) -> dict[str, Tensor]:
-            model = fresh(name, "cpu")
-            trainer = CAGULTrainer(model, Guard(model, params))
-            trainer.guard.modules["discriminator"].load_state_dict(gate)
-            with clock:
-                see_all(model, (case.sample.image for case in cases), Run(SEED))
-                trainer.train_jointly(cases, Run(SEED))
-            return numbered([p for module in trainer.guard.modules.values() for p in module.parameters()])
-
-        ways = {"plain loop": plain_way, "unlearnbench": fast_way}
+        joint = Joint(name, Path(folder), people, forget, side)
+        ways: dict[str, Way] = {way: partial(joint.run, way) for way in WAYS}
         lines, results = compare(ways, repeats, torch.device("cpu"), rate)
-    facts = {"model": name, "people": people, "forget": forget, "samples": len(cases)}
+        facts: dict[str, Any] = {"model": name, "people": people, "forget": forget, "samples": len(joint.cases)}
+        if side:
+            facts["visual_tokens"] = fresh(name, "cpu", side).see(joint.cases[0].sample.image).count
+            facts["peak_megabytes"] = {way: alone(name, way, side, "cagul") for way in WAYS}
     return facts | {"ways": lines, **agreement(*results.values(), must=True, within=PRECISION)}
 
 
-def discriminator(name: str, params: CAGULParams, cases: list[TrainingCase]) -> dict[str, Tensor]:
-    """The weights of a gate that was trained alone first."""
-    model = fresh(name, "cpu")
-    torch.manual_seed(SEED)
-    trainer = CAGULTrainer(model, Guard(model, params))
-    trainer.train_discriminator(cases, Run(SEED))
-    return trainer.guard.modules["discriminator"].state_dict()
-
-
-def numbered(parameters: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Weights by their place."""
-    return {str(place): parameter.detach() for place, parameter in enumerate(parameters)}
-
-
 if __name__ == "__main__":
-    print(added(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    print(added(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

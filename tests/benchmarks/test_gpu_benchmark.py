@@ -1,42 +1,45 @@
 """`benchmarks.gpu` on shapes cut down to nothing: the way that real shapes take, at their real resolutions."""
 
-from pathlib import Path
-
 import pytest
+import torch
 
 from benchmarks import gpu
 from benchmarks.gpu import LARGE, Bench, build, data
-from benchmarks.stages import attacks
+from benchmarks.stages import attacks, steps
+from unlearnbench.contracts.sample import Sets
 from unlearnbench.engine.memory.counts import counts
 from unlearnbench.models.files.source import card_for
 
 
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Sets:
+    """Questions about pictures at their real resolution."""
+    return data(tmp_path_factory.mktemp("faces") / "data", large=True)
+
+
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.usefixtures("small_shapes")
-def test_real_resolutions_go_through_every_measurement(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_resolutions_go_through_every_measurement(faces: Sets, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "METHODS", ("ga-gd",))  # the others go the same way
     monkeypatch.setattr(gpu, "STEPS", 1)
     monkeypatch.setattr(gpu, "NEW_TOKENS", 2)
     monkeypatch.setattr(gpu, "BATCH", 2)
-    sets = data(tmp_path / "data", large=True)
     model, count = build(name, "cpu"), counts(card_for(name))
-    assert model.see(sets.forget[0].image).count == count.visual == {"qwen2.5-vl-7b": 1369}.get(name, 6404)
-    table = Bench(model, count, sets, "cpu", (1e11, 1e10)).all()
+    assert model.see(faces.forget[0].image).count == count.visual == {"qwen2.5-vl-7b": 1369}.get(name, 6404)
+    table = Bench(model, count, faces, "cpu", (1e11, 1e10)).all()
     assert len(table) == 7
     assert all(line["seconds"] > 0 and line["floor_seconds"] > 0 for line in table.values())
 
 
 @pytest.mark.usefixtures("small_shapes")
 def test_attacks_at_real_resolutions_are_measured_beside_what_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Sets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attacks, "STEPS", 1)
     monkeypatch.setattr(attacks, "NEW_TOKENS", 2)
     monkeypatch.setattr(attacks, "BATCH", 1)
     name = next(iter(LARGE))
-    found = attacks.measured(name, "cpu", data(tmp_path / "data", large=True))
+    found = attacks.measured(name, "cpu", faces)
     for what, seconds in {
         "relearn": ("seconds_a_step", "seconds_to_put_on", "seconds_to_take_off"),
         "quantise": ("seconds_to_round", "seconds_of_questions", "seconds_of_codes"),
@@ -46,3 +49,20 @@ def test_attacks_at_real_resolutions_are_measured_beside_what_is_counted(
         assert told["peak_over_counted"] == round(told["peak_memory_bytes"] / told["counted_bytes"], 3)
         assert all(told[each] > 0 for each in seconds), told
     assert found["relearn"]["trained"] > 0
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.usefixtures("small_shapes")
+def test_packed_steps_at_real_resolutions_have_the_gradients_of_plain_ones_for_less(
+    faces: Sets, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32 here, where they are asserted to be equal."""
+    monkeypatch.setattr(steps, "REPEATS", 1)
+    monkeypatch.setattr(steps, "PICTURES", 1)
+    monkeypatch.setattr(steps, "QUESTIONS", 4)
+    monkeypatch.setattr(steps, "build", lambda name, device: build(name, device, torch.float32))
+    found = steps.measured(name, "cpu", faces)
+    for kind in steps.KINDS:
+        assert found[kind]["plain"]["tflop"] > found[kind]["packed"]["tflop"] > 0
+        assert found[kind]["gradient_norms_differ_by"] < steps.PRECISION
+    assert found["update"]["numbers"] > 0

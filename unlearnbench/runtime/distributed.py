@@ -155,10 +155,10 @@ def shared_out(items: Sequence[T]) -> Sequence[T]:
     return items[place() :: processes()]
 
 
-def stretch(items: Sequence[T]) -> Sequence[T]:
-    """The part of ``items`` that falls to this process where neighbours are to stay together."""
+def stretches(items: Sequence[T]) -> list[Sequence[T]]:
+    """The parts of ``items`` that fall to each process where neighbours are to stay together; the last may be empty."""
     each = -(-len(items) // processes())
-    return items[place() * each : (place() + 1) * each]
+    return [items[number * each : (number + 1) * each] for number in range(processes())]
 
 
 # --------------------------------------------------------------------------------------------------------- training

@@ -138,6 +138,10 @@ def _counts(case: FamilyCase, name: str) -> None:
     expect(told.features == numbers, f"count_picture should say {numbers} numbers of features, not {told.features}")
     streams = picture.tokens.numel() // (picture.count * model.width)
     expect(told.streams == streams, f"count_picture should say {streams} streams, not {told.streams}")
+    with torch.no_grad():
+        both = model.encode_all([model.pixels(square)] * 2)
+    same = all(torch.allclose(each.tokens, picture.tokens, atol=CLOSE, rtol=0) for each in both)
+    expect(len(both) == 2 and same, "encode_all should see pictures as encode sees each; override it where that is")
 
 
 # -------------------------------------------------------------------------------------------- against transformers
@@ -256,6 +260,9 @@ def _replaced(case: FamilyCase, name: str) -> None:
     projected = [model.project(picture) for picture in batch.pictures]
     close = all(torch.allclose(one, other, atol=CLOSE) for one, other in zip(projected, own, strict=True))
     expect(close, "project should give a picture's tokens from its features")
+    joined = [*zip(model.project_all(batch.pictures), own, strict=True)]
+    close = all(one.shape == other.shape and torch.allclose(one, other, atol=CLOSE) for one, other in joined)
+    expect(close, "project_all should give each picture's tokens: features_along says how features are joined")
     for picture in batch.pictures:
         places = model.layout(picture)
         expect(places.ndim == 2 and int(places.max()) < picture.count, "layout should place visual tokens in a grid")

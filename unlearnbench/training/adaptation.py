@@ -235,19 +235,27 @@ def target_layers(model: VLM, lora: LoRAParams) -> list[str]:
 
 def project_once(model: VLM, batch: Batch) -> list[Tensor]:
     """What the language model sees of a batch, with gradients into the projector; each picture projected once."""
-    return _looked_at(model, batch, lambda path, picture: replace(picture, tokens=model.project(picture)))
+
+    def made(paths: Sequence[Path], pictures: Sequence[Picture]) -> list[Picture]:
+        anew = model.project_all(pictures)
+        return [replace(picture, tokens=tokens) for picture, tokens in zip(pictures, anew, strict=True)]
+
+    return _looked_at(model, batch, made)
 
 
 def encode_once(model: VLM, batch: Batch) -> list[Tensor]:
     """What the language model sees of a batch, with gradients into tower and projector; each picture encoded once."""
-    return _looked_at(model, batch, lambda path, picture: model.encode(model.pixels(path)))
+    return _looked_at(model, batch, lambda paths, pictures: model.pictures.see_anew(paths))
 
 
-def _looked_at(model: VLM, batch: Batch, made: Callable[[Path, Picture], Picture]) -> list[Tensor]:
+def _looked_at(
+    model: VLM, batch: Batch, made: Callable[[Sequence[Path], Sequence[Picture]], Sequence[Picture]]
+) -> list[Tensor]:
     """`VLM.look` at pictures as they are ``made`` anew, so that an edit of visual tokens is given these."""
     seen = [*zip(batch.images, batch.pictures, strict=True)]
     # From the last, and so in the order of their last rows: gradients are added up in it, to the last digit.
     last = {id(picture): (path, picture) for path, picture in reversed(seen)}
     distinct = dict(reversed(last.items()))
-    anew = {key: made(path, picture) for key, (path, picture) in distinct.items()}
+    paths, pictures = zip(*distinct.values(), strict=True) if distinct else ((), ())
+    anew = dict(zip(distinct, made(paths, pictures), strict=True))
     return model.look(replace(batch, pictures=[anew[id(picture)] for picture in batch.pictures]))

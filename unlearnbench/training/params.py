@@ -27,9 +27,6 @@ Optimiser = Literal["adamw", "adamw-8bit", "adamw-offload"]
 Schedule = Literal["cosine", "constant"]
 """How the learning rate goes on after its warm-up."""
 
-TOGETHER = 2**30
-"""Numbers up to which AdamW in float32 updates all at once, which takes a further copy of them; more go one by one."""
-
 WORTHWHILE = 0.25
 """The share of a batch's work from which on it is packed: with less a step is hardly faster, says
 `benchmarks.speed.packing`, and the last digits of what is trained stay as they were."""

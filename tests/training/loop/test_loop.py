@@ -269,15 +269,16 @@ def test_a_stop_of_any_kind_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (outcome.resumed_at, outcome.steps, outcome.stopped) == ([2], 3, "seen enough")
 
 
-def test_micro_batches_take_samples_in_the_order_that_puts_them_together() -> None:
-    """The batch stays what it was, and so does its gradient."""
+@pytest.mark.parametrize("size", [2, 3])
+def test_micro_batches_take_samples_in_the_order_that_puts_them_together(size: int) -> None:
+    """And part none of those that go together. The batch stays what it was, and so does its gradient."""
     weight, seen = nn.Parameter(torch.ones(1)), list[list[int]]()
 
     def loss(batch: list[int]) -> dict[str, torch.Tensor]:
         seen.append(batch)
         return {"x": (weight * torch.tensor(batch, dtype=torch.float32)).mean()}
 
-    params = TrainParams(epochs=1, batch_size=6, micro_batch_size=2, warmup_ratio=0.0)
+    params = TrainParams(epochs=1, batch_size=6, micro_batch_size=size, warmup_ratio=0.0)
     fit([weight], Shuffled(range(6), 6, 0), loss, params, Run(), together=lambda item: item % 3)
     assert [[item % 3 for item in batch] for batch in seen] == [[0, 0], [1, 1], [2, 2]]
     assert sorted(item for batch in seen for item in batch) == [*range(6)]

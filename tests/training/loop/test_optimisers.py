@@ -134,11 +134,44 @@ def test_what_is_held_is_what_is_counted(kind: Optimiser) -> None:
     assert made.parts["optimiser"] + made.beside == pytest.approx(held, rel=1e-3)
 
 
-def test_large_models_are_updated_a_tensor_after_the_other() -> None:
-    """Else torch holds a further copy of all that is trained during the update, on GPUs."""
-    for numbers, at_once in ((2**30, None), (2**30 + 1, False)):
-        weight = nn.Parameter(torch.empty(numbers, device="meta"))
-        assert optimiser_of("adamw", [{"params": [weight], "lr": 1e-4}], 0.0).defaults["foreach"] is at_once
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_an_update_is_one_kernel_on_gpus_and_torchs_own_on_cpus(device: str) -> None:
+    """On CPUs to the last digit, so that trainings of before can be had again; on GPUs without a copy of anything."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    generator = torch.Generator().manual_seed(2)
+    one, other = (nn.Parameter(torch.ones(512, 512, device=device)) for _ in range(2))
+    ours = optimiser_of("adamw", [{"params": [one], "lr": 1e-3}], 0.1)
+    theirs = torch.optim.AdamW([other], 1e-3, weight_decay=0.1, foreach=False)
+    for _ in range(3):
+        one.grad = torch.randn(one.shape, generator=generator).to(device)
+        other.grad = one.grad.clone()
+        ours.step()
+        theirs.step()
+    if device == "cpu":
+        assert torch.equal(one, other)
+        return
+    torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+    torch.cuda.reset_peak_memory_stats()
+    held = torch.cuda.memory_allocated()
+    ours.step()
+    assert torch.cuda.max_memory_allocated() - held < one.nbytes / 2
+
+
+@pytest.mark.parametrize("fused", [None, True])
+def test_one_kernel_goes_on_from_a_checkpoint_of_any_way(fused: bool | None, tmp_path: Path) -> None:
+    """As a training does that began before there was one, or on another device."""
+    one, other = (nn.Parameter(torch.ones(8, 8)) for _ in range(2))
+    begun, next_one = torch.optim.AdamW([one], 1e-2, fused=fused), torch.optim.AdamW([other], 1e-2, fused=True)
+    file = CheckpointFiles(tmp_path, 0.0).training("some")
+    one.grad = torch.full_like(one, 0.5)
+    begun.step()
+    file.save([one], begun, {"steps": 1})
+    assert file.load([other], next_one) is not None
+    one.grad, other.grad = torch.full_like(one, 0.1), torch.full_like(one, 0.1)
+    begun.step()
+    next_one.step()
+    assert torch.equal(one, other)
 
 
 def test_memory_that_ends_in_the_optimisers_step_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from unlearnbench.contracts.sample import Sample, Sets
 from unlearnbench.training.loop import Shuffled
+from unlearnbench.training.loop.terms import in_parts
 from unlearnbench.training.params import BaseParams, FinetuneParams, UnlearnParams
 from unlearnbench.training.unlearning import Paired
 
@@ -49,6 +50,29 @@ def test_questions_about_a_picture_come_in_parts_that_are_drawn(at_a_time: int) 
     assert sum(runs_of(one, "")) == 3  # of no picture: nothing holds them together
     if at_a_time == 20:
         assert of_pictures == [20] * 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "expected"),
+    [
+        ("aaabbbcc", 8, ["aaabbbcc"]),
+        ("aaabbbcc", 4, ["aaa", "bbb", "cc"]),
+        ("aaabbbcc", 5, ["aaa", "bbbcc"]),
+        ("aaaaabbbbb", 4, ["aaaa", "abbb", "bb"]),
+        ("aaaaaabb", 4, ["aaaa", "aabb"]),
+        ("ab", 1, ["a", "b"]),
+        ("", 4, []),
+    ],
+)
+def test_parts_end_where_a_picture_does_if_they_hold_it(rows: str, size: int, expected: list[str]) -> None:
+    assert ["".join(part) for part in in_parts(rows, size, lambda letter: letter)] == expected
+    assert [len(part) for part in in_parts(rows, size)] == [
+        len(rows[at : at + size]) for at in range(0, len(rows), size)
+    ]
+
+
+def test_what_has_no_picture_may_be_parted_anywhere() -> None:
+    assert in_parts([0] * 5, 2, lambda _: ()) == [[0, 0], [0, 0], [0]]
 
 
 def runs_of(items: list[tuple[str, int]], picture: str) -> list[int]:

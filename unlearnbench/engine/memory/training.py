@@ -3,7 +3,6 @@
 import math
 
 from ...contracts.footprint import Counts, Footprint, Workload
-from ...training.params import TOGETHER
 from .estimate import (
     HALF,
     SINGLE,
@@ -17,10 +16,10 @@ from .estimate import (
 )
 from .times import ADAPTED, Effort
 
-WIDE, OFFLOADED = "adamw", "adamw-offload"
-LIGHT = {"adamw-8bit": "8bit", OFFLOADED: "offload"}
+WIDE, EIGHT_BIT, OFFLOADED = "adamw", "adamw-8bit", "adamw-offload"
+LIGHT = {EIGHT_BIT: "8bit", OFFLOADED: "offload"}
 """The optimisers that need less, by what `unlearnbench.training.params.BASES` calls a base that is trained so."""
-STATES = {WIDE: 2.0 * SINGLE, "adamw-8bit": 2 * (1 + SINGLE / 256), OFFLOADED: 0.0}
+STATES = {WIDE: 2.0 * SINGLE, EIGHT_BIT: 2 * (1 + SINGLE / 256), OFFLOADED: 0.0}
 """Bytes of the two moments of each number that is trained; of 8-bit ones there is a scale for 256."""
 
 
@@ -134,16 +133,12 @@ def _copies(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, 
 def _update(count: Counts, footprint: Footprint, machine: Machine) -> float:
     """What stands beside all weights and states while the optimiser changes them; what a step's passes took is free.
 
-    On GPUs torch takes the root of second moments, of all that is trained at once unless that is much, and torchao has
-    both moments in float32 of a tensor at a time.
+    On GPUs torchao has both moments in float32 of a tensor at a time; the kernel of AdamW in float32 holds nothing.
     """
-    if machine.kind == "cpu" or footprint.optimiser == OFFLOADED:
+    if machine.kind == "cpu" or footprint.optimiser != EIGHT_BIT:
         return 0.0
-    trained = _trained(count, footprint)
-    if footprint.optimiser == WIDE and trained <= TOGETHER:
-        return SINGLE * trained
     largest = max([count.vocabulary * count.width, *(inside * outside for inside, outside in count.linears)])
-    return 2.0 * SINGLE * largest / (machine.processes if _is_cut_up(footprint, machine) else 1)
+    return 2.0 * SINGLE * largest
 
 
 def _activations(count: Counts, footprint: Footprint, machine: Machine) -> dict[str, float]:

@@ -100,3 +100,8 @@ class Stacked:
         for edit in self.edits:
             if renew := getattr(edit, "refresh", None):
                 renew()
+
+
+def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
+    """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
+    return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]

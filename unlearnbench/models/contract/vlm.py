@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from ...contracts.sample import Query, begun
 from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
-from . import hidden
+from ..pictures.projecting import projected
 from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
+from .batch import by_sample as by_sample
 from .decoding import Samplings
 from .explanation import Explanation
 from .hidden import Positions
@@ -82,6 +83,8 @@ class VLM(Network):
     layered: bool = False
     shares_prefixes: bool = False
     """Whether rows of a batch that share a picture may read what they have in common once, where that is asked for."""
+    features_along: ClassVar[int | None] = None
+    """The dimension of features along which those of several pictures are joined for the projector; None: never."""
     static_cache: bool = False
     """Whether answers may be read on from a cache of fixed length, where shortcuts are asked for (``shared``)."""
     packs: bool = False
@@ -111,6 +114,10 @@ class VLM(Network):
     def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector on one picture, differentiable in their weights."""
 
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """The same for several, together where a family can: numbers then differ in their last digits."""
+        return [self.encode(each) for each in preprocessed]
+
     def own_size(self, width: int, height: int) -> tuple[int, int] | None:
         """Width and height at which a picture of this size is read pixel by pixel, nothing of it scaled.
 
@@ -129,6 +136,10 @@ class VLM(Network):
     @abstractmethod
     def project(self, picture: Picture) -> Tensor:
         """Visual tokens [N_v, d] of a picture from its features, differentiable in the projector's weights."""
+
+    def project_all(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """`project` of each, in as few calls of the projector as `features_along` allows and is worth it."""
+        return projected(pictures, self.project, self.features_along)
 
     @abstractmethod
     def count_picture(self, side: int, images: Mapping[str, Any], pixels: tuple[int, int]) -> PictureCounts:
@@ -359,18 +370,6 @@ class VLM(Network):
         sample, of the tokens that ``positions`` mean. Raises `UsageError` as `hidden` does.
         """
 
-    def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
-        """`hidden` of blocks of the tower and the projector."""
-        found: dict[int, dict[str, list[Tensor]]] = {}
-        for path, picture in zip(batch.images, batch.pictures, strict=True):
-            if modules and id(picture) not in found:
-                with hidden.outputs(modules) as read:
-                    self.encode(self.pixels(path))
-                found[id(picture)] = read
-        return {
-            name: tuple(found[id(picture)][name][0].flatten(0, -2) for picture in batch.pictures) for name in modules
-        }
-
     @abstractmethod
     def generate(
         self,
@@ -388,8 +387,3 @@ class VLM(Network):
 
         Raises `ModelError` where logits are not finite: there is no answer then, not an empty one.
         """
-
-
-def by_sample(batch: Batch, values: Tensor) -> tuple[Tensor, ...]:
-    """Values of all answer tokens [answer tokens, ..] as one tensor a sample."""
-    return tuple(values.split(batch.answer_mask.sum(1).tolist()))  # type: ignore[no-untyped-call]

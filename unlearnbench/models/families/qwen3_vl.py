@@ -28,6 +28,7 @@ class Qwen3VL(QwenVL):
 
     processor_class = Qwen3VLImageOnlyProcessor
     any_size = True
+    features_along = 1
 
     def projector(self) -> nn.Module:
         """The merger and those of deepstack."""

@@ -88,10 +88,6 @@ class DeepFusionVLM(DecoderVLM):
             visual = [tokens if tokens.ndim == 3 else tokens.expand(layers, -1, -1) for tokens in visual]
         pictures, rows = len(visual) // len(batch), visual
         if pictures > 1:  # one alone is left as it is: gradients of a picture in several rows are added up in one order
-            rows = (
-                visual  # as they are, where there is one each: gradients of rows that share it are added in their order
-            )
-        if pictures > 1:
             rows = [torch.cat(visual[start : start + pictures], dim=-2) for start in range(0, len(visual), pictures)]
         return {
             **text,

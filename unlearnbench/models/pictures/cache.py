@@ -9,7 +9,7 @@ import platform
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,8 +29,14 @@ CACHE_BYTES = 8 * 2**30
 CACHE_SHARE = 0.25
 """The most that these are of the GPU memory that the weights leave free."""
 
+AT_ONCE = 16
+"""How many pictures at the most, of those that are seen anew, wait for each other to be seen together."""
+
 SPARE_DISK = 0.2
 """The share of a disk that files of features leave free."""
+
+REFRESHED = 32
+"""Pictures that are projected anew together."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +83,14 @@ class Seeing(Protocol):
     def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector."""
 
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """The same for several."""
+
     def project(self, picture: Picture) -> Tensor:
         """Run the projector alone."""
+
+    def project_all(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """Run it on several."""
 
 
 class PictureCache:
@@ -109,6 +121,15 @@ class PictureCache:
         self._kept.move_to_end(key)
         return self._kept[key]
 
+    def see_anew(self, paths: Sequence[Path]) -> list[Picture]:
+        """Pictures as the model sees them now, with gradients, and kept nowhere: while its tower is trained.
+
+        Several at once, and read by other threads meanwhile; what was expected before is forgotten.
+        """
+        self._ahead.expect(paths)
+        parts = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
+        return [seen for part in parts for seen in self._model.encode_all([*map(self._ahead.take, part)])]
+
     def _make_room(self) -> None:
         while self._bytes > self.room and len(self._kept) > 1:
             key, picture = self._kept.popitem(last=False)
@@ -133,9 +154,12 @@ class PictureCache:
         self._bytes = 0
 
     def refresh(self) -> None:
-        """Project every picture anew."""
-        for picture in self._kept.values():
-            picture.tokens = self._model.project(picture)
+        """Project every picture anew, some at a time, as old and new tokens of these are there at once."""
+        kept = [*self._kept.values()]
+        for start in range(0, len(kept), REFRESHED):
+            some = kept[start : start + REFRESHED]
+            for picture, tokens in zip(some, self._model.project_all(some), strict=True):
+                picture.tokens = tokens.clone()  # no view, which would keep the others' too
 
 
 class PictureFiles:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -75,6 +76,25 @@ def drawn(
         own[part :: -(-len(own) // at_a_time)] for own in alike.values() for part in range(-(-len(own) // at_a_time))
     ]
     return [place for part in torch.randperm(len(parts), generator=generator).tolist() for place in parts[part]]
+
+
+def in_parts(items: Sequence[T], size: int, together: Callable[[T], Hashable] | None = None) -> list[list[T]]:
+    """``items`` in their order, in parts of at most ``size``.
+
+    Neighbours to which ``together`` gives one value, which is not empty, are parted only where they are more than that.
+    """
+    numbered = [*enumerate(items)]
+    alike = groupby(numbered, lambda item: (together and together(item[1])) or (item[0],))
+    parts: list[list[T]] = [[]]
+    for _, some in alike:
+        row = [item for _, item in some]
+        if together and len(parts[-1]) + len(row) > size >= len(row):
+            parts.append([])
+        for item in row:
+            if len(parts[-1]) == size:
+                parts.append([])
+            parts[-1].append(item)
+    return [part for part in parts if part]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..params import DIVERGED, TrainParams
 from .examples import by_set, once_each
 from .gradients import Apart, GradientHook, Parts, checked, masked
 from .optimisers import optimiser_of
-from .terms import Group, Loss, Outcome, Stop, kept
+from .terms import Group, Loss, Outcome, Stop, in_parts, kept
 
 KEPT = (
     "epoch", "done", "steps", "samples", "seconds", "working", "examples", "sums", "stopped", "micro_batch_size",
@@ -196,19 +196,22 @@ class Trainer:
     def _accumulate(self, batch: list[Any]) -> dict[str, float]:
         """Gradients of the batch's mean loss, a micro-batch at a time, each process its part of the batch.
 
-        Processes whose part is shorter go on with a sample that counts nothing, since cut-up weights need all of them.
+        Micro-batches end where a row of samples does that go ``together``, unless one holds less than such a row.
+        Processes that have fewer go on with a sample that counts nothing, since cut-up weights need all of them.
         """
         self.optimizer.zero_grad()
         self.drawn.clear()
         sums: dict[str, float] = {}
         most = -(-len(batch) // distributed.processes())
         apart = len(batch) > min(most, self.micro_batch_size)
-        mine = distributed.stretch(sorted(batch, key=self.together) if self.together and apart else batch)
-        for start in range(0, most, self.micro_batch_size):
-            micro = mine[start : start + self.micro_batch_size]
+        ordered = sorted(batch, key=self.together) if self.together and apart else batch
+        parts = [in_parts(own, self.micro_batch_size, self.together) for own in distributed.stretches(ordered)]
+        mine = parts[distributed.place()]
+        for number in range(max(map(len, parts))):
+            micro = mine[number] if number < len(mine) else []
             share = len(micro) / len(batch)
             with hearing() as heard:
-                values = self._backward(checked(self.loss(list(micro) or batch[:1])), share)
+                values = self._backward(checked(self.loss(micro or batch[:1])), share)
             self.drawn += once_each(heard)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + share * value
