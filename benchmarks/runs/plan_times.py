@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.gpu import BATCH
+from benchmarks.speed.__main__ import TOGETHER
 from unlearnbench import Counts, Footprint, Workload
 from unlearnbench.engine.memory.choice import workload
 from unlearnbench.engine.memory.counts import counts
@@ -48,14 +50,15 @@ def pieces(path: Path) -> Iterator[Piece]:
         card = card_for(model)
         counted = _steps(counts(card), machine, workload(card))
         for what, line in lines.items():
-            yield Piece(path.name, model, what, counted[what], line["seconds"])
+            if what in counted:
+                yield Piece(path.name, model, what, counted[what], line["seconds"])
     for kind in ("evaluation", "base", "lora", "packed base", "packed lora", "cagul"):
         for found in report.get(kind, ()):
             for what, counted, measured in _epochs(kind, found, machine):
                 yield Piece(path.name, found["model"], what, counted, measured)
 
 
-def _steps(count: Counts, machine: Machine, work: Workload, batch: int = 4) -> dict[str, float]:
+def _steps(count: Counts, machine: Machine, work: Workload, batch: int = BATCH) -> dict[str, float]:
     """What `benchmarks.gpu` measures: steps, 16 questions about few people, a picture."""
     asked, large = replace(work, pairs=4 * batch, pictures=1), machine.kind != "cpu"
     one_pass = Effort(batch * asked_operations(count, replace(work, answer=0), 1), passes=1, depth=count.depth)
@@ -98,9 +101,9 @@ def _epochs(kind: str, found: dict[str, Any], machine: Machine) -> Iterator[tupl
     if kind == "cagul":
         share = found["forget"] / found["people"]
         of: dict[str, Any] = {"samples": share * found["samples"], "share": share, "modules": count.width**2}
-        batch = 4
+        batch = BATCH
     else:
-        batch = 4 if large else 32
+        batch = (TOGETHER if "packed" in kind else BATCH) if large else 32
         of = {"samples": found["samples"] * found["epochs"]}
         of |= {"full": True} if "base" in kind else {"rank": 16}
         of["questions_per_picture"] = found.get("questions_per_picture", max(1, round(batch / found["pictures"])))
