@@ -138,6 +138,10 @@ def _counts(case: FamilyCase, name: str) -> None:
     expect(told.features == numbers, f"count_picture should say {numbers} numbers of features, not {told.features}")
     streams = picture.tokens.numel() // (picture.count * model.width)
     expect(told.streams == streams, f"count_picture should say {streams} streams, not {told.streams}")
+    with torch.no_grad():
+        both = model.encode_all([model.pixels(square)] * 2)
+    same = all(torch.allclose(each.tokens, picture.tokens, atol=CLOSE, rtol=0) for each in both)
+    expect(len(both) == 2 and same, "encode_all should see pictures as encode sees each; override it where that is")
 
 
 # -------------------------------------------------------------------------------------------- against transformers

@@ -245,7 +245,7 @@ def project_once(model: VLM, batch: Batch) -> list[Tensor]:
 
 def encode_once(model: VLM, batch: Batch) -> list[Tensor]:
     """What the language model sees of a batch, with gradients into tower and projector; each picture encoded once."""
-    return _looked_at(model, batch, lambda paths, pictures: [model.encode(model.pixels(path)) for path in paths])
+    return _looked_at(model, batch, lambda paths, pictures: model.pictures.see_anew(paths))
 
 
 def _looked_at(

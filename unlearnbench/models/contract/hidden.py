@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from ...errors import UsageError
+from ..pictures.cache import Picture
 from .attention import EnoughLayersError
 from .batch import Batch
 from .network import LANGUAGE
@@ -73,6 +75,27 @@ def outputs(modules: Mapping[str, nn.Module], *, until: nn.Module | None = None)
     finally:
         for each in hooks:
             each.remove()
+
+
+class Encodes(Protocol):
+    """What a model does with a picture (`unlearnbench.models.contract.vlm.VLM`)."""
+
+    def pixels(self, path: Path) -> Any:
+        """Read and preprocess it."""
+
+    def encode(self, preprocessed: Any) -> Picture:
+        """Run the vision tower and the projector."""
+
+
+def of_pictures(model: Encodes, batch: Batch, modules: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
+    """What blocks of the tower and the projector give out: a tensor [tokens, width] for each picture of a batch."""
+    found: dict[int, dict[str, list[Tensor]]] = {}
+    for path, picture in zip(batch.images, batch.pictures, strict=True):
+        if modules and id(picture) not in found:
+            with outputs(modules) as read:
+                model.encode(model.pixels(path))
+            found[id(picture)] = read
+    return {name: tuple(found[id(picture)][name][0].flatten(0, -2) for picture in batch.pictures) for name in modules}
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from ...contracts.sample import Query, begun
 from ...errors import DataError, UsageError
 from ..pictures.cache import Picture, PictureCache, cache_room, open_picture
 from ..pictures.projecting import projected
-from . import hidden
 from .batch import Batch as Batch
 from .batch import Stacked as Stacked
 from .batch import VisualEdit as VisualEdit
@@ -114,6 +113,10 @@ class VLM(Network):
     @abstractmethod
     def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector on one picture, differentiable in their weights."""
+
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """The same for several, together where a family can: numbers then differ in their last digits."""
+        return [self.encode(each) for each in preprocessed]
 
     def own_size(self, width: int, height: int) -> tuple[int, int] | None:
         """Width and height at which a picture of this size is read pixel by pixel, nothing of it scaled.
@@ -366,18 +369,6 @@ class VLM(Network):
         They are as `hidden` gives them, of another model for instance: by the block's name, one tensor [tokens, d] a
         sample, of the tokens that ``positions`` mean. Raises `UsageError` as `hidden` does.
         """
-
-    def _hidden_of_pictures(self, batch: Batch, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, ...]]:
-        """`hidden` of blocks of the tower and the projector."""
-        found: dict[int, dict[str, list[Tensor]]] = {}
-        for path, picture in zip(batch.images, batch.pictures, strict=True):
-            if modules and id(picture) not in found:
-                with hidden.outputs(modules) as read:
-                    self.encode(self.pixels(path))
-                found[id(picture)] = read
-        return {
-            name: tuple(found[id(picture)][name][0].flatten(0, -2) for picture in batch.pictures) for name in modules
-        }
 
     @abstractmethod
     def generate(

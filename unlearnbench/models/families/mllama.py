@@ -1,6 +1,6 @@
 """Llama-3.2-Vision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from transformers.models.mllama.image_processing_pil_mllama import (
 from ...registry import family
 from ..contract.vlm import Batch, PictureCounts
 from ..fusion.deep import DeepFusionVLM
+from ..pictures import together
 from ..pictures.cache import Picture
 
 
@@ -56,14 +57,26 @@ class Mllama(DeepFusionVLM):
         return super().with_pixel_values(inputs, values), covers
 
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
-        inputs, covers = preprocessed[0].to(self.device), preprocessed[1]
-        tiles = {name: inputs[name] for name in ("aspect_ratio_ids", "aspect_ratio_mask")}
-        pixels = inputs["pixel_values"].to(self.dtype)
-        features = self.model.model.vision_model(pixel_values=pixels, **tiles).last_hidden_state[0, 0]
-        valid = tiles["aspect_ratio_mask"][0, 0].bool().repeat_interleave(features.shape[1])
-        picture = Picture(features.flatten(0, 1), torch.empty(0), [self.image_token_id], tiles, valid, covers)
-        picture.tokens = self.project(picture)
+        [picture] = self._encode([preprocessed])
         return picture
+
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """Several together."""
+        pixels = [self.pixel_values(each) for each in preprocessed]
+        return together.encoded(lambda places: self._encode([preprocessed[place] for place in places]), pixels)
+
+    def _encode(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        names = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
+        given = {name: together.joined([each[0][name] for each in preprocessed]).to(self.device) for name in names}
+        given["pixel_values"] = given["pixel_values"].to(self.dtype)
+        features = self.model.model.vision_model(**given).last_hidden_state[:, 0]
+        pictures = []
+        for place, (own, (_, covers)) in enumerate(zip(features, preprocessed, strict=True)):
+            tiles = {name: given[name][place : place + 1] for name in names[1:]}
+            valid = tiles["aspect_ratio_mask"][0, 0].bool().repeat_interleave(own.shape[1])
+            ids = [self.image_token_id]
+            pictures.append(Picture(own.flatten(0, 1), torch.empty(0), ids, tiles, valid, covers))
+        return together.with_tokens(pictures, self.project_all)
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features)  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """Qwen2.5-VL, and what it shares with Qwen3-VL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,9 +36,9 @@ class QwenVL(EarlyFusionVLM):
             tower.config._attn_implementation = RUNS
         tower.patch_embed.proj.__class__ = Patches
 
-    def _tower_inputs(self, preprocessed: Any) -> dict[str, Any]:
-        """What the tower would work out of a picture's grid anew each time, and wait for a GPU meanwhile."""
-        grids = preprocessed["image_grid_thw"].cpu()
+    def _tower_inputs(self, preprocessed: Sequence[Any]) -> dict[str, Any]:
+        """What the tower would work out of pictures' grids anew each time, and wait for a GPU meanwhile."""
+        grids = torch.cat([each["image_grid_thw"].cpu() for each in preprocessed])
         return {"image_grid_thw": grids, **self._of_grids(tuple(map(tuple, grids.tolist())))}
 
     def _of_grids(self, grids: Grids) -> dict[str, Any]:

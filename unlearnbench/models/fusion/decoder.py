@@ -175,7 +175,7 @@ class DecoderVLM(VLM):
         packed: bool = False,
     ) -> dict[str, tuple[Tensor, ...]]:
         of_tokens, of_pictures = hidden.divided(blocks_called(self.blocks(), names), positions)
-        found = self._hidden_of_pictures(batch, of_pictures)
+        found = hidden.of_pictures(self, batch, of_pictures)
         if of_tokens:
             seen = self.look(batch) if visual is None else visual
             marked = hidden.mask(batch, positions)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..contract.vlm import Batch, PictureCounts
+from ..pictures import together
 from ..pictures.cache import Picture
 from .decoder import DecoderVLM
 
@@ -43,18 +44,29 @@ class EarlyFusionVLM(DecoderVLM):
         return int(wide), int(high)
 
     def encode(self, preprocessed: Any) -> Picture:  # noqa: D102
-        further, ids = self._tower_inputs(preprocessed), preprocessed["input_ids"][0].tolist()
-        inputs = preprocessed.to(self.device)
+        [picture] = self._encode([preprocessed])
+        return picture
+
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """Those of equal size together."""
+        pixels = [each["pixel_values"] for each in preprocessed]
+        return together.encoded(lambda places: self._encode([preprocessed[place] for place in places]), pixels)
+
+    def _encode(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """Pictures of equal size."""
         see = self.model.model.get_image_features
-        wanted = inspect.signature(see).parameters
-        given = {name: value for name, value in inputs.items() if name in wanted} | further
+        wanted = [name for name in inspect.signature(see).parameters if name in preprocessed[0]]
+        given = {name: together.joined([each[name] for each in preprocessed]).to(self.device) for name in wanted}
+        given |= self._tower_inputs(preprocessed)
         given["pixel_values"] = given["pixel_values"].to(self.dtype)
         with heard(self._projectors()) as features:
             see(**given, return_dict=True)
-        extra = {name: inputs[name] for name in self._picture_inputs}
-        picture = Picture(self._arranged(features, given), torch.empty(0), ids, extra)
-        picture.tokens = self.project(picture)
-        return picture
+        parts = self._arranged(features, given).chunk(len(preprocessed), dim=self.features_along or 0)
+        pictures = []
+        for own, each in zip(parts, preprocessed, strict=True):
+            extra = {name: each[name].to(self.device) for name in self._picture_inputs}
+            pictures.append(Picture(own, torch.empty(0), each["input_ids"][0].tolist(), extra))
+        return together.with_tokens(pictures, self.project_all)
 
     def project(self, picture: Picture) -> Tensor:  # noqa: D102
         return self.projector()(picture.features).reshape(-1, self.width)  # type: ignore[no-any-return]
@@ -80,7 +92,7 @@ class EarlyFusionVLM(DecoderVLM):
     _picture_inputs: tuple[str, ...] = ()
     """What the processor makes of a picture that the language model needs too."""
 
-    def _tower_inputs(self, preprocessed: Any) -> dict[str, Any]:
+    def _tower_inputs(self, preprocessed: Sequence[Any]) -> dict[str, Any]:
         """What `transformers` is given for its tower beside what the processor has made, or instead of it."""
         return {}
 
@@ -89,7 +101,7 @@ class EarlyFusionVLM(DecoderVLM):
         return [self.projector()]
 
     def _arranged(self, given: list[Tensor], inputs: dict[str, Any]) -> Tensor:
-        """The projectors' inputs as a picture keeps them; the tower was given ``inputs``."""
+        """The projectors' inputs as pictures keep them, one's after the other's; the tower was given ``inputs``."""
         return given[0]
 
     # ------------------------------------------------------------------------------------------ the language model

@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-AHEAD = 8
-"""How many results wait at the most: pixels of a large picture take some 15 MB."""
+WORKERS = min(8, max(1, (os.cpu_count() or 1) // 2))
+"""Threads, on half of the cores: decoding, resizing and most of NumPy run beside each other,
+but beyond 8 what Python does between them would keep a GPU waiting that is told what to do by one more thread."""
 
-WORKERS = min(4, max(1, (os.cpu_count() or 1) // 2))
-"""Threads; decoding, resizing and most of NumPy let other threads run beside them."""
-
+AHEAD = max(8, 2 * WORKERS)
+"""How many results are made or wait at the most: pixels of a picture of 1024 x 1024 take 15 to 26 MB."""
 
 FAILED = object()
 

@@ -29,6 +29,9 @@ CACHE_BYTES = 8 * 2**30
 CACHE_SHARE = 0.25
 """The most that these are of the GPU memory that the weights leave free."""
 
+AT_ONCE = 16
+"""How many pictures at the most, of those that are seen anew, wait for each other to be seen together."""
+
 SPARE_DISK = 0.2
 """The share of a disk that files of features leave free."""
 
@@ -80,6 +83,9 @@ class Seeing(Protocol):
     def encode(self, preprocessed: Any) -> Picture:
         """Run the vision tower and the projector."""
 
+    def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
+        """The same for several."""
+
     def project(self, picture: Picture) -> Tensor:
         """Run the projector alone."""
 
@@ -114,6 +120,15 @@ class PictureCache:
             self._make_room()
         self._kept.move_to_end(key)
         return self._kept[key]
+
+    def see_anew(self, paths: Sequence[Path]) -> list[Picture]:
+        """Pictures as the model sees them now, with gradients, and kept nowhere: while its tower is trained.
+
+        Several at once, and read by other threads meanwhile; what was expected before is forgotten.
+        """
+        self._ahead.expect(paths)
+        parts = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
+        return [seen for part in parts for seen in self._model.encode_all([*map(self._ahead.take, part)])]
 
     def _make_room(self) -> None:
         while self._bytes > self.room and len(self._kept) > 1:
