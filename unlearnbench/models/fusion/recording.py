@@ -84,7 +84,7 @@ def _capture(graph: torch.cuda.CUDAGraph, step: Callable[[], Tensor]) -> Tensor:
     """
     if torch.cuda.mem_get_info()[0] < ROOM:
         torch.cuda.empty_cache()
-    side = Recorded._side = Recorded._side or torch.cuda.Stream()
+    side = Recorded._side = Recorded._side or torch.cuda.Stream()  # type: ignore[no-untyped-call]
     here = torch.cuda.current_stream()
     side.wait_stream(here)
     with torch.cuda.stream(side):

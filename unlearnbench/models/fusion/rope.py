@@ -6,6 +6,7 @@ the GPU, which no recording can. Up to there frequencies are always the same.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -17,7 +18,9 @@ class Frequencies:
     """
 
     def __init__(self, decoder: nn.Module, columns: int) -> None:
-        looking = [module for module in decoder.modules() if "dynamic" in str(getattr(module, "rope_type", ""))]
+        looking: list[Any] = [
+            module for module in decoder.modules() if "dynamic" in str(getattr(module, "rope_type", ""))
+        ]
         self.steady = all(each.rope_type == "dynamic" and columns <= each.original_max_seq_len for each in looking)
         self._looking = looking if self.steady else []
         self._kept = [each.inv_freq for each in self._looking]
