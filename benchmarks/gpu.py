@@ -24,7 +24,8 @@ from unlearnbench.config import resolve
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.embedded.data.make import make
 from unlearnbench.engine.memory.counts import counts
-from unlearnbench.engine.memory.estimate import PEAK, forward_operations
+from unlearnbench.engine.memory.estimate import forward_operations
+from unlearnbench.engine.memory.times import BANDWIDTH, PEAK
 from unlearnbench.methods.cagul.edit import Guard
 from unlearnbench.methods.cagul.params import CAGULParams
 from unlearnbench.methods.cagul.training import CAGULTrainer, training_cases
@@ -45,8 +46,6 @@ from unlearnbench.tasks.fiubench.taxonomy import PRIVATE
 LARGE = {"qwen2.5-vl-7b": "tiny-qwen2.5-vl", "llama-3.2-11b-vision": "tiny-mllama"}
 """Real shapes, and the embedded models whose tokenizers stand in for theirs."""
 METHODS = ("ga", "ga-gd", "ga-kl", "po-gd")
-BANDWIDTH = {"H200": 4.8e12, "H100": 3.35e12, "A100": 2.0e12, "L40S": 0.86e12, "4090": 1.0e12}
-"""Bytes of memory a second that makers state."""
 FACE, BATCH, STEPS, NEW_TOKENS = 1024, 4, 4, 20
 
 
@@ -267,7 +266,7 @@ class Bench:
 def rates_of(device: str, name: str) -> tuple[float, float]:
     """Operations and bytes a second: a GPU's as its maker states them, a CPU's as a product and a copy show them."""
     if device == "cuda":
-        kind = next((kind for kind in BANDWIDTH if kind in name), "H100")
+        kind = next((kind for kind in PEAK if kind in name), "H100")
         return PEAK[kind], BANDWIDTH[kind]
     matrix, clock = torch.rand(2048, 2048), time.perf_counter
     best = {"product": float("inf"), "copy": float("inf")}

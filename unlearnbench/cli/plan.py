@@ -42,7 +42,8 @@ def plan(
     if memory:
         from .parts import memory as estimates
 
-        estimates.show(config, asked.base, grid.integers("--gpus", gpus), asked.gpu_memory, as_json=as_json)
+        numbers = grid.integers("--gpus", gpus)
+        estimates.show(config, asked.base, numbers, asked.gpu_memory, asked.results, as_json=as_json)
         return
     from ..engine.artefacts import Store, default_store
     from ..engine.planning import plan as make_plans

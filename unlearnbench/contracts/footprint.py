@@ -51,23 +51,26 @@ class Counts:
 class Workload:
     """What a run will go through, by default FIUBench with 40 people to be forgotten.
 
-    Pairs of question and answer, those to be forgotten among them, pictures, and pictures of what is to be forgotten.
+    Pairs of question and answer, those to be forgotten among them, pictures, and pictures of what is to be forgotten;
+    tokens of a prompt beside its picture, and of an answer.
     """
 
     pairs: int = 8_000
     forget: int = 480
     pictures: int = 400
     flagged: int = 40
+    prompt: int = PROMPT
+    answer: int = ANSWER
 
 
 @dataclass(frozen=True)
 class Footprint:
     """What one training holds and goes through. `Method.footprint` returns it; without ``samples`` nothing is trained.
 
-    ``samples`` go through the language model in all, epochs included. A step takes ``batch_size`` items,
-    ``micro_batch_size`` of them at a time (all, if None), each of which is ``beside`` samples: two for a pair. Where
-    only a ``share`` of the items needs a pass with gradients, the others are left out. Up to ``questions_per_picture``
-    samples that share their pictures stand together.
+    ``samples`` go through the language model in all, epochs included; fewer, if a rule ``stops`` it. A step takes
+    ``batch_size`` items, ``micro_batch_size`` of them at a time (all, if None), each of which is ``beside`` samples:
+    two for a pair. Where only a ``share`` of the items needs a pass with gradients, the others are left out. Up to
+    ``questions_per_picture`` samples that share their pictures stand together.
 
     What is trained is one of these: all weights of language model and projector (``full``, cut up among processes); an
     adapter of some ``rank``, with ``projector`` all of the projector's weights beside it; ``subset`` many of the
@@ -78,6 +81,7 @@ class Footprint:
     """
 
     samples: float = 0.0
+    stops: bool = False
     batch_size: int = 1
     micro_batch_size: int | None = None
     beside: int = 1

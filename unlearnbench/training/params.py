@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -104,8 +105,8 @@ class FinetuneParams(TrainParams):
         """An epoch is one pass over the forget set, with a sample to keep beside each to forget."""
         return self.trained(self.epochs * 2 * work.forget, beside=2)
 
-    def trained(self, samples: float, *, beside: int = 1, instead: str = "") -> Footprint | None:
-        """The footprint of training on so many samples in all, ``beside`` each other in an item of a batch.
+    def trained(self, samples: float, *, beside: int = 1, instead: str = "", stops: bool = False) -> Footprint | None:
+        """The footprint of training on so many samples at most, ``beside`` each other in an item of a batch.
 
         None where single ``weights`` are named: how many they are only a model tells.
         """
@@ -113,6 +114,7 @@ class FinetuneParams(TrainParams):
             return None
         return Footprint(
             samples=samples,
+            stops=stops,
             batch_size=self.batch_size,
             micro_batch_size=self.micro_batch_size,
             beside=beside,
@@ -153,7 +155,7 @@ class BaseParams(FinetuneParams):
 
     def memorising(self, pairs: int) -> Footprint | None:
         """The footprint of learning so many pairs by heart."""
-        return self.trained(self.epochs * pairs, instead="--base lora")
+        return self.trained(self.epochs * pairs, instead="--base lora", stops=self.enough_loss > 0)
 
     @property
     def kind(self) -> str:
@@ -243,6 +245,11 @@ class UnlearnParams(FinetuneParams):
     def stops(self) -> Stopping | None:
         """The rule by which training ends early, if there is one."""
         return None
+
+    def footprint(self, work: Workload) -> Footprint | None:
+        """As of any finetuning, over sooner where there is such a rule."""
+        made = super().footprint(work)
+        return replace(made, stops=self.stops is not None) if made else None
 
 
 class AscentParams(UnlearnParams):

@@ -1,7 +1,8 @@
-"""What ``plan --memory`` shows: memory and time of each stage, counted from a model's configuration."""
+"""What ``plan --memory`` shows: memory and time of each stage, counted from a model's configuration or measured."""
 
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,19 +21,35 @@ if TYPE_CHECKING:
     Methods = dict[str, tuple[Trains, Params]]
 
 
+MEASURED = "*"
+"""What stands beside a time that was measured."""
+
 ELSEWHERE = "made elsewhere"
 """What stands for the kind of a base that is not finetuned here."""
 
 
 def show(
-    config: "RunConfig", base: str | None, gpus: tuple[int, ...], gpu_memory: float | None, *, as_json: bool
+    config: "RunConfig",
+    base: str | None,
+    gpus: tuple[int, ...],
+    gpu_memory: float | None,
+    results: Path,
+    *,
+    as_json: bool,
 ) -> None:
-    """Print the estimates for every model of the grid on every number of GPUs, with the base that each would take."""
+    """Print the estimates for every model of the grid on every number of GPUs, with the base that each would take.
+
+    Times are those of the ``results`` where these tell of the same model on a device of the same kind.
+    """
     from ...engine.memory.advice import stages
     from ...engine.memory.choice import choose, workload
+    from ...engine.memory.counts import counts
+    from ...engine.memory.measured import Measured
     from ...models.files.source import card_for
+    from ...results.store import RowStore
     from ...training.params import kind_of
 
+    rows = RowStore(results).scan().rows
     made: list[Made] = []
     for name, machine in ((name, each) for name in config.models for each in _machines(gpus, gpu_memory, config)):
         card, chosen = card_for(name), config
@@ -41,7 +58,9 @@ def show(
                 chosen, _ = choose(config, {name: machine})
         own, methods, beside = _first(chosen, name, card)
         kind = ELSEWHERE if config.base_model else kind_of(own.model_dump())
-        made += [(name, kind, each) for each in stages(card, own, methods, machine, workload(card), beside)]
+        told = stages(card, own, methods, machine, workload(card), beside)
+        told = Measured(rows, name, machine, counts(card), workload(card)).told(told, chosen, own, methods)
+        made += [(name, kind, each) for each in told]
     if as_json:
         typer.echo(json.dumps([_described(*each) for each in made], indent=1))
     else:
@@ -89,6 +108,8 @@ def _described(model: str, base: str, estimate: "Estimate") -> dict[str, Any]:
         "cpu_bytes": round(estimate.beside),
         "parts": {name: round(size) for name, size in estimate.parts.items()},
         "seconds": round(estimate.seconds, 1) if estimate.known else None,
+        "at_most": estimate.at_most and not estimate.measured,
+        "measured": estimate.measured,
         "fits": estimate.fits if estimate.known else None,
         "change": estimate.advice or None,
     }
@@ -116,13 +137,13 @@ def _print(made: "list[Made]") -> None:
             escape(f"{BASE} ({base})" if estimate.stage == BASE else estimate.stage),
             f"{estimate.total / GB:.1f}" if estimate.known else "",
             f"{(machine.memory or 0) / GB:.0f}",
-            _time(estimate.seconds) if estimate.known else "",
+            _time(estimate) if estimate.known else "",
             escape(_verdict(estimate)),
         )
     Console().print(table)
-    Console(stderr=True).print(
-        "counted, not measured; times assume 40% of the device's peak (docs/models.md)", style="dim"
-    )
+    measured = any(estimate.measured for *_, estimate in made)
+    told = f"counted; {MEASURED} measured, as rows of this model on such a device tell" if measured else "counted"
+    Console(stderr=True).print(f"{told}; ≤ a rule may stop it sooner (docs/models.md)", style="dim", soft_wrap=True)
 
 
 def _verdict(estimate: "Estimate") -> str:
@@ -131,7 +152,12 @@ def _verdict(estimate: "Estimate") -> str:
     return "yes" if estimate.fits else f"no: {estimate.advice}"
 
 
-def _time(seconds: float) -> str:
+def _time(estimate: "Estimate") -> str:
+    seconds = estimate.seconds
     if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+        told = f"{seconds:.0f} s"
+    else:
+        told = f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    if estimate.measured:
+        return f"{told} {MEASURED}"
+    return f"≤ {told}" if estimate.at_most else told

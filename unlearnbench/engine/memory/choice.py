@@ -33,6 +33,9 @@ TOLD = {
 }
 """What a kind of base is."""
 
+EMBEDDED = Workload(pairs=1_200, forget=96, pictures=60, flagged=8, prompt=27, answer=15)
+"""A default run on the embedded data, and how many tokens its texts have for the embedded models."""
+
 Try = tuple[str, dict[str, Any], Estimate]
 """A kind of base, the parameters that make it, and what it takes."""
 
@@ -301,7 +304,7 @@ class _Model:
 
 def workload(card: ModelCard) -> Workload:
     """What a run on a model's own data goes through."""
-    return Workload(pairs=400, forget=24, pictures=20, flagged=2) if card.data == "embedded" else Workload()
+    return EMBEDDED if card.data == "embedded" else Workload()
 
 
 def _of(cell: Cell, owner: str) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """Memory and time of each stage before anything is started: counted from the model's configuration, not measured.
 
 Weights are counted on the meta device (`counts`). Activations follow from what autograd keeps of a decoder block with
-SwiGLU and fused attention; time from floating-point operations at a share of the device's peak. What is assumed stands
-below.
+SwiGLU and fused attention; time from operations, and from how often blocks are started (`times`). What is assumed
+stands below.
 """
 
 import math
@@ -10,18 +10,20 @@ from dataclasses import dataclass, replace
 
 from ...contracts.footprint import ANSWER, PROMPT, Counts, Workload
 from ...training.params import WORTHWHILE
+from .times import Effort
 
 GIB = 2**30
 HALF, SINGLE = 2, 4
 ASKED_AT_ONCE = 16
 CONTEXT = 1.0 * GIB
 """What CUDA and its libraries hold besides torch's own memory: assumed."""
+REWORDED, WEIGHED = 3, 5
+"""Questions in other words about each that is to be forgotten, and answers to each question whose likelihood is wanted
+(its own, one in other words, three wrong ones): as the embedded data have them."""
+LONGEST = 1.5
+"""Times as long as most answers the longest of a batch is, until which it goes on: assumed."""
 SPARE = 0.05
 """The part of a GPU that is left free, for fragmentation: assumed."""
-UTILISATION = 0.4
-"""The part of a device's peak that training reaches: assumed, and the weakest of these figures."""
-PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "cpu": 5e10}
-"""Dense bfloat16 operations a second that makers state; a CPU's is assumed for two cores in float32."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Estimate:
     advice: str = ""
     beside: float = 0.0
     """Bytes of the CPU's memory that all processes need beside that of their GPUs."""
+    at_most: bool = False
+    """Whether it may be over sooner, as its own rule stops it."""
+    measured: bool = False
+    """Whether the seconds were measured rather than counted."""
 
     @property
     def known(self) -> bool:
@@ -122,9 +128,8 @@ def evaluation(
 ) -> Estimate:
     """Asking every question and weighing every answer, ``at_once`` samples at a time, so many models ``beside`` it."""
     size = machine.size
-    keys = at_once * count.length * 2 * count.keys * count.depth * size
+    keys = at_once * _cached(count, size)
     if count.cross:
-        keys += at_once * count.visual * 2 * count.keys * count.cross * size
         keys += at_once * count.visual * count.width * size
     passing = at_once * count.length * (2 * count.inner + 4 * count.width) * size
     logits = at_once * ANSWER * count.vocabulary * 2 * SINGLE
@@ -135,9 +140,22 @@ def evaluation(
         "activations": passing + logits,
         "pictures": picture_cache(count, work.pictures, machine),
     }
-    asked = work.pairs * 2 + work.forget * 6
-    operations = forward_operations(count) * asked + encoding_operations(count, work.pictures)
-    return Estimate("evaluation", parts, seconds(operations, machine), machine)
+    together = asked_together(count, machine, sum(parts[name] for name in ("keys and values", "activations")) / at_once)
+    taken = answering(count, machine, replace(work, pairs=work.pairs + REWORDED * work.forget), together)
+    taken += weighing(count, machine, replace(work, pairs=WEIGHED * work.pairs), together)
+    return Estimate("evaluation", parts, taken + seeing(count, machine, work.pictures), machine)
+
+
+def asked_together(count: Counts, machine: Machine, each: float) -> int:
+    """How many questions a run would ask at a time, each of which takes so many bytes."""
+    from ...models.asking.batch_size import FEW, MANY, SHARE
+
+    size, free = FEW, math.inf
+    if machine.memory is not None:
+        free = machine.memory - machine.held - count.total * machine.size
+    while 2 * size <= min(MANY, SHARE * free / each):
+        size *= 2
+    return size
 
 
 def by_heart(count: Counts, machine: Machine, work: Workload) -> Estimate:
@@ -148,11 +166,13 @@ def by_heart(count: Counts, machine: Machine, work: Workload) -> Estimate:
     made = evaluation(count, machine, replace(work, pictures=work.flagged))
     theirs, cpu = float(count.total * machine.size), machine.kind == "cpu"
     loading = machine.held + 2 * theirs if cpu else 0.0
-    operations = forward_operations(count) * work.forget + encoding_operations(count, work.flagged)
+    taken = seeing(count, machine, work.flagged)
+    learned = replace(work, pairs=work.forget, pictures=work.flagged)
+    taken += weighing(count, machine, learned, ASKED_AT_ONCE)
     return Estimate(
         "base",
         made.parts | {"loading": max(0.0, loading - made.total)},
-        seconds(operations, machine),
+        taken,
         machine,
         beside=0.0 if cpu else machine.processes * theirs,
     )
@@ -176,12 +196,53 @@ def forward_operations(count: Counts, answer: float = ANSWER, prompt: float = PR
     return 2 * count.layers * length + attention + crossed + 2 * answer * count.vocabulary * count.width
 
 
+def asked_operations(count: Counts, work: Workload, sharing: float) -> float:
+    """The same of a question that is asked, so many ``sharing`` the beginning with their picture."""
+    text, visual, inside = work.prompt + work.answer, count.visual, 0 if count.cross else count.visual
+    attention = 4 * count.width * (count.depth - count.cross) * (text * (text + inside) + inside**2 / sharing)
+    crossed = 4 * count.cross * count.width * (count.keys * visual / sharing + text * visual)
+    logits = 2 * work.answer * count.vocabulary * count.width
+    return 2 * count.layers * (text + inside / sharing) + attention + crossed + logits
+
+
 def questions_read(count: Counts, questions: float) -> float:
     """How many of so many questions about a picture are read as one sequence: all, or one where little is spared."""
     spared = 1 - forward_operations(count, 0, questions=questions) / forward_operations(count, 0)
     return questions if spared >= WORTHWHILE else 1
 
 
-def seconds(operations: float, machine: Machine) -> float:
-    """How long that many floating-point operations take, shared by the processes."""
-    return operations / (PEAK[machine.kind] * UTILISATION) / machine.processes
+# -------------------------------------------------------------------------------------------------------------- time
+def seeing(count: Counts, machine: Machine, pictures: int) -> float:
+    """Seconds until every picture has been through the vision tower."""
+    made = Effort(encoding_operations(count, pictures), patches=pictures * count.patches)
+    return made.seconds(machine.kind) / machine.processes
+
+
+def answering(count: Counts, machine: Machine, work: Workload, together: int, longest: float | None = None) -> float:
+    """Seconds of answering all questions, so many ``together``: a pass for each token of the ``longest`` answer."""
+    return _asked(count, machine, work, together, LONGEST * work.answer if longest is None else longest)
+
+
+def weighing(count: Counts, machine: Machine, work: Workload, together: int) -> float:
+    """Seconds of finding the likelihoods of all answers, so many ``together``."""
+    return _asked(count, machine, work, together, 0)
+
+
+def _asked(count: Counts, machine: Machine, work: Workload, together: int, one_by_one: float) -> float:
+    """Batches read beginnings, with the pictures, and then questions and answers; a picture's questions share it."""
+    sharing = max(1.0, min(together, work.pairs / work.pictures)) if work.pictures else 1.0
+    batches = math.ceil(work.pairs / together)
+    made = Effort(
+        operations=work.pairs * asked_operations(count, work, sharing),
+        passes=2 * batches,
+        tokens=one_by_one * batches,
+        depth=count.depth,
+        weights=count.language * machine.size,
+        cached=min(together, work.pairs) * _cached(count, machine.size),
+    )
+    return made.seconds(machine.kind) / machine.processes
+
+
+def _cached(count: Counts, size: int) -> float:
+    """Bytes of the keys and values of one question."""
+    return 2 * count.keys * (count.length * count.depth + count.visual * count.cross) * size

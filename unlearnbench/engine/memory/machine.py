@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from importlib import import_module
 
-from .estimate import CONTEXT, PEAK, Machine
+from .estimate import CONTEXT, Machine
+from .times import PEAK
 
 GB = 1e9
 

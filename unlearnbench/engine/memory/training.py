@@ -8,13 +8,13 @@ from .estimate import (
     SINGLE,
     Estimate,
     Machine,
-    encoding_operations,
     forward_operations,
     picture_cache,
     questions_read,
-    seconds,
+    seeing,
     step_activations,
 )
+from .times import ADAPTED, Effort
 
 WIDE, EIGHT_BIT, OFFLOADED = "adamw", "adamw-8bit", "adamw-offload"
 LIGHT = {EIGHT_BIT: "8bit", OFFLOADED: "offload"}
@@ -25,7 +25,6 @@ STATES = {WIDE: 2.0 * SINGLE, EIGHT_BIT: 2 * (1 + SINGLE / 256), OFFLOADED: 0.0}
 
 def training(stage: str, count: Counts, footprint: Footprint, machine: Machine, work: Workload) -> Estimate:
     """One training: of the model's own weights, of an adapter, or of networks before a frozen model."""
-    frozen = bool(footprint.modules)
     parts = _held(count, footprint, machine) | {"pictures": picture_cache(count, work.pictures, machine)}
     passing = _copies(count, footprint, machine) | _activations(count, footprint, machine)
     parts |= passing | {"update": max(0.0, _update(count, footprint, machine) - sum(passing.values()))}
@@ -33,11 +32,37 @@ def training(stage: str, count: Counts, footprint: Footprint, machine: Machine, 
         loading = machine.held + count.total * machine.size
         loading += (count.language / machine.processes + count.embeddings) * SINGLE
         parts["loading"] = max(0.0, loading - sum(parts.values()))
-    passes = (2 if frozen else 3) + (1 if footprint.gradient_checkpointing else 0)
+    taken = seeing(count, machine, work.pictures) + _effort(count, footprint, machine, work).seconds(machine.kind)
+    return Estimate(stage, parts, taken, machine, beside=_beside(count, footprint, machine), at_most=footprint.stops)
+
+
+def _effort(count: Counts, footprint: Footprint, machine: Machine, work: Workload) -> Effort:
+    """What one process does: its share of each batch, in as many parts as it is read in.
+
+    A backward pass has the operations of a forward one, twice that where all weights are trained, and starts twice as
+    many kernels; under checkpointing the forward pass is done again. A reference is one of each item's samples, which
+    goes through the model as it was too.
+    """
+    again = int(footprint.gradient_checkpointing)
+    samples = footprint.samples / machine.processes
+    items, batch = footprint.samples / footprint.beside / (footprint.share or 1), footprint.batch_size
+    at_once = _part(footprint, machine.processes)
+    parts = items / batch * math.ceil(batch / machine.processes / at_once) * footprint.beside
+    parts *= 1 - (1 - footprint.share) ** at_once  # of some nothing needs a pass
+    referred = 1 / footprint.beside if footprint.reference else 0.0
     questions = questions_read(count, footprint.questions_per_picture)
-    operations = passes * forward_operations(count, questions=questions) * footprint.samples
-    operations += encoding_operations(count, work.pictures)
-    return Estimate(stage, parts, seconds(operations, machine), machine, beside=_beside(count, footprint, machine))
+    own = _trained(count, footprint) if footprint.rank or footprint.subset else 0
+    forward = forward_operations(count, work.answer, work.prompt, questions=questions)
+    each = (3 if footprint.full else 2) + again + referred + 3 * own / count.layers
+    steps = items / batch
+    return Effort(
+        operations=each * forward * samples,
+        passes=parts * ((3 + again) * (ADAPTED if footprint.rank else 1) + referred),
+        depth=count.depth,
+        weights=count.language * machine.size,
+        steps=steps,
+        updated=steps * _trained(count, footprint) / (machine.processes if _is_cut_up(footprint, machine) else 1),
+    )
 
 
 def adapter_size(count: Counts, rank: int, *, projector: bool = False) -> int:
@@ -141,6 +166,10 @@ def _pictures(count: Counts, samples: int, footprint: Footprint) -> int:
 
 def _at_once(footprint: Footprint, processes: int) -> int:
     """Items whose activations are held together: all but surely no more than this, where only a share needs them."""
-    micro = min(math.ceil(footprint.batch_size / processes), footprint.micro_batch_size or footprint.batch_size)
-    share = footprint.share
+    micro, share = _part(footprint, processes), footprint.share
     return min(micro, math.ceil(micro * share + 3 * math.sqrt(micro * share * (1 - share))))
+
+
+def _part(footprint: Footprint, processes: int) -> int:
+    """Items of a batch that a process reads together."""
+    return min(math.ceil(footprint.batch_size / processes), footprint.micro_batch_size or footprint.batch_size)
