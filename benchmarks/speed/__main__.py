@@ -99,7 +99,9 @@ def on_tiny_models(options: Any, folder: Path, rate: float) -> Measurements:
         "packed base": packed(full=True),
         "packed lora": packed(full=False),
         "cagul": [lambda name=name: training.cagul(name, 1, rate) for name in TINY],
-        "large cagul": [lambda name=name: training.cagul(name, 1, rate, 3, 1, SIDE) for name in TINY],
+        "large cagul": [
+            lambda name=name: training.cagul(name, 1, rate, training.PEOPLE, 1, SIDE, every=2) for name in TINY
+        ],
         "growth": [
             *(lambda name=name: growth.in_questions(name, folder, repeats, "cpu", 2, SIDE) for name in TINY),
             lambda: growth.in_visual_tokens(TINY[0], folder, repeats),

@@ -44,6 +44,9 @@ RATE = 1e-4
 
 SEED = 0
 
+PEOPLE = 5
+"""The fewest that there can be data of."""
+
 
 def compared(
     case: Case, repeats: int, rate: float, *, full: bool, epochs: int = 1, batch_size: int = 32, questions: int = 1
@@ -94,7 +97,7 @@ def lessons(case: Case) -> list[Sample]:
 def alone(name: str, way: str, side: int, kind: str) -> int:
     """Megabytes that steps of 16 samples add at their peak, in a process of its own.
 
-    Of the ``base`` or a ``lora`` a step of questions about two pictures, of ``cagul`` an epoch over two people.
+    Of the ``base`` or a ``lora`` a step of questions about two pictures, of ``cagul`` an epoch of one step.
     """
     words = [sys.executable, "-m", "benchmarks.speed.training", name, way, str(side), kind]
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])  # noqa: S603
@@ -104,7 +107,7 @@ def added(name: str, way: str, side: int, kind: str) -> int:
     """The same in this process."""
     with TemporaryDirectory() as folder:
         if kind == "cagul":
-            joint = Joint(name, Path(folder), people=2, forget=1, side=side)
+            joint = Joint(name, Path(folder), PEOPLE, 1, side, every=6)
             return _added(lambda: joint.run(way, Clock(torch.device("cpu"))))
         case = Case(name, Path(folder), 2, 8, side)
         settings = {"epochs": 1, "batch_size": 16, "questions_per_picture": 8, "gradient_checkpointing": True}
@@ -178,17 +181,19 @@ def adapter_weights(peft: Any) -> dict[str, Any]:
 class Joint:
     """Samples of CAGUL's joint epoch, ``forget`` of ``people`` to be forgotten, and a gate that is trained already.
 
-    ``side`` is the pictures' in pixels; None: as they ship.
+    ``side`` is the pictures' in pixels; None: as they ship. Of the samples one of ``every`` so many is taken.
     """
 
-    def __init__(self, name: str, folder: Path, people: int, forget: int, side: int | None) -> None:
+    def __init__(
+        self, name: str, folder: Path, people: int, forget: int, side: int | None = None, every: int = 1
+    ) -> None:
         self.name, self.side = name, side
         self.params = CAGULParams(
             epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=1e-3
         )
         make(folder, identities=people, scenes=1)
         sets = split_sets(read(folder), forget, PRIVATE)
-        self.cases = training_cases(sets, self.params.refusals, Run(SEED))
+        self.cases = training_cases(sets, self.params.refusals, Run(SEED))[::every]
         for path in {case.sample.image for case in self.cases} if side else ():
             resized(path, path.parent, side).replace(path)
         self._gate = self._trained_gate()  # the same for both ways: what is measured is the joint epoch
@@ -226,11 +231,11 @@ class Joint:
 
 
 def cagul(
-    name: str, repeats: int, rate: float, people: int = 40, forget: int = 4, side: int | None = None
+    name: str, repeats: int, rate: float, people: int = 40, forget: int = 4, side: int | None = None, every: int = 1
 ) -> dict[str, Any]:
-    """A joint epoch of CAGUL; raises AssertionError where weights differ."""
+    """A joint epoch of CAGUL as `Joint` takes it; raises AssertionError where weights differ."""
     with TemporaryDirectory() as folder:
-        joint = Joint(name, Path(folder), people, forget, side)
+        joint = Joint(name, Path(folder), people, forget, side, every)
         ways: dict[str, Way] = {way: partial(joint.run, way) for way in WAYS}
         lines, results = compare(ways, repeats, torch.device("cpu"), rate)
         facts: dict[str, Any] = {"model": name, "people": people, "forget": forget, "samples": len(joint.cases)}
