@@ -185,7 +185,7 @@ def compared(ways: dict[str, Way], model: VLM, rate: float) -> dict[str, Any]:
     return {"ways": lines, "largest_difference": differ}
 
 
-class Told(TorchDispatchMode):
+class Dispatched(TorchDispatchMode):
     """Counts what a device is told to do, views of tensors left out."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ def counted(model: VLM, see: Callable[[VLM, Any], Tensor], path: Path) -> dict[s
     """How much that is for one picture, of a size that was seen before."""
     read = model.pixels(path)
     see(model, read)
-    with Told() as told:
+    with Dispatched() as told:
         see(model, read)
     return {"all": told.operations, "attention": told.attentions}
 
