@@ -80,14 +80,21 @@ class StepTimes:
 
 
 # ----------------------------------------------------------------------------------------------------------- models
-def build(name: str, device: str, dtype: torch.dtype = torch.bfloat16) -> VLM:
-    """The embedded model, or a real shape with random weights, seeing pictures at their real resolution."""
+def build(
+    name: str, device: str, dtype: torch.dtype = torch.bfloat16, altered: Callable[[Any], None] | None = None
+) -> VLM:
+    """The embedded model, or a real shape with random weights, seeing pictures at their real resolution.
+
+    The configuration of a real shape may be ``altered`` first.
+    """
     if name not in LARGE:
         return load(card_for(name), device)
     card, stand_in = card_for(name), card_for(LARGE[name])
     family = families.get(card.family)
     processor = load_processor(family, card, folder_of(stand_in)[0])
     config = config_of(card)
+    if altered:
+        altered(config)
     tokens = processor.tokenizer
     if card.family == "mllama":
         side = config.vision_config.image_size

@@ -4,7 +4,8 @@
 # FOLDER gets a log and a report a part. With "smoke" every part in small: what would fail does so within two minutes.
 # With "base" the base stage at real shapes alone, against what is counted of it: five minutes at most. With "attacks"
 # one relearning and one rounding at the shape of 7B, likewise: four minutes at most. With "speed" what each saving is
-# worth at real shapes: training steps packed and plain.
+# worth at real shapes, against the way it was: training steps packed and plain, tokens of answers, pictures through the
+# tower; eight minutes at most.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -30,9 +31,12 @@ run() {
 
 if [ "${2:-}" = smoke ]; then
     part attention 60 -m pytest -q -p no:cacheprovider tests/models/contract/test_cuda_attention.py
+    part recorded 60 -m pytest -q -p no:cacheprovider tests/models/asking/test_steps.py
+    part generation 60 -m benchmarks.speed.generation --models tiny-qwen2.5-vl tiny-mllama --out "$out/generation.json"
     part base 60 -m benchmarks.stages.base --models tiny-qwen2.5-vl tiny-mllama --out "$out/base.json"
     part attacks 60 -m benchmarks.stages.attacks --models tiny-qwen2.5-vl --out "$out/attacks.json"
     part steps 60 -m benchmarks.stages.steps --models tiny-qwen2.5-vl tiny-mllama --out "$out/steps.json"
+    part seeing 60 -m benchmarks.stages.seeing --models tiny-qwen2.5-vl tiny-mllama --out "$out/seeing.json"
     part gpu 60 -m benchmarks.gpu --models tiny-qwen2.5-vl tiny-mllama --out "$out/gpu.json"
     part speed 100 -m benchmarks.speed --full-size --questions 4 --repeats 1 --only evaluation,lora --out "$out/speed.json"
 elif [ "${2:-}" = base ]; then
@@ -41,6 +45,8 @@ elif [ "${2:-}" = attacks ]; then
     part attacks 240 -m benchmarks.stages.attacks --out "$out/attacks.json"
 elif [ "${2:-}" = speed ]; then
     part steps 180 -m benchmarks.stages.steps --out "$out/steps.json"
+    part generation 150 -m benchmarks.speed.generation --out "$out/generation.json"
+    part seeing 90 -m benchmarks.stages.seeing --out "$out/seeing.json"
 else
     part speed 260 -m benchmarks.speed --full-size --repeats 2 --out "$out/speed-gpu.json" --profile
     part gpu 150 -m benchmarks.gpu --out "$out/gpu.json"

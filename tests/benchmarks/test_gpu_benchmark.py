@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import gpu
 from benchmarks.gpu import LARGE, Bench, build, data
-from benchmarks.stages import attacks, steps
+from benchmarks.stages import attacks, seeing, steps
 from unlearnbench.contracts.sample import Sets
 from unlearnbench.engine.memory.counts import counts
 from unlearnbench.models.files.source import card_for
@@ -66,3 +66,16 @@ def test_packed_steps_at_real_resolutions_have_the_gradients_of_plain_ones_for_l
         assert found[kind]["plain"]["tflop"] > found[kind]["packed"]["tflop"] > 0
         assert found[kind]["gradient_norms_differ_by"] < steps.PRECISION
     assert found["update"]["numbers"] > 0
+
+
+def test_pictures_are_seen_as_by_transformers_with_less_to_be_told(
+    faces: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That results are equal is asserted by the benchmark itself."""
+    monkeypatch.setattr(seeing, "REPEATS", 1)
+    monkeypatch.setattr(seeing, "build", lambda name, device: build(name, device, torch.float32))
+    found = seeing.measured("tiny-qwen2.5-vl", "cpu", faces)
+    for part in ("from files", "tower", "trained tower"):
+        assert found[part]["largest_difference"] < seeing.PRECISION
+        assert all(line["seconds"] > 0 and line["tflop"] > 0 for line in found[part]["ways"].values())
+    assert found["operations"]["own"]["attention"] <= found["operations"]["plain"]["attention"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import LARGE
-from benchmarks.speed import growth, training
+from benchmarks.speed import generation, growth, training
 from benchmarks.speed.__main__ import at_full_size
 from benchmarks.speed.case import Case
 from benchmarks.speed.evaluation import compared
@@ -111,6 +111,21 @@ def test_real_shapes_go_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert parts.keys() == {"evaluation", "lora", "packed lora", "growth"}
     assert parts["evaluation"][0]()["visual_tokens"] == (448 // 28) ** 2
     assert parts["lora"][1]()["visual_tokens"] == 4 * 1601
+
+
+@pytest.mark.usefixtures("small_shapes")
+@pytest.mark.parametrize("name", LARGE)
+def test_a_tokens_time_stands_beside_its_floor(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At shapes cut down to nothing, in float32, in which both ways' answers are equal."""
+    monkeypatch.setattr(generation, "NEW_TOKENS", 3)
+    monkeypatch.setattr(generation, "REPEATS", 1)
+    case = Case(name, tmp_path, 1, 3, 448, "cpu", torch.float32)
+    found = generation.measured(case, 1e10)
+    assert found["ways"].keys() == {"growing cache", "static cache"}
+    layers = case.model.language_model().layers
+    own = sum(parameter.nbytes for parameter in (*layers.parameters(), *case.model.model.lm_head.parameters()))
+    assert found["floor"]["weights_ms"] == pytest.approx(own / 1e7, rel=0.05, abs=1e-3)
+    assert found["floor"]["keys_and_values_ms"] > 0
 
 
 @pytest.mark.parametrize(("mark", "file"), [("speed", "speed-cpu.json"), ("gpu", "speed-h200.json")])

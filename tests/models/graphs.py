@@ -70,4 +70,6 @@ def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> type[Graph]:
     Graph.made = Graph.played = 0
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda: None)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
     return Graph

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForImageTextToText
 from transformers.image_utils import SizeDict
 
+from benchmarks.stages.seeing import Dispatched
 from tests.models.tiny_families import loaded, resized
 from unlearnbench.contracts.sample import Sample
 from unlearnbench.models.contract.vlm import VLM
@@ -95,28 +95,15 @@ def test_gradients_in_pixels_are_transformers(pair: tuple[VLM, Any]) -> None:
     torch.testing.assert_close(found[0], expected[0], atol=1e-5 * float(expected[0].abs().max()), rtol=0)
 
 
-class Counted(TorchDispatchMode):
-    """Counts what a device would be told to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations = self.attentions = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.operations += 1
-        self.attentions += "scaled_dot_product" in func.name()
-        return func(*args, **(kwargs or {}))
-
-
 @torch.no_grad()
 def test_a_large_picture_takes_no_more_steps_than_a_small_one(pair: tuple[VLM, Any], shapes: list[Path]) -> None:
     model, theirs = pair
     counts = {}
     for path in (shapes[5], shapes[2]):  # 8 x 8 windows with 15 smaller ones, 2 x 2 with 3
         model.encode(model.pixels(path))  # what follows from the grid's shape is there
-        with Counted() as found:
+        with Dispatched() as found:
             model.encode(model.pixels(path))
-        with Counted() as plainly:
+        with Dispatched() as plainly:
             plain(theirs, model.pixels(path))
         counts[path] = found
         assert found.attentions <= plainly.attentions

@@ -18,7 +18,10 @@ MANY = 128
 """Most questions at a time. On two CPU cores tiny models answer 200 or 400 at a time hardly faster than 100."""
 
 SHARE = 0.5
-"""The most that a batch may take of the memory that is free: pictures will want some, and pieces are lost."""
+"""The most that a batch may take of the memory that is free.
+
+Pictures will want some, pieces are lost, and the keys and values of a batch stay until those of the next are read.
+"""
 
 
 class Held(Generic[S, T]):

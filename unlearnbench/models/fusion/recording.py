@@ -53,6 +53,7 @@ class Recorded:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 given = step()
         except RuntimeError as error:
+            torch.cuda.set_stream(torch.cuda.default_stream())  # torch may leave the recording's as the current one
             if is_short(error):
                 raise
             self._record = False
