@@ -25,6 +25,8 @@ from unlearnbench.models.pictures.runs import RUNS, Patches
 
 NARROW = "narrow-qwen2.5-vl-7b"
 """Eight layers of the tower, a quarter as wide; a small language model, which sees nothing of it."""
+MOST = {NARROW: 2, **dict.fromkeys(LARGE, 8)}
+"""Pictures of models that take long; all that there are of others."""
 REPEATS = 3
 PRECISION = 1e-5
 """By which visual tokens may differ in float32, as a part of the largest number in them."""
@@ -34,8 +36,7 @@ def measured(name: str, device: str, sets: Sets) -> dict[str, Any]:
     """One model's pictures a second, from files and in the tower alone; and steps of training small towers."""
     model = narrow() if name == NARROW else build(name, device)
     paths = [*dict.fromkeys(path for sample in sets.all for path in sample.images)]
-    if name == NARROW:
-        paths = paths[:2]
+    paths = paths[: MOST.get(name)]
     for path in paths if name == NARROW else ():
         with Image.open(path) as image:
             grown = image.convert("RGB").resize((FACE, FACE))
