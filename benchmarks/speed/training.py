@@ -188,8 +188,10 @@ class Joint:
         self, name: str, folder: Path, people: int, forget: int, side: int | None = None, every: int = 1
     ) -> None:
         self.name, self.side = name, side
+        # The two steps with large pictures go at a rate that lets weights differ less whose gradients are near zero.
+        rate = RATE if side else 1e-3
         self.params = CAGULParams(
-            epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=1e-3, k=8, discriminator_learning_rate=1e-3
+            epochs=1, discriminator_epochs=4, batch_size=16, learning_rate=rate, k=8, discriminator_learning_rate=rate
         )
         make(folder, identities=people, scenes=1)
         sets = split_sets(read(folder), forget, PRIVATE)
@@ -199,14 +201,14 @@ class Joint:
         self._gate = self._trained_gate()  # the same for both ways: what is measured is the joint epoch
 
     def _trained_gate(self) -> dict[str, Tensor]:
-        trainer = self._trainer()
+        trainer = self._trainer(self.params.model_copy(update={"discriminator_learning_rate": 1e-3}))
         trainer.train_discriminator(self.cases, Run(SEED))
         return trainer.guard.modules["discriminator"].state_dict()
 
-    def _trainer(self) -> CAGULTrainer:
+    def _trainer(self, params: CAGULParams) -> CAGULTrainer:
         model = fresh(self.name, "cpu", self.side)
         torch.manual_seed(SEED)
-        return CAGULTrainer(model, Guard(model, self.params))
+        return CAGULTrainer(model, Guard(model, params))
 
     def run(self, way: str, clock: Clock) -> dict[str, Tensor]:
         """The epoch in one of `WAYS`: what is trained, by its place."""
@@ -222,7 +224,7 @@ class Joint:
         return loop.parameters()
 
     def _fast(self, clock: Clock) -> list[nn.Parameter]:
-        trainer = self._trainer()
+        trainer = self._trainer(self.params)
         trainer.guard.modules["discriminator"].load_state_dict(self._gate)
         with clock:
             see_all(trainer.model, (case.sample.image for case in self.cases), Run(SEED))
