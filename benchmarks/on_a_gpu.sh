@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that we measure on one GPU of 80 GB or more, each part within a limit of its own:
 #   bash benchmarks/on_a_gpu.sh FOLDER [smoke|base|attacks|speed]
-# FOLDER gets a log and a report a part. With "smoke" every part in small: what would fail does so within two minutes.
+# FOLDER gets a log and a report a part. With "smoke" every part in small: what would fail does so within minutes.
 # With "base" the base stage at real shapes alone, against what is counted of it: five minutes at most. With "attacks"
 # one relearning and one rounding at the shape of 7B, likewise: four minutes at most. With "speed" what each saving is
 # worth at real shapes, against the way it was: training steps packed and plain, tokens of answers, pictures through the

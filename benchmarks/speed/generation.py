@@ -60,11 +60,14 @@ def static(model: Any, batch: Batch, new_tokens: int, *, records: bool) -> list[
         del model.may_record
 
 
-def measured(case: Case, bandwidth: float) -> dict[str, Any]:
-    """Figures of every way; raises AssertionError where answers differ in float32, on a CPU."""
+def measured(case: Case, questions: int, bandwidth: float) -> dict[str, Any]:
+    """Figures of every way of answering the first of the case's questions, so many.
+
+    Raises AssertionError where answers differ in float32, on a CPU.
+    """
     model, device = case.model, case.device
     model.model.generation_config.eos_token_id = -1  # no token: answers are of equal length
-    batch = model.prepare(case.queries)
+    batch = model.prepare(case.queries[:questions])
     ways: dict[str, Callable[[int], list[str]]] = {
         "growing cache": lambda count: growing(model, batch, count),
         "static cache": lambda count: static(model, batch, count, records=False),
@@ -138,18 +141,19 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for model_name in options.models or (list(LARGE) if device == "cuda" else list(LARGE.values())):
-            for questions in map(int, options.questions.split(",")):
+            sizes = [*map(int, options.questions.split(","))]
+            side = FACE if model_name in LARGE else SIDE
+            case = Case(model_name, Path(folder), max(sizes) // EACH, EACH, side, device)
+            for questions in sizes:
                 gc.collect()
                 if device == "cuda":
                     torch.cuda.empty_cache()
-                side = FACE if model_name in LARGE else SIDE
-                case = Case(model_name, Path(folder), questions // EACH, EACH, side, device)
-                found.append(measured(case, bandwidth))
+                found.append(measured(case, questions, bandwidth))
                 _show(found[-1])
-                del case
                 if options.out:
                     report = {"environment": environment(name), "bytes_per_second": bandwidth, "generation": found}
                     options.out.write_text(json.dumps(report, indent=1) + "\n")
+            del case  # before the next model is built
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -38,5 +38,5 @@ def report(about: str, measured: Measured, models: Mapping[str, Sequence[str]]) 
         gc.collect()
         if device == "cuda":
             torch.cuda.empty_cache()
-    if options.out:
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+        if options.out:  # after every model: a limit may end this before the last
+            options.out.write_text(json.dumps(found, indent=1) + "\n")

@@ -120,7 +120,7 @@ def test_a_tokens_time_stands_beside_its_floor(name: str, tmp_path: Path, monkey
     monkeypatch.setattr(generation, "NEW_TOKENS", 3)
     monkeypatch.setattr(generation, "REPEATS", 1)
     case = Case(name, tmp_path, 1, 3, 448, "cpu", torch.float32)
-    found = generation.measured(case, 1e10)
+    found = generation.measured(case, len(case.queries), 1e10)
     assert found["ways"].keys() == {"growing cache", "static cache"}
     layers = case.model.language_model().layers
     own = sum(parameter.nbytes for parameter in (*layers.parameters(), *case.model.model.lm_head.parameters()))
