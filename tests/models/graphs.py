@@ -12,17 +12,54 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from unlearnbench.models.fusion.recording import Recorded
+
 FORBIDDEN = ("_local_scalar_dense", "lift_fresh", "nonzero", "masked_select")
 """What waits for the GPU, or copies from the CPU's memory, and so cannot be recorded."""
 
+SHORT: tuple[str, ...] = ()
+"""What there is no memory for while a step is recorded."""
+
+
+class Stream:
+    """Stands in for `torch.cuda.Stream`, and for all of the device's that a recording asks for."""
+
+    now: "Stream"
+    free = 2**40
+
+    def wait_stream(self, other: "Stream") -> None:
+        assert other is not self
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        before, Stream.now = Stream.now, self
+        try:
+            yield
+        finally:
+            Stream.now = before
+
 
 class Graph:
-    """Stands in for `torch.cuda.CUDAGraph`; counts over all of them what was recorded and ``played``."""
+    """Stands in for `torch.cuda.CUDAGraph`; counts over all of them what was begun, ``made`` and ``played``."""
 
-    made, played = 0, 0
+    begun, made, played, given_back = 0, 0, 0, 0
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, Any, Any, list[Tensor]]] = []
+        self.recording = Recording(self)
+
+    def capture_begin(self, *, capture_error_mode: str) -> None:
+        assert capture_error_mode == "thread_local", "else others could not read pictures meanwhile"
+        Graph.begun += 1
+        self.recording.__enter__()
+
+    def capture_end(self) -> None:
+        self.recording.__exit__(None, None, None)
+        for tensor, before in self.recording.before.values():
+            tensor.copy_(before)
+        if self.recording.spoilt:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+        Graph.made += 1
 
     def replay(self) -> None:
         Graph.played += 1
@@ -41,12 +78,14 @@ class Recording(TorchDispatchMode):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self.graph, self.before = graph, dict[int, tuple[Tensor, Tensor]]()
-        self.new: list[Tensor] = []
+        self.graph, self.before, self.spoilt = graph, dict[int, tuple[Tensor, Tensor]](), False
 
     def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(name in str(call) for name in FORBIDDEN):
+            self.spoilt = True
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing: {call}")
+        if any(name in str(call) for name in SHORT):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
         if call._schema.is_mutable:
             for each in tensors(args):
                 self.before.setdefault(each.untyped_storage().data_ptr(), (each, each.clone()))
@@ -55,21 +94,20 @@ class Recording(TorchDispatchMode):
         return found
 
 
-@contextmanager
-def capture(graph: Graph, **options: Any) -> Iterator[None]:
-    Graph.made += 1
-    recording = Recording(graph)
-    with recording:
-        yield
-    for tensor, before in recording.before.values():
-        tensor.copy_(before)
-
-
 def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> type[Graph]:
     """Let steps be recorded here."""
-    Graph.made = Graph.played = 0
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", capture)
-    monkeypatch.setattr(torch.cuda, "default_stream", lambda: None)
-    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
+    Graph.begun = Graph.made = Graph.played = Graph.given_back = 0
+
+    def give_back() -> None:
+        Graph.given_back += 1
+
+    monkeypatch.setattr(Stream, "now", Stream(), raising=False)
+    monkeypatch.setattr(Recorded, "impossible", False)
+    monkeypatch.setattr(Recorded, "_side", None)
+    stand_ins = {
+        "CUDAGraph": Graph, "Stream": Stream, "stream": Stream.entered, "current_stream": lambda: Stream.now,
+        "mem_get_info": lambda: (Stream.free, 2**40), "empty_cache": give_back,
+    }  # fmt: skip
+    for name, its in stand_ins.items():
+        monkeypatch.setattr(torch.cuda, name, its)
     return Graph

@@ -168,7 +168,8 @@ def gemma3() -> tuple[Any, Any]:
     return model, processor
 
 
-def internvl() -> tuple[Any, Any]:
+def internvl(**text: Any) -> tuple[Any, Any]:
+    """With what else its ``text`` config says."""
     from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
@@ -177,7 +178,7 @@ def internvl() -> tuple[Any, Any]:
     names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
     tokens = tokenizer("<IMG_CONTEXT>\n", tuple(names.values()), **names)
     config = InternVLConfig(
-        text_config=Qwen2Config(**TEXT, **ids(tokens)),
+        text_config=Qwen2Config(**TEXT | text, **ids(tokens)),
         vision_config=VISION | {"image_size": [56, 56], "patch_size": [14, 14], "initializer_range": 0.3},
         image_token_id=tokens.convert_tokens_to_ids("<IMG_CONTEXT>"),
         image_seq_length=4,

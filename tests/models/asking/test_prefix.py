@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from transformers import InternVLConfig, InternVLForConditionalGeneration, Qwen2Config
 
-from tests.models.tiny_families import EMBEDDED, FAMILIES, TEXT, ids, loaded, resized
+from tests.models.tiny_families import EMBEDDED, FAMILIES, internvl, loaded, resized
 from unlearnbench.contracts.sample import Asked, Sample
 from unlearnbench.models.contract.vlm import VLM
 from unlearnbench.models.families.internvl import InternVL
@@ -215,18 +214,10 @@ def test_what_stands_before_the_picture_may_differ(
 @pytest.mark.parametrize("window", [24, 100_000])
 def test_layers_that_look_at_a_window_read_every_prompt_from_its_start(window: int, queries: list[Asked]) -> None:
     """Padding between a beginning and what follows it would push tokens out of the window."""
-    pretrained, processor = FAMILIES["internvl"]()
-    text = Qwen2Config(
-        **TEXT, **ids(processor.tokenizer), use_sliding_window=True, sliding_window=window, max_window_layers=0
-    )
-    whole = pretrained.config
-    config = InternVLConfig(
-        text_config=text, vision_config=whole.vision_config, image_token_id=whole.image_token_id, image_seq_length=4
-    )
     torch.manual_seed(0)
-    processor.tokenizer.padding_side = "left"
-    model: Any = InternVL(InternVLForConditionalGeneration(config).float(), processor)
-    assert set(text.layer_types) == {"sliding_attention"}
+    pretrained, processor = internvl(use_sliding_window=True, sliding_window=window, max_window_layers=0)
+    model: Any = InternVL(pretrained.float(), processor)
+    assert set(pretrained.config.text_config.layer_types) == {"sliding_attention"}
     with counted(model) as fast:
         shared = weighed(model, queries, answers_for(queries))
     with exactly(model), counted(model) as slow:

@@ -20,7 +20,7 @@ MANY = 128
 SHARE = 0.5
 """The most that a batch may take of the memory that is free.
 
-Pictures will want some, pieces are lost, and the keys and values of a batch stay until those of the next are read.
+Pictures will want some, pieces are lost, and the keys and values of a batch may stay until those of the next are read.
 """
 
 

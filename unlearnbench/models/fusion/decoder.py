@@ -29,7 +29,7 @@ from .steps import Decoding
 class Pass:
     """Some ``rows`` of a batch that are read in one pass: as a batch, with their visual tokens.
 
-    ``shares`` tells whether each begins as another one does, so that beginnings are read once and kept; ``packs``
+    ``shares`` tells whether some begin as others do, so that beginnings are read once and kept; ``packs``
     whether those that begin alike are read as one sequence.
     """
 
@@ -103,7 +103,7 @@ class DecoderVLM(VLM):
         return self.packs and can_pack(self)
 
     def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool = False, packed: bool = False) -> list[Pass]:
-        together = {*prefix.shareable(self, batch, visual)} if shared else set[int]()
+        together = {*prefix.going_on(self, batch, visual)} if shared else set[int]()
         parts = [
             [row for row in rows if (row in together) == its] for rows in self._alike(batch) for its in (True, False)
         ]

@@ -34,6 +34,14 @@ def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> li
     return [row for row in known if seen[keys[row]] > 1]
 
 
+def going_on(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
+    """The rows that go on from their pictures, where any share these: those, and with them all of which that is known.
+
+    To read a beginning that is a row's own takes no longer so, and all rows then read on in one pass.
+    """
+    return with_beginning(model, batch) if shareable(model, batch, visual) else []
+
+
 @dataclass
 class AfterBeginnings:
     """A batch whose rows go on from their pictures' beginnings.

@@ -16,6 +16,7 @@ from ..contract.vlm import Batch
 from . import prefix
 from .beginnings import window_of
 from .recording import Recorded
+from .rope import Frequencies
 
 if TYPE_CHECKING:
     from .decoder import DecoderVLM
@@ -59,6 +60,14 @@ class Static(Cache):  # type: ignore[misc]
         """That in which attention computes."""
         return next(layer.keys.dtype for layer in self.layers if layer.is_initialized)  # type: ignore[no-any-return]
 
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """How many columns a layer has; how many of them count so far, a mask says.
+
+        Cross-attention of older `transformers` goes by whether there are any.
+        """
+        layer = self.layers[layer_idx]
+        return int(layer.keys.shape[2]) if layer.is_initialized else 0
+
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Called by a layer's attention with what it makes of the tokens that it reads."""
         layer = self.layers[layer_idx]
@@ -88,7 +97,8 @@ class Decoding:
         self.seen = torch.zeros(rows, cache.width, dtype=torch.bool, device=device)
         self.further: dict[str, Tensor] = {}
         self._window, self._name = window_of(model), prefix.cache_name(model)
-        self._recorded = Recorded(record=model.may_record())
+        self._frequencies = Frequencies(model.language_model(), cache.width)
+        self.recorded = Recorded(record=self._frequencies.steady and model.may_record())
 
     def start(self, seen: Tensor, positions: Tensor, further: dict[str, Tensor]) -> None:
         """Go on behind prompts of which ``seen`` [B, L] marks the real tokens, at their ``positions``."""
@@ -102,7 +112,7 @@ class Decoding:
     def following(self, ids: Tensor) -> Tensor:
         """Read ``ids`` [B, 1]: the logits of what follows [B, vocabulary], which the next call may overwrite."""
         self.ids.copy_(ids)
-        return self._recorded(self._step)
+        return self.recorded(self._step)
 
     def _step(self) -> Tensor:
         """Read ``ids``, and say what follows [B, vocabulary]."""
@@ -122,7 +132,8 @@ class Decoding:
             "use_cache": True,
             **further,
         }
-        return self.network(**inputs, logits_to_keep=1).logits[:, -1]  # type: ignore[no-any-return]
+        with self._frequencies.held():
+            return self.network(**inputs, logits_to_keep=1).logits[:, -1]  # type: ignore[no-any-return]
 
     def _mask(self, at: Tensor) -> Tensor | dict[str, Tensor]:
         """What tokens in the columns ``at`` see, as numbers to add [B, 1, n, S]; by the kind of layer, if several."""
@@ -149,6 +160,7 @@ def begun(
     """
     further = model._further(batch, torch.ones_like(batch.attention_mask[:, :1]))
     if shared:
+        _let_go(model, (len(batch),))  # how wide it will be depends on the beginnings
         begin = prefix.begin(model, batch, visual)
         decoding = _room(model, begin.cache, begin.mask, begin.positions, new_tokens)
         decoding.start(begin.mask, begin.positions, further)
@@ -157,6 +169,7 @@ def begun(
         own = model._further(batch, begin.rest.attention_mask)
         return decoding, decoding.read(begin.rest.input_ids, begin.positions, at, own)
     mask, positions = batch.attention_mask, model._positions(batch)
+    _let_go(model, (len(batch), _width(mask, new_tokens)))
     inputs = {**model._inputs(batch, [*visual]), "position_ids": positions}
     output = model.model(**inputs, use_cache=True, logits_to_keep=1)
     read = prefix.cached(output)
@@ -166,9 +179,21 @@ def begun(
     return decoding, output.logits[:, -1]
 
 
+def _width(seen: Tensor, new_tokens: int) -> int:
+    """Columns for prompts of which ``seen`` [B, L] marks the real tokens, and their answers."""
+    return -(-(seen.shape[1] + new_tokens) // ROUND) * ROUND
+
+
+def _let_go(model: "DecoderVLM", shapes: tuple[int, ...]) -> None:
+    """Let what is kept of a batch of other ``shapes`` go before prompts are read, as that takes memory too."""
+    kept = model.unchanging
+    if kept and kept.decoding and kept.decoding.shapes[: len(shapes)] != shapes:
+        kept.decoding = None
+
+
 def _room(model: "DecoderVLM", read: Cache, seen: Tensor, positions: Tensor, new_tokens: int) -> Decoding:
     """What the model keeps of the last batch, its recording with it, where all shapes are the same; else a new one."""
-    rows, width = len(seen), -(-(seen.shape[1] + new_tokens) // ROUND) * ROUND
+    rows, width = len(seen), _width(seen, new_tokens)
     crossing = model.attention_layers if model.layered else ()
     pictures = [layer.keys.shape[2] for number in crossing if (layer := read.layers[number]).is_initialized]
     shapes = (rows, width, positions.ndim, *pictures)
