@@ -1,6 +1,7 @@
 """The times that `plan --memory` tells: near what was measured, and what rows tell where there are any."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ from benchmarks.runs.plan_times import FILES, RESULTS, pieces
 from tests.processes import run as unlearnbench
 from tests.results.conftest import FIELDS
 from unlearnbench import Footprint, Workload
+from unlearnbench.config import RunConfig
 from unlearnbench.engine.memory.counts import counts
-from unlearnbench.engine.memory.estimate import Machine, answering, weighing
+from unlearnbench.engine.memory.estimate import Estimate, Machine, answering, weighing
+from unlearnbench.engine.memory.measured import Measured
 from unlearnbench.engine.memory.training import training
 from unlearnbench.models.files.source import card_for
+from unlearnbench.results.row import Row
+from unlearnbench.training.params import BaseParams
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -91,3 +96,23 @@ def test_seconds_of_rows_of_such_a_machine_go_before_counted_ones(tmp_path: Path
     assert [each["parts"].keys() for each in counted.values()] == [each["parts"].keys() for each in found.values()]
     more = planned(*words, "--task", "pope")
     assert (more["ga"]["measured"], more["evaluation"]["measured"]) == (True, False)  # one was never asked
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        {"params": {"optimiser": "of a later version"}, "cost": {"train_seconds": 9.0}},
+        {"params": None, "cost": {"train_seconds": 9.0}},
+        {"cost": {"train_seconds": 9.0}},
+        *(
+            {"params": {}, "cost": cost}
+            for cost in (None, [], {}, *({"train_seconds": x} for x in ("9", -9, math.nan)))
+        ),
+    ],
+)
+def test_what_a_row_says_of_a_base_may_be_anything(base: dict[str, Any]) -> None:
+    told = Row.model_validate_json(rows(base={"kind": "full"} | base))
+    card = card_for("tiny-qwen2.5-vl")
+    measured = Measured([told], card.name, Machine(1, None, "cpu"), counts(card), Workload())
+    made = [Estimate("base", {}, 5.0, Machine(1, None, "cpu"))]
+    assert measured.told(made, RunConfig(methods=["ga"], models=[card.name]), BaseParams(), {}) == made

@@ -1,5 +1,6 @@
 """What stages took on a machine of the same kind, as rows of a results folder tell: that is worth more than a count."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
@@ -50,11 +51,15 @@ class Measured:
         """Of the base, from those of its kind."""
         kind = kind_of(params.model_dump())
         costs = [
-            (row.base["params"], row.base.get("cost", {}).get("train_seconds"))
+            (row.base.get("params"), cost.get("train_seconds"))
             for row in self._rows
-            if row.base and "elsewhere" not in row.base and kind_of(row.base["params"]) == kind
+            if row.base and "elsewhere" not in row.base and isinstance(cost := row.base.get("cost"), Mapping)
         ]
-        return self._scaled(costs, params, lambda own: own.footprint(self._work))
+
+        def footprint(own: Params) -> Footprint | None:
+            return own.footprint(self._work) if kind_of(own.model_dump()) == kind else None
+
+        return self._scaled(costs, params, footprint)
 
     def _trained(self, name: str, kind: Trains, params: Params) -> float | None:
         """Of a method, or of an attack that changes the model."""
@@ -68,11 +73,14 @@ class Measured:
 
     def _scaled(
         self,
-        costs: Iterable[tuple[dict[str, Any], float | None]],
+        costs: Iterable[tuple[Any, Any]],
         params: Params,
         footprint: Callable[[Params], Footprint | None],
     ) -> float | None:
-        """The median of what was taken, each in proportion to the samples that its own parameters, and these, need."""
+        """The median of what was taken, each in proportion to the samples that its own parameters, and these, need.
+
+        Of a base a row holds what somebody wrote there: whatever is no parameters and no seconds tells nothing.
+        """
         wanted, taken = footprint(params), list[float]()
         if not (wanted and wanted.samples):
             return None
@@ -81,7 +89,7 @@ class Measured:
                 needed = footprint(type(params).model_validate(own))
             except ValidationError:  # of a version with other parameters
                 continue
-            if seconds and needed and needed.samples:
+            if isinstance(seconds, int | float) and 0 < seconds < math.inf and needed and needed.samples:
                 taken.append(seconds * wanted.samples / needed.samples)
         return median(taken) if taken else None
 

@@ -90,6 +90,17 @@ class VLM(Network):
     packs: bool = False
     """Whether questions about the same pictures may be read as one sequence, where that is asked for."""
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        """What a family does in its own way, knowing nothing of several pictures or further caches, is kept to."""
+        super().__init_subclass__(**named)
+        for own, name, without in (
+            ("project", "features_along", None),
+            ("encode", "encode_all", VLM.encode_all),
+            ("shares_prefixes", "static_cache", False),
+        ):
+            if own in vars(cls) and name not in vars(cls):
+                setattr(cls, name, without)
+
     def __init__(self, model: nn.Module, processor: Any) -> None:
         """Take over a model; one without a ``processor`` (None) can be counted, not asked."""
         self.model: Any = model.eval().requires_grad_(False)

@@ -19,6 +19,7 @@ class Gemma3(EarlyFusionVLM):
     """``transformers.Gemma3ForConditionalGeneration``: visual tokens see each other in both directions."""
 
     shares_prefixes = False  # continued from a cache, `transformers` masks otherwise: logits differ by up to 0.005
+    static_cache = True
 
     def projector(self) -> nn.Module:  # noqa: D102
         return self.model.model.multi_modal_projector  # type: ignore[no-any-return]

@@ -49,6 +49,8 @@ class EarlyFusionVLM(DecoderVLM):
 
     def encode_all(self, preprocessed: Sequence[Any]) -> list[Picture]:
         """Those of equal size together."""
+        if self.features_along is None:
+            return super().encode_all(preprocessed)
         pixels = [each["pixel_values"] for each in preprocessed]
         return together.encoded(lambda places: self._encode([preprocessed[place] for place in places]), pixels)
 
@@ -61,10 +63,11 @@ class EarlyFusionVLM(DecoderVLM):
         given["pixel_values"] = given["pixel_values"].to(self.dtype)
         with heard(self._projectors()) as features:
             see(**given, return_dict=True)
-        parts = self._arranged(features, given).chunk(len(preprocessed), dim=self.features_along or 0)
+        extras = [{name: each[name].to(self.device) for name in self._picture_inputs} for each in preprocessed]
+        further = {name: together.joined([extra[name] for extra in extras]) for name in self._picture_inputs}
+        parts = self._arranged(features, further | given).chunk(len(preprocessed), dim=self.features_along or 0)
         pictures = []
-        for own, each in zip(parts, preprocessed, strict=True):
-            extra = {name: each[name].to(self.device) for name in self._picture_inputs}
+        for own, each, extra in zip(parts, preprocessed, extras, strict=True):
             pictures.append(Picture(own, torch.empty(0), each["input_ids"][0].tolist(), extra))
         return together.with_tokens(pictures, self.project_all)
 
