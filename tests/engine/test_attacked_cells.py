@@ -191,9 +191,9 @@ def test_an_attack_that_only_asks_leaves_no_artefact_and_costs_no_training(
     assert row.attack.questions == 2
     assert row.cost.train_seconds is None
     plain = {each["id"]: each for each in _records(row, place) if (each["variant"], each["set"]) == ("plain", "forget")}
-    assert {name: each["logprobs"] for name, each in plain.items()} == {
-        name: each["logprobs"] for name, each in _forget(clean, place).items() if name in plain
-    }
+    clean_records = _forget(clean, place)
+    for name, each in plain.items():  # beside other questions, which show in the last of five decimals
+        assert each["logprobs"] == pytest.approx(clean_records[name]["logprobs"], abs=1.1e-5)
     loud = next(each for each in _records(row, place) if each["variant"] == "loud")
     assert loud["logprobs"] != plain[loud["id"]]["logprobs"]
 

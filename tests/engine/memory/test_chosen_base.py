@@ -60,9 +60,9 @@ def test_the_base_is_the_first_kind_that_fits() -> None:
 
 def test_gpus_that_are_here_and_not_used_are_told_of() -> None:
     (line,) = chosen(QWEN, Machine(1, 80e9, gpus=4))[2]
-    assert line.endswith("; full would take 137.9 GB, and fits the GPUs here with --gpus 4")
+    assert line.endswith("; full would take 136.8 GB, and fits the GPUs here with --gpus 4")
     (line,) = chosen(QWEN, Machine(1, 80e9, gpus=2))[2]
-    assert line.endswith("; full would take 137.9 GB")
+    assert line.endswith("; full would take 136.8 GB")
     (line,) = chosen(LLAMA, Machine(2, 80e9, gpus=8))[2]
     assert line.endswith("with --gpus 4")
     assert "--gpus" not in chosen(QWEN, Machine(4, 80e9, gpus=8))[2][0]

@@ -102,8 +102,10 @@ class DecoderVLM(VLM):
     def _may_pack(self) -> bool:
         return self.packs and can_pack(self)
 
-    def _groups(self, batch: Batch, visual: list[Tensor], *, shared: bool = False, packed: bool = False) -> list[Pass]:
-        together = {*prefix.going_on(self, batch, visual)} if shared else set[int]()
+    def _groups(
+        self, batch: Batch, visual: list[Tensor], *, sharing: Sequence[int] = (), packed: bool = False
+    ) -> list[Pass]:
+        together = {*sharing}
         parts = [
             [row for row in rows if (row in together) == its] for rows in self._alike(batch) for its in (True, False)
         ]
@@ -149,7 +151,8 @@ class DecoderVLM(VLM):
         self, batch: Batch, visual: list[Tensor] | None = None, *, shared: bool = False, packed: bool = False
     ) -> Tensor:
         seen = self.look(batch) if visual is None else visual
-        groups = self._groups(batch, seen, shared=shared and self.shares_prefixes, packed=packed)
+        sharing = prefix.shareable(self, batch, seen) if shared and self.shares_prefixes else ()
+        groups = self._groups(batch, seen, sharing=sharing, packed=packed)
         if len(groups) == 1:
             return self._logits(groups[0])
         found: dict[int, Tensor] = {}
@@ -243,7 +246,8 @@ class DecoderVLM(VLM):
         seen = self.look(batch) if visual is None else visual
         may = shared and self.static_cache and generation.can_generate(self)
         said: dict[int, str] = {}
-        for group in self._groups(batch, seen, shared=may and self.shares_prefixes):
+        sharing = prefix.going_on(self, batch, seen) if may and self.shares_prefixes else ()
+        for group in self._groups(batch, seen, sharing=sharing):
             own = [rules[row] for row in group.rows]
             if may:
                 tokens = self._quickly(group, max_new_tokens, own)

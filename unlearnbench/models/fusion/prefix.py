@@ -35,9 +35,10 @@ def shareable(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> li
 
 
 def going_on(model: "DecoderVLM", batch: Batch, visual: Sequence[Tensor]) -> list[int]:
-    """The rows that go on from their pictures, where any share these: those, and with them all of which that is known.
+    """The rows that are answered from their pictures on, where any share these: all of which a beginning is known.
 
-    To read a beginning that is a row's own takes no longer so, and all rows then read on in one pass.
+    To read a beginning that is a row's own takes no longer so, and all rows then read on in one pass a token. Of
+    likelihoods, which take a single pass, rows that share nothing are better off without, whatever the others do.
     """
     return with_beginning(model, batch) if shareable(model, batch, visual) else []
 

@@ -35,9 +35,6 @@ AT_ONCE = 16
 SPARE_DISK = 0.2
 """The share of a disk that files of features leave free."""
 
-REFRESHED = 32
-"""Pictures that are projected anew together."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -88,9 +85,6 @@ class Seeing(Protocol):
 
     def project(self, picture: Picture) -> Tensor:
         """Run the projector alone."""
-
-    def project_all(self, pictures: Sequence[Picture]) -> list[Tensor]:
-        """Run it on several."""
 
 
 class PictureCache:
@@ -154,12 +148,9 @@ class PictureCache:
         self._bytes = 0
 
     def refresh(self) -> None:
-        """Project every picture anew, some at a time, as old and new tokens of these are there at once."""
-        kept = [*self._kept.values()]
-        for start in range(0, len(kept), REFRESHED):
-            some = kept[start : start + REFRESHED]
-            for picture, tokens in zip(some, self._model.project_all(some), strict=True):
-                picture.tokens = tokens.clone()  # no view, which would keep the others' too
+        """Project every picture anew, each by itself: what is kept of it depends on no other, as when it is seen."""
+        for picture in self._kept.values():
+            picture.tokens = self._model.project(picture)
 
 
 class PictureFiles:
