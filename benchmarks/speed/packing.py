@@ -4,6 +4,7 @@ Steps of 16 samples, all weights trained, with 1 to 16 questions about each pict
 share of work that is spared, how many times as fast the step is, and the largest difference of the gradients.
 """
 
+import argparse
 import statistics
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ CASES = (("tiny-qwen2.5-vl", 140), ("tiny-qwen2.5-vl", 294), ("tiny-qwen2.5-vl",
 
 def main() -> None:
     """Measure every mixture and print."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     table = Table("model", "visual tokens", "questions a picture", "spared", "times as fast", "gradients differ by")
     with tempfile.TemporaryDirectory() as folder:
         for name, side in CASES:

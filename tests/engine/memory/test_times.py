@@ -73,7 +73,7 @@ def rows(**changes: Any) -> str:
 
 
 def test_seconds_of_rows_of_such_a_machine_go_before_counted_ones(tmp_path: Path) -> None:
-    """In proportion to epochs; of other devices, models and processes nothing is taken."""
+    """In proportion to epochs; of other devices, models, processes and ways of asking nothing is taken."""
     ascent = {"name": "ga", "version": "1", "origin": "here", "params": {"epochs": 3}}
     base = {"kind": "full", "params": {"epochs": 30}, "cost": {"train_seconds": 100.0}}
     elsewhere = [
@@ -84,6 +84,8 @@ def test_seconds_of_rows_of_such_a_machine_go_before_counted_ones(tmp_path: Path
     ]
     lines = [{"cost": {"train_seconds": 7.0, "eval_seconds": seconds}} for seconds in (2.0, 4.0, 3.0)]
     lines += [{"cost": {"train_seconds": 7e3, "eval_seconds": 3.0}} | other for other in elsewhere]
+    plainly = FIELDS["environment"] | {"exact": True}
+    lines += [{"cost": {"train_seconds": 7.0, "eval_seconds": 9e3}, "environment": plainly}] * 2
     made = (rows(**({"method": ascent, "base": base} | each)) for each in lines)
     (tmp_path / "rows.jsonl").write_text("".join(made))
     words = ["--results", str(tmp_path), "--task", "fiubench", "--set", "ga.epochs=6"]

@@ -28,10 +28,10 @@ class Measured:
         self, made: Sequence[Estimate], config: RunConfig, base: Params, methods: Mapping[str, tuple[Trains, Params]]
     ) -> list[Estimate]:
         """The estimates with their seconds as measured, where they were."""
-        found = {"evaluation": self._asking(config.tasks, None)}
+        found = {"evaluation": self._asking(config.tasks, None, exact=config.exact)}
         if config.attacks:
             on = attacked_tasks(config)
-            found |= {f"evaluation under {name}": self._asking(on, name) for name in config.attacks}
+            found |= {f"evaluation under {name}": self._asking(on, name, exact=config.exact) for name in config.attacks}
         found[BASE] = self._base(base)
         found |= {name: self._trained(name, *each) for name, each in methods.items()}
         return [
@@ -39,10 +39,10 @@ class Measured:
             for each in made
         ]
 
-    def _asking(self, tasks: Sequence[str], attack: str | None) -> float | None:
-        """Of one cell on each of the tasks; None where one of them was never asked."""
+    def _asking(self, tasks: Sequence[str], attack: str | None, *, exact: bool) -> float | None:
+        """Of one cell on each of the tasks, asked as plainly; None where one of them never was."""
         seconds = dict[str, list[float]]()
-        for row in self._rows:
+        for row in (each for each in self._rows if each.environment.exact == exact):
             if (row.attack.name if row.attack else None) == attack and row.cost and row.cost.eval_seconds:
                 seconds.setdefault(row.task.name, []).append(row.cost.eval_seconds)
         return sum(median(seconds[name]) for name in tasks) if seconds.keys() >= {*tasks} else None
